@@ -1,1 +1,9 @@
 //! x
+pub mod anomaly;
+pub mod clock;
+pub mod expiry;
+pub mod ledger;
+pub mod safety;
+pub mod session;
+pub mod status;
+pub mod tradernet;

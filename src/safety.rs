@@ -1,0 +1,52 @@
+//! Safety types: what opened a session, as ids and as names.
+
+use std::collections::BTreeMap;
+
+/// A safety type as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SafetyType {
+    /// The server's id.
+    Id(i64),
+    /// The server gave none.
+    None,
+    /// One of an account's ids past the first 32.
+    Other,
+}
+
+impl std::fmt::Display for SafetyType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::None => f.write_str("none"),
+            Self::Other => f.write_str("other"),
+        }
+    }
+}
+
+/// Display names by id. They are ours or the operator's, never the server's: a name that changes
+/// with the server's mood would start new series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafetyNames(BTreeMap<i64, String>);
+
+impl Default for SafetyNames {
+    fn default() -> Self {
+        let built_in = [(2, "token"), (3, "sms"), (4, "password")];
+        Self(built_in.map(|(id, name)| (id, name.to_owned())).into())
+    }
+}
+
+impl SafetyNames {
+    /// Names one more type, or renames one.
+    pub fn set(&mut self, id: i64, name: String) {
+        self.0.insert(id, name);
+    }
+
+    /// The type's name; `unknown` for an id that nobody named.
+    pub fn name(&self, safety_type: SafetyType) -> &str {
+        match safety_type {
+            SafetyType::Id(id) => self.0.get(&id).map_or("unknown", String::as_str),
+            SafetyType::None => "none",
+            SafetyType::Other => "other",
+        }
+    }
+}

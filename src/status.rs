@@ -1,0 +1,214 @@
+//! What is published of each account: the one thing that metrics, pages and probes read.
+//!
+//! A poller writes whole values, readers take whole values; nobody waits for anybody's network.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::clock::Moment;
+use crate::expiry::Unit;
+use crate::ledger::{Movements, View};
+use crate::tradernet::{Error, Reason};
+
+/// How an account's list of sessions is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// Polling the JSON API.
+    Http,
+}
+
+impl Transport {
+    /// The label value, and the value of `TRADERNET_TRANSPORT`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+        }
+    }
+}
+
+/// One account as of its last change.
+#[derive(Clone, Debug)]
+pub struct AccountStatus {
+    /// Value of the label `account`.
+    pub account: Arc<str>,
+    /// How its list is read.
+    pub transport: Transport,
+    /// The polling interval as configured.
+    pub interval: Duration,
+    /// Past this age the view is not shown.
+    pub max_age: Duration,
+    /// Attempts so far.
+    pub polls: u64,
+    /// Failed attempts so far.
+    pub failures: FailureCounts,
+    /// Logins tried.
+    pub logins: u64,
+    /// Logins refused.
+    pub login_failures: u64,
+    /// While set, the circuit breaker forbids logins.
+    pub login_blocked: Option<LoginBlock>,
+    /// The last attempt; `None` before the first.
+    pub last_attempt: Option<Attempt>,
+    /// When the last good answer arrived.
+    pub last_success: Option<Moment>,
+    /// Opened and closed sessions; `None` before the first answer.
+    pub movements: Option<Movements>,
+    /// The unit of `expire` in force, and whether it is settled.
+    pub unit: (Unit, bool),
+    /// The last good answer, however old: ask [`Self::fresh_view`].
+    pub view: Option<Arc<View>>,
+}
+
+/// Why no login is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginBlock {
+    /// The credential was refused: until it changes or an operator asks.
+    Refused,
+    /// Three logins within 15 minutes: until the first of them is that old.
+    TooMany,
+}
+
+/// One attempt to read the list.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// When it ended.
+    pub at: Moment,
+    /// How long it took, without the wait for a slot.
+    pub duration: Duration,
+    /// How long it waited for a slot to the host.
+    pub queued: Duration,
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+}
+
+/// A failed attempt in words that are fit for any page: no secrets, no markup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The label value's source.
+    pub reason: Reason,
+    /// What happened, lower case, no full stop.
+    pub message: String,
+    /// What to do about it, lower case, no full stop.
+    pub advice: &'static str,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self {
+            reason: error.reason(),
+            message: error.to_string(),
+            advice: error.advice(),
+        }
+    }
+}
+
+/// Failed attempts by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailureCounts([u64; Reason::ALL.len()]);
+
+impl FailureCounts {
+    /// Counts one.
+    pub fn add(&mut self, reason: Reason) {
+        for (count, of) in self.0.iter_mut().zip(Reason::ALL) {
+            *count += u64::from(of == reason);
+        }
+    }
+
+    /// Every reason with its count, also those that are 0.
+    pub fn iter(&self) -> impl Iterator<Item = (Reason, u64)> + '_ {
+        Reason::ALL.into_iter().zip(self.0)
+    }
+}
+
+impl AccountStatus {
+    /// The last good answer, unless it is too old to be believed.
+    pub fn fresh_view(&self, now: Moment) -> Option<&View> {
+        self.view
+            .as_deref()
+            .filter(|view| now.age_of(view.arrival) <= self.max_age)
+    }
+
+    /// Whether the last attempt succeeded; `None` before the first.
+    pub fn up(&self) -> Option<bool> {
+        self.last_attempt
+            .as_ref()
+            .map(|attempt| attempt.failure.is_none())
+    }
+}
+
+/// All accounts' published state.
+#[derive(Clone, Debug)]
+pub struct Board(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    accounts: RwLock<BTreeMap<Arc<str>, Arc<AccountStatus>>>,
+    /// Counts the changes: whoever renders can tell that nothing moved, or wait until it does.
+    generation: watch::Sender<u64>,
+}
+
+impl Default for Board {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            accounts: RwLock::default(),
+            generation: watch::Sender::new(0),
+        }))
+    }
+}
+
+impl Board {
+    /// Puts an account's state in the place of its last one.
+    pub fn publish(&self, status: AccountStatus) {
+        let status = Arc::new(status);
+        self.0
+            .accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(Arc::clone(&status.account), status);
+        self.0.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Forgets an account.
+    pub fn remove(&self, account: &str) {
+        self.0
+            .accounts
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(account);
+        self.0.generation.send_modify(|generation| *generation += 1);
+    }
+
+    /// Every account by ascending name.
+    pub fn accounts(&self) -> Vec<Arc<AccountStatus>> {
+        self.0
+            .accounts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    /// One account.
+    pub fn account(&self, name: &str) -> Option<Arc<AccountStatus>> {
+        self.0
+            .accounts
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
+    }
+
+    /// The number of changes so far.
+    pub fn generation(&self) -> u64 {
+        *self.0.generation.borrow()
+    }
+
+    /// Tells of every change.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.0.generation.subscribe()
+    }
+}
