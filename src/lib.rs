@@ -4,6 +4,7 @@ pub mod anomaly;
 pub mod backoff;
 pub mod breaker;
 pub mod clock;
+pub mod config;
 pub mod expiry;
 pub mod fleet;
 pub mod ledger;
