@@ -376,3 +376,6 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Metrics {
     /// The page as of now.
     ///
     /// It takes no longer than writing it, does not wait for any account, and grows with their
-    /// number: about a tenth of a second for ten thousand.
+    /// number: some tens of milliseconds for ten thousand.
     pub fn exposition(&self, format: Format) -> Bytes {
         let now = self.0.clock.now();
         // A tenth more than last time: numbers and sessions grow.
@@ -208,3 +208,6 @@ impl Deadline {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -254,3 +254,6 @@ impl Write for Escaped<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 use std::fmt::Display;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
@@ -86,6 +87,7 @@ impl Own {
         rest.register(Box::new(reload_successful.clone()))?;
         rest.register(Box::new(reload_success_at.clone()))?;
         rest.register(Box::new(build_info))?;
+        #[cfg(target_os = "linux")]
         rest.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
             served,
