@@ -216,3 +216,6 @@ pub fn changes(
         closed: gone.map(reason).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

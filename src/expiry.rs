@@ -158,3 +158,6 @@ fn evidence(earlier: &Snapshot, later: &Snapshot, monotonic: f64, wall: f64) -> 
 fn near(value: f64, expected: f64) -> bool {
     (value - expected).abs() <= expected * TOLERANCE
 }
+
+#[cfg(test)]
+mod tests;

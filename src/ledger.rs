@@ -68,6 +68,8 @@ pub struct View {
     pub violating: Vec<(Rule, u64)>,
     /// Entries that were no session, or repeat an id.
     pub undecodable: u64,
+    /// What [`Self::details`] tell.
+    pub disclosed: SessionDetails,
     /// Single sessions, rule-breakers first, then the soonest to expire; empty with details off.
     pub details: Vec<Detail>,
 }
@@ -303,6 +305,7 @@ impl Ledger {
             logins: logins.len() as u64,
             violating,
             undecodable: snapshot.list.undecodable(),
+            disclosed: self.reading.details,
             details,
         };
         self.last = Some(Last {
@@ -373,3 +376,6 @@ impl Ledger {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ pub mod config;
 pub mod expiry;
 pub mod fleet;
 pub mod ledger;
+pub mod metrics;
 pub mod safety;
 pub mod secret;
 pub mod session;

@@ -50,3 +50,6 @@ impl SafetyNames {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

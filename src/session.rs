@@ -114,3 +114,8 @@ pub struct Snapshot {
     /// When the answer's last byte was here.
     pub arrival: Moment,
 }
+
+#[cfg(test)]
+pub(crate) mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! The exposition formats: families, labels and numbers as text.
+//!
+//! It knows two formats and no metric. The formats are
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/> and OpenMetrics 1.0.
+
+use std::fmt::{self, Display, Write};
+
+/// Characters of a label value that came from outside; the rest is cut off.
+const LONGEST_LABEL: usize = 128;
+/// Units that OpenMetrics is told of, as they end a family's name.
+const UNITS: [&str; 3] = ["milliseconds", "seconds", "bytes"];
+/// Whole numbers below this are exact in a double and are written without an exponent.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// A format of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus' text format 0.0.4.
+    Text004,
+    /// OpenMetrics 1.0.
+    OpenMetrics100,
+}
+
+impl Format {
+    /// Value of the header `Content-Type`.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
+            Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+}
+
+/// What a family's numbers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Gauge,
+    Counter,
+    Histogram,
+}
+
+/// A family's metadata. A counter's name ends in `_total`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meta<'a> {
+    pub(super) name: &'a str,
+    pub(super) kind: Kind,
+    pub(super) help: &'a str,
+}
+
+/// A sample's number.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Value {
+    Integer(u64),
+    Float(f64),
+}
+
+impl From<u64> for Value {
+    fn from(value: u64) -> Self {
+        Self::Integer(value)
+    }
+}
+
+impl From<bool> for Value {
+    fn from(value: bool) -> Self {
+        Self::Integer(value.into())
+    }
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Integer(value) => value.fmt(f),
+            Self::Float(value) if value.is_nan() => f.write_str("NaN"),
+            Self::Float(f64::INFINITY) => f.write_str("+Inf"),
+            Self::Float(f64::NEG_INFINITY) => f.write_str("-Inf"),
+            // Adding 0 turns a negative zero into the usual one.
+            Self::Float(value) if value.abs() < EXACT => (value + 0.0).fmt(f),
+            Self::Float(value) => fmt::LowerExp::fmt(&value, f),
+        }
+    }
+}
+
+/// A page in the making.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) text: String,
+    pub(super) format: Format,
+}
+
+impl Page {
+    pub(super) fn new(format: Format, capacity: usize) -> Self {
+        Self {
+            text: String::with_capacity(capacity),
+            format,
+        }
+    }
+
+    /// Starts a family; without a sample it leaves no trace.
+    pub(super) fn family<'a>(&'a mut self, meta: Meta<'a>) -> Family<'a> {
+        Family {
+            page: self,
+            meta,
+            started: false,
+        }
+    }
+
+    /// Ends the page where its format asks for an end.
+    pub(super) fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics100 {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
+    }
+
+    fn header(&mut self, meta: Meta<'_>) {
+        let (name, openmetrics) = match self.format {
+            Format::Text004 => (meta.name, false),
+            Format::OpenMetrics100 => {
+                let name = match meta.kind {
+                    Kind::Counter => meta.name.strip_suffix("_total").unwrap_or(meta.name),
+                    Kind::Gauge | Kind::Histogram => meta.name,
+                };
+                (name, true)
+            }
+        };
+        let kind = match meta.kind {
+            Kind::Gauge => "gauge",
+            Kind::Counter => "counter",
+            Kind::Histogram => "histogram",
+        };
+        self.line(["# HELP ", name, " "]);
+        for part in meta.help.split_inclusive(['\\', '\n', '"']) {
+            let (plain, escaped) = match part.as_bytes().last() {
+                Some(b'\\') => (part.strip_suffix('\\'), "\\\\"),
+                Some(b'\n') => (part.strip_suffix('\n'), "\\n"),
+                Some(b'"') if openmetrics => (part.strip_suffix('"'), "\\\""),
+                _ => (None, ""),
+            };
+            self.line([plain.unwrap_or(part), escaped]);
+        }
+        self.line(["\n# TYPE ", name, " ", kind, "\n"]);
+        let unit = UNITS
+            .into_iter()
+            .filter(|_| openmetrics)
+            .find(|unit| name.strip_suffix(unit).is_some_and(|n| n.ends_with('_')));
+        if let Some(unit) = unit {
+            self.line(["# UNIT ", name, " ", unit, "\n"]);
+        }
+    }
+
+    fn line<const N: usize>(&mut self, parts: [&str; N]) {
+        for part in parts {
+            self.text.push_str(part);
+        }
+    }
+}
+
+/// One family's samples in the making.
+#[derive(Debug)]
+pub(super) struct Family<'a> {
+    page: &'a mut Page,
+    meta: Meta<'a>,
+    started: bool,
+}
+
+impl Family<'_> {
+    /// Writes `name[suffix]{common,labels} value`. `common` are labels as [`label`] writes them.
+    pub(super) fn sample(
+        &mut self,
+        suffix: &str,
+        common: &str,
+        labels: &[(&str, &dyn Display)],
+        value: Value,
+    ) {
+        if !self.started {
+            self.page.header(self.meta);
+            self.started = true;
+        }
+        let text = &mut self.page.text;
+        text.push_str(self.meta.name);
+        text.push_str(suffix);
+        if !common.is_empty() || !labels.is_empty() {
+            text.push('{');
+            text.push_str(common);
+            let mut first = common.is_empty();
+            for (name, value) in labels {
+                if !first {
+                    text.push(',');
+                }
+                first = false;
+                label(text, name, value, LONGEST_LABEL);
+            }
+            text.push('}');
+        }
+        text.push(' ');
+        write(text, &value);
+        text.push('\n');
+    }
+
+    /// Writes one bucket of a histogram: how many were at most `bound`.
+    pub(super) fn bucket(&mut self, labels: &[(&str, &dyn Display)], bound: f64, count: u64) {
+        let bound = match self.page.format {
+            // The canonical number of OpenMetrics has a point.
+            Format::OpenMetrics100 if bound.is_finite() => format!("{bound:?}"),
+            Format::OpenMetrics100 | Format::Text004 => Value::Float(bound).to_string(),
+        };
+        let mut labels = labels.to_vec();
+        labels.push(("le", &bound));
+        self.sample("_bucket", "", &labels, count.into());
+    }
+}
+
+/// Writes `name="value"`, escaped and cut at `longest` characters.
+pub(super) fn label(text: &mut String, name: &str, value: &dyn Display, longest: usize) {
+    text.push_str(name);
+    text.push_str("=\"");
+    write(
+        &mut Escaped {
+            text,
+            left: longest,
+        },
+        value,
+    );
+    text.push('"');
+}
+
+/// Writing into a `String` cannot fail, and what is written here has no failure of its own.
+fn write(to: &mut impl Write, value: &dyn Display) {
+    let _infallible = write!(to, "{value}");
+}
+
+struct Escaped<'a> {
+    text: &'a mut String,
+    left: usize,
+}
+
+impl Write for Escaped<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        for character in part.chars().take(self.left) {
+            self.left -= 1;
+            match character {
+                '\\' => self.text.push_str("\\\\"),
+                '"' => self.text.push_str("\\\""),
+                '\n' => self.text.push_str("\\n"),
+                other => self.text.push(other),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,155 @@
+//! Numbers, labels and metadata in both formats.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+#[test]
+fn numbers() {
+    let cases: [(Value, &str); 18] = [
+        (Value::Integer(0), "0"),
+        (Value::Integer(u64::MAX), "18446744073709551615"),
+        (true.into(), "1"),
+        (false.into(), "0"),
+        (85299.0.into(), "85299"),
+        (86_400_000.0.into(), "86400000"),
+        (0.0.into(), "0"),
+        ((-0.0).into(), "0"),
+        (0.125.into(), "0.125"),
+        (1e-9.into(), "0.000000001"),
+        (1_465_996_453.187.into(), "1465996453.187"),
+        ((-1.5).into(), "-1.5"),
+        ((EXACT - 1.0).into(), "9007199254740991"),
+        (EXACT.into(), "9.007199254740992e15"),
+        (f64::MAX.into(), "1.7976931348623157e308"),
+        (f64::INFINITY.into(), "+Inf"),
+        (f64::NEG_INFINITY.into(), "-Inf"),
+        (f64::NAN.into(), "NaN"),
+    ];
+    for (value, expected) in cases {
+        let text = value.to_string();
+        assert_eq!(text, expected);
+        if let Value::Float(value) = value {
+            let read: f64 = text.parse().unwrap();
+            assert!(read == value || value.is_nan(), "{text}");
+        }
+    }
+}
+
+fn labelled(value: &str) -> String {
+    let mut text = String::new();
+    label(&mut text, "l", &value, LONGEST_LABEL);
+    text
+}
+
+#[test]
+fn label_values_are_escaped() {
+    assert_eq!(labelled(""), r#"l="""#);
+    assert_eq!(labelled("a\\b\"c\nd"), r#"l="a\\b\"c\nd""#);
+    assert_eq!(
+        labelled("<b>&'{}=,#\t\u{1f512}"),
+        "l=\"<b>&'{}=,#\t\u{1f512}\""
+    );
+}
+
+#[test]
+fn label_values_are_cut_at_128_characters_before_they_are_escaped() {
+    for character in ['x', 'ж', '\u{1f512}'] {
+        let whole = character.to_string().repeat(128);
+        assert_eq!(labelled(&whole), format!("l=\"{whole}\""));
+        assert_eq!(labelled(&(whole.clone() + "y")), format!("l=\"{whole}\""));
+    }
+    assert_eq!(
+        labelled(&"\"".repeat(200)),
+        format!("l=\"{}\"", "\\\"".repeat(128))
+    );
+    let end = "x".repeat(127);
+    assert_eq!(labelled(&(end.clone() + "\\n")), format!("l=\"{end}\\\\\""));
+}
+
+#[test]
+fn a_label_value_is_cut_once_however_its_parts_are_written() {
+    let mut text = String::new();
+    let parts = format_args!("{}{}{}", 12, "ab", 34).to_string();
+    label(&mut text, "l", &format_args!("{}{}{}", 12, "ab", 34), 5);
+    assert_eq!(text, format!("l=\"{}\"", parts.get(..5).unwrap()));
+}
+
+fn page(format: Format, meta: Meta<'_>) -> String {
+    let mut page = Page::new(format, 0);
+    page.family(meta).sample("", "", &[], 1.into());
+    page.finish()
+}
+
+#[test]
+fn metadata_of_a_counter() {
+    let meta = Meta {
+        name: "cats_seconds_total",
+        kind: Kind::Counter,
+        help: "Cats \\ \"seen\"\nhere.",
+    };
+    assert_eq!(
+        page(Format::Text004, meta),
+        "# HELP cats_seconds_total Cats \\\\ \"seen\"\\nhere.\n\
+         # TYPE cats_seconds_total counter\n\
+         cats_seconds_total 1\n"
+    );
+    assert_eq!(
+        page(Format::OpenMetrics100, meta),
+        "# HELP cats_seconds Cats \\\\ \\\"seen\\\"\\nhere.\n\
+         # TYPE cats_seconds counter\n\
+         # UNIT cats_seconds seconds\n\
+         cats_seconds_total 1\n\
+         # EOF\n"
+    );
+}
+
+#[test]
+fn a_unit_is_told_only_where_the_name_ends_in_it() {
+    let unit = |name| {
+        let meta = Meta {
+            name,
+            kind: Kind::Gauge,
+            help: "",
+        };
+        let page = page(Format::OpenMetrics100, meta);
+        let line = page.lines().find(|line| line.starts_with("# UNIT"));
+        line.map(|line| line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    assert_eq!(unit("left_milliseconds").as_deref(), Some("milliseconds"));
+    assert_eq!(unit("left_seconds").as_deref(), Some("seconds"));
+    assert_eq!(unit("memory_bytes").as_deref(), Some("bytes"));
+    for name in ["leftseconds", "seconds", "seconds_left", "cats"] {
+        assert_eq!(unit(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_family_without_a_sample_leaves_no_trace() {
+    let mut page = Page::new(Format::Text004, 0);
+    let meta = Meta {
+        name: "cats",
+        kind: Kind::Gauge,
+        help: "Cats.",
+    };
+    page.family(meta);
+    assert_eq!(page.finish(), "");
+}
+
+#[test]
+fn common_labels_come_first() {
+    let mut page = Page::new(Format::Text004, 0);
+    let meta = Meta {
+        name: "cats",
+        kind: Kind::Gauge,
+        help: "Cats.",
+    };
+    let mut family = page.family(meta);
+    family.sample("", "a=\"1\"", &[], 1.into());
+    family.sample("", "a=\"1\"", &[("b", &2), ("c", &"3")], 2.into());
+    family.sample("", "", &[("b", &2), ("c", &"3")], 3.into());
+    assert_eq!(
+        page.finish(),
+        "# HELP cats Cats.\n# TYPE cats gauge\n\
+         cats{a=\"1\"} 1\ncats{a=\"1\",b=\"2\",c=\"3\"} 2\ncats{b=\"2\",c=\"3\"} 3\n"
+    );
+}

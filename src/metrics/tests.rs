@@ -1,0 +1,579 @@
+//! Golden pages for hand-made boards, and what a page owes to time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use ipnet::IpNet;
+
+use super::*;
+use crate::anomaly::Policy;
+use crate::expiry::UnitSetting;
+use crate::ledger::{Ledger, Reading, SessionDetails};
+use crate::session::samples::{after, expiring, list, moment, session, vendors};
+use crate::session::{ClientAddress, Session, SessionList};
+use crate::status::{Attempt, Failure, FailureCounts, LoginBlock};
+use crate::tradernet::Reason;
+
+const MAX_AGE: Duration = Duration::from_secs(90);
+
+/// An account under a ledger, as a poller would publish it.
+struct Watched {
+    ledger: Ledger,
+    status: AccountStatus,
+}
+
+impl Watched {
+    fn new(account: &str) -> Self {
+        Self::reading(account, SessionDetails::Off, Policy::default())
+    }
+
+    fn reading(account: &str, details: SessionDetails, policy: Policy) -> Self {
+        let interval = Duration::from_secs(30);
+        let ledger = Ledger::new(Reading {
+            policy,
+            details,
+            expire_unit: UnitSetting::Auto,
+            interval,
+            max_age: MAX_AGE,
+        });
+        let status = AccountStatus {
+            account: account.into(),
+            transport: Transport::Http,
+            interval,
+            max_age: MAX_AGE,
+            polls: 0,
+            failures: FailureCounts::default(),
+            logins: 0,
+            login_failures: 0,
+            login_blocked: None,
+            last_attempt: None,
+            last_success: None,
+            movements: None,
+            unit: ledger.unit(),
+            view: None,
+        };
+        Self { ledger, status }
+    }
+
+    fn attempt(mut self, at: Moment, failure: Option<Reason>) -> Self {
+        self.status.polls += 1;
+        if let Some(reason) = failure {
+            self.status.failures.add(reason);
+        }
+        self.status.last_attempt = Some(Attempt {
+            at,
+            duration: Duration::from_millis(125),
+            queued: Duration::ZERO,
+            failure: failure.map(|reason| Failure {
+                reason,
+                message: "it did not answer".to_owned(),
+                advice: "wait",
+            }),
+        });
+        self
+    }
+
+    fn answered(mut self, list: SessionList, at: Moment) -> Self {
+        self.status.view = Some(Arc::new(self.ledger.accept(list, at)));
+        self.status.movements = self.ledger.movements();
+        self.status.unit = self.ledger.unit();
+        self.status.last_success = Some(at);
+        self.attempt(at, None)
+    }
+
+    fn failed(self, reason: Reason, at: Moment) -> Self {
+        self.attempt(at, Some(reason))
+    }
+}
+
+/// A board, its page, and a clock that stands where it is put.
+struct Bench {
+    board: Board,
+    now: Arc<Mutex<Moment>>,
+    metrics: Metrics,
+}
+
+impl Bench {
+    fn new(now: Moment) -> Self {
+        let board = Board::default();
+        let now = Arc::new(Mutex::new(now));
+        let hands = Arc::clone(&now);
+        let clock = Clock::from_fn(move || *hands.lock().unwrap());
+        Self {
+            metrics: Metrics::new(board.clone(), clock, SafetyNames::default()),
+            board,
+            now,
+        }
+    }
+
+    fn with(self, watched: Watched) -> Self {
+        self.board.publish(watched.status);
+        self
+    }
+
+    fn set(&self, now: Moment) {
+        *self.now.lock().unwrap() = now;
+    }
+
+    fn page(&self, format: Format) -> String {
+        String::from_utf8(self.metrics.exposition(format).to_vec()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        self.page(Format::Text004)
+    }
+}
+
+/// A page without the exporter's own families, whose numbers are those of the test's process.
+fn accounts_part(page: &str) -> String {
+    let own = |line: &str| {
+        ["process_", "tradernet_exporter_"].iter().any(|prefix| {
+            let line = line.strip_prefix("# ").map_or(line, |comment| {
+                comment
+                    .split_once(' ')
+                    .map_or("", |(_, described)| described)
+            });
+            line.starts_with(prefix)
+        })
+    };
+    page.split_inclusive('\n')
+        .filter(|line| !own(line))
+        .collect()
+}
+
+fn assert_golden(name: &str, bench: &Bench) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let made = repository.join("target/golden");
+    let mut wrong = Vec::new();
+    for (format, extension) in [
+        (Format::Text004, "prom"),
+        (Format::OpenMetrics100, "openmetrics"),
+    ] {
+        let file = format!("{name}.{extension}");
+        let golden = repository.join("src/metrics/golden").join(&file);
+        let page = accounts_part(&bench.page(format));
+        if std::fs::read_to_string(golden).unwrap_or_default() != page {
+            std::fs::create_dir_all(&made).unwrap();
+            std::fs::write(made.join(&file), &page).unwrap();
+            wrong.push(file);
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{wrong:?} in src/metrics/golden are not the pages made, which are now in target/golden: \
+         compare, and copy what is right"
+    );
+}
+
+#[test]
+fn golden_vendors_sample() {
+    let account = Watched::new("default").answered(list([vendors()]), after(0.0));
+    assert_golden("vendors_sample", &Bench::new(after(1.5)).with(account));
+}
+
+#[test]
+fn golden_empty_list() {
+    let account = Watched::new("default").answered(list([]), after(0.0));
+    assert_golden("empty_list", &Bench::new(after(1.5)).with(account));
+}
+
+#[test]
+fn golden_before_the_first_attempt() {
+    let bench = Bench::new(after(1.5)).with(Watched::new("default"));
+    assert_golden("before_the_first_attempt", &bench);
+}
+
+#[test]
+fn golden_failing_with_stale_data() {
+    let mut account = Watched::new("default")
+        .answered(list([vendors(), expiring(8, 5000.0)]), after(0.0))
+        .answered(list([vendors(), session(9)]), after(30.25))
+        .failed(Reason::Timeout, after(90.0))
+        .failed(Reason::Timeout, after(120.0))
+        .failed(Reason::Auth, after(150.0));
+    account.status.logins = 4;
+    account.status.login_failures = 1;
+    account.status.login_blocked = Some(LoginBlock::Refused);
+    let bench = Bench::new(after(30.25 + 90.001)).with(account);
+    assert_golden("failing_with_stale_data", &bench);
+}
+
+#[test]
+fn golden_unknown_expires() {
+    let some = [expiring(1, 5000.5), session(2), expiring(3, -7.0)];
+    let some = Watched::new("some").answered(list(some), after(0.0));
+    let none = Watched::new("none").answered(list([session(1), session(2)]), after(0.0));
+    let bench = Bench::new(after(1.5)).with(some).with(none);
+    assert_golden("unknown_expires", &bench);
+}
+
+fn strict() -> Policy {
+    Policy {
+        client_ips: Some(vec!["203.0.113.0/24".parse::<IpNet>().unwrap()]),
+        safety_types: Some([2, 3].into()),
+        logins: Some(["virtual@virtual.com".to_owned()].into()),
+        min_sessions: Some(7),
+        max_sessions: Some(3),
+        max_lifetime: Some(Duration::from_secs(3600)),
+    }
+}
+
+fn hostile() -> SessionList {
+    let of = |id, safety_type, login: &str, client: &str, time_left| Session {
+        safety_type,
+        user_login: Some(login.into()),
+        client: ClientAddress::parse(client),
+        ..expiring(id, time_left)
+    };
+    let mut missing = session(6);
+    missing.safety_type = None;
+    SessionList::new(
+        vec![
+            vendors(),
+            of(1, Some(2), "virtual@virtual.com", "203.0.113.9", 4e6),
+            of(
+                2,
+                Some(15),
+                "\"}} 1\n# HELP up \\",
+                "\\\"\n<b>here</b>",
+                1e5,
+            ),
+            of(
+                3,
+                Some(3),
+                &"\"ж\u{1f512}".repeat(70),
+                "2001:DB8::1",
+                3_600_001.0,
+            ),
+            of(
+                4,
+                Some(3),
+                "virtual@virtual.com",
+                "::ffff:203.0.113.9",
+                2000.0,
+            ),
+            missing,
+        ],
+        3,
+    )
+}
+
+#[test]
+fn golden_details_anonymous() {
+    let account = Watched::reading("default", SessionDetails::Anonymous, strict());
+    let account = account.answered(hostile(), after(0.0));
+    assert_golden("details_anonymous", &Bench::new(after(1.5)).with(account));
+}
+
+#[test]
+fn golden_details_full_and_hostile() {
+    let account = Watched::reading("a\\b \"c\"\nd<e>", SessionDetails::Full, strict());
+    let account = account.answered(hostile(), after(0.0));
+    let bench = Bench::new(after(1.5)).with(account);
+    let mut names = SafetyNames::default();
+    names.set(15, "order \"signed\"\n\\".to_owned());
+    names.set(3, "token".to_owned());
+    bench.metrics.set_names(names);
+    assert_golden("details_full_and_hostile", &bench);
+}
+
+/// Everything at once, with the exporter's own families.
+fn crowded() -> Bench {
+    let mut bench = Bench::new(after(1.5));
+    for (name, details) in [
+        ("full", SessionDetails::Full),
+        ("anonymous", SessionDetails::Anonymous),
+        ("off", SessionDetails::Off),
+        ("a,b=\"c\"", SessionDetails::Full),
+    ] {
+        let account = Watched::reading(name, details, strict());
+        bench = bench.with(account.answered(hostile(), after(0.0)));
+    }
+    // Names that are equal up to where other labels are cut.
+    for end in ["x", "y"] {
+        let account = Watched::new(&("n".repeat(128) + end));
+        bench = bench.with(account.answered(hostile(), after(0.0)));
+    }
+    bench = bench.with(Watched::new("new"));
+    let mut names = SafetyNames::default();
+    for id in [2, 3, 4, 15] {
+        names.set(id, "same".repeat(50));
+    }
+    bench.metrics.set_names(names);
+    bench.metrics.count_request("/metrics", 200);
+    bench.metrics.count_request("/metrics", 406);
+    bench.metrics.count_request("other", 404);
+    bench.metrics.set_reload(true, after(0.0));
+    bench
+        .metrics
+        .observe_api_request(Transport::Http, Duration::from_millis(125));
+    bench
+}
+
+#[test]
+fn no_two_series_are_the_same_and_every_family_stands_together() {
+    let bench = crowded();
+    for format in [Format::Text004, Format::OpenMetrics100] {
+        let page = bench.page(format);
+        let mut series = BTreeSet::new();
+        let mut families = BTreeSet::new();
+        let mut family = "";
+        for line in page.lines() {
+            if let Some(named) = line.strip_prefix("# HELP ") {
+                family = named.split(' ').next().unwrap();
+                assert!(families.insert(family), "{family} comes twice");
+            } else if let Some(comment) = line.strip_prefix("# ") {
+                let of = comment.split(' ').nth(1);
+                assert!(comment == "EOF" || of == Some(family), "{line}");
+            } else {
+                let (name, _value) = line.rsplit_once(' ').unwrap();
+                assert!(name.starts_with(family), "{line} under {family}");
+                assert!(series.insert(name), "{name} comes twice");
+            }
+        }
+        assert!(series.len() > 300, "{}", series.len());
+    }
+}
+
+#[test]
+fn openmetrics_ends_once_and_text_has_no_end() {
+    let bench = crowded();
+    let page = bench.page(Format::OpenMetrics100);
+    assert!(page.ends_with("\n# EOF\n"));
+    assert_eq!(page.matches("# EOF").count(), 1);
+    assert!(!bench.text().contains("# EOF"));
+}
+
+#[test]
+fn a_board_without_accounts_still_shows_the_exporter() {
+    let page = Bench::new(after(0.0)).text();
+    assert_eq!(accounts_part(&page), "");
+    let build = format!(
+        "tradernet_exporter_build_info{{revision=\"{}\",rustversion=\"{}\",version=\"{}\"}} 1\n",
+        env!("BUILD_REVISION"),
+        env!("BUILD_RUSTC_VERSION"),
+        env!("CARGO_PKG_VERSION"),
+    );
+    assert!(page.contains(&build), "{page}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_process_is_shown() {
+    let page = Bench::new(after(0.0)).text();
+    for name in [
+        "cpu_seconds_total",
+        "open_fds",
+        "max_fds",
+        "resident_memory_bytes",
+        "start_time_seconds",
+        "threads",
+        "virtual_memory_bytes",
+    ] {
+        let sample = format!("\nprocess_{name} ");
+        assert!(page.contains(&sample), "{name} is missing from {page}");
+    }
+}
+
+#[test]
+fn requests_served_are_exact_at_every_scrape() {
+    let bench = Bench::new(after(0.0));
+    assert!(!bench.text().contains("http_requests_total"));
+    for times in 1..4 {
+        bench.metrics.count_request("/metrics", 200);
+        let line = format!(
+            "\ntradernet_exporter_http_requests_total{{code=\"200\",handler=\"/metrics\"}} {times}\n"
+        );
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            assert!(bench.page(format).contains(&line), "{line}");
+        }
+    }
+}
+
+#[test]
+fn requests_to_tradernet_are_a_histogram_without_account() {
+    let bench = Bench::new(after(0.0));
+    for milliseconds in [20, 200, 1000, 60_000] {
+        let took = Duration::from_millis(milliseconds);
+        bench.metrics.observe_api_request(Transport::Http, took);
+    }
+    let name = "tradernet_api_request_duration_seconds";
+    let expected = [
+        ("0.025", 1),
+        ("0.05", 1),
+        ("0.1", 1),
+        ("0.25", 2),
+        ("0.5", 2),
+        ("1", 3),
+        ("2.5", 3),
+        ("5", 3),
+        ("10", 3),
+        ("30", 3),
+        ("+Inf", 4),
+    ];
+    let shown = |openmetrics: bool| -> String {
+        let head = format!(
+            "# HELP {name} Duration of requests to Tradernet over all accounts.\n\
+             # TYPE {name} histogram\n"
+        );
+        let unit = format!("# UNIT {name} seconds\n");
+        let buckets = expected.iter().map(|(bound, count)| {
+            let whole = openmetrics && !bound.contains(['.', '+']);
+            let point = if whole { ".0" } else { "" };
+            format!("{name}_bucket{{transport=\"http\",le=\"{bound}{point}\"}} {count}\n")
+        });
+        let sums = format!(
+            "{name}_sum{{transport=\"http\"}} 61.22\n{name}_count{{transport=\"http\"}} 4\n"
+        );
+        head + if openmetrics { &unit } else { "" } + &buckets.collect::<String>() + &sums
+    };
+    let text = bench.text();
+    assert!(text.contains(&shown(false)), "{text}");
+    let openmetrics = bench.page(Format::OpenMetrics100);
+    assert!(openmetrics.contains(&shown(true)), "{openmetrics}");
+}
+
+#[test]
+fn the_own_part_is_kept_for_a_quarter_of_a_second() {
+    let bench = Bench::new(after(0.0));
+    let counted = |bench: &Bench| bench.text().contains("duration_seconds_count");
+    assert!(!counted(&bench));
+    bench
+        .metrics
+        .observe_api_request(Transport::Http, Duration::from_secs(1));
+    bench.set(after(0.25));
+    assert!(!counted(&bench), "not yet");
+    bench.set(after(0.251));
+    assert!(counted(&bench));
+}
+
+#[test]
+fn a_reload_shows_at_once_and_a_failed_one_keeps_the_time_of_the_last_success() {
+    let bench = Bench::new(after(0.0));
+    let reload = |bench: &Bench| -> Vec<String> {
+        let page = bench.text();
+        page.lines()
+            .filter(|line| line.starts_with("tradernet_exporter_config"))
+            .map(|line| line.rsplit_once('_').unwrap().1.to_owned())
+            .collect()
+    };
+    assert_eq!(reload(&bench), [""; 0], "absent before the first");
+    bench.metrics.set_reload(true, after(0.1254));
+    assert_eq!(reload(&bench), ["seconds 1465911154.125", "successful 1"]);
+    bench.metrics.set_reload(false, after(7.0));
+    assert_eq!(reload(&bench), ["seconds 1465911154.125", "successful 0"]);
+    bench.metrics.set_reload(true, after(8.0));
+    assert_eq!(reload(&bench), ["seconds 1465911162", "successful 1"]);
+}
+
+#[test]
+fn a_failed_first_reading_has_no_time_of_success() {
+    let bench = Bench::new(after(0.0));
+    bench.metrics.set_reload(false, after(0.0));
+    let page = bench.text();
+    assert!(page.contains("\ntradernet_exporter_config_last_reload_successful 0\n"));
+    assert!(!page.contains("success_timestamp"), "{page}");
+}
+
+const OPEN: &str = "tradernet_security_sessions_open{account=\"default\"} 1\n";
+
+fn shows_sessions(bench: &Bench) -> bool {
+    bench.text().contains(OPEN)
+}
+
+fn one_session() -> Bench {
+    let account = Watched::new("default").answered(list([vendors()]), after(0.0));
+    Bench::new(after(0.0)).with(account)
+}
+
+#[test]
+fn a_view_vanishes_right_after_its_last_moment_by_the_wall_clock() {
+    let bench = one_session();
+    assert!(shows_sessions(&bench));
+    bench.set(moment(90.0, 1.0));
+    assert!(shows_sessions(&bench));
+    bench.set(moment(90.001, 1.0));
+    assert!(!shows_sessions(&bench));
+    bench.set(moment(89.0, 2.0));
+    assert!(shows_sessions(&bench), "the clock was set back");
+}
+
+#[test]
+fn a_view_vanishes_right_after_its_last_moment_by_the_monotonic_clock() {
+    let bench = one_session();
+    assert!(shows_sessions(&bench));
+    bench.set(moment(1.0, 90.0));
+    assert!(shows_sessions(&bench));
+    bench.set(moment(1.0, 90.001));
+    assert!(!shows_sessions(&bench));
+}
+
+#[test]
+fn of_two_views_each_vanishes_in_its_time() {
+    let younger = Watched::new("younger").answered(list([vendors()]), after(60.0));
+    let bench = one_session().with(younger);
+    let shown = |bench: &Bench| bench.text().matches("sessions_open{").count();
+    bench.set(after(60.0));
+    assert_eq!(shown(&bench), 2);
+    bench.set(after(90.001));
+    assert_eq!(shown(&bench), 1);
+    bench.set(after(150.001));
+    assert_eq!(shown(&bench), 0);
+}
+
+#[test]
+fn what_is_published_or_renamed_shows_at_the_next_scrape() {
+    let bench = one_session();
+    assert!(bench.text().contains("safety_type=\"password\"} 1\n"));
+    let mut names = SafetyNames::default();
+    names.set(4, "weak".to_owned());
+    bench.metrics.set_names(names);
+    let page = bench.text();
+    assert!(page.contains("safety_type=\"weak\"} 1\n"), "{page}");
+
+    let other = Watched::new("other").answered(list([]), after(0.0));
+    bench.board.publish(other.status);
+    assert!(
+        bench
+            .text()
+            .contains("sessions_open{account=\"other\"} 0\n")
+    );
+    bench.board.remove("other");
+    assert!(!bench.text().contains("\"other\""));
+}
+
+#[test]
+fn accounts_are_rendered_again_only_when_something_changed() {
+    let bench = one_session();
+    let kept = |bench: &Bench| {
+        bench.text();
+        let kept = bench.metrics.0.kept(Format::Text004);
+        Arc::as_ptr(&kept.accounts.as_ref().unwrap().text).cast::<u8>()
+    };
+    let first = kept(&bench);
+    bench.set(after(90.0));
+    assert_eq!(kept(&bench), first);
+    let again = Watched::new("default").answered(list([vendors()]), after(0.0));
+    bench.board.publish(again.status);
+    assert_ne!(kept(&bench), first);
+}
+
+#[test]
+fn a_fleets_page_is_not_kept() {
+    let bench = Bench::new(after(0.0));
+    for number in 0..500 {
+        let account = Watched::new(&format!("account-{number}"));
+        let account = account.answered(list([vendors()]), after(0.0));
+        bench.board.publish(account.status);
+    }
+    let page = bench.text();
+    assert!(page.len() > LARGEST_KEPT);
+    assert!(bench.metrics.0.kept(Format::Text004).accounts.is_none());
+    assert_eq!(accounts_part(&page), accounts_part(&bench.text()));
+}
