@@ -24,7 +24,13 @@ fn main() {
 }
 
 fn first_line(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;
-    text.lines().next().map(str::to_owned).filter(|line| !line.is_empty())
+    text.lines()
+        .next()
+        .map(str::to_owned)
+        .filter(|line| !line.is_empty())
 }
