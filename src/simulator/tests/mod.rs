@@ -1,0 +1,13 @@
+//! The simulator as a client sees it, over a socket.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod access;
+mod client;
+mod faults;
+mod world;
