@@ -44,8 +44,10 @@ debian_packages() {
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
+  local log=.tools/apt-get.log
+  mkdir -p .tools
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
-    install --yes --no-install-recommends "${missing[@]}"
+    install --yes --no-install-recommends "${missing[@]}" >"$log" 2>&1 || { cat "$log"; die "apt-get failed"; }
 }
 
 rust_components() {
