@@ -139,6 +139,12 @@ impl Poller {
         }
     }
 
+    /// Attempts once.
+    pub async fn once(mut self) -> AccountStatus {
+        self.poll().await;
+        self.status
+    }
+
     async fn wait(&mut self, next: Instant) -> Wake {
         let failing = self.failures_in_a_row > 0;
         let check = Instant::now() + SECRET_CHECK;

@@ -20,6 +20,7 @@ pub mod anomaly;
 pub mod backoff;
 pub mod breaker;
 pub mod check;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;

@@ -1,9 +1,11 @@
 //! What is served where: raw texts to [`WebSettings`].
 
+use std::ffi::OsString;
+
 use url::Url;
 
-use super::environment::RawWeb;
-use super::problem::{Place, Report};
+use super::environment::{Environment, RawWeb};
+use super::problem::{Place, Problems, Report};
 use super::{Flags, parse};
 
 /// The port that the exporter listens on unless told otherwise.
@@ -33,6 +35,26 @@ pub struct WebSettings {
     pub external_url: Option<Url>,
     /// Whether `POST /-/reload` is there.
     pub enable_lifecycle: bool,
+}
+
+impl WebSettings {
+    /// Resolves these settings alone, for whoever asks a running exporter: nothing else of its
+    /// configuration matters, and its secrets need not be readable.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them, at once.
+    pub fn load(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Problems> {
+        // What is wrong with the rest, the exporter itself has said.
+        let environment = Environment::read(variables, &mut Report::default());
+        let mut report = Report::default();
+        let settings = resolve(flags, &environment.web, &mut report);
+        report.into_result()?;
+        Ok(settings)
+    }
 }
 
 pub(super) fn resolve(flags: &Flags, raw: &RawWeb, report: &mut Report) -> WebSettings {

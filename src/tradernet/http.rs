@@ -50,6 +50,24 @@ pub enum SetupError {
     Tls(String),
 }
 
+impl std::fmt::Display for SetupError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Certificates(errors) if errors.is_empty() => f.write_str(
+                "no CA certificate was found: install ca-certificates, or name a file with SSL_CERT_FILE",
+            ),
+            Self::Certificates(errors) => write!(
+                f,
+                "no CA certificate could be loaded: {errors}; install ca-certificates, or mend SSL_CERT_FILE"
+            ),
+            Self::Proxy => f.write_str("the proxy cannot be used: write http://host:port in HTTPS_PROXY"),
+            Self::Tls(error) => write!(f, "outgoing connections cannot be prepared: {error}"),
+        }
+    }
+}
+
+impl StdError for SetupError {}
+
 /// Connections to every host, kept alive and shared between accounts.
 #[derive(Clone, Debug)]
 pub struct Http {
