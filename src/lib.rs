@@ -8,3 +8,4 @@ pub mod safety;
 pub mod session;
 pub mod status;
 pub mod tradernet;
+pub mod web;
