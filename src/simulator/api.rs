@@ -30,6 +30,18 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
 }
 
+impl Asked {
+    /// The body where it says that it is a form; PHP reads no fields from any other.
+    fn form(&self) -> &[u8] {
+        let kind = header(&self.headers, "content-type");
+        if kind.split(';').next() == Some("application/x-www-form-urlencoded") {
+            &self.body
+        } else {
+            &[]
+        }
+    }
+}
+
 /// What a request wants, and the secrets it carried.
 pub(super) struct Call {
     wants: Wants,
@@ -106,7 +118,7 @@ impl Call {
 
     fn v1(world: &World, asked: &Asked) -> Self {
         let fields = if asked.method == Method::POST {
-            &asked.body
+            asked.form()
         } else {
             asked.query.as_bytes()
         };
@@ -135,7 +147,7 @@ impl Call {
     }
 
     fn v2(world: &World, asked: &Asked, command: &str) -> Self {
-        let form = Form::parse(&asked.body).filter(|form| form.text("cmd") == Some(command));
+        let form = Form::parse(asked.form()).filter(|form| form.text("cmd") == Some(command));
         let Some(form) = form else {
             return Self::refusal(Envelope::general(
                 1,
@@ -173,7 +185,7 @@ impl Call {
     }
 
     fn login(world: &World, asked: &Asked) -> Self {
-        let given = |name: &str| field(&asked.body, name).unwrap_or_default();
+        let given = |name: &str| field(asked.form(), name).unwrap_or_default();
         let sent = Sent {
             login: given("login"),
             password: given("password"),
