@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::answer::unix_seconds;
-use super::api::Sent;
+use super::reply::Sent;
 use super::sign::{self, Form};
 use super::spec::Envelope;
-use super::world::{State, World};
+use super::state::State;
+use super::world::World;
 
 /// What a request for the list carries; SID, key and signature themselves are in [`Sent`].
 pub(super) enum Credential {

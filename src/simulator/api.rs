@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Method};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::access::{self, Credential};
 use super::fault::Kind;
 use super::login;
+use super::reply::{Reply, Sent};
 use super::sign::Form;
-use super::spec::{Envelope, EnvelopeStyle};
+use super::spec::Envelope;
 use super::world::World;
 
 /// The one command that the simulator knows.
@@ -29,14 +30,16 @@ pub(super) struct Asked {
     pub(super) body: Bytes,
 }
 
-/// An answer before it is put on a wire.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Bytes,
-    pub(super) gzip: bool,
+impl Asked {
+    /// The body where it says that it is a form; PHP reads no fields from any other.
+    fn form(&self) -> &[u8] {
+        let kind = header(&self.headers, "content-type");
+        if kind.split(';').next() == Some("application/x-www-form-urlencoded") {
+            &self.body
+        } else {
+            &[]
+        }
+    }
 }
 
 /// What a request wants, and the secrets it carried.
@@ -52,71 +55,6 @@ enum Wants {
     List(Credential),
     Refusal(Envelope),
     NoSuchPage,
-}
-
-/// The secrets that a request carried.
-#[derive(Default)]
-pub(super) struct Sent {
-    pub(super) sid: String,
-    pub(super) key: String,
-    pub(super) signature: String,
-    pub(super) login: String,
-    pub(super) password: String,
-}
-
-impl Sent {
-    /// Puts what was sent where a text asks for it.
-    pub(super) fn echo(&self, text: &str) -> String {
-        text.replace("{SID}", &self.sid)
-            .replace("{KEY}", &self.key)
-            .replace("{SIG}", &self.signature)
-            .replace("{LOGIN}", &self.login)
-            .replace("{PASSWORD}", &self.password)
-    }
-}
-
-impl Reply {
-    pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            content_type,
-            headers: Vec::new(),
-            body: body.into(),
-            gzip: false,
-        }
-    }
-
-    pub(super) fn json(value: &Value) -> Self {
-        Self::new(200, "application/json", value.to_string())
-    }
-
-    pub(super) fn envelope(status: u16, envelope: &Envelope, sent: &Sent) -> Self {
-        let message = sent.echo(&envelope.message);
-        let key = match envelope.style {
-            EnvelopeStyle::ErrMsg => "errMsg",
-            EnvelopeStyle::Error => "error",
-        };
-        let mut body = json!({ key: message });
-        if let (Some(code), Some(fields)) = (envelope.code, body.as_object_mut()) {
-            fields.insert("code".to_owned(), json!(code));
-        }
-        Self {
-            status,
-            ..Self::json(&body)
-        }
-    }
-
-    pub(super) fn page(status: u16, title: &str) -> Self {
-        let body = format!(
-            "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><center><h1>{title}</h1></center></body></html>\n"
-        );
-        Self::new(status, "text/html; charset=utf-8", body)
-    }
-
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
-    }
 }
 
 impl Call {
@@ -180,7 +118,7 @@ impl Call {
 
     fn v1(world: &World, asked: &Asked) -> Self {
         let fields = if asked.method == Method::POST {
-            &asked.body
+            asked.form()
         } else {
             asked.query.as_bytes()
         };
@@ -209,7 +147,7 @@ impl Call {
     }
 
     fn v2(world: &World, asked: &Asked, command: &str) -> Self {
-        let form = Form::parse(&asked.body).filter(|form| form.text("cmd") == Some(command));
+        let form = Form::parse(asked.form()).filter(|form| form.text("cmd") == Some(command));
         let Some(form) = form else {
             return Self::refusal(Envelope::general(
                 1,
@@ -247,7 +185,7 @@ impl Call {
     }
 
     fn login(world: &World, asked: &Asked) -> Self {
-        let given = |name: &str| field(&asked.body, name).unwrap_or_default();
+        let given = |name: &str| field(asked.form(), name).unwrap_or_default();
         let sent = Sent {
             login: given("login"),
             password: given("password"),

@@ -26,8 +26,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::api::{Asked, Call, Reply};
+use super::api::{Asked, Call};
 use super::log::LoggedRequest;
+use super::reply::Reply;
 use super::spoil::{self, Body, Spoilt};
 use super::wire::Wire;
 use super::world::World;

@@ -6,9 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::api::{Reply, Sent};
-use super::spec::{Envelope, LoginBehaviour, SessionSpec};
-use super::world::{State, World, printed};
+use super::reply::{Reply, Sent};
+use super::session::SessionSpec;
+use super::spec::{Envelope, LoginBehaviour};
+use super::state::State;
+use super::world::World;
 
 /// Logins are counted over this time.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -115,6 +117,14 @@ fn cookies(reply: Reply, state: &mut State, sid: &str, remember: bool) -> Reply 
 
 fn decoy(state: &mut State) -> String {
     format!("PHPSESSID={}; Path=/; HttpOnly", state.make_sid())
+}
+
+/// The address as the platform prints it.
+fn printed(address: IpAddr, mapped: bool) -> String {
+    match (address.to_canonical(), mapped) {
+        (IpAddr::V4(v4), true) => format!("::ffff:{v4}"),
+        (plain, _) => plain.to_string(),
+    }
 }
 
 #[cfg(test)]

@@ -30,14 +30,17 @@
 mod access;
 mod answer;
 mod api;
+pub mod demo;
 mod face;
 mod fault;
 mod log;
 mod login;
+mod reply;
 mod session;
 mod sign;
 mod spec;
 mod spoil;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -46,9 +49,10 @@ mod world;
 pub use face::serve;
 pub use fault::{Fault, FaultTarget, RetryAfter, Times};
 pub use log::LoggedRequest;
-pub use session::Session;
+pub use session::{Session, SessionSpec};
 pub use spec::{
     AccountSpec, AnswerShape, DatetimeStyle, Envelope, EnvelopeStyle, ExpireUnit, LoginBehaviour,
-    OwnLogin, Quirks, SessionSpec,
+    OwnLogin, Quirks,
 };
-pub use world::{NotThere, Seen, World};
+pub use state::Seen;
+pub use world::{NotThere, World};

@@ -6,7 +6,6 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde_json::{Map, Value};
 
 /// An account as it is added to a [`World`](super::World).
 #[derive(Clone)]
@@ -254,95 +253,4 @@ pub enum DatetimeStyle {
     Zulu,
     /// `2016-06-14T16:14:13.187+03:00`
     Offset,
-}
-
-/// A security session as it is opened.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionSpec {
-    /// The id; the next free one where it is `None`.
-    pub id: Option<i64>,
-    /// 2 token, 3 SMS, 4 login and password; `None` is written as null.
-    pub safety_type_id: Option<i64>,
-    /// From start to end.
-    pub lifetime: Duration,
-    /// How long ago the session started.
-    pub age: Duration,
-    /// `ip_client`; `None` is written as null.
-    pub client_ip: Option<String>,
-    /// `user_login`; the account's where it is `None`.
-    pub user_login: Option<String>,
-    /// Fields that are written over the session's own, with any value.
-    pub raw: Map<String, Value>,
-    /// Fields that are left out.
-    pub omit: Vec<String>,
-}
-
-impl Default for SessionSpec {
-    /// Type 4, for 24 hours from now, from an address of the documentation range.
-    fn default() -> Self {
-        Self {
-            id: None,
-            safety_type_id: Some(4),
-            lifetime: Duration::from_secs(24 * 3600),
-            age: Duration::ZERO,
-            client_ip: Some("203.0.113.10".to_owned()),
-            user_login: None,
-            raw: Map::new(),
-            omit: Vec::new(),
-        }
-    }
-}
-
-impl SessionSpec {
-    /// A session of this type that lasts so long from now.
-    pub fn new(safety_type_id: impl Into<Option<i64>>, lifetime: Duration) -> Self {
-        Self {
-            safety_type_id: safety_type_id.into(),
-            lifetime,
-            ..Self::default()
-        }
-    }
-
-    /// Gives the session this id. An open session of the same id is replaced.
-    #[must_use]
-    pub fn id(mut self, id: i64) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Sets the client's address.
-    #[must_use]
-    pub fn client_ip(mut self, address: impl Into<String>) -> Self {
-        self.client_ip = Some(address.into());
-        self
-    }
-
-    /// Sets `user_login`.
-    #[must_use]
-    pub fn user_login(mut self, login: impl Into<String>) -> Self {
-        self.user_login = Some(login.into());
-        self
-    }
-
-    /// Lets the session have started so long ago; its end comes so much sooner.
-    #[must_use]
-    pub fn age(mut self, age: Duration) -> Self {
-        self.age = age;
-        self
-    }
-
-    /// Writes this field with this value, whatever the session is.
-    #[must_use]
-    pub fn raw(mut self, field: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.raw.insert(field.into(), value.into());
-        self
-    }
-
-    /// Leaves this field out.
-    #[must_use]
-    pub fn omit(mut self, field: impl Into<String>) -> Self {
-        self.omit.push(field.into());
-        self
-    }
 }

@@ -14,8 +14,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
-use super::api::{Reply, Sent};
 use super::fault::{Fault, RetryAfter};
+use super::reply::{Reply, Sent};
 use super::session::later;
 use super::world::World;
 

@@ -1,32 +1,24 @@
-//! The state of the simulated platform: accounts, sessions, SIDs, keys, faults, and what has been seen.
+//! The simulated platform as tests, the demo and the faces hold it: one state, one clock, and who waits.
 //!
 //! Knows nothing of HTTP or of any other way in: faces read requests, ask here, and write answers. Tests
 //! and the demo change the state and look at the effect. The lock is a plain mutex: it is held for moments
 //! and never across an await.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use ring::digest;
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::answer;
-use super::fault::{Fault, FaultTarget, Faults, Kind, Times};
-use super::log::{LoggedRequest, RequestLog};
-use super::session::{Session, later};
-use super::spec::{AccountSpec, LoginBehaviour, Quirks, SessionSpec};
-
-/// SIDs that an account remembers; the oldest makes room, so that a world runs for ever.
-const SIDS_PER_ACCOUNT: usize = 64;
-
-/// How far a V3 timestamp may lie from the world's time, either way.
-const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+use super::fault::{Fault, FaultTarget, Kind, Times};
+use super::log::LoggedRequest;
+use super::session::{Session, SessionSpec, later};
+use super::spec::{AccountSpec, LoginBehaviour, Quirks};
+use super::state::{Account, Seen, State};
 
 /// A simulated Tradernet. Clones share one state.
 #[derive(Clone)]
@@ -39,60 +31,6 @@ struct Shared {
     state: Mutex<State>,
     /// Counts every change and every request, for those who wait for one.
     moved: watch::Sender<u64>,
-}
-
-pub(super) struct State {
-    pub(super) accounts: HashMap<Arc<str>, Account>,
-    pub(super) sids: HashMap<String, Sid>,
-    pub(super) keys: HashMap<String, Key>,
-    pub(super) timestamp_tolerance: Duration,
-    log: RequestLog,
-    next_session: i64,
-    sids_made: u64,
-}
-
-pub(super) struct Account {
-    login: Arc<str>,
-    pub(super) password: Option<String>,
-    user_login: String,
-    pub(super) login_behaviour: LoginBehaviour,
-    pub(super) own_login: Option<super::spec::OwnLogin>,
-    pub(super) logins_per_minute: usize,
-    pub(super) recent_logins: VecDeque<SystemTime>,
-    pub(super) quirks: Quirks,
-    sessions: BTreeMap<i64, Session>,
-    sids: VecDeque<String>,
-    faults: Faults,
-    pub(super) seen: Seen,
-    generation: watch::Sender<u64>,
-}
-
-/// Whose a SID is, and whether it still opens anything.
-pub(super) struct Sid {
-    pub(super) login: Arc<str>,
-    pub(super) alive: bool,
-}
-
-pub(super) struct Key {
-    pub(super) login: Arc<str>,
-    pub(super) secret: String,
-    pub(super) last_nonce: u64,
-}
-
-/// What an account's server has seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Seen {
-    /// Login attempts, refused and broken ones too.
-    pub logins: u64,
-    /// Logins that gave out a SID.
-    pub logins_accepted: u64,
-    /// Requests for the list, whatever became of them.
-    pub lists: u64,
-    /// Requests under way.
-    pub in_flight: usize,
-    /// The most requests that were ever under way at once.
-    pub max_in_flight: usize,
 }
 
 /// The world has no such account or session.
@@ -130,19 +68,9 @@ impl World {
 
     /// An empty world that lives by this clock.
     pub fn with_clock(clock: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        let state = State {
-            accounts: HashMap::new(),
-            sids: HashMap::new(),
-            keys: HashMap::new(),
-            timestamp_tolerance: DEFAULT_TOLERANCE,
-            log: RequestLog::default(),
-            // The vendor's sample begins here.
-            next_session: 7_165_011,
-            sids_made: 0,
-        };
         let shared = Shared {
             clock: Box::new(clock),
-            state: Mutex::new(state),
+            state: Mutex::new(State::default()),
             moved: watch::Sender::new(0),
         };
         Self {
@@ -158,40 +86,7 @@ impl World {
 
     /// Adds an account. One of the same login is replaced, sessions and all.
     pub fn add_account(&self, spec: AccountSpec) {
-        let mut state = self.state();
-        let login: Arc<str> = Arc::from(spec.login);
-        state.sids.retain(|_, sid| sid.login != login);
-        state.keys.retain(|_, key| key.login != login);
-        for (public, secret) in spec.keys {
-            state.keys.insert(
-                public,
-                Key {
-                    login: Arc::clone(&login),
-                    secret,
-                    last_nonce: 0,
-                },
-            );
-        }
-        let account = Account {
-            login: Arc::clone(&login),
-            password: spec.password,
-            user_login: spec.user_login.unwrap_or_else(|| login.to_string()),
-            login_behaviour: spec.login_behaviour,
-            own_login: spec.own_login,
-            logins_per_minute: spec.logins_per_minute,
-            recent_logins: VecDeque::new(),
-            quirks: spec.quirks,
-            sessions: BTreeMap::new(),
-            sids: VecDeque::new(),
-            faults: Faults::default(),
-            seen: Seen::default(),
-            generation: watch::Sender::new(0),
-        };
-        state.accounts.insert(Arc::clone(&login), account);
-        for sid in spec.sids {
-            state.accept_sid(&login, sid);
-        }
-        drop(state);
+        self.state().add(spec);
         self.note();
     }
 
@@ -506,80 +401,6 @@ impl World {
     }
 }
 
-impl State {
-    pub(super) fn open(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> Option<i64> {
-        let account = self.accounts.get_mut(login)?;
-        let id = spec.id.unwrap_or(self.next_session);
-        self.next_session = self.next_session.max(id.saturating_add(1));
-        let session = Session::open(id, &account.login, &account.user_login, spec, now);
-        account.sessions.insert(id, session);
-        account.bump();
-        Some(id)
-    }
-
-    pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String) {
-        let Some(account) = self.accounts.get_mut(login) else {
-            return;
-        };
-        account.sids.push_back(sid.clone());
-        if account.sids.len() > SIDS_PER_ACCOUNT
-            && let Some(oldest) = account.sids.pop_front()
-        {
-            self.sids.remove(&oldest);
-        }
-        self.sids.insert(
-            sid,
-            Sid {
-                login: Arc::clone(login),
-                alive: true,
-            },
-        );
-    }
-
-    // Kept as dead ones: a request that still carries one is counted for its account.
-    pub(super) fn forget_sids(&mut self, login: &Arc<str>) {
-        let Some(account) = self.accounts.get(login) else {
-            return;
-        };
-        for sid in &account.sids {
-            if let Some(sid) = self.sids.get_mut(sid) {
-                sid.alive = false;
-            }
-        }
-    }
-
-    /// A SID that nobody had before: 32 hex digits, the same in every run.
-    pub(super) fn make_sid(&mut self) -> String {
-        self.sids_made += 1;
-        let digest = digest::digest(
-            &digest::SHA256,
-            format!("sid {}", self.sids_made).as_bytes(),
-        );
-        digest
-            .as_ref()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
-    }
-}
-
-impl Account {
-    fn open_sessions(&mut self, now: SystemTime) -> impl Iterator<Item = &Session> {
-        let before = self.sessions.len();
-        self.sessions.retain(|_, session| session.is_open(now));
-        if self.sessions.len() < before {
-            self.bump();
-        }
-        self.sessions.values()
-    }
-
-    fn bump(&self) {
-        self.generation
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-}
-
 /// A request under way. Dropped when its answer is made, or the client has gone.
 pub(super) struct Visit {
     world: World,
@@ -602,12 +423,4 @@ fn no_account(login: &str) -> NotThere {
 
 fn no_session(login: &str, id: i64) -> NotThere {
     NotThere(format!("open session {id} of {login}"))
-}
-
-/// The address as the platform prints it.
-pub(super) fn printed(address: IpAddr, mapped: bool) -> String {
-    match (address.to_canonical(), mapped) {
-        (IpAddr::V4(v4), true) => format!("::ffff:{v4}"),
-        (plain, _) => plain.to_string(),
-    }
 }

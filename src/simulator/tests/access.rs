@@ -164,6 +164,26 @@ async fn v3_wants_a_right_signature_and_a_time_near_the_worlds() {
 }
 
 #[tokio::test]
+async fn a_form_says_that_it_is_one() {
+    let address = serving(&world()).await;
+    let plain = |ask: Ask| ask.header("content-type", "text/plain");
+    assert_eq!(plain(Ask::sid("sid-of-desk")).ids(address).await, Err(1));
+    assert_eq!(
+        plain(Ask::login("desk-1", "right")).ids(address).await,
+        Err(7)
+    );
+    assert_eq!(
+        plain(Ask::v2("key-of-bot", "secret-of-bot", NONCE))
+            .ids(address)
+            .await,
+        Err(1)
+    );
+    let charset = "application/x-www-form-urlencoded; charset=utf-8";
+    let ask = Ask::sid("sid-of-desk").header("content-type", charset);
+    assert_eq!(ask.ids(address).await, Ok(vec![1]));
+}
+
+#[tokio::test]
 async fn a_sid_cookie_beside_a_key_reads_the_sids_account() {
     let address = serving(&world()).await;
     for ask in [

@@ -66,12 +66,14 @@ impl Ask {
         .header("user-agent", "test/1")
     }
 
+    /// A form, unless another content type is set.
     pub(super) fn post(target: impl Into<String>, body: impl Into<String>) -> Self {
-        Self {
+        let ask = Self {
             method: "POST",
             body: body.into(),
             ..Self::get(target)
-        }
+        };
+        ask.header("content-type", "application/x-www-form-urlencoded")
     }
 
     /// V1 by POST.
@@ -102,6 +104,7 @@ impl Ask {
 
     pub(super) fn v3(key: &str, secret: &str, timestamp: i64) -> Self {
         Self::post("/api/getSecuritySessions", "{}")
+            .header("content-type", "application/json")
             .header("x-ntapi-publickey", key)
             .header("x-ntapi-timestamp", &timestamp.to_string())
             .header("x-ntapi-sig", &sign(secret, &format!("{{}}{timestamp}")))

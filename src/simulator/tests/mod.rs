@@ -9,5 +9,6 @@
 
 mod access;
 mod client;
+mod demo;
 mod faults;
 mod world;
