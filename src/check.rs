@@ -29,10 +29,16 @@ pub fn offline(config: &Config) -> Findings {
     let rows = config.accounts.iter().map(|account| {
         let mut row = start_of_row(&account.name, account.transport.name());
         row.push("-".to_owned());
-        row.push(format!("not asked: {}", account.target.origin.as_str().trim_end_matches('/')));
+        row.push(format!(
+            "not asked: {}",
+            account.target.origin.as_str().trim_end_matches('/')
+        ));
         row
     });
-    Findings { table: table(rows.collect()), all_well: true }
+    Findings {
+        table: table(rows.collect()),
+        all_well: true,
+    }
 }
 
 /// Asks every account once.
@@ -57,7 +63,10 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let all_well = answers.iter().all(|status| status.up() == Some(true));
     let now = config.clock.now();
     let rows = answers.iter().map(|status| row(status, now)).collect();
-    Ok(Findings { table: table(rows), all_well })
+    Ok(Findings {
+        table: table(rows),
+        all_well,
+    })
 }
 
 async fn ask(account: Account, shared: Shared) -> AccountStatus {
@@ -67,13 +76,19 @@ async fn ask(account: Account, shared: Shared) -> AccountStatus {
 
 fn start_of_row(account: &str, transport: &str) -> Vec<String> {
     // A name may hold anything; a control character could paint over the table.
-    let account = account.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let account = account
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
     vec![account, transport.to_owned()]
 }
 
 fn row(status: &AccountStatus, now: Moment) -> Vec<String> {
     let mut row = start_of_row(&status.account, status.transport.name());
-    let failure = status.last_attempt.as_ref().and_then(|attempt| attempt.failure.as_ref());
+    let failure = status
+        .last_attempt
+        .as_ref()
+        .and_then(|attempt| attempt.failure.as_ref());
     match (failure, &status.view) {
         (Some(failure), _) => {
             row.push("?".to_owned());
@@ -100,9 +115,10 @@ fn row(status: &AccountStatus, now: Moment) -> Vec<String> {
 
 fn next_expiry(left_ms: f64, unit_settled: bool) -> String {
     let left = Duration::try_from_secs_f64((left_ms / 1000.0).max(0.0).floor());
-    let left = left.map_or_else(|_| "a very long time".to_owned(), |left| {
-        humantime::format_duration(left).to_string()
-    });
+    let left = left.map_or_else(
+        |_| "a very long time".to_owned(),
+        |left| humantime::format_duration(left).to_string(),
+    );
     if unit_settled {
         format!("in {left}")
     } else {
@@ -113,16 +129,25 @@ fn next_expiry(left_ms: f64, unit_settled: bool) -> String {
 
 /// Columns padded to their widest cell, but for the last.
 fn table(rows: Vec<Vec<String>>) -> String {
-    let head = ["ACCOUNT", "TRANSPORT", "SESSIONS", "NEXT EXPIRY"].map(str::to_owned).to_vec();
+    let head = ["ACCOUNT", "TRANSPORT", "SESSIONS", "NEXT EXPIRY"]
+        .map(str::to_owned)
+        .to_vec();
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
     };
     let mut text = String::new();
     for row in &rows {
         let last = row.len().saturating_sub(1);
         for (column, cell) in row.iter().enumerate() {
-            let width = if column < last { width(column).unwrap_or(0) + 2 } else { 0 };
+            let width = if column < last {
+                width(column).unwrap_or(0) + 2
+            } else {
+                0
+            };
             // Writing to a string cannot fail.
             let _ = write!(text, "{cell:<width$}");
         }

@@ -79,7 +79,11 @@ struct ServeFlags {
     #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
     listen_address: Vec<String>,
     /// Address for /-/healthy and /-/ready alone
-    #[arg(long = "web.probe-listen-address", value_name = "ADDRESS", global = true)]
+    #[arg(
+        long = "web.probe-listen-address",
+        value_name = "ADDRESS",
+        global = true
+    )]
     probe_listen_address: Option<String>,
     /// Path of the metrics [default: /metrics]
     #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
@@ -101,7 +105,12 @@ struct ServeFlags {
     config_file: Option<String>,
     #[arg(long = "shard", value_name = "I/N", global = true, hide = true)]
     shard: Option<String>,
-    #[arg(long = "web.config.file", value_name = "FILE", global = true, hide = true)]
+    #[arg(
+        long = "web.config.file",
+        value_name = "FILE",
+        global = true,
+        hide = true
+    )]
     web_config_file: Option<String>,
     #[arg(long = "web.systemd-socket", global = true, hide = true)]
     systemd_socket: bool,

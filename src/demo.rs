@@ -19,6 +19,8 @@ use crate::tradernet::{KeyVersion, Target};
 /// Often enough to watch sessions come and go.
 const INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
+/// The same story every time.
+const SEED: u64 = 1;
 
 /// A demo that is ready to be watched.
 pub struct Demo {
@@ -38,41 +40,59 @@ impl Demo {
         let origin = Url::parse(&format!("http://{}", listener.local_addr()?))
             .map_err(std::io::Error::other)?;
         let world = World::new();
-        demo::populate(&world);
-        Ok(Self { world, listener, origin })
+        demo::populate(&world).map_err(std::io::Error::other)?;
+        Ok(Self {
+            world,
+            listener,
+            origin,
+        })
     }
 
     /// The accounts, as the exporter is to watch them.
     pub fn accounts(&self) -> Vec<Account> {
-        demo::accounts().iter().map(|account| self.account(account)).collect()
+        demo::accounts()
+            .iter()
+            .map(|account| self.account(account))
+            .collect()
     }
 
     /// Serves the embedded Tradernet and moves its sessions, until it is dropped.
     pub async fn play(self) {
         let never = std::future::pending::<()>;
         let face = simulator::serve(self.listener, self.world.clone(), None, never());
-        tokio::join!(face, demo::play(self.world, never()));
+        tokio::join!(face, demo::play(self.world, SEED, never()));
     }
 
     fn account(&self, demo: &DemoAccount) -> Account {
         let given = |text: &str| SecretSource::Given(SecretString::from(text));
         let credential = match demo.credential {
             DemoCredential::Sid(sid) => CredentialSource::Sid(given(sid)),
-            DemoCredential::Login { login, password } => {
-                CredentialSource::Login { login: login.to_owned(), password: given(password) }
-            }
+            DemoCredential::Login { login, password } => CredentialSource::Login {
+                login: login.to_owned(),
+                password: given(password),
+            },
             DemoCredential::Key { key, secret } => CredentialSource::KeyPair {
-                version: if demo.api_version == 2 { KeyVersion::V2 } else { KeyVersion::V3 },
+                version: if demo.api_version == 2 {
+                    KeyVersion::V2
+                } else {
+                    KeyVersion::V3
+                },
                 key: given(key),
                 secret: given(secret),
             },
         };
         let networks = demo.allowed_client_ips.iter().filter_map(|network| {
-            network.parse().ok().or_else(|| Some(network.parse::<std::net::IpAddr>().ok()?.into()))
+            network
+                .parse()
+                .ok()
+                .or_else(|| Some(network.parse::<std::net::IpAddr>().ok()?.into()))
         });
         Account {
             name: demo.account.into(),
-            target: Target { origin: self.origin.clone(), timeout: TIMEOUT },
+            target: Target {
+                origin: self.origin.clone(),
+                timeout: TIMEOUT,
+            },
             credential,
             transport: Transport::Http,
             reading: Reading {

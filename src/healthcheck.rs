@@ -31,7 +31,10 @@ pub async fn ask(settings: &WebSettings) -> Result<(), String> {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(format!("{address} answered HTTP {}", status.as_u16())),
         Ok(Err(error)) => Err(format!("{address}: {error}")),
-        Err(_) => Err(format!("{address}: no answer within {}s", PATIENCE.as_secs())),
+        Err(_) => Err(format!(
+            "{address}: no answer within {}s",
+            PATIENCE.as_secs()
+        )),
     }
 }
 
@@ -57,12 +60,15 @@ async fn connect(address: &str) -> std::io::Result<TcpStream> {
     let loopback: &[IpAddr] = match socket.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
         // Where IPv6 is switched off, the exporter listens on IPv4 instead.
-        IpAddr::V6(ip) if ip.is_unspecified() => {
-            &[IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)]
-        }
+        IpAddr::V6(ip) if ip.is_unspecified() => &[
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ],
         ip => &[ip],
     };
-    let candidates: Vec<_> =
-        loopback.iter().map(|ip| SocketAddr::new(*ip, socket.port())).collect();
+    let candidates: Vec<_> = loopback
+        .iter()
+        .map(|ip| SocketAddr::new(*ip, socket.port()))
+        .collect();
     TcpStream::connect(candidates.as_slice()).await
 }

@@ -42,9 +42,15 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
         }
     }
     std::panic::set_hook(Box::new(|panic| {
-        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let location = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         // Without the panic's text: it could hold whatever the code was handling.
-        error!(location, "this program panicked: a mistake in it, please report this line");
+        error!(
+            location,
+            "this program panicked: a mistake in it, please report this line"
+        );
     }));
     Ok(())
 }

@@ -60,7 +60,10 @@ impl Listeners {
 const NO_SUCH_FAMILY: i32 = 97;
 
 async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
-    let bound = match (TcpListener::bind(address).await, address.strip_prefix("[::]:")) {
+    let bound = match (
+        TcpListener::bind(address).await,
+        address.strip_prefix("[::]:"),
+    ) {
         // "Everywhere" was asked for, and without IPv6 everywhere is IPv4.
         (Err(error), Some(port)) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
             TcpListener::bind(format!("0.0.0.0:{port}")).await
@@ -76,8 +79,10 @@ async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
 ///
 /// Where CA certificates or the proxy cannot be used.
 pub fn http(config: &Config, observe: Observe) -> Result<Http, SetupError> {
-    let all_loopback =
-        config.accounts.iter().all(|account| is_loopback(&account.target.origin));
+    let all_loopback = config
+        .accounts
+        .iter()
+        .all(|account| is_loopback(&account.target.origin));
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
         Err(_) if all_loopback => rustls::RootCertStore::empty(),
@@ -97,11 +102,17 @@ pub async fn run(
     mut signals: Signals,
 ) -> Result<(), SetupError> {
     let board = Board::default();
-    let metrics = Metrics::new(board.clone(), config.clock.clone(), config.safety_names.clone());
+    let metrics = Metrics::new(
+        board.clone(),
+        config.clock.clone(),
+        config.safety_names.clone(),
+    );
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
-        Observe(Arc::new(move |took| metrics.observe_api_request(Transport::Http, took)))
+        Observe(Arc::new(move |took| {
+            metrics.observe_api_request(Transport::Http, took)
+        }))
     };
     let shared = Shared {
         http: http(&config, observe)?,
@@ -115,7 +126,10 @@ pub async fn run(
     let app = Arc::new(App::new(
         web::Settings {
             telemetry_path: config.web.telemetry_path,
-            external_url: config.web.external_url.and_then(|url| url.as_str().parse().ok()),
+            external_url: config
+                .web
+                .external_url
+                .and_then(|url| url.as_str().parse().ok()),
             enable_lifecycle: config.web.enable_lifecycle,
         },
         metrics.clone(),
@@ -127,7 +141,10 @@ pub async fn run(
     ));
 
     let mut servers = JoinSet::new();
-    let roles = [(listeners.web, Role::Full), (listeners.probes, Role::Probes)];
+    let roles = [
+        (listeners.web, Role::Full),
+        (listeners.probes, Role::Probes),
+    ];
     for (listeners, role) in roles {
         for listener in listeners {
             tell_address(&listener, role);
@@ -179,7 +196,9 @@ pub async fn run(
 }
 
 fn tell_address(listener: &TcpListener, role: Role) {
-    let Ok(address) = listener.local_addr() else { return };
+    let Ok(address) = listener.local_addr() else {
+        return;
+    };
     match role {
         Role::Full => info!(%address, "listening"),
         Role::Probes => info!(%address, "listening for probes"),
