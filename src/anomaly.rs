@@ -171,8 +171,8 @@ impl Closed {
 pub struct Before<'a> {
     /// Its sessions.
     pub list: &'a SessionList,
-    /// When it arrived.
-    pub arrival: Moment,
+    /// When it was last known to hold: its arrival, or later where a stream confirmed it.
+    pub held: Moment,
     /// A session's last known end in milliseconds since the epoch.
     pub expiry_ms: &'a dyn Fn(u64) -> Option<f64>,
 }
@@ -202,7 +202,7 @@ pub fn changes(
         .sessions()
         .iter()
         .filter(|session| current.get(session.id).is_none());
-    let long_gap = arrival.age_of(before.arrival) > max_age;
+    let long_gap = arrival.age_of(before.held) > max_age;
     let reason = |session: &Session| match (before.expiry_ms)(session.id) {
         None => Closed::Unknown,
         Some(_) if !unit_settled => Closed::Unknown,

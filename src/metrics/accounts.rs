@@ -199,7 +199,7 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_last_successful_poll_timestamp_seconds",
-        "When the last good answer arrived.",
+        "When the last good answer arrived; streams: or was last confirmed by a pong.",
         |account, to| {
             to.maybe(account.status.last_success.map(|at| seconds(at.wall_ms)));
         },
@@ -221,6 +221,16 @@ static FAMILIES: &[AccountFamily] = &[
         "tradernet_login_blocked",
         "Whether the circuit breaker forbids logins.",
         |account, to| to.add(&[], account.status.login_blocked.is_some()),
+    ),
+    gauge(
+        "tradernet_stream_connected",
+        "Whether the stream stands and its list has arrived.",
+        |account, to| to.maybe(account.status.stream.map(|stream| stream.connected)),
+    ),
+    counter(
+        "tradernet_stream_reconnects_total",
+        "Streams made again after the first.",
+        |account, to| to.maybe(account.status.stream.map(|stream| stream.reconnects)),
     ),
 ];
 
