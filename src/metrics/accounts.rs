@@ -199,7 +199,7 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_last_successful_poll_timestamp_seconds",
-        "When the last good answer arrived; streams: or was last confirmed by a pong.",
+        "When the last good answer arrived.",
         |account, to| {
             to.maybe(account.status.last_success.map(|at| seconds(at.wall_ms)));
         },
