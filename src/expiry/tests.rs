@@ -231,6 +231,17 @@ fn answers_that_are_too_close_say_nothing_until_they_add_up() {
 }
 
 #[test]
+fn answers_are_far_enough_apart_by_both_clocks_or_not_at_all() {
+    for (wall, monotonic) in [(5.2, 4.9), (4.9, 5.2)] {
+        let mut court = Court::new();
+        for poll in [0.0, 1.0, 2.0, 3.0] {
+            let now = moment(poll * wall, poll * monotonic);
+            assert_eq!(court.left(now, 85299.0 - poll * 5.0), UNSETTLED);
+        }
+    }
+}
+
+#[test]
 fn answers_are_close_enough_at_a_shorter_interval() {
     let mut court = Court::new();
     court.interval = Duration::from_secs(1);

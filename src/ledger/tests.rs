@@ -103,15 +103,30 @@ fn an_empty_list_has_nothing_left_and_no_end() {
 
 #[test]
 fn shortest_and_longest_are_of_what_can_be_read() {
+    let dated = Session {
+        expiry_mark: Some(20160615131413),
+        ..session(2)
+    };
     let sessions = [
         expiring(1, 5000.0),
-        session(2),
+        dated,
         expiring(3, 60_000.0),
         session(4),
-        expiring(5, 7000.0),
+        Session {
+            time_left: Some(7000.0),
+            ..session(5)
+        },
+        Session {
+            time_left: Some(8000.0),
+            ..session(6)
+        },
+        Session {
+            time_left: Some(9000.0),
+            ..session(7)
+        },
     ];
     let view = ledger().accept(list(sessions), after(0.0));
-    assert_eq!(view.open, 5);
+    assert_eq!(view.open, 7);
     assert_eq!(view.expire_unknown, 2);
     assert_eq!(left(&view), (5000.0, 60_000.0));
     assert_eq!(ends(&view), (5.0, 60.0));
@@ -474,7 +489,10 @@ fn details_tell_as_much_as_configured() {
         expires_at_ms: Some(WALL_MS + 85299.0),
         broken: Vec::new(),
     };
-    assert_eq!(told(SessionDetails::Anonymous), [anonymous.clone()]);
+    assert_eq!(
+        told(SessionDetails::Anonymous).as_slice(),
+        std::slice::from_ref(&anonymous)
+    );
     let full = Detail {
         user_login: Some("virtual@virtual.com".into()),
         client: ClientAddress::parse("19.16.32.32"),
