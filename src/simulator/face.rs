@@ -1,0 +1,265 @@
+//! The network face of a world: HTTP/1.1 over TCP or TLS.
+//!
+//! Thin on purpose: it reads a request, asks the world, and writes the answer. It decides nothing about
+//! accounts or sessions.
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use super::api::{Asked, Call};
+use super::log::LoggedRequest;
+use super::reply::Reply;
+use super::spoil::{self, Body, Spoilt};
+use super::wire::Wire;
+use super::world::World;
+
+/// No request of the API comes near this.
+const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The network in front of the API refuses these: libraries that did not say who they are. The vendor's
+/// own SDK says `python-requests`, and is let in.
+const REFUSED_AGENTS: [&str; 5] = [
+    "reqwest/",
+    "hyper/",
+    "Go-http-client",
+    "Java/",
+    "libwww-perl",
+];
+
+/// Serves the world on the listener until the shutdown is complete; then every connection is cut.
+pub async fn serve(
+    listener: TcpListener,
+    world: World,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    shutdown: impl Future<Output = ()>,
+) {
+    let tls = tls.map(TlsAcceptor::from);
+    let mut shutdown = std::pin::pin!(shutdown);
+    // Aborts what it holds when it is dropped.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return,
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => {
+                    connections.spawn(connection(stream, peer.ip().to_canonical(), world.clone(), tls.clone()));
+                }
+                // Out of descriptors, as a rule: they come back, and until then a loop would burn the processor.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, peer: IpAddr, world: World, tls: Option<TlsAcceptor>) {
+    stream.set_nodelay(true).ok();
+    let reset = Arc::new(AtomicBool::new(false));
+    let wire = Wire::new(stream, Arc::clone(&reset));
+    // How a connection ends is the client's affair, and for the rest the world's log tells it.
+    match tls {
+        None => requests(wire, peer, world, reset).await.ok(),
+        Some(tls) => match tls.accept(wire).await {
+            Ok(wire) => requests(wire, peer, world, reset).await.ok(),
+            Err(_) => None,
+        },
+    };
+}
+
+async fn requests(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: IpAddr,
+    world: World,
+    reset: Arc<AtomicBool>,
+) -> hyper::Result<()> {
+    let service =
+        service_fn(move |request| answer(world.clone(), peer, Arc::clone(&reset), request));
+    // No header timeout: it would close idle connections under tests whose clock is paused, and on
+    // loopback it protects nobody.
+    http1::Builder::new()
+        .header_read_timeout(None)
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades()
+        .await
+}
+
+/// The connection is to be reset; hyper drops it on an error.
+#[derive(Debug)]
+struct ResetByPeer;
+
+impl fmt::Display for ResetByPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the simulator resets this connection")
+    }
+}
+
+impl std::error::Error for ResetByPeer {}
+
+async fn answer(
+    world: World,
+    peer: IpAddr,
+    reset: Arc<AtomicBool>,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, ResetByPeer> {
+    let Some(asked) = read(peer, request).await else {
+        return Ok(response(
+            &world,
+            None,
+            Reply::page(413, "413 Payload Too Large"),
+            None,
+        ));
+    };
+    let call = Call::read(&world, &asked);
+    log(&world, &asked, &call);
+    if is_refused_agent(&asked.headers) {
+        return Ok(response(
+            &world,
+            None,
+            Reply::page(403, "403 Forbidden"),
+            None,
+        ));
+    }
+
+    let mut visit = call
+        .account
+        .as_ref()
+        .and_then(|login| world.begin(login, call.kind()));
+    let spoilt = match &mut visit {
+        Some(visit) => match visit.fault.take() {
+            Some(fault) => spoil::spoil(&world, &visit.login, fault, &call.sent).await,
+            None => Spoilt::AsUsual,
+        },
+        None => Spoilt::AsUsual,
+    };
+    match spoilt {
+        Spoilt::AsUsual => {
+            let reply = call.answer(&world, peer);
+            Ok(response(&world, Some(&asked.headers), reply, None))
+        }
+        Spoilt::Reply(reply) => Ok(response(&world, Some(&asked.headers), reply, None)),
+        Spoilt::Streamed(reply, body) => {
+            // Under way for as long as the body is: a client that reads no more drops it.
+            let body = body.map_frame(move |frame| {
+                let _ = &visit;
+                frame
+            });
+            Ok(response(&world, None, reply, Some(body.boxed_unsync())))
+        }
+        Spoilt::Hang => std::future::pending().await,
+        Spoilt::Reset => {
+            reset.store(true, Ordering::Relaxed);
+            Err(ResetByPeer)
+        }
+    }
+}
+
+/// `None` where the body is too large or breaks off.
+async fn read(peer: IpAddr, request: Request<Incoming>) -> Option<Asked> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_REQUEST_BYTES)
+        .collect()
+        .await
+        .ok()?
+        .to_bytes();
+    Some(Asked {
+        peer,
+        method: head.method,
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body,
+    })
+}
+
+fn log(world: &World, asked: &Asked, call: &Call) {
+    let target = match asked.query.as_str() {
+        "" => asked.path.clone(),
+        query => format!("{}?{query}", asked.path),
+    };
+    let headers = asked.headers.iter().map(|(name, value)| {
+        (
+            name.as_str().to_owned(),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
+    });
+    world.log(LoggedRequest {
+        time: world.now(),
+        peer: asked.peer,
+        method: asked.method.to_string(),
+        target,
+        headers: headers.collect(),
+        body: asked.body.clone(),
+        account: call.account.clone(),
+    });
+}
+
+fn is_refused_agent(headers: &HeaderMap) -> bool {
+    let agent = headers
+        .get(header::USER_AGENT)
+        .map(|agent| agent.as_bytes())
+        .unwrap_or_default();
+    agent.is_empty()
+        || REFUSED_AGENTS
+            .iter()
+            .any(|refused| agent.starts_with(refused.as_bytes()))
+}
+
+/// The reply with its own body, compressed where it wants to be and `asked` allows it, or with `body`.
+fn response(
+    world: &World,
+    asked: Option<&HeaderMap>,
+    reply: Reply,
+    body: Option<Body>,
+) -> Response<Body> {
+    let accepted = asked.and_then(|headers| headers.get(header::ACCEPT_ENCODING)?.to_str().ok());
+    let mut headers = reply.headers;
+    let mut bytes = reply.body;
+    if reply.gzip
+        && accepted.is_some_and(|accepted| accepted.contains("gzip"))
+        && let Ok(compressed) = gzip(&bytes)
+    {
+        bytes = compressed;
+        headers.push(("content-encoding", "gzip".to_owned()));
+    }
+    let mut response = Response::builder()
+        .status(reply.status)
+        .header(header::CONTENT_TYPE, reply.content_type)
+        .header(header::DATE, httpdate::fmt_http_date(world.now()));
+    for (name, value) in headers {
+        response = response.header(name, value);
+    }
+    // A test may ask for a header or a status that HTTP has not; the answer says so.
+    response
+        .body(body.unwrap_or_else(|| spoil::full(bytes)))
+        .unwrap_or_else(|error| {
+            let mut refusal = Response::new(spoil::full(Bytes::from(error.to_string())));
+            *refusal.status_mut() = StatusCode::NOT_IMPLEMENTED;
+            refusal
+        })
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes)?;
+    Ok(Bytes::from(encoder.finish()?))
+}

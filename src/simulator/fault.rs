@@ -1,0 +1,208 @@
+//! The ways in which a server fails, and the queue of those that an account has coming.
+//!
+//! Plain values: what a fault does to an answer is [`spoil`](super::spoil)'s affair.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::spec::Envelope;
+
+/// What happens to a request instead of, or before, its answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Fault {
+    /// Any status with any body. `{SID}` and the like in a body of text are replaced as in an [`Envelope`].
+    Status {
+        /// The status.
+        code: u16,
+        /// The body.
+        body: Bytes,
+        /// The body's type.
+        content_type: &'static str,
+        /// More headers.
+        headers: Vec<(&'static str, String)>,
+    },
+    /// 429.
+    RateLimited {
+        /// The `Retry-After` header.
+        retry_after: RetryAfter,
+    },
+    /// 403 and a page of HTML, as the network in front of the API sends.
+    HtmlForbidden,
+    /// An error in the API's own form.
+    ErrorEnvelope {
+        /// The status it comes with; the API sends 200 as often as 4xx.
+        status: u16,
+        /// The error.
+        envelope: Envelope,
+    },
+    /// The request is read and never answered.
+    Hang,
+    /// Headers, and then nothing.
+    HangBody,
+    /// The connection is reset without an answer.
+    Reset,
+    /// A body that ends before its `Content-Length`.
+    Truncated,
+    /// 200 and bytes that are nothing.
+    Garbage,
+    /// 200 and a page of HTML.
+    Html200,
+    /// 200 and no byte.
+    EmptyBody,
+    /// A list of sessions, valid, and too long. Sent as it is made, until the client goes away.
+    TooLarge {
+        /// The length of the body.
+        bytes: u64,
+        /// Whether the header tells the length beforehand.
+        with_content_length: bool,
+    },
+    /// A compressed body that is larger by far than what is sent.
+    GzipBomb {
+        /// The length once it is decoded.
+        decoded_bytes: u64,
+    },
+    /// So many nested brackets.
+    NestedBrackets(usize),
+    /// A redirect.
+    Redirect {
+        /// 301, 302, 307, 308
+        status: u16,
+        /// Where to.
+        location: String,
+    },
+    /// The usual answer, late.
+    Slow {
+        /// By how much.
+        delay: Duration,
+    },
+    /// Every SID of the account is forgotten, that of the request too; then the usual answer, code 12.
+    SidExpired,
+}
+
+impl Fault {
+    /// A status with a short text.
+    #[must_use]
+    pub fn status(code: u16) -> Self {
+        Self::Status {
+            code,
+            body: Bytes::from_static(b"upstream is not well"),
+            content_type: "text/plain",
+            headers: Vec::new(),
+        }
+    }
+
+    /// An error envelope with status 200.
+    #[must_use]
+    pub fn envelope(envelope: Envelope) -> Self {
+        Self::ErrorEnvelope {
+            status: 200,
+            envelope,
+        }
+    }
+}
+
+/// The `Retry-After` header of a 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// No header.
+    Absent,
+    /// A number of seconds.
+    Seconds(u64),
+    /// A date, so long after the world's time of the answer.
+    Date(Duration),
+}
+
+/// Which requests a fault befalls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FaultTarget {
+    /// Requests for the list.
+    Lists,
+    /// The login form.
+    Logins,
+    /// Both.
+    Any,
+}
+
+/// How often a fault happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// For so many requests.
+    Count(u32),
+    /// Until the account is healed.
+    Forever,
+}
+
+/// The two kinds of request that faults tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    List,
+    Login,
+}
+
+/// The faults that an account has coming, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Faults(VecDeque<(FaultTarget, Times, Fault)>);
+
+impl Faults {
+    pub(super) fn push(&mut self, target: FaultTarget, times: Times, fault: Fault) {
+        self.0.push_back((target, times, fault));
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The fault that befalls a request of this kind, used up once.
+    pub(super) fn next(&mut self, kind: Kind) -> Option<Fault> {
+        self.0.retain(|(_, times, _)| *times != Times::Count(0));
+        let (_, times, fault) = self.0.iter_mut().find(|(target, ..)| {
+            matches!(
+                (target, kind),
+                (FaultTarget::Any, _)
+                    | (FaultTarget::Lists, Kind::List)
+                    | (FaultTarget::Logins, Kind::Login)
+            )
+        })?;
+        if let Times::Count(left) = times {
+            *left -= 1;
+        }
+        Some(fault.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn faults_come_in_their_order_to_the_kind_they_are_for() {
+        let mut faults = Faults::default();
+        faults.push(FaultTarget::Lists, Times::Count(2), Fault::Garbage);
+        faults.push(FaultTarget::Logins, Times::Count(1), Fault::Hang);
+        faults.push(FaultTarget::Any, Times::Forever, Fault::EmptyBody);
+
+        let seen: Vec<_> = [Kind::List, Kind::Login, Kind::List, Kind::List, Kind::Login]
+            .map(|kind| faults.next(kind))
+            .into();
+        let wanted = [
+            Fault::Garbage,
+            Fault::Hang,
+            Fault::Garbage,
+            Fault::EmptyBody,
+            Fault::EmptyBody,
+        ];
+        assert_eq!(seen, wanted.map(Some));
+
+        faults.clear();
+        assert_eq!(faults.next(Kind::List), None);
+    }
+
+    #[test]
+    fn a_fault_of_no_times_never_happens() {
+        let mut faults = Faults::default();
+        faults.push(FaultTarget::Any, Times::Count(0), Fault::Garbage);
+        assert_eq!(faults.next(Kind::List), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! The simulator as a client sees it, over a socket.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+
+mod access;
+mod client;
+mod demo;
+mod faults;
+mod world;

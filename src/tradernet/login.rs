@@ -1,0 +1,98 @@
+//! Login and password to SID.
+//!
+//! Source: the vendor's page (`check-login-password`, cookie `SID`) and its clients (an SID in the
+//! JSON body). A refusal is told from a server in trouble, since only the former blocks the
+//! circuit breaker for good.
+
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::Value;
+
+use super::error::{AuthError, Error};
+use super::http::LoginReply;
+use super::scrub::Scrubber;
+use super::wire::{self, Answer};
+
+/// Names under which a body has been seen to carry the session.
+const BODY_KEYS: [&str; 3] = ["SID", "sid", "sessionId"];
+
+/// The form of a login.
+pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
+    form_urlencoded::Serializer::new(String::new())
+        .append_pair("login", login)
+        .append_pair("password", password.expose_secret())
+        .append_pair("rememberMe", "1")
+        .finish()
+        .into()
+}
+
+/// What a login's answer means.
+pub(super) fn sid(reply: &LoginReply, scrubber: &Scrubber) -> Result<SecretString, Error> {
+    let LoginReply {
+        status,
+        retry_after,
+        ..
+    } = reply;
+    // An error first: a refused login may still be handed the cookie of an anonymous session.
+    if let Ok(Answer::Error(envelope)) = wire::read(&reply.body) {
+        let message = scrubber.clean(&envelope.message);
+        if status.is_server_error() {
+            return Err(Error::Api {
+                code: envelope.code,
+                message,
+            });
+        }
+        return Err(Error::Auth(AuthError::LoginRefused {
+            code: envelope.code,
+            message,
+        }));
+    }
+    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    if *status == StatusCode::UNAUTHORIZED || (*status == StatusCode::FORBIDDEN && body.is_some()) {
+        let message = format!("HTTP {}", status.as_u16());
+        return Err(Error::Auth(AuthError::LoginRefused {
+            code: None,
+            message,
+        }));
+    }
+    if !status.is_success() {
+        return Err(http_status(*status, *retry_after));
+    }
+    if let Some(sid) = reply.cookies.iter().find_map(cookie_sid) {
+        return Ok(sid);
+    }
+    match body {
+        Some(body) => body_sid(&body).ok_or(Error::Auth(AuthError::LoginWithoutSession)),
+        None => Err(Error::Decode {
+            detail: "the login's answer is no JSON".to_owned(),
+        }),
+    }
+}
+
+fn http_status(status: StatusCode, retry_after: Option<Duration>) -> Error {
+    Error::HttpStatus {
+        status: status.as_u16(),
+        retry_after,
+    }
+}
+
+/// The value of a `Set-Cookie` header whose cookie is named `SID` and nothing more: `PHPSESSID=`
+/// ends the same way.
+fn cookie_sid(header: &SecretString) -> Option<SecretString> {
+    let pair = header.expose_secret().split(';').next()?;
+    let (name, value) = pair.split_once('=')?;
+    let value = value.trim().trim_matches('"');
+    // PHP takes a cookie back by setting it to "deleted".
+    let usable = name.trim() == "SID" && !value.is_empty() && value != "deleted";
+    usable.then(|| value.into())
+}
+
+fn body_sid(body: &Value) -> Option<SecretString> {
+    BODY_KEYS.iter().find_map(|key| match body.get(key)? {
+        Value::String(sid) if !sid.is_empty() => Some(sid.as_str().into()),
+        Value::Number(sid) => Some(sid.to_string().into()),
+        _ => None,
+    })
+}

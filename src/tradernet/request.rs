@@ -1,0 +1,219 @@
+//! The requests: which path, which form, which headers for each kind of credential.
+//!
+//! Source: the vendor's page (version 1) and its SDKs (versions 2 and 3), see `sign`.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
+
+use super::error::Error;
+use super::http::{Http, Outgoing};
+use super::scrub::Scrubber;
+use super::{login, sign};
+use crate::clock::Moment;
+use crate::session::SessionList;
+
+const COMMAND: &str = "getSecuritySessions";
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
+
+/// Where an account lives, and how long one request may take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `TRADERNET_URL`: scheme, host and port alone.
+    pub origin: Url,
+    /// `TRADERNET_TIMEOUT`, connect included.
+    pub timeout: Duration,
+}
+
+/// How requests with a key pair are signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyVersion {
+    /// Form body, signature over the sorted fields.
+    V2,
+    /// JSON body, signature over body and timestamp.
+    V3,
+}
+
+/// As whom a list is read.
+#[derive(Clone, Copy, Debug)]
+pub enum Identity<'a> {
+    /// An SID, sent as version 1 in a form: an SID never stands in an HTTP URL.
+    Sid(&'a SecretString),
+    /// A key pair. No SID goes with it: the server would let the SID win.
+    KeyPair {
+        /// The public part.
+        key: &'a SecretString,
+        /// What signs.
+        secret: &'a SecretString,
+        /// How.
+        version: KeyVersion,
+    },
+}
+
+/// The last nonce of version 2 requests; a server refuses one that does not grow.
+static LAST_NONCE: AtomicU64 = AtomicU64::new(0);
+
+impl Http {
+    /// Reads the list of open sessions once.
+    ///
+    /// # Errors
+    ///
+    /// Every way in which there is no list to be had: see [`Error`].
+    pub async fn sessions(
+        &self,
+        target: &Target,
+        identity: Identity<'_>,
+        now: Moment,
+        scrubber: &mut Scrubber,
+    ) -> Result<SessionList, Error> {
+        let outgoing = match identity {
+            Identity::Sid(sid) => {
+                scrubber.add(sid.expose_secret());
+                by_sid(target, sid)
+            }
+            Identity::KeyPair {
+                key,
+                secret,
+                version,
+            } => {
+                scrubber.add(key.expose_secret());
+                scrubber.add(secret.expose_secret());
+                match version {
+                    KeyVersion::V2 => by_key_version_2(target, key, secret, now),
+                    KeyVersion::V3 => by_key_version_3(target, key, secret, now),
+                }
+            }
+        };
+        for (_, signed) in &outgoing.signed {
+            scrubber.add(signed.expose_secret());
+        }
+        self.list(outgoing, scrubber).await
+    }
+
+    /// Logs in once, and returns the SID.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Auth`] where the login was refused, else why there was no verdict.
+    pub async fn log_in(
+        &self,
+        target: &Target,
+        login: &str,
+        password: &SecretString,
+        scrubber: &mut Scrubber,
+    ) -> Result<SecretString, Error> {
+        scrubber.add(login);
+        scrubber.add(password.expose_secret());
+        let outgoing = Outgoing {
+            url: at(target, "/api/check-login-password"),
+            content_type: FORM,
+            body: login::form(login, password),
+            sid: None,
+            signed: Vec::new(),
+            timeout: target.timeout,
+        };
+        let reply = Http::login(self, outgoing, scrubber).await?;
+        login::sid(&reply, scrubber)
+    }
+}
+
+fn by_sid(target: &Target, sid: &SecretString) -> Outgoing {
+    let query = serde_json::json!({
+        "cmd": COMMAND,
+        "SID": sid.expose_secret(),
+        "params": {},
+    });
+    Outgoing {
+        url: at(target, "/api/"),
+        content_type: FORM,
+        body: form(&[("q", &query.to_string())]),
+        sid: Some(sid.clone()),
+        signed: Vec::new(),
+        timeout: target.timeout,
+    }
+}
+
+fn by_key_version_2(
+    target: &Target,
+    key: &SecretString,
+    secret: &SecretString,
+    now: Moment,
+) -> Outgoing {
+    let nonce = next_nonce(now).to_string();
+    let fields = [
+        ("apiKey", key.expose_secret()),
+        ("cmd", COMMAND),
+        ("nonce", nonce.as_str()),
+    ];
+    Outgoing {
+        url: at(target, "/api/v2/cmd/getSecuritySessions"),
+        content_type: FORM,
+        body: form(&fields),
+        sid: None,
+        signed: vec![(
+            "X-NtApi-Sig",
+            sign::version_2(secret.expose_secret(), &fields),
+        )],
+        timeout: target.timeout,
+    }
+}
+
+fn by_key_version_3(
+    target: &Target,
+    key: &SecretString,
+    secret: &SecretString,
+    now: Moment,
+) -> Outgoing {
+    let body = "{}";
+    let timestamp = whole(now.wall_seconds());
+    Outgoing {
+        url: at(target, "/api/getSecuritySessions"),
+        content_type: JSON,
+        body: body.into(),
+        sid: None,
+        signed: vec![
+            ("X-NtApi-PublicKey", key.clone()),
+            ("X-NtApi-Timestamp", timestamp.to_string().into()),
+            (
+                "X-NtApi-Sig",
+                sign::version_3(secret.expose_secret(), body, timestamp),
+            ),
+        ],
+        timeout: target.timeout,
+    }
+}
+
+fn at(target: &Target, path: &str) -> Url {
+    let mut url = target.origin.clone();
+    url.set_path(path);
+    url
+}
+
+fn form(fields: &[(&str, &str)]) -> SecretString {
+    form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish()
+        .into()
+}
+
+/// Tenths of a millisecond since the epoch, and always more than the last.
+fn next_nonce(now: Moment) -> u64 {
+    let proposed = whole(now.wall_ms * 10.0);
+    let last = LAST_NONCE.fetch_max(proposed, Ordering::Relaxed);
+    if last < proposed {
+        return proposed;
+    }
+    LAST_NONCE.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float saturates, and no clock comes near the ends"
+)]
+fn whole(value: f64) -> u64 {
+    value as u64
+}

@@ -1,0 +1,238 @@
+//! `/api/v1/accounts`: what is published of each account, as JSON.
+//!
+//! `docs/api.md` describes the shape to users, and a test holds the two together. Fields are
+//! added within `v1`, not renamed or removed. Units are in the names; points in time are
+//! seconds since the epoch; `null` is "not known", never 0.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::state::State;
+use crate::anomaly::Closed;
+use crate::clock::Moment;
+use crate::ledger::{Detail, Movements, View};
+use crate::safety::SafetyNames;
+use crate::status::{AccountStatus, Attempt, LoginBlock};
+
+/// The whole answer.
+#[derive(Serialize)]
+struct Document<'a> {
+    /// When the answer was made.
+    timestamp_seconds: f64,
+    /// By ascending name.
+    accounts: Vec<Account<'a>>,
+}
+
+/// One account.
+#[derive(Serialize)]
+struct Account<'a> {
+    account: &'a str,
+    /// See [`State::name`].
+    state: &'static str,
+    needs_attention: bool,
+    transport: &'static str,
+    poll_interval_seconds: f64,
+    /// From this age on `sessions` is `null`.
+    max_age_seconds: f64,
+    /// Whether the last attempt succeeded; `null` before the first.
+    up: Option<bool>,
+    last_attempt: Option<LastAttempt<'a>>,
+    last_success_timestamp_seconds: Option<f64>,
+    polls_total: u64,
+    poll_failures_total: BTreeMap<&'static str, u64>,
+    logins_total: u64,
+    login_failures_total: u64,
+    /// `refused`, `too_many`, or `null` where logins may be tried.
+    login_blocked: Option<&'static str>,
+    expire_unit: &'static str,
+    expire_unit_confirmed: bool,
+    /// `null` before the first answer.
+    sessions_opened_total: Option<u64>,
+    /// By reason; `null` before the first answer.
+    sessions_closed_total: Option<BTreeMap<&'static str, u64>>,
+    /// The last good answer; `null` where there is none or it is too old to be believed.
+    sessions: Option<Sessions<'a>>,
+}
+
+#[derive(Serialize)]
+struct LastAttempt<'a> {
+    timestamp_seconds: f64,
+    duration_seconds: f64,
+    queue_seconds: f64,
+    /// `null` where it succeeded.
+    failure: Option<Failed<'a>>,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    /// The label `reason` of `tradernet_poll_failures_total`.
+    reason: &'static str,
+    message: &'a str,
+    advice: &'static str,
+}
+
+#[derive(Serialize)]
+struct Sessions<'a> {
+    /// When the answer arrived: `…_milliseconds` are as of then.
+    answer_timestamp_seconds: f64,
+    open: u64,
+    by_safety_type: Vec<OfType<'a>>,
+    expire_min_milliseconds: Option<f64>,
+    expire_max_milliseconds: Option<f64>,
+    min_expiry_timestamp_seconds: Option<f64>,
+    max_expiry_timestamp_seconds: Option<f64>,
+    expire_unknown: u64,
+    max_lifetime_seconds: Option<f64>,
+    client_ips: u64,
+    logins: u64,
+    /// Configured rules with the number of sessions that break each.
+    violating: BTreeMap<&'static str, u64>,
+    undecodable: u64,
+    /// Single sessions; empty unless details are on.
+    details: Vec<Single<'a>>,
+}
+
+#[derive(Serialize)]
+struct OfType<'a> {
+    /// An id, `none` or `other`, as in the metrics.
+    safety_type_id: String,
+    safety_type: &'a str,
+    open: u64,
+}
+
+#[derive(Serialize)]
+struct Single<'a> {
+    /// Text, since it may be larger than what JavaScript counts exactly.
+    session_id: String,
+    safety_type_id: String,
+    safety_type: &'a str,
+    /// With full details alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_login: Option<&'a str>,
+    /// With full details alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ip: Option<String>,
+    expiry_timestamp_seconds: Option<f64>,
+    /// The rules that it breaks.
+    violating: Vec<&'static str>,
+}
+
+/// The answer as of `now`.
+pub(super) fn render(
+    accounts: &[Arc<AccountStatus>],
+    names: &SafetyNames,
+    now: Moment,
+) -> serde_json::Result<Bytes> {
+    let document = Document {
+        timestamp_seconds: now.wall_seconds(),
+        accounts: accounts
+            .iter()
+            .map(|status| account(status, names, now))
+            .collect(),
+    };
+    serde_json::to_vec(&document).map(Bytes::from)
+}
+
+fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -> Account<'a> {
+    let state = State::of(status, now);
+    Account {
+        account: &status.account,
+        state: state.name(),
+        needs_attention: state.needs_attention(),
+        transport: status.transport.name(),
+        poll_interval_seconds: status.interval.as_secs_f64(),
+        max_age_seconds: status.max_age.as_secs_f64(),
+        up: status.up(),
+        last_attempt: status.last_attempt.as_ref().map(last_attempt),
+        last_success_timestamp_seconds: status.last_success.map(Moment::wall_seconds),
+        polls_total: status.polls,
+        poll_failures_total: status
+            .failures
+            .iter()
+            .map(|(reason, count)| (reason.name(), count))
+            .collect(),
+        logins_total: status.logins,
+        login_failures_total: status.login_failures,
+        login_blocked: status.login_blocked.map(|block| match block {
+            LoginBlock::Refused => "refused",
+            LoginBlock::TooMany => "too_many",
+        }),
+        expire_unit: status.unit.0.name(),
+        expire_unit_confirmed: status.unit.1,
+        sessions_opened_total: status.movements.map(|movements| movements.opened),
+        sessions_closed_total: status.movements.map(closed),
+        sessions: status.fresh_view(now).map(|view| sessions(view, names)),
+    }
+}
+
+fn last_attempt(attempt: &Attempt) -> LastAttempt<'_> {
+    LastAttempt {
+        timestamp_seconds: attempt.at.wall_seconds(),
+        duration_seconds: attempt.duration.as_secs_f64(),
+        queue_seconds: attempt.queued.as_secs_f64(),
+        failure: attempt.failure.as_ref().map(|failure| Failed {
+            reason: failure.reason.name(),
+            message: &failure.message,
+            advice: failure.advice,
+        }),
+    }
+}
+
+fn closed(movements: Movements) -> BTreeMap<&'static str, u64> {
+    Closed::ALL
+        .into_iter()
+        .map(|reason| (reason.name(), movements.closed(reason)))
+        .collect()
+}
+
+fn sessions<'a>(view: &'a View, names: &'a SafetyNames) -> Sessions<'a> {
+    let left = view.expiry.map(|expiry| expiry.left_ms);
+    let at = view.expiry.and_then(|expiry| expiry.at_ms);
+    Sessions {
+        answer_timestamp_seconds: view.arrival.wall_seconds(),
+        open: view.open,
+        by_safety_type: view
+            .by_safety_type
+            .iter()
+            .map(|(safety_type, open)| OfType {
+                safety_type_id: safety_type.to_string(),
+                safety_type: names.name(*safety_type),
+                open: *open,
+            })
+            .collect(),
+        expire_min_milliseconds: left.map(|left| left.min),
+        expire_max_milliseconds: left.map(|left| left.max),
+        min_expiry_timestamp_seconds: at.map(|at| at.min / 1000.0),
+        max_expiry_timestamp_seconds: at.map(|at| at.max / 1000.0),
+        expire_unknown: view.expire_unknown,
+        max_lifetime_seconds: view.max_lifetime_ms.map(|ms| ms / 1000.0),
+        client_ips: view.client_ips,
+        logins: view.logins,
+        violating: view
+            .violating
+            .iter()
+            .map(|(rule, count)| (rule.name(), *count))
+            .collect(),
+        undecodable: view.undecodable,
+        details: view
+            .details
+            .iter()
+            .map(|detail| single(detail, names))
+            .collect(),
+    }
+}
+
+fn single<'a>(detail: &'a Detail, names: &'a SafetyNames) -> Single<'a> {
+    Single {
+        session_id: detail.id.to_string(),
+        safety_type_id: detail.safety_type.to_string(),
+        safety_type: names.name(detail.safety_type),
+        user_login: detail.user_login.as_deref(),
+        client_ip: detail.client.as_ref().map(ToString::to_string),
+        expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
+        violating: detail.broken.iter().map(|rule| rule.name()).collect(),
+    }
+}

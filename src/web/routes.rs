@@ -1,0 +1,234 @@
+//! Which path answers what, to which methods.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap};
+use hyper::http::request::Parts;
+use hyper::{Request, StatusCode};
+use tokio::sync::oneshot;
+
+use super::reply::{self, Content, Reply};
+use super::server::Role;
+use super::{App, ReloadRequest, api, negotiation, origin, page};
+
+/// A scrape of up to so many bytes is written faster than it is handed to another thread.
+const LIGHT_BYTES: usize = 256 * 1024;
+/// The same for pages, by accounts.
+const LIGHT_ACCOUNTS: usize = 250;
+
+/// A path that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Route {
+    Status,
+    Telemetry,
+    Healthy,
+    Ready,
+    Reload,
+    Accounts,
+    Other,
+}
+
+impl Route {
+    fn of(path: &str, role: Role, telemetry_path: &str) -> Self {
+        match (path, role) {
+            ("/-/healthy", _) => Self::Healthy,
+            ("/-/ready", _) => Self::Ready,
+            (_, Role::Probes) => Self::Other,
+            (path, Role::Full) if path == telemetry_path => Self::Telemetry,
+            ("/", Role::Full) => Self::Status,
+            ("/-/reload", Role::Full) => Self::Reload,
+            ("/api/v1/accounts", Role::Full) => Self::Accounts,
+            (_, Role::Full) => Self::Other,
+        }
+    }
+
+    /// The label `handler`. The telemetry path has one value wherever it lies, and paths that
+    /// strangers make up share one.
+    fn handler(self) -> &'static str {
+        match self {
+            Self::Status => "/",
+            Self::Telemetry => "/metrics",
+            Self::Healthy => "/-/healthy",
+            Self::Ready => "/-/ready",
+            Self::Reload => "/-/reload",
+            Self::Accounts => "/api/v1/accounts",
+            Self::Other => "other",
+        }
+    }
+
+    /// The methods that the route knows, as `Allow` has them; `None` where any method is answered alike.
+    fn allow(self) -> Option<&'static str> {
+        match self {
+            Self::Reload => Some("POST"),
+            Self::Other => None,
+            _ => Some("GET, HEAD"),
+        }
+    }
+}
+
+impl App {
+    /// Answers one request and counts it, also where the answer panics.
+    pub(super) async fn answer(&self, role: Role, request: Request<Incoming>) -> Reply {
+        let (parts, body) = request.into_parts();
+        let route = Route::of(parts.uri.path(), role, &self.settings.telemetry_path);
+        let answer = std::panic::AssertUnwindSafe(self.dispatch(route, &parts, body));
+        let reply = futures_util::FutureExt::catch_unwind(answer)
+            .await
+            .unwrap_or_else(|_| {
+                tracing::error!(handler = route.handler(), "an answer panicked");
+                reply::internal_error()
+            });
+        self.metrics
+            .count_request(route.handler(), reply.status().as_u16());
+        reply
+    }
+
+    async fn dispatch(&self, route: Route, request: &Parts, body: Incoming) -> Reply {
+        if let Some(allow) = route.allow()
+            && !allow.split(", ").any(|method| request.method == method)
+        {
+            return reply::method_not_allowed(allow);
+        }
+        let query = request.uri.query().unwrap_or_default();
+        match route {
+            Route::Healthy => reply::text(StatusCode::OK, "healthy"),
+            Route::Ready => self.ready(),
+            Route::Telemetry => self.telemetry(&request.headers).await,
+            Route::Status => self.status_page(&request.headers, query).await,
+            Route::Accounts => self.accounts(&request.headers).await,
+            Route::Reload => self.reload(&request.headers, query, body).await,
+            Route::Other => reply::text(StatusCode::NOT_FOUND, "not found"),
+        }
+    }
+
+    fn ready(&self) -> Reply {
+        if *self.ready.borrow() {
+            return reply::text(StatusCode::OK, "ready");
+        }
+        let accounts = self.board.accounts();
+        let waiting = accounts
+            .iter()
+            .filter(|account| account.last_attempt.is_none())
+            .count();
+        let all = accounts.len();
+        let reason = format!("not ready: {waiting} of {all} accounts have not been asked yet");
+        reply::text(StatusCode::SERVICE_UNAVAILABLE, reason)
+    }
+
+    async fn telemetry(&self, headers: &HeaderMap) -> Reply {
+        let format = negotiation::format(headers);
+        let metrics = self.metrics.clone();
+        let last_bytes = Arc::clone(&self.scrape_bytes);
+        Content {
+            content_type: format.content_type(),
+            vary: "Accept, Accept-Encoding",
+            heavy: last_bytes.load(Ordering::Relaxed) > LIGHT_BYTES,
+            body: move || {
+                let body = metrics.exposition(format);
+                last_bytes.store(body.len(), Ordering::Relaxed);
+                Ok(body)
+            },
+        }
+        .reply(negotiation::coding(headers))
+        .await
+    }
+
+    async fn accounts(&self, headers: &HeaderMap) -> Reply {
+        let accounts = self.board.accounts();
+        let names = self.names.borrow().clone();
+        let now = self.clock.now();
+        Content {
+            content_type: "application/json",
+            vary: "Accept-Encoding",
+            heavy: accounts.len() > LIGHT_ACCOUNTS,
+            body: move || Ok(api::render(&accounts, &names, now)?),
+        }
+        .reply(negotiation::coding(headers))
+        .await
+    }
+
+    async fn status_page(&self, headers: &HeaderMap, query: &str) -> Reply {
+        let accounts = self.board.accounts();
+        let names = self.names.borrow().clone();
+        let now = self.clock.now();
+        let number = page_number(query);
+        let telemetry_path = self.settings.telemetry_path.clone();
+        let mut reply = Content {
+            content_type: "text/html; charset=utf-8",
+            vary: "Accept-Encoding",
+            heavy: accounts.len() > LIGHT_ACCOUNTS,
+            body: move || Ok(page::render(accounts, &names, now, number, &telemetry_path)),
+        }
+        .reply(negotiation::coding(headers))
+        .await;
+        if reply.status() == StatusCode::OK {
+            let policy = self.page_policy.clone();
+            reply.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        reply
+    }
+
+    async fn reload(&self, headers: &HeaderMap, query: &str, body: Incoming) -> Reply {
+        if !self.settings.enable_lifecycle {
+            let reason = "reload is off: start with --web.enable-lifecycle";
+            return reply::text(StatusCode::FORBIDDEN, reason);
+        }
+        if let Err(reason) = origin::admit(headers, self.settings.external_url.as_ref()) {
+            return reply::text(StatusCode::FORBIDDEN, reason);
+        }
+        let account = match account_named(query) {
+            Ok(account) => account,
+            Err(reason) => return reply::text(StatusCode::BAD_REQUEST, reason),
+        };
+        if let Some(name) = &account
+            && self.board.account(name).is_none()
+        {
+            return reply::text(
+                StatusCode::NOT_FOUND,
+                format!("no account is named {name:?}"),
+            );
+        }
+        // Nothing is said in a body; left unread, it would cost the connection.
+        drop(body);
+        match self.ask_for_reload(account).await {
+            Ok(()) => reply::text(StatusCode::OK, "reloaded"),
+            Err(reason) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, reason),
+        }
+    }
+
+    async fn ask_for_reload(&self, account: Option<String>) -> Result<(), String> {
+        let (answer, outcome) = oneshot::channel();
+        let gone = || "the exporter is shutting down".to_owned();
+        self.reload
+            .send(ReloadRequest { account, answer })
+            .await
+            .map_err(|_| gone())?;
+        outcome.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// `?page=`, from 1; whatever is no page is the first.
+fn page_number(query: &str) -> usize {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, _)| key == "page")
+        .and_then(|(_, value)| value.parse().ok())
+        .unwrap_or(1)
+}
+
+/// `?account=NAME`; none is the whole configuration.
+fn account_named(query: &str) -> Result<Option<String>, &'static str> {
+    let mut names = form_urlencoded::parse(query.as_bytes())
+        .filter(|(key, _)| key == "account")
+        .map(|(_, value)| value.into_owned());
+    match (names.next(), names.next()) {
+        (Some(_), Some(_)) => Err("account is given more than once"),
+        (Some(name), None) if name.is_empty() => Err("account is empty"),
+        (name, _) => Ok(name),
+    }
+}
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;
