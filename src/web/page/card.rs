@@ -123,16 +123,17 @@ impl Card<'_> {
 
     fn bar(&self, f: &mut fmt::Formatter<'_>, what: &str, at_ms: f64, full_ms: f64) -> fmt::Result {
         let left = at_ms - self.now.wall_ms;
+        let part = (left / full_ms).clamp(0.0, 1.0);
+        // The words say it all: the bar is for whoever looks from afar.
         writeln!(
             f,
             "<div class=\"left\"><p>{what} {} <span class=\"when\">{}</span></p>\
-             <meter min=\"0\" max=\"{max:.0}\" low=\"{low:.0}\" optimum=\"{max:.0}\" value=\"{value:.0}\" \
-             data-left=\"{left:.0}\" aria-label=\"{what}\"></meter></div>",
+             <svg class=\"bar\" aria-hidden=\"true\"><rect class=\"{}\" data-left=\"{left:.0}\" \
+             data-full=\"{full_ms:.0}\" width=\"{:.2}%\" height=\"100%\"/></svg></div>",
             Left(left),
             Clock::minutes(at_ms),
-            max = full_ms / 1000.0,
-            low = full_ms / 1000.0 * LOW,
-            value = left.max(0.0) / 1000.0,
+            if part < LOW { "low" } else { "" },
+            part * 100.0,
         )
     }
 

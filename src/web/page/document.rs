@@ -190,7 +190,7 @@ impl Document<'_> {
         if self.number > 1 {
             write!(
                 f,
-                " <a href=\"?page={}\" rel=\"prev\">Worse</a>",
+                " <a href=\"?page={}\" rel=\"prev\">Previous</a>",
                 self.number - 1
             )?;
         }
