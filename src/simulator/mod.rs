@@ -2,13 +2,14 @@
 //! whose server misbehaves on request.
 //!
 //! ```text
-//! spec, fault      what a world is told: accounts, their oddities, how they fail
-//! world            the state: one lock, one clock, counters, a log of requests
-//! answer, sign     pure: sessions to JSON, signatures to a verdict
-//! access, login    who a request is, and the login form
-//! api              routes and envelopes: a request to an answer
-//! spoil            a fault to what goes over the wire
-//! face, wire       the HTTP server, as thin as can be
+//! spec, session, fault   what a world is told: accounts, their oddities, sessions, failures
+//! world, state, log      the state behind one lock, by one clock, and who waits for a change of it
+//! answer, sign           pure: sessions to JSON, signatures to a verdict
+//! access, login          who a request is, and the login form
+//! api, reply             routes and envelopes: a request to an answer
+//! spoil                  a fault to what goes over the wire
+//! face, wire             the HTTP server, as thin as can be
+//! demo                   the world of the `demo` command, and what goes on in it
 //! ```
 //!
 //! It shares no code with the client in this crate: a wrong signature would verify itself. Where it says

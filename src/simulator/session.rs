@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 /// A security session as it is opened.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct SessionSpec {
     /// The id; the next free one where it is `None`.
     pub id: Option<i64>,

@@ -9,7 +9,6 @@ use bytes::Bytes;
 
 /// An account as it is added to a [`World`](super::World).
 #[derive(Clone)]
-#[non_exhaustive]
 pub struct AccountSpec {
     /// The name that owns the sessions (`owner_login`); also the key by which the world is asked.
     pub login: String,
@@ -191,7 +190,6 @@ pub enum EnvelopeStyle {
 
 /// How an account's answers look. The default is what the vendor's page documents.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
 pub struct Quirks {
     /// The unit of `expire`.
     pub expire_unit: ExpireUnit,

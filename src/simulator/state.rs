@@ -143,7 +143,9 @@ impl State {
         let Some(account) = self.accounts.get_mut(login) else {
             return;
         };
-        account.sids.push_back(sid.clone());
+        if !account.sids.contains(&sid) {
+            account.sids.push_back(sid.clone());
+        }
         if account.sids.len() > SIDS_PER_ACCOUNT
             && let Some(oldest) = account.sids.pop_front()
         {
@@ -168,6 +170,7 @@ impl State {
                 sid.alive = false;
             }
         }
+        account.bump();
     }
 
     /// A SID that nobody had before: 32 hex digits, the same in every run.

@@ -113,13 +113,10 @@ impl World {
     pub fn renew(&self, login: &str, id: i64, lifetime: Duration) -> Result<(), NotThere> {
         let now = self.now();
         self.change(login, |state, login| {
-            let session = state
-                .accounts
-                .get_mut(login)?
-                .sessions
-                .get_mut(&id)
-                .filter(|session| session.is_open(now))?;
-            session.expires = later(now, lifetime);
+            let account = state.accounts.get_mut(login)?;
+            let session = account.sessions.get_mut(&id);
+            session.filter(|session| session.is_open(now))?.expires = later(now, lifetime);
+            account.bump();
             Some(())
         })?
         .ok_or_else(|| no_session(login, id))
@@ -132,7 +129,9 @@ impl World {
     pub fn close(&self, login: &str, id: i64) -> Result<(), NotThere> {
         let now = self.now();
         self.change(login, |state, login| {
-            let session = state.accounts.get_mut(login)?.sessions.remove(&id);
+            let account = state.accounts.get_mut(login)?;
+            let session = account.sessions.remove(&id);
+            account.bump();
             session.filter(|session| session.is_open(now)).map(drop)
         })?
         .ok_or_else(|| no_session(login, id))
@@ -163,7 +162,7 @@ impl World {
 
     // ---- how an account behaves
 
-    /// Changes how the answers look.
+    /// Changes how the answers look. The closure must not ask the world: it runs under its lock.
     ///
     /// # Errors
     /// [`NotThere`] if there is no such account.
@@ -172,7 +171,10 @@ impl World {
         login: &str,
         change: impl FnOnce(&mut Quirks),
     ) -> Result<(), NotThere> {
-        self.change_account(login, |account| change(&mut account.quirks))
+        self.change_account(login, |account| {
+            change(&mut account.quirks);
+            account.bump();
+        })
     }
 
     /// Changes what the login form answers to the right password.
@@ -290,8 +292,8 @@ impl World {
         }
     }
 
-    /// A number that grows with every change to the account or its sessions, for faces that push.
-    /// An expiry is such a change only once someone has looked; see [`next_expiry`](Self::next_expiry).
+    /// A number that grows when the list changes, in content or looks, and when the SIDs are forgotten: for
+    /// faces that push. An expiry is such a change only once someone has looked; see [`next_expiry`](Self::next_expiry).
     #[must_use]
     pub fn watch(&self, login: &str) -> Option<watch::Receiver<u64>> {
         self.state()
@@ -396,9 +398,6 @@ impl World {
             .map(|account| Arc::clone(&account.login))
             .ok_or_else(|| no_account(login))?;
         let result = change(&mut state, &login);
-        if let Some(account) = state.accounts.get(&login) {
-            account.bump();
-        }
         drop(state);
         self.note();
         Ok(result)

@@ -30,7 +30,6 @@ const RESERVE: &str = "reserve@example.com";
 
 /// An account of the demo, as the exporter is to be configured for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct DemoAccount {
     /// The value of the label `account`.
     pub account: &'static str,

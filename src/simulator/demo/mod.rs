@@ -4,6 +4,7 @@
 //! with comes from [`accounts`]; nothing here knows how that configuration is made.
 
 mod cast;
+mod rhythm;
 mod script;
 
 use std::future::Future;

@@ -3,21 +3,18 @@
 //! Counts steps, not time: the same seed does the same at the same step, whatever the clock says.
 
 use std::net::IpAddr;
-use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::super::fault::{Fault, FaultTarget, RetryAfter, Times};
-use super::super::session::{Session, SessionSpec};
+use super::super::session::SessionSpec;
 use super::super::world::{NotThere, World};
 use super::cast::{BOT_ALPHA, BOT_BETA, BOT_GAMMA, DESK_1, DESK_2, DESK_3};
+use super::rhythm::{Plan, Rhythm};
 
 /// Steps are seconds.
-type Steps = u64;
-
-/// A session with more time left than this is let alone.
-const BACKGROUND: Duration = Duration::from_secs(1800);
+pub(super) type Steps = u64;
 
 /// The script, at some step.
 pub(super) struct Script {
@@ -151,87 +148,6 @@ impl Script {
     }
 }
 
-/// How an account's sessions come and go; the ranges are seconds.
-struct Plan {
-    login: &'static str,
-    types: &'static [i64],
-    addresses: &'static [&'static str],
-    lifetime: Range<u64>,
-    /// Between one opening and the next.
-    gap: Range<u64>,
-    /// No more are opened while so many are open: the world does not grow.
-    most: usize,
-    /// Whether sessions are renewed. Where not, one in a while is closed before its time.
-    renews: bool,
-}
-
-struct Rhythm {
-    plan: Plan,
-    rng: Rng,
-    next_opening: Steps,
-    next_change: Steps,
-}
-
-impl Rhythm {
-    fn new(plan: Plan, first_opening: Steps, rng: Rng) -> Self {
-        Self {
-            plan,
-            rng,
-            next_opening: first_opening,
-            next_change: first_opening + 20,
-        }
-    }
-
-    fn step(&mut self, now: Steps, world: &World) -> Result<(), NotThere> {
-        if now >= self.next_opening {
-            self.next_opening = now + self.rng.u64(self.plan.gap.clone());
-            if world.sessions(self.plan.login).len() < self.plan.most {
-                self.open(world)?;
-            }
-        }
-        if now >= self.next_change {
-            self.next_change = now + self.rng.u64(60..150);
-            self.change(world)?;
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, world: &World) -> Result<i64, NotThere> {
-        let lifetime = self.lifetime();
-        let mut session = SessionSpec::new(self.rng.choice(self.plan.types).copied(), lifetime);
-        session.client_ip = self
-            .rng
-            .choice(self.plan.addresses)
-            .map(|&address| address.to_owned());
-        world.open(self.plan.login, session)
-    }
-
-    /// Renews or closes one of those that do not last for hours: these stand in the background.
-    fn change(&mut self, world: &World) -> Result<(), NotThere> {
-        let left = |session: &Session| {
-            session
-                .expires
-                .duration_since(world.now())
-                .unwrap_or_default()
-        };
-        let mut sessions = world.sessions(self.plan.login);
-        sessions.retain(|session| left(session) < BACKGROUND);
-        let Some(session) = self.rng.choice(&sessions) else {
-            return Ok(());
-        };
-        if self.plan.renews {
-            let lifetime = self.lifetime().max(left(session));
-            world.renew(self.plan.login, session.id, lifetime)
-        } else {
-            world.close(self.plan.login, session.id)
-        }
-    }
-
-    fn lifetime(&mut self) -> Duration {
-        Duration::from_secs(self.rng.u64(self.plan.lifetime.clone()))
-    }
-}
-
 /// Somebody who knows the password of `desk-2` and comes from elsewhere.
 struct Intruder {
     rng: Rng,
@@ -325,6 +241,7 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::time::SystemTime;
 
+    use super::super::super::session::Session;
     use super::super::SEED;
     use super::super::cast::{accounts, populate};
     use super::*;

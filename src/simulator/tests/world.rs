@@ -100,6 +100,9 @@ fn a_watcher_sees_changes_of_its_account_only() {
     world.add_account(AccountSpec::new("desk-2"));
     let mut watch = world.watch("desk-1").unwrap();
     world.open("desk-2", SessionSpec::default()).unwrap();
+    world
+        .fail("desk-1", FaultTarget::Any, Times::Forever, Fault::Hang)
+        .unwrap();
     assert!(!watch.has_changed().unwrap());
     let id = world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
     assert!(watch.has_changed().unwrap());
