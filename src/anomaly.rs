@@ -171,8 +171,8 @@ impl Closed {
 pub struct Before<'a> {
     /// Its sessions.
     pub list: &'a SessionList,
-    /// When it was last known to hold: its arrival, or later where a stream confirmed it.
-    pub held: Moment,
+    /// When it arrived, or a stream last confirmed it.
+    pub arrival: Moment,
     /// A session's last known end in milliseconds since the epoch.
     pub expiry_ms: &'a dyn Fn(u64) -> Option<f64>,
 }
@@ -202,13 +202,13 @@ pub fn changes(
         .sessions()
         .iter()
         .filter(|session| current.get(session.id).is_none());
-    let long_gap = arrival.age_of(before.held) > max_age;
+    let long_gap = arrival.age_of(before.arrival) > max_age;
     let reason = |session: &Session| match (before.expiry_ms)(session.id) {
         None => Closed::Unknown,
         Some(_) if !unit_settled => Closed::Unknown,
         Some(end) if end > arrival.wall_ms + EXPIRY_SLACK_MS => Closed::Ended,
         // It may have been renewed or closed while nobody looked.
-        Some(_) if long_gap => Closed::Unknown,
+        Some(end) if long_gap && end > before.arrival.wall_ms => Closed::Unknown,
         Some(_) => Closed::Expired,
     };
     Changes {

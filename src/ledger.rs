@@ -212,7 +212,7 @@ impl Ledger {
             let changes = anomaly::changes(
                 &Before {
                     list: &last.snapshot.list,
-                    held: last.held,
+                    arrival: last.held,
                     expiry_ms: &|id| last.expiry_ms.get(&id).copied(),
                 },
                 &snapshot.list,
