@@ -132,9 +132,9 @@ impl Vigil {
         self.next_request = self.next_request.min(at.max(earliest));
     }
 
-    /// An operator asks: at once, and whatever was left unanswered.
+    /// An operator asks: at once, and once more where requests have stopped.
     pub(super) fn ask_now(&mut self, now: Instant) {
-        self.unanswered = 0;
+        self.unanswered = self.unanswered.min(MOST_UNANSWERED - 1);
         self.next_request = now;
     }
 
@@ -150,7 +150,10 @@ impl Vigil {
 
     /// The list came; how long it took, where it was asked for.
     pub(super) fn list(&mut self, now: Instant) -> Option<Duration> {
-        self.unanswered = 0;
+        // Where requests have stopped this is a push, and no reason to start again.
+        if self.unanswered < MOST_UNANSWERED {
+            self.unanswered = 0;
+        }
         let request = self.request.take()?;
         Some(now.duration_since(request.sent))
     }
@@ -277,9 +280,27 @@ mod tests {
             assert_eq!(bench.vigil.pong(now), Some(Duration::from_secs(6)));
         }
         for _ in 0..100 {
-            assert_eq!(bench.next().1, Step::Ping);
+            let (second, step) = bench.next();
+            assert_eq!(step, Step::Ping);
             bench.vigil.heard();
+            let now = bench.at(second);
+            assert_eq!(bench.vigil.list(now), None, "a push");
         }
+    }
+
+    #[test]
+    fn an_operator_may_ask_once_more() {
+        let mut bench = Bench::new(None);
+        bench.vigil.unanswered = MOST_UNANSWERED;
+        let now = bench.at(7);
+        bench.vigil.ask_now(now);
+        assert_eq!(bench.next(), (7, Step::Ask));
+        assert_eq!(bench.next(), (10, Step::Ping));
+        bench.vigil.heard();
+        assert_eq!(bench.next(), (12, Step::Ping));
+        bench.vigil.heard();
+        assert!(bench.vigil.pong(bench.at(12)).is_some());
+        assert!(!bench.vigil.may_ask());
     }
 
     #[test]

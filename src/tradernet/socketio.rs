@@ -44,7 +44,10 @@ impl Form {
 
 /// Path and query of the handshake.
 pub(super) fn path(sid: &SecretString) -> SecretString {
-    form_urlencoded::Serializer::new("/socket.io/?EIO=3&transport=websocket".to_owned())
+    let start = "/socket.io/?";
+    form_urlencoded::Serializer::for_suffix(start.to_owned(), start.len())
+        .append_pair("EIO", "3")
+        .append_pair("transport", "websocket")
         .append_pair("SID", sid.expose_secret())
         .finish()
         .into()

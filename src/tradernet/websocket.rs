@@ -12,7 +12,7 @@ pub(super) const ASK: &str = r#"["sessions"]"#;
 
 /// Path and query of the handshake.
 pub(super) fn path(sid: &SecretString) -> SecretString {
-    form_urlencoded::Serializer::new("/?".to_owned())
+    form_urlencoded::Serializer::for_suffix("/?".to_owned(), 2)
         .append_pair("SID", sid.expose_secret())
         .finish()
         .into()

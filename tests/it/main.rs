@@ -10,3 +10,5 @@
 
 mod answers;
 mod harness;
+mod peer;
+mod websocket;

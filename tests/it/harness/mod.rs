@@ -28,6 +28,6 @@ pub(crate) use exporter::Exporter;
 pub(crate) use http::{Reply, ask, get, post};
 pub(crate) use page::Page;
 pub(crate) use program::{Finished, Program, finish};
-pub(crate) use tools::{promtool_check, python};
+pub(crate) use tools::{interpreter, promtool_check, python};
 pub(crate) use upstream::{Ca, LOGIN, SID, Upstream};
 pub(crate) use wait::{soon, until};
