@@ -9,4 +9,6 @@
 )]
 
 mod answers;
+mod credentials;
+mod failures;
 mod harness;
