@@ -211,8 +211,10 @@ impl RawAccount {
             },
             _ => {
                 if self.login.is_some() {
-                    let text =
-                        parse::clash(format!("{}; an account has one credential", name(kind)));
+                    let text = format!(
+                        "{}; an account has one credential",
+                        parse::clash(name(kind))
+                    );
                     report.add(place("login"), None, text);
                 }
                 for (given, missing, other) in [

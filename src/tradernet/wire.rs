@@ -84,11 +84,7 @@ fn finish<'de, R: serde_json::de::Read<'de>>(
                 Category::Eof => "it is empty or ends in the middle".to_owned(),
                 Category::Io => "it broke off".to_owned(),
                 Category::Syntax => {
-                    format!(
-                        "it is no JSON (line {}, column {})",
-                        error.line(),
-                        error.column()
-                    )
+                    format!("it is no JSON (line {})", error.line())
                 }
             };
             Unreadable { what, json }
@@ -105,6 +101,15 @@ struct Fold {
 
 impl Fold {
     fn intern(&mut self, text: &str) -> Arc<str> {
+        // Most lists repeat one name.
+        if let Some(last) = self
+            .sessions
+            .last()
+            .and_then(|session| session.user_login.as_ref())
+            && **last == *text
+        {
+            return Arc::clone(last);
+        }
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
