@@ -27,7 +27,7 @@ use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
 use crate::slots::Slots;
 use crate::status::{
-    AccountStatus, Attempt, Board, Failure, FailureCounts, LoginBlock, StreamStatus, Transport,
+    AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
 };
 use crate::tradernet::{
     AuthError, Error, Http, Identity, Reason, Scrubber, Stream, StreamTarget, Target,
@@ -338,11 +338,7 @@ impl Poller {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        match self.breaker.block(now) {
-            Some(LoginBlock::Refused) => return Err(Error::Auth(AuthError::BlockedAfterRefusal)),
-            Some(LoginBlock::TooMany) => return Err(Error::Auth(AuthError::BlockedByRate)),
-            None => {}
-        }
+        self.breaker.permit(now).map_err(Error::Auth)?;
         self.breaker.note(now);
         self.status.logins += 1;
         let target = &self.account.target;
@@ -358,9 +354,9 @@ impl Poller {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, Error::Auth(_)) {
+                if let Error::Auth(refusal) = &error {
                     self.status.login_failures += 1;
-                    self.breaker.refuse();
+                    self.breaker.refuse(refusal.clone());
                 }
                 Err(error)
             }

@@ -167,12 +167,12 @@ fn uri(secure: bool, host: &str, port: u16) -> Result<Uri, Error> {
 pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Scrubber) -> Error {
     let mut innermost = error;
     loop {
-        if let Some(tls) = http::tls_error(innermost) {
+        if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
                 detail: scrubber.clean(&tls.to_string()),
             };
         }
-        match innermost.source() {
+        match http::cause(innermost) {
             Some(source) => innermost = source,
             None => break,
         }

@@ -9,6 +9,8 @@
 )]
 
 mod answers;
+mod credentials;
+mod failures;
 mod harness;
 mod peer;
 mod websocket;
