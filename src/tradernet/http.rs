@@ -481,7 +481,9 @@ fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Scrubber) -> Err
 
 /// The next error inwards. An `io::Error` hides what it wraps from `source`, which then goes on
 /// with what is further inside; and one may wrap another.
-pub(super) fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+pub(super) fn cause<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => error
             .get_ref()

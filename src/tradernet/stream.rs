@@ -20,6 +20,8 @@ use super::wire::{Answer, Envelope};
 use super::{judge, upgrade, websocket};
 use crate::session::SessionList;
 
+/// A server that asks for more pings does not get them.
+const SHORTEST_BEAT: Duration = Duration::from_secs(1);
 /// How long a socket.io server may be silent before it is also asked the older way.
 const PATIENCE_WITH_CURRENT_FORM: Duration = Duration::from_secs(10);
 
@@ -145,7 +147,18 @@ impl Stream {
 
     async fn first_list(&mut self) -> Result<SessionList, Error> {
         loop {
-            match self.next().await? {
+            let news = match self.ping_interval() {
+                None => self.next().await?,
+                // The heartbeat does not wait for the first list.
+                Some(beat) => match timeout(beat, self.next()).await {
+                    Ok(news) => news?,
+                    Err(_) => {
+                        self.ping().await?;
+                        continue;
+                    }
+                },
+            };
+            match news {
                 News::List(list) => return Ok(list),
                 News::NoList(error) => return Err(error),
                 News::Pong | News::Alive => {}
@@ -163,7 +176,7 @@ impl Stream {
         Ok(true)
     }
 
-    /// How often the other side wants to be pinged, where it said so.
+    /// How often the other side wants to be pinged, where it said so; at least a second.
     pub fn ping_interval(&self) -> Option<Duration> {
         match self.spoken {
             Spoken::Websocket => None,
@@ -233,7 +246,7 @@ impl Stream {
                 ..
             } => match socketio::read(&text) {
                 Packet::Open(every) => {
-                    *ping_interval = every;
+                    *ping_interval = every.map(|every| every.max(SHORTEST_BEAT));
                     Ok(News::Alive)
                 }
                 Packet::Connected => {

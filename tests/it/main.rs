@@ -13,4 +13,5 @@ mod credentials;
 mod failures;
 mod harness;
 mod peer;
+mod socketio;
 mod websocket;
