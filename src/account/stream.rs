@@ -102,9 +102,12 @@ impl Poller {
         }
     }
 
-    /// The earliest end of a session as of the last list, in milliseconds since the epoch.
+    /// The earliest end of a session as of the last list, in milliseconds since the epoch. One that
+    /// was over already when the list came is no reason to ask: the server knows, and lists it.
     fn next_end(&self) -> Option<f64> {
-        Some(self.status.view.as_ref()?.expiry?.at_ms?.min)
+        let view = self.status.view.as_ref()?;
+        let end = view.expiry?.at_ms?.min;
+        (end > view.arrival.wall_ms).then_some(end)
     }
 
     /// Does what is due.
@@ -179,3 +182,6 @@ impl Poller {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

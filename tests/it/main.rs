@@ -11,6 +11,7 @@
 mod answers;
 mod credentials;
 mod failures;
+mod front;
 mod harness;
 mod peer;
 mod socketio;
