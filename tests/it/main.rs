@@ -21,4 +21,5 @@ mod outbound;
 mod process;
 mod schedule;
 mod sdk;
+mod secrets;
 mod unit;
