@@ -9,6 +9,17 @@
 )]
 
 mod answers;
+mod commands;
+mod configuration;
 mod credentials;
+mod demo;
 mod failures;
 mod harness;
+mod login;
+mod memory;
+mod outbound;
+mod process;
+mod schedule;
+mod sdk;
+mod secrets;
+mod unit;
