@@ -76,8 +76,7 @@ async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, Stop> {
 }
 
 async fn healthcheck(cli: &Cli) -> Result<ExitCode, Stop> {
-    let settings =
-        WebSettings::load(&cli.flags(), variables()).map_err(failed)?;
+    let settings = WebSettings::load(&cli.flags(), variables()).map_err(failed)?;
     healthcheck::ask(&settings).await.map_err(failed)?;
     Ok(ExitCode::SUCCESS)
 }

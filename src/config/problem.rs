@@ -1,12 +1,22 @@
 //! What is wrong with a configuration, and where.
 
+use std::collections::HashSet;
 use std::fmt;
 
+/// A longer value is cut where it is shown: a thousand networks on one line say no more.
+const LONGEST_VALUE: usize = 128;
+/// Where ten thousand accounts share a mistake, the first show what it is.
+const MOST_SHOWN: usize = 50;
+
 /// Where a value was given: its name as the user wrote it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place(String);
 
 impl Place {
+    pub(super) fn new(text: String) -> Self {
+        Self(text)
+    }
+
     pub(super) fn variable(name: &str) -> Self {
         Self(name.to_owned())
     }
@@ -16,8 +26,14 @@ impl Place {
     }
 }
 
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Problem {
     place: Place,
     /// None where the value is, or may be, a secret.
@@ -34,7 +50,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, a line each; never empty.
+/// Everything that is wrong, a line each, of which the first 50 are shown; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problems(Vec<Problem>);
 
@@ -47,13 +63,16 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.0.iter().take(MOST_SHOWN).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(MOST_SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 
@@ -66,7 +85,10 @@ pub(super) struct Report(Vec<Problem>);
 impl Report {
     /// Notes a problem; no value where it is, or may be, a secret.
     pub(super) fn add(&mut self, place: Place, value: Option<&str>, text: String) {
-        let value = value.map(str::to_owned);
+        let value = value.map(|value| match value.char_indices().nth(LONGEST_VALUE) {
+            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
+            None => value.to_owned(),
+        });
         self.0.push(Problem { place, value, text });
     }
 
@@ -100,7 +122,10 @@ impl Report {
         }
     }
 
-    pub(super) fn into_result(self) -> Result<(), Problems> {
+    pub(super) fn into_result(mut self) -> Result<(), Problems> {
+        // A wrong default is wrong in each account, and told once.
+        let mut seen = HashSet::new();
+        self.0.retain(|problem| seen.insert(problem.clone()));
         if self.0.is_empty() {
             Ok(())
         } else {

@@ -63,7 +63,10 @@ impl World {
     /// An empty world that lives by the system's clock.
     #[must_use]
     pub fn new() -> Self {
-        #[expect(clippy::disallowed_methods, reason = "a server of its own has a clock of its own")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a server of its own has a clock of its own"
+        )]
         Self::with_clock(SystemTime::now)
     }
 
