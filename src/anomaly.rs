@@ -208,7 +208,7 @@ pub fn changes(
         Some(_) if !unit_settled => Closed::Unknown,
         Some(end) if end > arrival.wall_ms + EXPIRY_SLACK_MS => Closed::Ended,
         // It may have been renewed or closed while nobody looked.
-        Some(_) if long_gap => Closed::Unknown,
+        Some(end) if long_gap && end > before.arrival.wall_ms => Closed::Unknown,
         Some(_) => Closed::Expired,
     };
     Changes {

@@ -1,6 +1,7 @@
 //! The families of accounts: their names, their help, and when each is absent.
 //!
-//! A function of what is published of the accounts and of the time; it keeps nothing.
+//! A function of what is published of the accounts and of the time; it keeps nothing. Long
+//! because all families stand in one table.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ const fn counter(
 }
 
 /// In the order of the page: the sessions, single sessions, what is known of the numbers, the
-/// polls, the logins. What only streams have comes last, and is absent for polled accounts.
+/// polls, the logins.
 static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_security_sessions_open",
@@ -222,6 +223,7 @@ static FAMILIES: &[AccountFamily] = &[
         "Whether the circuit breaker forbids logins.",
         |account, to| to.add(&[], account.status.login_blocked.is_some()),
     ),
+    // What only streams have belongs here, without a sample for any other transport.
 ];
 
 /// Writes every account's series.

@@ -13,7 +13,7 @@ use ipnet::IpNet;
 
 use super::*;
 use crate::anomaly::Policy;
-use crate::expiry::UnitSetting;
+use crate::expiry::{Unit, UnitSetting};
 use crate::ledger::{Ledger, Reading, SessionDetails};
 use crate::session::samples::{after, expiring, list, moment, session, vendors};
 use crate::session::{ClientAddress, Session, SessionList};
@@ -516,15 +516,42 @@ fn a_view_vanishes_right_after_its_last_moment_by_the_monotonic_clock() {
 
 #[test]
 fn of_two_views_each_vanishes_in_its_time() {
-    let younger = Watched::new("younger").answered(list([vendors()]), after(60.0));
-    let bench = one_session().with(younger);
-    let shown = |bench: &Bench| bench.text().matches("sessions_open{").count();
-    bench.set(after(60.0));
-    assert_eq!(shown(&bench), 2);
-    bench.set(after(90.001));
-    assert_eq!(shown(&bench), 1);
-    bench.set(after(150.001));
-    assert_eq!(shown(&bench), 0);
+    let by_wall: fn(f64) -> Moment = |seconds| moment(seconds, 0.0);
+    let by_monotonic: fn(f64) -> Moment = |seconds| moment(0.0, seconds);
+    for at in [by_wall, by_monotonic] {
+        let older = Watched::new("b").answered(list([vendors()]), at(0.0));
+        let mut bench = Bench::new(at(60.0)).with(older);
+        for name in ["a", "c"] {
+            let younger = Watched::new(name).answered(list([vendors()]), at(60.0));
+            bench = bench.with(younger);
+        }
+        let shown = |bench: &Bench| bench.text().matches("sessions_open{").count();
+        assert_eq!(shown(&bench), 3);
+        bench.set(at(90.001));
+        assert_eq!(shown(&bench), 2);
+        bench.set(at(150.001));
+        assert_eq!(shown(&bench), 0);
+    }
+}
+
+#[test]
+fn seconds_of_the_server_leave_no_rounding_errors_in_milliseconds() {
+    let reading = Reading {
+        policy: Policy::default(),
+        details: SessionDetails::Off,
+        expire_unit: UnitSetting::Fixed(Unit::Seconds),
+        interval: Duration::from_secs(30),
+        max_age: MAX_AGE,
+    };
+    let mut account = Watched::new("default");
+    account.ledger = Ledger::new(reading);
+    // As doubles, 16.1 times 1000 is 16100.000000000002.
+    let account = account.answered(list([expiring(1, 16.1), expiring(2, 1e306)]), after(0.0));
+    let page = Bench::new(after(0.0)).with(account).text();
+    assert!(page.contains("expire_min_milliseconds{account=\"default\"} 16100\n"));
+    let longest = "expire_max_milliseconds{account=\"default\"} 1.7976931348623157e308\n";
+    assert!(page.contains(longest), "{page}");
+    assert!(page.contains("expire_unit{account=\"default\",unit=\"seconds\"} 1\n"));
 }
 
 #[test]

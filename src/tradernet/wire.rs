@@ -51,7 +51,10 @@ pub struct Unreadable {
 pub fn read(bytes: &[u8]) -> Result<Answer, Unreadable> {
     // Seen from servers whose source files were saved with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    finish(serde_json::Deserializer::from_slice(bytes))
+    // One name in another encoding must not hide a whole list.
+    finish(serde_json::Deserializer::from_str(
+        &String::from_utf8_lossy(bytes),
+    ))
 }
 
 /// Reads an answer as it arrives, in constant memory but for the sessions themselves.
@@ -70,15 +73,18 @@ fn finish<'de, R: serde_json::de::Read<'de>>(
             let json = error.classify() == Category::Data;
             let what = match error.classify() {
                 // Our own words: see the visitors. serde's texts of that category may quote input.
-                Category::Data => error.to_string(),
+                Category::Data => {
+                    let text = error.to_string();
+                    // Where it stands differs with how the answer arrived, and helps nobody.
+                    text.split(" at line ")
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned()
+                }
                 Category::Eof => "it is empty or ends in the middle".to_owned(),
                 Category::Io => "it broke off".to_owned(),
                 Category::Syntax => {
-                    format!(
-                        "it is no JSON (line {}, column {})",
-                        error.line(),
-                        error.column()
-                    )
+                    format!("it is no JSON (line {})", error.line())
                 }
             };
             Unreadable { what, json }
@@ -95,6 +101,15 @@ struct Fold {
 
 impl Fold {
     fn intern(&mut self, text: &str) -> Arc<str> {
+        // Most lists repeat one name.
+        if let Some(last) = self
+            .sessions
+            .last()
+            .and_then(|session| session.user_login.as_ref())
+            && **last == *text
+        {
+            return Arc::clone(last);
+        }
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }

@@ -126,14 +126,21 @@ pub(super) fn render(
     names: &SafetyNames,
     now: Moment,
 ) -> serde_json::Result<Bytes> {
-    let document = Document {
+    serde_json::to_vec(&document(accounts, names, now)).map(Bytes::from)
+}
+
+fn document<'a>(
+    accounts: &'a [Arc<AccountStatus>],
+    names: &'a SafetyNames,
+    now: Moment,
+) -> Document<'a> {
+    Document {
         timestamp_seconds: now.wall_seconds(),
         accounts: accounts
             .iter()
             .map(|status| account(status, names, now))
             .collect(),
-    };
-    serde_json::to_vec(&document).map(Bytes::from)
+    }
 }
 
 fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -> Account<'a> {
@@ -234,5 +241,81 @@ fn single<'a>(detail: &'a Detail, names: &'a SafetyNames) -> Single<'a> {
         client_ip: detail.client.as_ref().map(ToString::to_string),
         expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
         violating: detail.broken.iter().map(|rule| rule.name()).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::anomaly::Policy;
+    use crate::ledger::SessionDetails;
+    use crate::tradernet::Error;
+    use crate::web::testing::{NOW, ago, answered, failed, reading, session};
+
+    fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
+        let accounts: Vec<_> = accounts.into_iter().map(Arc::new).collect();
+        let bytes = render(&accounts, &SafetyNames::default(), NOW).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn refused() -> Error {
+        Error::HttpStatus {
+            status: 502,
+            retry_after: None,
+        }
+    }
+
+    #[test]
+    fn the_documented_answer_is_the_answer() {
+        let policy = Policy {
+            client_ips: Some(vec!["198.51.100.0/24".parse().unwrap()]),
+            max_sessions: Some(5),
+            ..Policy::default()
+        };
+        let sessions = vec![session(7_165_011, 4, 60), session(7_165_012, 15, 90)];
+        let read = reading(policy, SessionDetails::Full);
+        let desk = failed(
+            answered("desk-1", read, sessions, ago(40)),
+            &refused(),
+            ago(10),
+        );
+        let names = SafetyNames::default();
+        let accounts = [Arc::new(desk)];
+        let answer = serde_json::to_string_pretty(&document(&accounts, &names, NOW)).unwrap();
+        let page = include_str!("../../docs/api.md");
+        let (_, rest) = page.split_once("```json\n").expect("an example");
+        let (example, _) = rest.split_once("\n```").expect("its end");
+        assert_eq!(example, answer, "docs/api.md should show:\n{answer}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_null() {
+        let quiet = || reading(Policy::default(), SessionDetails::Off);
+        let stale = failed(answered("a", quiet(), vec![], ago(91)), &refused(), NOW);
+        let none = answered("b", quiet(), vec![], NOW);
+        let answer = shown(vec![stale, none]);
+        assert!(answer.pointer("/accounts/0/sessions").unwrap().is_null());
+        assert_eq!(answer.pointer("/accounts/0/state").unwrap(), "unknown");
+        assert_eq!(answer.pointer("/accounts/1/sessions/open").unwrap(), 0);
+        assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "none_open");
+        let end = "/accounts/1/sessions/max_expiry_timestamp_seconds";
+        assert!(answer.pointer(end).unwrap().is_null());
+    }
+
+    #[test]
+    fn logins_and_addresses_with_full_details_alone() {
+        for (details, shows) in [
+            (SessionDetails::Off, false),
+            (SessionDetails::Anonymous, false),
+            (SessionDetails::Full, true),
+        ] {
+            let read = reading(Policy::default(), details);
+            let text = shown(vec![answered("a", read, vec![session(1, 4, 60)], NOW)]).to_string();
+            assert_eq!(text.contains("trader@example.com"), shows);
+            assert_eq!(text.contains("203.0.113.9"), shows);
+            assert_eq!(text.contains("session_id"), details != SessionDetails::Off);
+        }
     }
 }

@@ -303,3 +303,37 @@ async fn accounts_as_json() {
         assert!(!answer.text().contains(secret), "{secret}");
     }
 }
+
+#[tokio::test]
+async fn many_accounts_are_answered_whole() {
+    let served = Served::start(settings()).await;
+    for number in 0..super::LIGHT_ACCOUNTS + 50 {
+        served
+            .sources
+            .board
+            .publish(starting(&format!("n{number:03}")));
+    }
+    let answer = served
+        .ask("GET", "/api/v1/accounts", &["Accept-Encoding: gzip"])
+        .await;
+    let json: serde_json::Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(answer.body.as_slice())).unwrap();
+    let accounts = json.pointer("/accounts").unwrap().as_array().unwrap();
+    assert_eq!(accounts.len(), super::LIGHT_ACCOUNTS + 50);
+    let page = served.get("/?page=2").await;
+    assert_eq!(page.text().matches("<h2>").count(), 100);
+}
+
+#[tokio::test]
+async fn a_body_is_passed_over() {
+    let served = Served::start(lifecycle()).await;
+    let mut stream = served.connect().await;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    stream
+        .write_all(b"POST /-/reload?account=no HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        .await
+        .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(crate::web::testing::Answer::parse(&bytes).status, 404);
+}

@@ -71,9 +71,10 @@ impl Route {
 impl App {
     /// Answers one request and counts it, also where the answer panics.
     pub(super) async fn answer(&self, role: Role, request: Request<Incoming>) -> Reply {
-        let (parts, body) = request.into_parts();
+        // No route reads a body; it is dropped, and hyper drains or closes.
+        let (parts, _) = request.into_parts();
         let route = Route::of(parts.uri.path(), role, &self.settings.telemetry_path);
-        let answer = std::panic::AssertUnwindSafe(self.dispatch(route, &parts, body));
+        let answer = std::panic::AssertUnwindSafe(self.dispatch(route, &parts));
         let reply = futures_util::FutureExt::catch_unwind(answer)
             .await
             .unwrap_or_else(|_| {
@@ -85,7 +86,7 @@ impl App {
         reply
     }
 
-    async fn dispatch(&self, route: Route, request: &Parts, body: Incoming) -> Reply {
+    async fn dispatch(&self, route: Route, request: &Parts) -> Reply {
         if let Some(allow) = route.allow()
             && !allow.split(", ").any(|method| request.method == method)
         {
@@ -98,7 +99,7 @@ impl App {
             Route::Telemetry => self.telemetry(&request.headers).await,
             Route::Status => self.status_page(&request.headers, query).await,
             Route::Accounts => self.accounts(&request.headers).await,
-            Route::Reload => self.reload(&request.headers, query, body).await,
+            Route::Reload => self.reload(&request.headers, query).await,
             Route::Other => reply::text(StatusCode::NOT_FOUND, "not found"),
         }
     }
@@ -170,7 +171,7 @@ impl App {
         reply
     }
 
-    async fn reload(&self, headers: &HeaderMap, query: &str, body: Incoming) -> Reply {
+    async fn reload(&self, headers: &HeaderMap, query: &str) -> Reply {
         if !self.settings.enable_lifecycle {
             let reason = "reload is off: start with --web.enable-lifecycle";
             return reply::text(StatusCode::FORBIDDEN, reason);
@@ -190,8 +191,6 @@ impl App {
                 format!("no account is named {name:?}"),
             );
         }
-        // Nothing is said in a body; left unread, it would cost the connection.
-        drop(body);
         match self.ask_for_reload(account).await {
             Ok(()) => reply::text(StatusCode::OK, "reloaded"),
             Err(reason) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, reason),

@@ -26,6 +26,8 @@ struct Limits {
     head: Duration,
     /// Without progress on an answer that the client does not read.
     write: Duration,
+    /// Bytes of a request's head.
+    buffer: usize,
     /// For answers under way once shutdown is asked for: the whole process has a second.
     drain: Duration,
 }
@@ -34,6 +36,7 @@ const LIMITS: Limits = Limits {
     connections: 512,
     head: Duration::from_secs(30),
     write: Duration::from_secs(30),
+    buffer: 64 * 1024,
     drain: Duration::from_millis(400),
 };
 
@@ -147,6 +150,7 @@ async fn connection(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
+            .max_buf_size(limits.buffer)
             .serve_connection(stream, service)
     );
     let outcome = tokio::select! {

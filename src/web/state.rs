@@ -75,11 +75,11 @@ impl State {
         }
     }
 
-    /// A shape, so that states differ without colour.
+    /// A shape, so that states differ without colour; all of them in any font.
     pub(super) fn symbol(self) -> &'static str {
         match self {
-            Self::RuleBroken => "\u{2716}",
-            Self::LoginBlocked => "\u{29B8}",
+            Self::RuleBroken => "\u{25B2}",
+            Self::LoginBlocked => "\u{25A0}",
             Self::Unknown => "?",
             Self::Failing => "!",
             Self::Starting => "\u{2026}",

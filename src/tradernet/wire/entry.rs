@@ -6,6 +6,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::tz::Offset;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::scalar::{Scalar, ScalarSeed};
@@ -206,11 +207,18 @@ impl Date {
     /// with `Z` or `+03:00` behind.
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
-        if let Ok(zoned) = text.parse::<Timestamp>() {
-            return Some(Self::Zoned(zoned.as_millisecond()));
+        // A sign or a Z behind the date is a zone; the date's own dashes come before.
+        let zoned = text
+            .get(10..)
+            .is_some_and(|time| time.contains(['Z', 'z', '+', '-']));
+        if zoned {
+            return text
+                .parse::<Timestamp>()
+                .ok()
+                .map(|at| Self::Zoned(at.as_millisecond()));
         }
         let local: DateTime = text.parse().ok()?;
-        let utc = jiff::tz::Offset::UTC.to_timestamp(local).ok()?;
+        let utc = Offset::UTC.to_timestamp(local).ok()?;
         Some(Self::Local(utc.as_millisecond()))
     }
 }

@@ -10,8 +10,10 @@ use crate::status::{AccountStatus, Failure, LoginBlock};
 use crate::web::html::{Escaped, Span};
 use crate::web::state::State;
 
-/// Single sessions on the page; the JSON has them all.
+/// Further single sessions on the page; the JSON has more.
 const MOST_SESSIONS: usize = 10;
+/// Sessions that break a rule and are shown without a touch.
+const MOST_BREAKERS: usize = 3;
 /// What a bar shows when full, unless a session lives longer: sessions are opened for a day.
 const FULL_BAR_MS: f64 = 86_400_000.0;
 /// The part of a bar under which it changes colour.
@@ -121,16 +123,17 @@ impl Card<'_> {
 
     fn bar(&self, f: &mut fmt::Formatter<'_>, what: &str, at_ms: f64, full_ms: f64) -> fmt::Result {
         let left = at_ms - self.now.wall_ms;
+        let part = (left / full_ms).clamp(0.0, 1.0);
+        // The words say it all: the bar is for whoever looks from afar.
         writeln!(
             f,
             "<div class=\"left\"><p>{what} {} <span class=\"when\">{}</span></p>\
-             <meter min=\"0\" max=\"{max:.0}\" low=\"{low:.0}\" optimum=\"{max:.0}\" value=\"{value:.0}\" \
-             data-left=\"{left:.0}\" aria-label=\"{what}\"></meter></div>",
+             <svg class=\"bar\" aria-hidden=\"true\"><rect class=\"{}\" data-left=\"{left:.0}\" \
+             data-full=\"{full_ms:.0}\" width=\"{:.2}%\" height=\"100%\"/></svg></div>",
             Left(left),
             Clock::minutes(at_ms),
-            max = full_ms / 1000.0,
-            low = full_ms / 1000.0 * LOW,
-            value = left.max(0.0) / 1000.0,
+            if part < LOW { "low" } else { "" },
+            part * 100.0,
         )
     }
 
@@ -174,32 +177,54 @@ impl Card<'_> {
         )
     }
 
+    /// Rule-breakers are shown at once, as far as there is room; the rest is a touch away.
     fn details(&self, f: &mut fmt::Formatter<'_>, view: &View) -> fmt::Result {
-        if view.details.is_empty() {
+        let breaking = view
+            .details
+            .iter()
+            .take_while(|detail| !detail.broken.is_empty());
+        let shown = breaking.take(MOST_BREAKERS).count();
+        if shown > 0 {
+            self.list(f, view.details.iter().take(shown))?;
+        }
+        let hidden = view.details.len().saturating_sub(shown);
+        if hidden == 0 {
             return Ok(());
         }
-        let open = if self.state == State::RuleBroken {
-            " open"
-        } else {
-            ""
-        };
-        write!(
+        let (which, account) = (
+            if shown > 0 {
+                "Other sessions"
+            } else {
+                "Sessions"
+            },
+            Escaped(&self.status.account),
+        );
+        writeln!(
             f,
-            "<details data-account=\"{}\"{open}><summary>Single sessions</summary>\n<ul>\n",
-            Escaped(&self.status.account)
+            "<details data-account=\"{account}\"><summary>{which} one by one</summary>"
         )?;
-        for detail in view.details.iter().take(MOST_SESSIONS) {
-            self.detail(f, detail)?;
-        }
-        f.write_str("</ul>\n")?;
-        if view.open > MOST_SESSIONS as u64 {
+        self.list(f, view.details.iter().skip(shown).take(MOST_SESSIONS))?;
+        if view.open > (shown + MOST_SESSIONS) as u64 {
             writeln!(
                 f,
-                "<p class=\"note\">The first {MOST_SESSIONS} of {}; more in the <a href=\"./api/v1/accounts\">JSON</a>.</p>",
+                "<p class=\"note\">{} of {} are shown; more are in the <a href=\"./api/v1/accounts\">JSON</a>.</p>",
+                shown + MOST_SESSIONS,
                 view.open
             )?;
         }
         f.write_str("</details>\n")
+    }
+
+    fn list<'d>(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        details: impl Iterator<Item = &'d Detail>,
+    ) -> fmt::Result {
+        f.write_str("<ul class=\"single\">\n")?;
+        for detail in details {
+            self.detail(f, detail)?;
+        }
+        f.write_str("</ul>\n")
     }
 
     fn detail(&self, f: &mut fmt::Formatter<'_>, detail: &Detail) -> fmt::Result {
@@ -235,17 +260,18 @@ impl Card<'_> {
         f.write_str("<p class=\"polls\">")?;
         match &self.status.last_attempt {
             None => f.write_str("Not asked yet")?,
-            Some(attempt) => write!(
-                f,
-                "Last poll {}, took {:.2} s",
-                Ago(self.now, attempt.at),
-                attempt.duration.as_secs_f64()
-            )?,
-        }
-        if self.status.up() != Some(true) {
-            match self.status.last_success {
-                Some(at) => write!(f, "; last good one {}", Ago(self.now, at))?,
-                None => f.write_str("; none was good so far")?,
+            Some(attempt) => {
+                let took = attempt.duration.as_secs_f64();
+                write!(
+                    f,
+                    "Last poll {}, took {took:.2} s",
+                    Ago(self.now, attempt.at)
+                )?;
+                match self.status.last_success {
+                    _ if attempt.failure.is_none() => {}
+                    Some(at) => write!(f, "; last good one {}", Ago(self.now, at))?,
+                    None => f.write_str("; none was good so far")?,
+                }
             }
         }
         writeln!(f, ". Every {interval} over {transport}.</p>")

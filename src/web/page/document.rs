@@ -83,17 +83,26 @@ impl Numbers {
     }
 
     fn sessions(&self) -> String {
-        let open = match self.open {
-            1 => "1 session open".to_owned(),
-            open => format!("{open} sessions open"),
-        };
+        let known = self.accounts - self.unknown;
+        if known == 0 {
+            return "Sessions unknown".to_owned();
+        }
+        let sum = format!(
+            "{} open in {}",
+            counted(self.open, "session"),
+            counted(known as u64, "account")
+        );
         match self.unknown {
-            0 => open,
-            unknown if unknown == self.accounts => "Sessions unknown".to_owned(),
-            1 => format!("{open}, without 1 account that is not known"),
-            unknown => format!("{open}, without {unknown} accounts that are not known"),
+            0 => sum,
+            unknown => format!("{sum}, {} unknown", counted(unknown as u64, "account")),
         }
     }
+}
+
+/// `1 session`, `2 sessions`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
 }
 
 impl Display for Document<'_> {
@@ -181,7 +190,7 @@ impl Document<'_> {
         if self.number > 1 {
             write!(
                 f,
-                " <a href=\"?page={}\" rel=\"prev\">Worse</a>",
+                " <a href=\"?page={}\" rel=\"prev\">Previous</a>",
                 self.number - 1
             )?;
         }

@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const EVERY = 10000, PATIENCE = 8000;
+  const EVERY = 10000, PATIENCE = 8000, LOW = 0.1;
   let drawn = performance.now(), asOf = Date.now(), asking = false;
 
   // The same words as the exporter's.
@@ -11,10 +11,14 @@
 
   const count = () => {
     const passed = performance.now() - drawn;
-    for (const e of document.querySelectorAll("[data-left]")) {
+    for (const e of document.querySelectorAll("span[data-left]")) {
       const left = Number(e.dataset.left) - passed;
-      if (e.tagName === "METER") e.value = Math.max(0, left / 1000);
-      else e.textContent = left > 0 ? `in ${span(left)}` : "now: the next answer tells";
+      e.textContent = left > 0 ? `in ${span(left)}` : "now: the next answer tells";
+    }
+    for (const e of document.querySelectorAll("rect[data-left]")) {
+      const part = Math.min(1, Math.max(0, (Number(e.dataset.left) - passed) / Number(e.dataset.full)));
+      e.setAttribute("width", `${(part * 100).toFixed(2)}%`);
+      e.classList.toggle("low", part < LOW);
     }
     for (const e of document.querySelectorAll("[data-ago]")) {
       e.textContent = `${span(Number(e.dataset.ago) + passed)} ago`;

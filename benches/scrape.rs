@@ -1,0 +1,224 @@
+//! `/metrics` of one account against a bare hyper server that returns the same bytes, in one run,
+//! and the exporter's idle memory. `cargo bench --bench scrape` prints the ratio; it wants `wrk`.
+
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout
+)]
+
+use std::convert::Infallible;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
+use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, World};
+
+const ROUNDS: usize = 5;
+const SID: &str = "bench-sid-0123456789";
+
+/// A process that ends with the benchmark.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn main() {
+    if std::env::args().any(|argument| argument == "--bare") {
+        return bare();
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let simulator = runtime.block_on(simulate());
+    let (_exporter, exporter, pid) = start_exporter(simulator);
+    let page = page_with_sessions(exporter);
+    let idle = idle_memory(pid);
+    let (_bare, bare) = start_bare(&page);
+
+    let mut ratios = Vec::new();
+    println!(
+        "| round | exporter requests/s | bare hyper requests/s | ratio |\n| --- | --- | --- | --- |"
+    );
+    for round in 1..=ROUNDS {
+        let (ours, theirs) = (load(exporter), load(bare));
+        ratios.push(ours / theirs);
+        println!(
+            "| {round} | {ours:.0} | {theirs:.0} | {:.2} |",
+            ours / theirs
+        );
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!(
+        "\nmedian ratio {:.2} (wanted: at least 0.80), page {} bytes",
+        ratios[ROUNDS / 2],
+        page.len()
+    );
+    println!(
+        "resident memory: idle {idle}, after the load {} (wanted idle: under 10 MiB)",
+        memory(pid)
+    );
+}
+
+async fn simulate() -> SocketAddr {
+    let world = World::new();
+    world.add_account(AccountSpec::new("bench").sid(SID));
+    for safety_type in [2, 3, 4] {
+        world
+            .open(
+                "bench",
+                SessionSpec::new(safety_type, Duration::from_secs(86_400)),
+            )
+            .unwrap();
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(simulator::serve(
+        listener,
+        world,
+        None,
+        std::future::pending(),
+    ));
+    address
+}
+
+fn start_exporter(simulator: SocketAddr) -> (Running, SocketAddr, u32) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
+        .env_clear()
+        .env("TRADERNET_URL", format!("http://{simulator}"))
+        .env("TRADERNET_SID", SID)
+        .env("TRADERNET_POLL_INTERVAL", "1s")
+        .env("WEB_LISTEN_ADDRESS", "127.0.0.1:0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let address = loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended");
+        if let Some((_, address)) = line.trim().split_once("message=listening address=") {
+            break address.parse().unwrap();
+        }
+    };
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    let pid = child.id();
+    (Running(child), address, pid)
+}
+
+fn page_with_sessions(exporter: SocketAddr) -> Vec<u8> {
+    let start = Instant::now();
+    loop {
+        let page = get(exporter);
+        if String::from_utf8_lossy(&page)
+            .contains("tradernet_security_sessions_open{account=\"default\"} 3")
+        {
+            return page;
+        }
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "no sessions on the page"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn get(address: SocketAddr) -> Vec<u8> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let body = answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap()
+        + 4;
+    answer.split_off(body)
+}
+
+fn memory(pid: u32) -> String {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
+    line.trim_start_matches("VmRSS:").trim().to_owned()
+}
+
+/// After a few polls.
+fn idle_memory(pid: u32) -> String {
+    std::thread::sleep(Duration::from_secs(4));
+    memory(pid)
+}
+
+/// Requests per second, by wrk.
+fn load(address: SocketAddr) -> f64 {
+    let output = Command::new("wrk")
+        .args(["-t1", "-c8", "-d3s", &format!("http://{address}/metrics")])
+        .output()
+        .expect("wrk is wanted: apt-get install wrk");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find(|line| line.starts_with("Requests/sec:"));
+    line.unwrap_or_else(|| panic!("{text}"))
+        .rsplit(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+fn start_bare(page: &[u8]) -> (Running, SocketAddr) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .arg("--bare")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(page).unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    (Running(child), line.trim().parse().unwrap())
+}
+
+/// The same bytes from standard input, as hyper serves them by itself.
+#[tokio::main]
+async fn bare() {
+    let mut page = Vec::new();
+    std::io::stdin().read_to_end(&mut page).unwrap();
+    let page = Bytes::from(page);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let page = page.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |_: Request<Incoming>| {
+                let page = page.clone();
+                async move {
+                    let response =
+                        Response::builder().header("content-type", "text/plain; version=0.0.4");
+                    Ok::<_, Infallible>(response.body(Full::new(page)).unwrap())
+                }
+            });
+            hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await
+        });
+    }
+}

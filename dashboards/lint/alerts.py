@@ -1,0 +1,67 @@
+"""mixtool's lint rules for alerts, told anew, and: a runbook page and a promtool test for each.
+
+Owns what is asked of names, labels, annotations and tests. It must not know which metrics exist.
+"""
+
+import re
+
+CAMEL = re.compile(r"([A-Z]+[a-z0-9]+)+")
+TEMPLATE = re.compile(r"\{\{.+\}")
+SENTENCE = re.compile(r"[A-Z].+\.")
+RUNBOOKS = "https://github.com/tradernet-exporter/tradernet-exporter/blob/main/docs/runbooks/"
+MINUTES = {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}
+
+
+def _minutes(duration):
+    return sum(int(n) * MINUTES[unit] for n, unit in re.findall(r"(\d+)([smhd])", duration))
+
+
+def _alert(rule, runbooks):
+    name = rule["alert"]
+    notes = rule.get("annotations", {})
+    if not CAMEL.fullmatch(name) or len(name) > 40:
+        yield "[alert-name] is not CamelCase or longer than 40 characters"
+    if rule.get("labels", {}).get("severity") not in ("info", "warning", "critical"):
+        yield "[alert-severity] is not info, warning or critical"
+    if TEMPLATE.search(notes.get("summary", "")) or not SENTENCE.fullmatch(notes.get("summary", "")):
+        yield "[alert-summary] is not one fixed sentence with a capital and a full stop"
+    if not TEMPLATE.search(notes.get("description", "")):
+        yield "[alert-description] has no template"
+    if "First: " not in notes.get("description", ""):
+        yield "[alert-description] does not say what to do first"
+    if notes.get("runbook_url") != f"{RUNBOOKS}{name}.md":
+        yield f"[alert-runbook] runbook_url is not {RUNBOOKS}{name}.md"
+    if not (runbooks / f"{name}.md").is_file():
+        yield f"[alert-runbook] there is no page {runbooks / f'{name}.md'}"
+
+
+def _tested(suite, name, severity):
+    """Whether one test sees the alert silent, then firing, then silent again."""
+    for test in suite.get("tests", []):
+        checks = [c for c in test.get("alert_rule_test", []) if c["alertname"] == name]
+        checks.sort(key=lambda c: _minutes(c["eval_time"]))
+        course = [any(a["exp_labels"]["severity"] == severity for a in c.get("exp_alerts") or []) for c in checks]
+        if True in course and not course[0] and not course[-1]:
+            return True
+    return False
+
+
+def lint(rules, suite, runbooks):
+    """Yields findings about a rule file, its test suite and the folder of runbooks."""
+    names = set()
+    for group in rules["groups"]:
+        if len(group["name"]) > 40 or len(group["rules"]) > 20:
+            yield f"group {group['name']}: [alert-group] a name over 40 characters or more than 20 rules"
+        for rule in group["rules"]:
+            if "alert" not in rule:
+                continue
+            names.add(rule["alert"])
+            severity = rule.get("labels", {}).get("severity")
+            where = f"alert {rule['alert']} ({severity})"
+            for finding in _alert(rule, runbooks):
+                yield f"{where}: {finding}"
+            if not _tested(suite, rule["alert"], severity):
+                yield f"{where}: [alert-test] no test sees it silent, then firing, then silent"
+    for page in sorted(runbooks.glob("Tradernet*.md")):
+        if page.stem not in names:
+            yield f"{page}: [alert-runbook] no alert has this name"
