@@ -37,6 +37,10 @@ pub(super) trait Home {
     fn path(&self, path: &str) -> PathBuf;
     /// What a secret's key ends in where it names a file.
     fn file_suffix(&self) -> &'static str;
+    /// Whether all that was written could be read; if not, nothing is said to be missing.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
 /// The environment, which has one account.
@@ -222,6 +226,9 @@ impl RawAccount {
             );
         }
         let Some((kind, kind_key)) = first else {
+            if !home.is_whole() {
+                return None;
+            }
             return match &self.login {
                 Some(_) => wrong(
                     "login",
@@ -253,6 +260,7 @@ impl RawAccount {
                     login: login.clone(),
                     password: password.source?,
                 }),
+                None if !home.is_whole() => None,
                 None => {
                     let text = format!("has no login: set {}", home.name("login"));
                     report.add(home.place(kind_key), None, text);
@@ -268,7 +276,7 @@ impl RawAccount {
                     report.add(home.place("login"), None, text);
                 }
                 for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
-                    if key.is_none() {
+                    if key.is_none() && home.is_whole() {
                         let other = home.mention(kind_key);
                         let text = format!("is missing: {other} is of no use without it");
                         report.add(home.place(missing), None, text);

@@ -117,15 +117,15 @@ struct FileName(String);
 
 impl FileName {
     fn whole(&self) -> Place {
-        Place::new(self.0.clone())
+        Place::in_line(0, self.0.clone())
     }
 
     fn line(&self, line: usize) -> Place {
-        Place::new(format!("{}:{line}", self.0))
+        Place::in_line(line, format!("{}:{line}", self.0))
     }
 
     fn key(&self, line: usize, key: &str) -> Place {
-        Place::new(format!("{}:{line}: {key}", self.0))
+        Place::in_line(line, format!("{}:{line}: {key}", self.0))
     }
 }
 
@@ -140,6 +140,13 @@ struct Given {
 
 type Keys = BTreeMap<&'static str, Given>;
 
+/// The keys of `defaults` or of an account.
+struct Section {
+    keys: Keys,
+    /// Whether all of them could be read: where one could not, it may be the one that is missing.
+    is_whole: bool,
+}
+
 struct Reader<'a> {
     file: &'a FileName,
     folder: &'a Path,
@@ -149,21 +156,30 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn top(&mut self, root: Value<'_>) -> (Vec<Account>, Vec<(i64, String)>) {
-        let sections = self.pairs(root, "the file", "", |key| {
+        let Some((sections, _)) = self.pairs(root, "the file", "", |key| {
             if ACCOUNT_KEYS.contains(&key) {
                 return Err(
                     "is an account's key: write it under defaults, or in an account".into(),
                 );
             }
             known(key, &TOP_KEYS)
-        });
+        }) else {
+            return (Vec::new(), Vec::new());
+        };
         let section = |name: &str| sections.get(name).map(|(_, value)| *value);
-        let defaults = section("defaults").map(|value| self.keys(value, "defaults.", true));
+        let defaults = section("defaults")
+            // With every key commented out there is no mapping, and nothing wrong.
+            .filter(|value| !matches!(value.shape(), Shape::Null | Shape::Missing))
+            .map(|value| self.section(value, "defaults.", true));
+        let (keys, is_whole) = match defaults {
+            None => (Keys::new(), true),
+            Some(None) => (Keys::new(), false),
+            Some(Some(section)) => (section.keys, section.is_whole),
+        };
+        let defaults = Section { keys, is_whole };
         let names = section("safety_types").map(|value| self.safety_types(value));
         let accounts = match (section("accounts"), sections.get("accounts")) {
-            (Some(value), Some((line, _))) => {
-                self.accounts(value, *line, &defaults.unwrap_or_default())
-            }
+            (Some(value), Some((line, _))) => self.accounts(value, *line, &defaults),
             _ => {
                 let text = "has no accounts: list them under accounts:".to_owned();
                 self.report.add(self.file.whole(), None, text);
@@ -173,7 +189,7 @@ impl Reader<'_> {
         (accounts, names.unwrap_or_default())
     }
 
-    fn accounts(&mut self, value: Value<'_>, line: usize, defaults: &Keys) -> Vec<Account> {
+    fn accounts(&mut self, value: Value<'_>, line: usize, defaults: &Section) -> Vec<Account> {
         let items = match value.shape() {
             Shape::List(items) if !items.is_empty() => items,
             Shape::List(_) | Shape::Missing | Shape::Null => {
@@ -190,8 +206,10 @@ impl Reader<'_> {
         let mut accounts = Vec::new();
         let mut lines_of_names: BTreeMap<String, usize> = BTreeMap::new();
         for item in items {
-            let own = self.keys(item, "", false);
-            let merged = merge(own, defaults);
+            let Some(own) = self.section(item, "", false) else {
+                continue;
+            };
+            let merged = merge(own.keys, &defaults.keys);
             let mut raw = RawAccount::default();
             for (key, given) in &merged {
                 if let Some(slot) = raw.slot(key) {
@@ -203,8 +221,12 @@ impl Reader<'_> {
                 folder: self.folder,
                 line: item.line(),
                 keys: &merged,
+                is_whole: own.is_whole && defaults.is_whole,
             };
             let name = raw.account.as_deref().unwrap_or("default");
+            if raw.account.is_none() && !entry.is_whole {
+                continue;
+            }
             match lines_of_names.entry(name.to_owned()) {
                 Entry::Vacant(vacant) => {
                     vacant.insert(item.line());
@@ -222,33 +244,34 @@ impl Reader<'_> {
         accounts
     }
 
-    /// The keys of `defaults` or of an account.
-    fn keys(&mut self, value: Value<'_>, prefix: &str, is_default: bool) -> Keys {
+    fn section(&mut self, value: Value<'_>, prefix: &str, is_default: bool) -> Option<Section> {
         let what = if is_default { "defaults" } else { "an account" };
-        let pairs = self.pairs(value, what, prefix, |key| known(key, ACCOUNT_KEYS));
+        let (pairs, mut is_whole) =
+            self.pairs(value, what, prefix, |key| known(key, ACCOUNT_KEYS))?;
         let mut keys = Keys::new();
         for (key, (line, value)) in pairs {
-            let shown = format!("{prefix}{key}");
-            if is_default && key == "account" {
-                let text = "is no default: every account has a name of its own".to_owned();
-                self.report.add(self.file.key(line, &shown), None, text);
-                continue;
-            }
-            match self.text(key, value) {
+            let text = if is_default && key == "account" {
+                Err("is no default: every account has a name of its own".to_owned())
+            } else {
+                self.text(key, value)
+            };
+            match text {
                 Ok(text) => {
-                    keys.insert(
-                        key,
-                        Given {
-                            line,
-                            text,
-                            is_default,
-                        },
-                    );
+                    let given = Given {
+                        line,
+                        text,
+                        is_default,
+                    };
+                    keys.insert(key, given);
                 }
-                Err(text) => self.report.add(self.file.key(line, &shown), None, text),
+                Err(text) => {
+                    is_whole = false;
+                    let shown = format!("{prefix}{key}");
+                    self.report.add(self.file.key(line, &shown), None, text);
+                }
             }
         }
-        keys
+        Some(Section { keys, is_whole })
     }
 
     /// A key's value as the text that a variable would hold; the error never quotes it.
@@ -334,20 +357,22 @@ impl Reader<'_> {
             .collect()
     }
 
-    /// The known keys of a mapping with the line of each.
+    /// The known keys of a mapping with the line of each, and whether there are no others.
     fn pairs<'v>(
         &mut self,
         value: Value<'v>,
         what: &str,
         prefix: &str,
         known: impl Fn(&str) -> Result<&'static str, String>,
-    ) -> BTreeMap<&'static str, (usize, Value<'v>)> {
+    ) -> Option<(BTreeMap<&'static str, (usize, Value<'v>)>, bool)> {
         let mut found: BTreeMap<&'static str, (usize, Value<'v>)> = BTreeMap::new();
-        for (key, value) in self.map(value, what).unwrap_or_default() {
+        let mut are_all = true;
+        for (key, value) in self.map(value, what)? {
             let line = key.line();
             let Shape::Text(name) = key.shape() else {
                 let text = format!("{what} has a key that is no text");
                 self.report.add(self.file.line(line), None, text);
+                are_all = false;
                 continue;
             };
             let shown = format!("{prefix}{name}");
@@ -359,18 +384,19 @@ impl Reader<'_> {
                     }
                     Entry::Occupied(first) => twice(first.get().0),
                 },
-                Err(wrong) => wrong,
+                Err(wrong) => {
+                    are_all = false;
+                    wrong
+                }
             };
             self.report.add(self.file.key(line, &shown), None, wrong);
         }
-        found
+        Some((found, are_all))
     }
 
     fn map<'v>(&mut self, value: Value<'v>, what: &str) -> Option<Vec<(Value<'v>, Value<'v>)>> {
         match value.shape() {
             Shape::Map(pairs) => Some(pairs),
-            // `defaults:` with every key commented out.
-            Shape::Null | Shape::Missing if what == "defaults" => None,
             _ => {
                 let text = format!("{what} is no mapping: write KEY: VALUE lines");
                 self.report.add(self.file.line(value.line()), None, text);
@@ -386,6 +412,7 @@ struct FileEntry<'a> {
     folder: &'a Path,
     line: usize,
     keys: &'a Keys,
+    is_whole: bool,
 }
 
 impl Home for FileEntry<'_> {
@@ -418,6 +445,10 @@ impl Home for FileEntry<'_> {
 
     fn file_suffix(&self) -> &'static str {
         "_file"
+    }
+
+    fn is_whole(&self) -> bool {
+        self.is_whole
     }
 }
 

@@ -8,27 +8,31 @@ const LONGEST_VALUE: usize = 128;
 /// Where ten thousand accounts share a mistake, the first show what it is.
 const MOST_SHOWN: usize = 50;
 
-/// Where a value was given: its name as the user wrote it.
+/// Where a value was given: its name as the user wrote it, and in a file the line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Place(String);
+pub(super) struct Place {
+    text: String,
+    /// For the order; 0 for what is in no file, or the file as a whole.
+    line: usize,
+}
 
 impl Place {
-    pub(super) fn new(text: String) -> Self {
-        Self(text)
-    }
-
     pub(super) fn variable(name: &str) -> Self {
-        Self(name.to_owned())
+        Self::in_line(0, name.to_owned())
     }
 
     pub(super) fn flag(name: &str) -> Self {
-        Self(name.to_owned())
+        Self::in_line(0, name.to_owned())
+    }
+
+    pub(super) fn in_line(line: usize, text: String) -> Self {
+        Self { text, line }
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -44,8 +48,8 @@ pub struct Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Some(value) => write!(f, "{}={value:?}: {}", self.place.0, self.text),
-            None => write!(f, "{}: {}", self.place.0, self.text),
+            Some(value) => write!(f, "{}={value:?}: {}", self.place, self.text),
+            None => write!(f, "{}: {}", self.place, self.text),
         }
     }
 }
@@ -55,7 +59,7 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// The problems in the order in which they were found.
+    /// The problems: of flags and variables first, then of the file from top to bottom.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
         self.0.iter()
     }
@@ -126,6 +130,7 @@ impl Report {
         // A wrong default is wrong in each account, and told once.
         let mut seen = HashSet::new();
         self.0.retain(|problem| seen.insert(problem.clone()));
+        self.0.sort_by_key(|problem| problem.place.line);
         if self.0.is_empty() {
             Ok(())
         } else {
