@@ -269,10 +269,10 @@ impl RawAccount {
             },
             _ => {
                 if self.login.is_some() {
-                    let text = parse::clash(format!(
+                    let text = format!(
                         "{}; an account has one credential",
-                        home.mention(kind_key)
-                    ));
+                        parse::clash(home.mention(kind_key))
+                    );
                     report.add(home.place("login"), None, text);
                 }
                 for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {

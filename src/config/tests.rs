@@ -1,1 +1,526 @@
+//! What is refused, word for word, and what a good configuration resolves to.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing
+)]
+
+use std::os::unix::ffi::OsStringExt as _;
+use std::time::Duration;
+
+use super::*;
+use crate::account::CredentialSource;
+use crate::expiry::{Unit, UnitSetting};
+use crate::ledger::SessionDetails;
+use crate::tradernet::KeyVersion;
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+    pairs
+        .iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+fn load(pairs: &[(&str, &str)]) -> Result<Config, Problems> {
+    Config::load(&Flags::default(), variables(pairs))
+}
+
+/// With an SID, so that a credential is not what is wrong.
+fn load_with_sid(pairs: &[(&str, &str)]) -> Result<Config, Problems> {
+    let mut all = vec![("TRADERNET_SID", "0123456789abcdef")];
+    all.extend(pairs);
+    load(&all)
+}
+
+fn account(pairs: &[(&str, &str)]) -> Account {
+    load_with_sid(pairs).unwrap().accounts.remove(0)
+}
+
+#[track_caller]
+fn refused(pairs: &[(&str, &str)], problems: &str) {
+    assert_eq!(load(pairs).unwrap_err().to_string(), problems);
+}
+
+#[track_caller]
+fn refused_with_sid(pairs: &[(&str, &str)], problems: &str) {
+    assert_eq!(load_with_sid(pairs).unwrap_err().to_string(), problems);
+}
+
+#[test]
+fn an_sid_is_enough() {
+    let config = load_with_sid(&[]).unwrap();
+    let [account] = config.accounts.as_slice() else {
+        panic!()
+    };
+    assert_eq!(&*account.name, "default");
+    assert_eq!(account.target.origin.as_str(), "https://tradernet.com/");
+    assert_eq!(account.target.timeout, Duration::from_secs(10));
+    assert_eq!(account.reading.interval, Duration::from_secs(30));
+    assert_eq!(account.reading.max_age, Duration::from_secs(90));
+    assert_eq!(account.reading.expire_unit, UnitSetting::Auto);
+    assert_eq!(account.reading.details, SessionDetails::Off);
+    assert_eq!(account.reading.policy, crate::anomaly::Policy::default());
+    assert!(matches!(account.credential, CredentialSource::Sid(_)));
+    assert_eq!(config.outbound.max_response_bytes, 64 << 20);
+    assert_eq!(config.max_requests_per_host, 16);
+    assert_eq!(config.web.listen_addresses, ["127.0.0.1:10460"]);
+    assert_eq!(config.web.telemetry_path, "/metrics");
+    assert!(!config.web.enable_lifecycle);
+    assert_eq!(
+        config.log,
+        Log {
+            level: tracing::Level::INFO,
+            format: LogFormat::Logfmt
+        }
+    );
+}
+
+#[test]
+fn a_key_pair_is_version_3_unless_told_otherwise() {
+    let keys = [("TRADERNET_API_KEY", "k"), ("TRADERNET_API_SECRET", "s")];
+    let version = |more: &[(&str, &str)]| {
+        let config = load(&[&keys, more].concat()).unwrap();
+        let CredentialSource::KeyPair { version, .. } = config.accounts[0].credential else {
+            panic!()
+        };
+        version
+    };
+    assert_eq!(version(&[]), KeyVersion::V3);
+    assert_eq!(version(&[("TRADERNET_API_VERSION", "3")]), KeyVersion::V3);
+    assert_eq!(version(&[("TRADERNET_API_VERSION", "2")]), KeyVersion::V2);
+}
+
+#[test]
+fn every_value_is_read() {
+    let account = account(&[
+        ("TRADERNET_URL", "https://tradernet.kz/"),
+        ("TRADERNET_ACCOUNT", "desk 1"),
+        ("TRADERNET_POLL_INTERVAL", "1m"),
+        ("TRADERNET_TIMEOUT", "5"),
+        ("TRADERNET_MAX_AGE", "2m 30s"),
+        ("TRADERNET_EXPIRE_UNIT", "s"),
+        (
+            "TRADERNET_ALLOWED_CLIENT_IPS",
+            "203.0.113.0/24, 2001:db8::/32,198.51.100.7,::ffff:192.0.2.0/120",
+        ),
+        ("TRADERNET_ALLOWED_SAFETY_TYPES", "2, 3"),
+        ("TRADERNET_ALLOWED_LOGINS", "a@example.com,b@example.com"),
+        ("TRADERNET_MIN_SESSIONS", "1"),
+        ("TRADERNET_MAX_SESSIONS", "4"),
+        ("TRADERNET_MAX_LIFETIME", "1d"),
+        ("TRADERNET_SESSION_DETAILS", "full"),
+    ]);
+    assert_eq!(&*account.name, "desk 1");
+    assert_eq!(account.target.origin.as_str(), "https://tradernet.kz/");
+    assert_eq!(account.target.timeout, Duration::from_secs(5));
+    let reading = account.reading;
+    assert_eq!(reading.interval, Duration::from_secs(60));
+    assert_eq!(reading.max_age, Duration::from_secs(150));
+    assert_eq!(reading.expire_unit, UnitSetting::Fixed(Unit::Seconds));
+    assert_eq!(reading.details, SessionDetails::Full);
+    let networks: Vec<_> = reading
+        .policy
+        .client_ips
+        .unwrap()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        networks,
+        [
+            "203.0.113.0/24",
+            "2001:db8::/32",
+            "198.51.100.7/32",
+            "192.0.2.0/24"
+        ]
+    );
+    assert_eq!(
+        reading
+            .policy
+            .safety_types
+            .unwrap()
+            .into_iter()
+            .collect::<Vec<_>>(),
+        [2, 3]
+    );
+    assert_eq!(reading.policy.logins.unwrap().len(), 2);
+    assert_eq!(reading.policy.min_sessions, Some(1));
+    assert_eq!(reading.policy.max_sessions, Some(4));
+    assert_eq!(
+        reading.policy.max_lifetime,
+        Some(Duration::from_secs(86_400))
+    );
+}
+
+#[test]
+fn a_short_interval_shortens_the_timeout() {
+    let account = account(&[("TRADERNET_POLL_INTERVAL", "3")]);
+    assert_eq!(account.target.timeout, Duration::from_secs(3));
+    assert_eq!(account.reading.max_age, Duration::from_secs(9));
+}
+
+#[test]
+fn no_credential() {
+    refused(
+        &[],
+        "TRADERNET_SID: no credential is set: set TRADERNET_SID, or TRADERNET_LOGIN and TRADERNET_PASSWORD, \
+         or TRADERNET_API_KEY and TRADERNET_API_SECRET (or their _FILE forms)",
+    );
+}
+
+#[test]
+fn half_a_credential() {
+    refused(
+        &[("TRADERNET_LOGIN", "me")],
+        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+    );
+    refused(
+        &[("TRADERNET_PASSWORD", "hunter2")],
+        "TRADERNET_PASSWORD: has no login: set TRADERNET_LOGIN",
+    );
+    refused(
+        &[("TRADERNET_API_KEY", "k")],
+        "TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it",
+    );
+    refused(
+        &[("TRADERNET_API_SECRET", "s")],
+        "TRADERNET_API_KEY: is missing: TRADERNET_API_SECRET is of no use without it",
+    );
+}
+
+#[test]
+fn two_credentials() {
+    refused_with_sid(
+        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
+        "TRADERNET_PASSWORD: is set together with TRADERNET_SID: unset one of them; an account has one credential",
+    );
+    refused_with_sid(
+        &[("TRADERNET_SID_FILE", "/nowhere")],
+        "TRADERNET_SID: is set together with TRADERNET_SID_FILE: unset one of them",
+    );
+    refused(
+        &[
+            ("TRADERNET_LOGIN", "me"),
+            ("TRADERNET_API_KEY", "k"),
+            ("TRADERNET_API_SECRET", "s"),
+        ],
+        "TRADERNET_LOGIN: is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
+    );
+}
+
+#[test]
+fn a_login_may_stand_beside_an_sid() {
+    assert!(load_with_sid(&[("TRADERNET_LOGIN", "me")]).is_ok());
+}
+
+#[test]
+fn a_version_that_does_not_go_with_the_credential() {
+    refused_with_sid(
+        &[("TRADERNET_API_VERSION", "3")],
+        "TRADERNET_API_VERSION=\"3\": does not go with an SID or a login: use 1, or a key pair",
+    );
+    refused(
+        &[
+            ("TRADERNET_API_KEY", "k"),
+            ("TRADERNET_API_SECRET", "s"),
+            ("TRADERNET_API_VERSION", "1"),
+        ],
+        "TRADERNET_API_VERSION=\"1\": does not go with a key pair: use 2 or 3",
+    );
+    refused_with_sid(
+        &[("TRADERNET_API_VERSION", "4")],
+        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3",
+    );
+}
+
+#[test]
+fn a_misspelt_name_is_shown_with_the_nearest_and_never_with_its_value() {
+    refused_with_sid(
+        &[("TRADERNET_PASWORD", "hunter2")],
+        "TRADERNET_PASWORD: unknown variable; the nearest known one is TRADERNET_PASSWORD",
+    );
+    refused_with_sid(
+        &[("TRADERNET_POLL_INTERVALL", "30s")],
+        "TRADERNET_POLL_INTERVALL: unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
+    );
+}
+
+#[test]
+fn what_kubernetes_injects_is_passed_over() {
+    let injected = [
+        ("TRADERNET_EXPORTER_SERVICE_HOST", "10.0.0.1"),
+        ("TRADERNET_EXPORTER_SERVICE_PORT", "10460"),
+        ("TRADERNET_EXPORTER_SERVICE_PORT_METRICS", "10460"),
+        ("TRADERNET_EXPORTER_PORT", "tcp://10.0.0.1:10460"),
+        ("TRADERNET_EXPORTER_PORT_10460_TCP", "tcp://10.0.0.1:10460"),
+        ("TRADERNET_EXPORTER_PORT_10460_TCP_ADDR", "10.0.0.1"),
+        ("TRADERNET_SERVICE_HOST", "10.0.0.1"),
+        ("TRADERNET_PORT", "tcp://10.0.0.1:10460"),
+        ("TRADERNET_PORT_10460_TCP_PROTO", "tcp"),
+    ];
+    assert!(load_with_sid(&injected).is_ok());
+    assert!(load_with_sid(&[("TRADERNET_PORT_OF_CALL", "x")]).is_err());
+}
+
+#[test]
+fn an_empty_variable_is_unset() {
+    assert!(load_with_sid(&[("TRADERNET_POLL_INTERVAL", ""), ("TRADERNET_PASSWORD", "")]).is_ok());
+    assert!(load_with_sid(&[("TRADERNET_NONSENSE", "")]).is_ok());
+}
+
+#[test]
+fn what_is_not_utf_8_matters_only_if_it_is_ours() {
+    let bytes = || OsString::from_vec(vec![0xff, 0xfe]);
+    let mut theirs = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
+    theirs.push(("PATH".into(), bytes()));
+    theirs.push((bytes(), "x".into()));
+    assert!(Config::load(&Flags::default(), theirs.clone()).is_ok());
+    theirs.push(("TRADERNET_ACCOUNT".into(), bytes()));
+    let problems = Config::load(&Flags::default(), theirs).unwrap_err();
+    assert_eq!(problems.to_string(), "TRADERNET_ACCOUNT: is not UTF-8");
+}
+
+#[test]
+fn values_out_of_range() {
+    for (name, value, problem) in [
+        ("TRADERNET_POLL_INTERVAL", "0", "is too short: at least 1s"),
+        (
+            "TRADERNET_POLL_INTERVAL",
+            "500ms",
+            "is too short: at least 1s",
+        ),
+        ("TRADERNET_POLL_INTERVAL", "2d", "is too long: at most 1day"),
+        (
+            "TRADERNET_POLL_INTERVAL",
+            "soon",
+            "is no duration: write 30s, 1m, or a number of seconds",
+        ),
+        (
+            "TRADERNET_POLL_INTERVAL",
+            "-5",
+            "is no duration: write 30s, 1m, or a number of seconds",
+        ),
+        (
+            "TRADERNET_POLL_INTERVAL",
+            "nan",
+            "is no duration: write 30s, 1m, or a number of seconds",
+        ),
+        (
+            "TRADERNET_TIMEOUT",
+            "31s",
+            "is longer than the polling interval of 30s: shorten it, or raise TRADERNET_POLL_INTERVAL",
+        ),
+        (
+            "TRADERNET_MAX_AGE",
+            "39s",
+            "is too short: at least 40s (polling interval and timeout together)",
+        ),
+        ("TRADERNET_EXPIRE_UNIT", "min", "is none of auto, ms, s"),
+        (
+            "TRADERNET_SESSION_DETAILS",
+            "on",
+            "is none of off, anonymous, full",
+        ),
+        (
+            "TRADERNET_ALLOWED_CLIENT_IPS",
+            "10.0.0.0/40",
+            "\"10.0.0.0/40\" is no address and no network: write 203.0.113.7 or 203.0.113.0/24",
+        ),
+        (
+            "TRADERNET_ALLOWED_CLIENT_IPS",
+            "10.0.0.1,,10.0.0.2",
+            "has an empty item",
+        ),
+        (
+            "TRADERNET_ALLOWED_SAFETY_TYPES",
+            "sms",
+            "\"sms\" is no safety type: write a number such as 4",
+        ),
+        ("TRADERNET_MIN_SESSIONS", "-1", "is no whole number"),
+        (
+            "TRADERNET_MAX_RESPONSE_BYTES",
+            "12",
+            "is out of range: 1024 to 1099511627776",
+        ),
+        (
+            "TRADERNET_MAX_REQUESTS_PER_HOST",
+            "0",
+            "is out of range: 1 to 1024",
+        ),
+        (
+            "TRADERNET_SAFETY_TYPES",
+            "2:token",
+            "\"2:token\" is no name for a type: write 2=token",
+        ),
+        (
+            "TRADERNET_LOG_LEVEL",
+            "loud",
+            "is none of debug, info, warn, error",
+        ),
+        ("TRADERNET_LOG_FORMAT", "xml", "is none of logfmt, json"),
+        ("TRADERNET_TRANSPORT", "pigeon", "is none of http"),
+        (
+            "WEB_TELEMETRY_PATH",
+            "metrics",
+            "is no path: write /metrics",
+        ),
+        (
+            "WEB_TELEMETRY_PATH",
+            "/-/ready",
+            "is taken by another page: write /metrics",
+        ),
+        (
+            "WEB_LISTEN_ADDRESS",
+            "localhost",
+            "is no address to listen on: write 127.0.0.1:10460, [::]:10460 or :10460",
+        ),
+        (
+            "WEB_EXTERNAL_URL",
+            "example",
+            "is no URL: write https://host/path",
+        ),
+        (
+            "WEB_ENABLE_LIFECYCLE",
+            "maybe",
+            "is none of true, false, 1, 0, on, off",
+        ),
+    ] {
+        refused_with_sid(&[(name, value)], &format!("{name}={value:?}: {problem}"));
+    }
+}
+
+#[test]
+fn more_than_there_may_be_is_less_than_there_must_be() {
+    refused_with_sid(
+        &[
+            ("TRADERNET_MIN_SESSIONS", "3"),
+            ("TRADERNET_MAX_SESSIONS", "2"),
+        ],
+        "TRADERNET_MAX_SESSIONS=\"2\": is less than TRADERNET_MIN_SESSIONS=3",
+    );
+}
+
+#[test]
+fn urls() {
+    for (url, problem) in [
+        (
+            "tradernet.com",
+            "TRADERNET_URL=\"tradernet.com\": is no URL: write https://host, as in https://tradernet.com",
+        ),
+        (
+            "http://tradernet.com",
+            "TRADERNET_URL=\"http://tradernet.com\": would send credentials unencrypted: use https://, http:// is for loopback alone",
+        ),
+        (
+            "https://tradernet.com/api",
+            "TRADERNET_URL=\"https://tradernet.com/api\": is more than an origin: write https://host or https://host:port",
+        ),
+        (
+            "ftp://tradernet.com",
+            "TRADERNET_URL=\"ftp://tradernet.com\": has the scheme ftp: use https://",
+        ),
+        // Neither of these is shown: both hold a secret.
+        (
+            "https://me:hunter2@tradernet.com",
+            "TRADERNET_URL: has a user name or password in it: give credentials in their own variables",
+        ),
+        (
+            "https://tradernet.com/?SID=0123",
+            "TRADERNET_URL: is more than an origin: write https://host or https://host:port",
+        ),
+    ] {
+        refused_with_sid(&[("TRADERNET_URL", url)], problem);
+    }
+    for loopback in [
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+        "http://localhost:1",
+        "https://127.9.9.9",
+    ] {
+        assert!(
+            load_with_sid(&[("TRADERNET_URL", loopback)]).is_ok(),
+            "{loopback}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_that_no_header_can_carry_is_not_shown() {
+    refused(
+        &[("TRADERNET_SID", "two words")],
+        "TRADERNET_SID: has a space or another character that no SID or key has: check how it was copied",
+    );
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_not_shown() {
+    refused_with_sid(
+        &[("HTTPS_PROXY", "socks5://me:hunter2@proxy:1080")],
+        "HTTPS_PROXY: is no proxy that can be used: write http://host:port or https://host:port",
+    );
+    assert!(load_with_sid(&[("https_proxy", "proxy:3128"), ("HTTPS_PROXY", "socks5://x")]).is_ok());
+}
+
+#[test]
+fn an_account_name_has_an_end() {
+    let name = "ä".repeat(128);
+    assert_eq!(&*account(&[("TRADERNET_ACCOUNT", &name)]).name, name);
+    let longer = "ä".repeat(129);
+    refused_with_sid(
+        &[("TRADERNET_ACCOUNT", &longer)],
+        &format!("TRADERNET_ACCOUNT={longer:?}: is longer than 128 characters"),
+    );
+}
+
+#[test]
+fn several_problems_are_told_at_once() {
+    refused(
+        &[
+            ("TRADERNET_SIDD", "x"),
+            ("TRADERNET_POLL_INTERVAL", "0"),
+            ("TRADERNET_API_KEY", "k"),
+            ("TRADERNET_LOG_LEVEL", "loud"),
+        ],
+        "TRADERNET_SIDD: unknown variable; the nearest known one is TRADERNET_SID\n\
+         TRADERNET_POLL_INTERVAL=\"0\": is too short: at least 1s\n\
+         TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it\n\
+         TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",
+    );
+}
+
+#[test]
+fn a_flag_beats_its_variable_and_is_named_when_it_is_wrong() {
+    let flags = Flags {
+        log_level: Some("warn".to_owned()),
+        listen_addresses: vec![":1".to_owned(), "127.0.0.1:2".to_owned()],
+        ..Flags::default()
+    };
+    let pairs = variables(&[
+        ("TRADERNET_SID", "0123456789abcdef"),
+        ("TRADERNET_LOG_LEVEL", "nonsense that is never read"),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:3"),
+    ]);
+    let config = Config::load(&flags, pairs.clone()).unwrap();
+    assert_eq!(config.log.level, tracing::Level::WARN);
+    assert_eq!(config.web.listen_addresses, ["[::]:1", "127.0.0.1:2"]);
+    let flags = Flags {
+        log_level: Some("loud".to_owned()),
+        ..Flags::default()
+    };
+    assert_eq!(
+        Config::load(&flags, pairs).unwrap_err().to_string(),
+        "--log.level=\"loud\": is none of debug, info, warn, error"
+    );
+}
+
+#[test]
+fn no_debug_output_shows_a_secret() {
+    let config = load(&[
+        ("TRADERNET_LOGIN", "me"),
+        ("TRADERNET_PASSWORD", "hunter2"),
+        ("HTTPS_PROXY", "http://me:hunter2@proxy:3128"),
+    ]);
+    assert!(!format!("{config:?}").contains("hunter2"));
+}

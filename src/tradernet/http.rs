@@ -426,14 +426,14 @@ fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Scrubber) -> Err
     let mut innermost: &(dyn StdError + 'static) = &error;
     let mut transfer = false;
     loop {
-        if let Some(tls) = tls_error(innermost) {
+        if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
                 detail: scrubber.clean(&tls.to_string()),
             };
         }
         transfer |= innermost.is::<hyper::Error>();
-        match innermost.source() {
-            Some(source) => innermost = source,
+        match cause(innermost) {
+            Some(cause) => innermost = cause,
             None => break,
         }
     }
@@ -448,12 +448,13 @@ fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Scrubber) -> Err
     }
 }
 
-fn tls_error<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    error.downcast_ref::<rustls::Error>().or_else(|| {
-        // `io::Error` hides what it wraps from `source`.
-        error
-            .downcast_ref::<io::Error>()?
-            .get_ref()?
-            .downcast_ref::<rustls::Error>()
-    })
+/// The next error inwards. An `io::Error` hides what it wraps from `source`, which then goes on
+/// with what is further inside; and one may wrap another.
+fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+    match error.downcast_ref::<io::Error>() {
+        Some(error) => error
+            .get_ref()
+            .map(|inner| inner as &(dyn StdError + 'static)),
+        None => error.source(),
+    }
 }

@@ -121,7 +121,7 @@ pub fn accounts() -> Vec<DemoAccount> {
                 1,
                 Login {
                     login: DESK_1,
-                    password: "demo-password-desk-1",
+                    password: "demo-fake-desk-1",
                 },
                 "the exporter's own login is listed, and allowed by its address",
             )
@@ -190,7 +190,7 @@ pub fn accounts() -> Vec<DemoAccount> {
             1,
             Login {
                 login: MOBILE_1,
-                password: "demo-password-mobile-1",
+                password: "demo-fake-mobile-1",
             },
             "the login is refused",
         ),

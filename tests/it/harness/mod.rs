@@ -1,0 +1,33 @@
+//! What the tests stand on: a simulated Tradernet, the exporter in this process or as the built
+//! binary, a clock that is turned by hand, and readers of what is served.
+//!
+//! ```text
+//! clock       wall and monotonic clock, moved apart from one another
+//! upstream    a simulated Tradernet on a free port, plain or with TLS by a private CA
+//! exporter    `run` in this process: configured by variables, polled on request
+//! program     the built binary, in an empty environment, its log captured
+//! page        an exposition, read strictly
+//! http        one request, one answer, nothing hidden
+//! tools       Python and promtool
+//! wait        for an effect, with an end
+//! ```
+//!
+//! Nothing here sleeps for a fixed time, and no port is fixed. A test waits for an effect.
+
+mod clock;
+mod exporter;
+mod http;
+mod page;
+mod program;
+mod tools;
+mod upstream;
+mod wait;
+
+pub(crate) use clock::TestClock;
+pub(crate) use exporter::Exporter;
+pub(crate) use http::{Reply, ask, get, post};
+pub(crate) use page::Page;
+pub(crate) use program::{Finished, Program, finish};
+pub(crate) use tools::{promtool_check, python};
+pub(crate) use upstream::{Ca, LOGIN, SID, Upstream};
+pub(crate) use wait::{soon, until};

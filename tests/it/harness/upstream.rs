@@ -1,0 +1,148 @@
+//! A simulated Tradernet on a free port of loopback, plain or with TLS by a private CA.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::net::TcpListener;
+use tradernet_exporter::simulator::{self, AccountSpec, Fault, FaultTarget, Times, World};
+
+use super::clock::TestClock;
+
+/// The account that [`Upstream::start`] makes.
+pub(crate) const LOGIN: &str = "desk-1@example.com";
+/// Its SID, from the start.
+pub(crate) const SID: &str = "5f1d0c2ba9e84736ab01c2d3e4f50617";
+
+/// A running simulation; it ends with the test's runtime.
+pub(crate) struct Upstream {
+    pub(crate) world: World,
+    pub(crate) clock: TestClock,
+    /// Scheme, host and port, for `TRADERNET_URL`.
+    pub(crate) origin: String,
+    pub(crate) port: u16,
+}
+
+impl Upstream {
+    /// With one account, [`LOGIN`], that accepts [`SID`] and has no session.
+    pub(crate) async fn start() -> Self {
+        Self::start_with(AccountSpec::new(LOGIN).sid(SID)).await
+    }
+
+    /// With this account alone.
+    pub(crate) async fn start_with(account: AccountSpec) -> Self {
+        Self::serve(TestClock::new(), account, None).await
+    }
+
+    /// The same, over TLS.
+    pub(crate) async fn start_tls(account: AccountSpec, ca: &Ca) -> Self {
+        Self::serve(TestClock::new(), account, Some(ca)).await
+    }
+
+    /// With an account and a clock of the test's own.
+    pub(crate) async fn serve(clock: TestClock, account: AccountSpec, ca: Option<&Ca>) -> Self {
+        let world = clock.world();
+        world.add_account(account);
+        Self::of(world, clock, ca).await
+    }
+
+    /// Serves a world of the test's own making.
+    pub(crate) async fn of(world: World, clock: TestClock, ca: Option<&Ca>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let scheme = if ca.is_some() { "https" } else { "http" };
+        let tls = ca.map(Ca::server);
+        let never = std::future::pending();
+        tokio::spawn(simulator::serve(listener, world.clone(), tls, never));
+        Self {
+            world,
+            clock,
+            origin: format!("{scheme}://127.0.0.1:{port}"),
+            port,
+        }
+    }
+
+    /// Every request for [`LOGIN`]'s list fails like this until it is healed.
+    pub(crate) fn fail(&self, fault: Fault) {
+        self.world.heal(LOGIN).unwrap();
+        self.world
+            .fail(LOGIN, FaultTarget::Lists, Times::Forever, fault)
+            .unwrap();
+    }
+
+    /// The next request for [`LOGIN`]'s list fails like this.
+    pub(crate) fn fail_once(&self, fault: Fault) {
+        self.world
+            .fail(LOGIN, FaultTarget::Lists, Times::Count(1), fault)
+            .unwrap();
+    }
+
+    /// [`LOGIN`]'s list is served well again.
+    pub(crate) fn heal(&self) {
+        self.world.heal(LOGIN).unwrap();
+    }
+
+    /// These bytes are [`LOGIN`]'s list from now on.
+    pub(crate) fn answer(&self, body: impl Into<bytes::Bytes>) {
+        let body = body.into();
+        self.world
+            .set_quirks(LOGIN, |quirks| quirks.raw_answer = Some(body))
+            .unwrap();
+    }
+}
+
+/// A private certificate authority, made for one test.
+pub(crate) struct Ca {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Ca {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer }
+    }
+
+    /// The CA's own certificate.
+    pub(crate) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// Writes the CA's certificate, for `SSL_CERT_FILE`.
+    pub(crate) fn write(&self, path: &Path) {
+        std::fs::write(path, self.pem()).unwrap();
+    }
+
+    /// A server for the addresses and names that tests use.
+    pub(crate) fn server(&self) -> Arc<rustls::ServerConfig> {
+        let names = [
+            "127.0.0.1",
+            "::1",
+            "localhost",
+            "tradernet.test",
+            "*.tradernet.test",
+        ];
+        self.server_for(&names)
+    }
+
+    /// A server for these names alone.
+    pub(crate) fn server_for(&self, names: &[&str]) -> Arc<rustls::ServerConfig> {
+        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(names)
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        Arc::new(config)
+    }
+}
