@@ -163,7 +163,7 @@ pub async fn run(
     let mut hangups_end = false;
     loop {
         let result = tokio::select! {
-            _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+            () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
                 Some(()) => read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await,
                 None => {

@@ -24,7 +24,9 @@ const LIST_KEYS: [&str; 3] = [
     "allowed_logins",
 ];
 /// An alias costs a word and may stand for a long text: all values together are at most this long.
-const MOST_BYTES: usize = 256 << 20;
+const MOST_BYTES: usize = 64 << 20;
+/// What an item of a list costs beside its text.
+const ITEM_BYTES: usize = 16;
 
 /// `--config.file`, and what else decides which accounts come of it.
 #[derive(Clone, Debug)]
@@ -139,6 +141,9 @@ struct Given {
 }
 
 type Keys = BTreeMap<&'static str, Given>;
+
+/// Known keys, each with its line.
+type Pairs<'a> = BTreeMap<&'static str, (usize, Value<'a>)>;
 
 /// The keys of `defaults` or of an account.
 struct Section {
@@ -277,6 +282,8 @@ impl Reader<'_> {
     /// A key's value as the text that a variable would hold; the error never quotes it.
     fn text(&mut self, key: &str, value: Value<'_>) -> Result<Option<String>, String> {
         let is_list = LIST_KEYS.contains(&key);
+        // Before anything is looked at: past the limit even looking is too much.
+        self.spend(0)?;
         match value.shape() {
             Shape::Null => Ok(None),
             Shape::Text(text) => {
@@ -294,7 +301,7 @@ impl Reader<'_> {
                 let mut texts = Vec::with_capacity(items.len());
                 for value in items {
                     let text = item(value)?;
-                    self.spend(text.len() + 1)?;
+                    self.spend(text.len() + ITEM_BYTES)?;
                     texts.push(text);
                 }
                 Ok(Some(texts.join(",")))
@@ -364,8 +371,8 @@ impl Reader<'_> {
         what: &str,
         prefix: &str,
         known: impl Fn(&str) -> Result<&'static str, String>,
-    ) -> Option<(BTreeMap<&'static str, (usize, Value<'v>)>, bool)> {
-        let mut found: BTreeMap<&'static str, (usize, Value<'v>)> = BTreeMap::new();
+    ) -> Option<(Pairs<'v>, bool)> {
+        let mut found = Pairs::new();
         let mut are_all = true;
         for (key, value) in self.map(value, what)? {
             let line = key.line();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 /// A longer value is cut where it is shown: a thousand networks on one line say no more.
-const LONGEST_VALUE: usize = 128;
+const LONGEST_VALUE: usize = 256;
 /// Where ten thousand accounts share a mistake, the first show what it is.
 const MOST_SHOWN: usize = 50;
 

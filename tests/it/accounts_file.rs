@@ -99,7 +99,10 @@ fn every_kind_of_value_is_what_was_written() {
     assert_eq!(two.target.timeout, Duration::from_secs(10));
     assert_eq!(two.reading.details, SessionDetails::Full);
 
-    let networks = ["203.0.113.0/24".parse().unwrap(), "2001:db8::/32".parse().unwrap()];
+    let networks = [
+        "203.0.113.0/24".parse().unwrap(),
+        "2001:db8::/32".parse().unwrap(),
+    ];
     for account in [one, two, three] {
         let policy = &account.reading.policy;
         assert_eq!(policy.client_ips.as_deref(), Some(&networks[..]));
@@ -127,8 +130,14 @@ fn names_of_safety_types() {
 #[test]
 fn an_accounts_own_credential_beats_the_defaults() {
     let accounts = good("credential_of_its_own");
-    assert_eq!(secret(&accounts["shares"]), "shared@example.com from-a-file");
-    assert_eq!(secret(&accounts["own-password"]), "shared@example.com its own");
+    assert_eq!(
+        secret(&accounts["shares"]),
+        "shared@example.com from-a-file"
+    );
+    assert_eq!(
+        secret(&accounts["own-password"]),
+        "shared@example.com its own"
+    );
     assert_eq!(secret(&accounts["own-sid"]), "sid 0123456789");
     assert_eq!(secret(&accounts["own-keys"]), "abc api-secret-from-a-file");
 }
@@ -157,7 +166,10 @@ fn the_account_of_the_variables_and_a_file_exclude_each_other() {
     );
     let flags = Flags::default();
     let file = "tests/it/config/one_account_without_a_name.good.yml";
-    let variables = [("TRADERNET_CONFIG_FILE", file), ("TRADERNET_ACCOUNT", "desk")];
+    let variables = [
+        ("TRADERNET_CONFIG_FILE", file),
+        ("TRADERNET_ACCOUNT", "desk"),
+    ];
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     assert_eq!(
         Config::load(&flags, variables).unwrap_err().to_string(),
@@ -180,7 +192,10 @@ fn shard_of(flag: &str, variables: &[(&str, &str)]) -> Result<Vec<String>, Strin
 
 #[test]
 fn shards_share_the_accounts_of_a_file_and_of_the_variables() {
-    let file = [("TRADERNET_CONFIG_FILE", "tests/it/config/credential_of_its_own.good.yml")];
+    let file = [(
+        "TRADERNET_CONFIG_FILE",
+        "tests/it/config/credential_of_its_own.good.yml",
+    )];
     let mut together = Vec::new();
     for index in 0..3 {
         together.extend(shard_of(&format!("{index}/3"), &file).unwrap());
@@ -209,7 +224,11 @@ fn a_wrong_default_of_ten_thousand_accounts_is_told_once() {
         .map(|n| format!("  - account: desk-{n}\n    sid: abc\n"))
         .collect();
     let write = |defaults: &str| {
-        std::fs::write(&path, format!("defaults: {{{defaults}}}\naccounts:\n{accounts}")).unwrap();
+        std::fs::write(
+            &path,
+            format!("defaults: {{{defaults}}}\naccounts:\n{accounts}"),
+        )
+        .unwrap();
     };
     write("poll_interval: 0");
     let file = path.display();
@@ -221,7 +240,11 @@ fn a_wrong_default_of_ten_thousand_accounts_is_told_once() {
     assert_eq!(load(&path).unwrap_err().lines().count(), 2);
     // What is wrong in each of them is told of the first fifty.
     write("login: desk@example.com, password: null");
-    std::fs::write(&path, format!("accounts:\n{}", accounts.replace("sid", "url"))).unwrap();
+    std::fs::write(
+        &path,
+        format!("accounts:\n{}", accounts.replace("sid", "url")),
+    )
+    .unwrap();
     let problems = load(&path).unwrap_err();
     assert_eq!(problems.lines().count(), 51);
     assert!(problems.ends_with("\nand 19950 more"), "{problems}");
@@ -237,26 +260,38 @@ fn ten_thousand_accounts_and_hostile_files_load_in_no_time() {
     let laughs = format!(
         "accounts:\n  - account: desk\n    sid: abc\n    allowed_logins: &l [{}]\n{}",
         "l, ".repeat(100_000),
-        (0..100_000).map(|n| format!("  - {{account: d{n}, sid: abc, allowed_logins: *l}}\n")).collect::<String>()
+        (0..100_000)
+            .map(|n| format!("  - {{account: d{n}, sid: abc, allowed_logins: *l}}\n"))
+            .collect::<String>()
     );
     let long_alias = format!(
         "accounts:\n  - account: desk\n    sid: &s {}\n{}",
         "s".repeat(1_000_000),
-        (0..10_000).map(|n| format!("  - {{account: d{n}, sid: *s}}\n")).collect::<String>()
+        (0..10_000)
+            .map(|n| format!("  - {{account: d{n}, sid: *s}}\n"))
+            .collect::<String>()
     );
     let deep = format!("accounts: {}", "[".repeat(1_000_000));
     let began = Instant::now();
     std::fs::write(&path, format!("accounts:\n{accounts}")).unwrap();
     assert_eq!(load(&path).unwrap().accounts.len(), 10_000);
     for (text, wanted) in [
-        (laughs, "makes more than 256 MiB of values"),
-        (long_alias, "makes more than 256 MiB of values"),
-        (deep, "is nested more than 16 deep"),
+        (laughs, "makes more than 64 MiB of values"),
+        (long_alias, "makes more than 64 MiB of values"),
+        (deep, "is not YAML: recursion limit exceeded"),
     ] {
         std::fs::write(&path, text).unwrap();
         let problems = load(&path).unwrap_err();
-        assert!(problems.contains(wanted), "{}", &problems[..200.min(problems.len())]);
+        assert!(
+            problems.contains(wanted),
+            "{}",
+            &problems[..200.min(problems.len())]
+        );
     }
     // Far more than it takes, far less than anything that grows with the square.
-    assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
 }

@@ -8,7 +8,9 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod accounts_file;
 mod answers;
 mod credentials;
 mod failures;
+mod fleet;
 mod harness;

@@ -30,4 +30,4 @@ pub(crate) use page::Page;
 pub(crate) use program::{Finished, Program, finish};
 pub(crate) use tools::{promtool_check, python};
 pub(crate) use upstream::{Ca, LOGIN, SID, Upstream};
-pub(crate) use wait::{soon, until};
+pub(crate) use wait::{let_pass, soon, until};

@@ -163,7 +163,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
         line.contains("\"message\":\"listening\"")
             .then(|| line.split_once("\"address\":\""))??
     } else {
-        line.contains("msg=listening ")
+        line.contains("message=listening ")
             .then(|| line.split_once("address="))??
     };
     let end = rest.find(['"', ' ']).unwrap_or(rest.len());
