@@ -8,12 +8,14 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod accounts_file;
 mod answers;
 mod commands;
 mod configuration;
 mod credentials;
 mod demo;
 mod failures;
+mod fleet;
 mod harness;
 mod login;
 mod memory;
