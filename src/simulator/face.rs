@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,9 +28,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::api::{Asked, Call};
+use super::fault::Kind;
 use super::log::LoggedRequest;
 use super::reply::Reply;
 use super::spoil::{self, Body, Spoilt};
+use super::stream::{Doorway, Knock};
 use super::wire::Wire;
 use super::world::World;
 
@@ -92,15 +95,27 @@ async fn requests(
     world: World,
     reset: Arc<AtomicBool>,
 ) -> hyper::Result<()> {
-    let service =
-        service_fn(move |request| answer(world.clone(), peer, Arc::clone(&reset), request));
+    let doorway = Doorway::default();
+    let service = service_fn(|request| {
+        answer(
+            world.clone(),
+            peer,
+            Arc::clone(&reset),
+            doorway.clone(),
+            request,
+        )
+    });
     // No header timeout: it would close idle connections under tests whose clock is paused, and on
     // loopback it protects nobody.
     http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
-        .await
+        .await?;
+    if let Some(afterwards) = doorway.afterwards() {
+        afterwards.await;
+    }
+    Ok(())
 }
 
 /// The connection is to be reset; hyper drops it on an error.
@@ -119,8 +134,10 @@ async fn answer(
     world: World,
     peer: IpAddr,
     reset: Arc<AtomicBool>,
-    request: Request<Incoming>,
+    doorway: Doorway,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, ResetByPeer> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let Some(asked) = read(peer, request).await else {
         return Ok(response(
             &world,
@@ -129,9 +146,12 @@ async fn answer(
             None,
         ));
     };
+    if let Some(knock) = Knock::read(&world, &asked) {
+        return knocked(&world, knock, asked, upgrade, doorway, reset).await;
+    }
     let call = Call::read(&world, &asked);
-    log(&world, &asked, &call);
-    if is_refused_agent(&asked.headers) {
+    log(&world, &asked, call.account.clone());
+    if is_nobodys_agent(&asked.headers) || is_refused_agent(&asked.headers) {
         return Ok(response(
             &world,
             None,
@@ -173,6 +193,54 @@ async fn answer(
     }
 }
 
+/// A request for a stream: refused, or let in.
+async fn knocked(
+    world: &World,
+    knock: Knock,
+    asked: Asked,
+    upgrade: OnUpgrade,
+    doorway: Doorway,
+    reset: Arc<AtomicBool>,
+) -> Result<Response<Body>, ResetByPeer> {
+    log(world, &asked, knock.account.clone());
+    world.note_connect(knock.account.clone());
+    // The vendor's own clients of streams do not say who they are.
+    if is_refused_agent(&asked.headers) {
+        let reply = Reply::page(403, "403 Forbidden");
+        return Ok(response(world, None, reply, None));
+    }
+    let (visit, opening, spoilt) = match knock.account.clone() {
+        Some(login) => {
+            let mut visit = world.begin(&login, Kind::Connect);
+            let fault = visit.as_mut().and_then(|visit| visit.fault.take());
+            match fault {
+                Some(fault) if fault.is_of_streams() => (visit, Some(fault), Spoilt::AsUsual),
+                Some(fault) => {
+                    let spoilt = spoil::spoil(world, &login, fault, &knock.sent).await;
+                    (visit, None, spoilt)
+                }
+                None => (visit, None, Spoilt::AsUsual),
+            }
+        }
+        None => (None, None, Spoilt::AsUsual),
+    };
+    let answer = match spoilt {
+        Spoilt::AsUsual => {
+            let reply = knock.open(world, &asked, upgrade, (&doorway, reset), opening);
+            Ok(response(world, None, reply, None))
+        }
+        Spoilt::Reply(reply) => Ok(response(world, None, reply, None)),
+        Spoilt::Streamed(reply, body) => Ok(response(world, None, reply, Some(body))),
+        Spoilt::Hang => std::future::pending().await,
+        Spoilt::Reset => {
+            reset.store(true, Ordering::Relaxed);
+            Err(ResetByPeer)
+        }
+    };
+    drop(visit);
+    answer
+}
+
 /// `None` where the body is too large or breaks off.
 async fn read(peer: IpAddr, request: Request<Incoming>) -> Option<Asked> {
     let (head, body) = request.into_parts();
@@ -191,11 +259,7 @@ async fn read(peer: IpAddr, request: Request<Incoming>) -> Option<Asked> {
     })
 }
 
-fn log(world: &World, asked: &Asked, call: &Call) {
-    let target = match asked.query.as_str() {
-        "" => asked.path.clone(),
-        query => format!("{}?{query}", asked.path),
-    };
+fn log(world: &World, asked: &Asked, account: Option<Arc<str>>) {
     let headers = asked.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -206,11 +270,17 @@ fn log(world: &World, asked: &Asked, call: &Call) {
         time: world.now(),
         peer: asked.peer,
         method: asked.method.to_string(),
-        target,
+        target: asked.target(),
         headers: headers.collect(),
         body: asked.body.clone(),
-        account: call.account.clone(),
+        account,
     });
+}
+
+fn is_nobodys_agent(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .is_none_or(|agent| agent.is_empty())
 }
 
 fn is_refused_agent(headers: &HeaderMap) -> bool {
@@ -218,10 +288,9 @@ fn is_refused_agent(headers: &HeaderMap) -> bool {
         .get(header::USER_AGENT)
         .map(|agent| agent.as_bytes())
         .unwrap_or_default();
-    agent.is_empty()
-        || REFUSED_AGENTS
-            .iter()
-            .any(|refused| agent.starts_with(refused.as_bytes()))
+    REFUSED_AGENTS
+        .iter()
+        .any(|refused| agent.starts_with(refused.as_bytes()))
 }
 
 /// The reply with its own body, compressed where it wants to be and `asked` allows it, or with `body`.
@@ -243,8 +312,10 @@ fn response(
     }
     let mut response = Response::builder()
         .status(reply.status)
-        .header(header::CONTENT_TYPE, reply.content_type)
         .header(header::DATE, httpdate::fmt_http_date(world.now()));
+    if !reply.content_type.is_empty() {
+        response = response.header(header::CONTENT_TYPE, reply.content_type);
+    }
     for (name, value) in headers {
         response = response.header(name, value);
     }

@@ -115,6 +115,7 @@ pub(super) async fn spoil(world: &World, login: &str, fault: Fault, sent: &Sent)
             world.forget_sids(login).ok();
             Spoilt::AsUsual
         }
+        Fault::Demo | Fault::Frames(_) | Fault::Cut(_) => Spoilt::AsUsual,
     }
 }
 
@@ -140,7 +141,7 @@ fn broken_off(piece: Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
 }
 
 /// A valid list of sessions, every id once, of exactly this many bytes.
-fn sessions(bytes: u64) -> impl Stream<Item = Bytes> + Send + 'static {
+pub(super) fn sessions(bytes: u64) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut made = 0_u64;
     let mut id = 0_u64;
     let pieces = std::iter::from_fn(move || {

@@ -1,1 +1,3 @@
-//! x
+//! Tests against programs that were not written here.
+
+mod simulator_streams;
