@@ -9,6 +9,7 @@
 )]
 
 mod peer;
+mod socketio;
 mod websocket;
 
 use std::net::SocketAddr;

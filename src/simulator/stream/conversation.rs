@@ -54,6 +54,7 @@ pub(super) struct Conversation {
     /// The state of the account that the last list showed.
     shown: Option<u64>,
     opening: Option<Fault>,
+    begins_with: Vec<String>,
 }
 
 /// The account as a connection sees it.
@@ -84,7 +85,17 @@ impl Conversation {
             form: None,
             shown: None,
             opening,
+            begins_with: vec![],
         }
+    }
+
+    /// What the transport itself begins with comes before everything else.
+    pub(super) fn begin_with(&mut self, texts: impl IntoIterator<Item = String>) {
+        self.begins_with = texts.into_iter().collect();
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     /// The account's number that grows with every change.
@@ -118,6 +129,11 @@ impl Conversation {
             },
             None => vec![],
         };
+        acts.extend(
+            std::mem::take(&mut self.begins_with)
+                .into_iter()
+                .map(Act::Say),
+        );
         let words = self.demo.then_some(quirks.demo_words);
         acts.extend(self.dialect.greeting(words).map(Act::Say));
         if quirks.other_events {

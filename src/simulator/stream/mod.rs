@@ -9,7 +9,7 @@
 //! talk            carries it out over a line: the only loop
 //! line, ping      a WebSocket as a line
 //! door            requests that ask for a stream: who they are, and the upgrade
-//! engine          Engine.IO 3 beneath socket.io: its packets, its polling, and the change to a WebSocket
+//! engine, payload Engine.IO 3 beneath socket.io: its polling, and the change to a WebSocket
 //! ```
 //!
 //! Sources: the vendor's page of `getSecuritySessions`, its public clients, and for the legacy one the
@@ -19,7 +19,9 @@ mod attendance;
 mod conversation;
 mod dialect;
 mod door;
+mod engine;
 mod line;
+mod payload;
 mod ping;
 mod spec;
 mod spoil;
@@ -28,4 +30,5 @@ mod talk;
 pub(super) use attendance::Streams;
 pub use attendance::{Cut, StreamConnect};
 pub(super) use door::{Doorway, Knock};
+pub(super) use engine::Engine;
 pub use spec::{Answered, DemoWords, SocketIoForms, StreamQuirks};

@@ -38,7 +38,11 @@ ws.on('connect', () => {
   ask();
 });
 ws.on('error', (error) => tell({ event: 'ERROR', error: String(error) }));
-ws.on('connect_error', (error) => tell({ event: 'CONNECT_ERROR', error: String(error), description: String(error.description) }));
+ws.on('connect_error', (error) => {
+  // A number for polling, the event of `ws` for a WebSocket.
+  const { description } = error;
+  tell({ event: 'CONNECT_ERROR', description: String((description && description.message) || description) });
+});
 ws.on('reconnect_attempt', (attempt) => tell({ event: 'RECONNECT_ATTEMPT', attempt }));
 ws.on('disconnect', (reason) => tell({ event: 'DISCONNECT', reason }));
 
