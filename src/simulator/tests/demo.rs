@@ -72,6 +72,7 @@ async fn every_account_answers_to_its_credential_as_it_should() {
         ("bot-gamma", Ok(2)),
         ("mobile-1", Err(12)),
         ("reserve", Ok(0)),
+        ("terminal-1", Ok(1)),
     ];
     let accounts = demo::accounts();
     assert_eq!(accounts.len(), wanted.len());
