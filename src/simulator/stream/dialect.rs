@@ -180,3 +180,68 @@ fn read_message(message: &str) -> Heard {
         _ => Heard::Other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asks(form: Form, subscriber: Option<&str>, acknowledge: Option<&str>) -> Heard {
+        Heard::List {
+            form,
+            subscriber: subscriber.map(str::to_owned),
+            acknowledge: acknowledge.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_page_and_the_vendors_client_ask_for_the_list() {
+        let request = asks(Form::Plain, None, None);
+        for text in [
+            r#"["sessions"]"#,
+            r#"["sessions",[]]"#,
+            r#"["sessions",null]"#,
+        ] {
+            assert_eq!(Dialect::Plain.read(text), request, "{text}");
+        }
+        for text in [
+            "",
+            "sessions",
+            r#""sessions""#,
+            "[]",
+            r#"["session"]"#,
+            r#"["sessions",["x"]]"#,
+            r#"["sessions",[],[]]"#,
+            r#"{"0":"sessions"}"#,
+            SUBSCRIBE,
+        ] {
+            assert_eq!(Dialect::Plain.read(text), Heard::Other, "{text}");
+        }
+    }
+
+    const SUBSCRIBE: &str = r#"42["sup_subscribe","iitr_notify_sessions_json","desk-1"]"#;
+
+    #[test]
+    fn packets_are_told_apart() {
+        let cases = [
+            ("1", Heard::Leave),
+            ("41", Heard::Leave),
+            ("2", Heard::Ping(String::new())),
+            ("2probe", Heard::Ping("probe".to_owned())),
+            ("5", Heard::Other),
+            ("40", Heard::Other),
+            ("42", Heard::Other),
+            ("", Heard::Other),
+            ("é", Heard::Other),
+            (r#"42["sup_subscribe","quotes","desk-1"]"#, Heard::Other),
+            (r#"42["sessions"]"#, Heard::Other),
+            (SUBSCRIBE, asks(Form::Subscribe, Some("desk-1"), None)),
+            (
+                r#"423["notifySessions"]"#,
+                asks(Form::Older, None, Some("3")),
+            ),
+        ];
+        for (text, wanted) in cases {
+            assert_eq!(Dialect::SocketIo.read(text), wanted, "{text}");
+        }
+    }
+}

@@ -11,4 +11,5 @@ mod access;
 mod client;
 mod demo;
 mod faults;
+mod streams;
 mod world;
