@@ -24,4 +24,5 @@ mod process;
 mod schedule;
 mod sdk;
 mod secrets;
+mod simulator_streams;
 mod unit;
