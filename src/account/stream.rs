@@ -33,9 +33,7 @@ impl Poller {
         let mut vigil = Vigil::new(Instant::now(), interval, stream.ping_interval());
         let end = self.listen(&mut stream, &mut vigil).await;
         drop(stream);
-        if let Some(status) = &mut self.status.stream {
-            status.connected = false;
-        }
+        self.disconnected();
         match end {
             End::Gone => None,
             End::Outdated => {
@@ -57,6 +55,13 @@ impl Poller {
                 let pause = backoff::pause(interval, self.failures_in_a_row, None, random);
                 Some(Instant::now() + pause)
             }
+        }
+    }
+
+    /// Notes that no stream stands.
+    pub(super) fn disconnected(&mut self) {
+        if let Some(status) = &mut self.status.stream {
+            status.connected = false;
         }
     }
 
@@ -88,13 +93,24 @@ impl Poller {
                         return end;
                     }
                 }
+                changed = self.configured.changed() => {
+                    if changed.is_err() {
+                        return End::Gone;
+                    }
+                    let secret_changed = self.read_secrets();
+                    self.take_up(Instant::now());
+                    if secret_changed || self.account.stream != target {
+                        return End::Outdated;
+                    }
+                    vigil.set_interval(self.account.reading.interval);
+                }
                 command = self.commands.recv() => {
                     let Some(command) = command else { return End::Gone };
                     let changed = self.read_secrets();
                     if self.obey(command) && command == Command::TryNow {
                         vigil.ask_now(Instant::now());
                     }
-                    if changed || self.account.stream != target {
+                    if changed {
                         return End::Outdated;
                     }
                 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::DuplexStream;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::account::{Account, CredentialSource, Shared};
 use crate::anomaly::Policy;
+use crate::breaker::LoginHistory;
 use crate::clock::{Clock, Moment};
 use crate::expiry::{Unit, UnitSetting};
 use crate::ledger::{Reading, SessionDetails};
@@ -34,6 +35,7 @@ struct Bench {
     stream: Stream,
     server: Server,
     commands: mpsc::Sender<Command>,
+    configured: watch::Sender<Account>,
     board: Board,
     clock: Clock,
 }
@@ -84,7 +86,9 @@ impl Bench {
             },
         };
         let (commands, inbox) = mpsc::channel(1);
-        let mut poller = Poller::new(account, shared, inbox);
+        let (configured, configuration) = watch::channel(account);
+        let logins = LoginHistory::default();
+        let mut poller = Poller::new(configuration, shared, inbox, logins);
         let Ok(Answer::Sessions(first)) = wire::read(first.as_bytes()) else {
             panic!("no list")
         };
@@ -104,6 +108,7 @@ impl Bench {
             stream: Stream::over(ours).await,
             server: WebSocketStream::from_raw_socket(theirs, Role::Server, None).await,
             commands,
+            configured,
             board,
             clock,
         }
@@ -298,4 +303,46 @@ async fn streams_that_are_cut_at_once_come_back_spread() {
     assert!(*first >= INTERVAL);
     // A hundred of them leave less than a fifth of the step empty at its ends.
     assert!(*last - *first > INTERVAL.mul_f64(0.8), "{first:?} {last:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_interval_is_taken_up_on_the_same_connection() {
+    let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
+    let start = Instant::now();
+    bench.configured.send_modify(|account| {
+        account.reading.interval = INTERVAL;
+    });
+    let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
+    let held = timeout(INTERVAL * 10, bench.poller.hold(bench.stream)).await;
+    assert!(held.is_err(), "it stands");
+    assert_eq!(server.await.unwrap(), [30, 60, 90]);
+    assert_eq!(status(&bench.board).interval, INTERVAL);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_transport_ends_the_stream_and_is_taken_up_at_once() {
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    bench.configured.send_modify(|account| {
+        account.transport = Transport::Http;
+        account.stream = None;
+    });
+    let due = bench.poller.hold(bench.stream).await.unwrap();
+    assert_eq!(due, Instant::now());
+    let status = status(&bench.board);
+    assert_eq!(status.stream, None);
+    assert_eq!(status.transport, Transport::Http);
+    assert_eq!(failures(&bench.board), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_place_for_a_stream_is_another_account() {
+    let bench = Bench::new(INTERVAL, "[]").await;
+    let one = bench.configured.borrow().clone();
+    let mut other = one.clone();
+    assert!(one.is_same_as(&other));
+    other.stream.as_mut().unwrap().origin = "wss://elsewhere.example".parse().unwrap();
+    assert!(!one.is_same_as(&other));
+    other.transport = Transport::Http;
+    other.stream = None;
+    assert!(one.is_same_as(&other));
 }
