@@ -175,7 +175,11 @@ impl Poller {
                     };
                 }
                 match self.asked(took) {
-                    Some(took) => self.conclude(Ok(Outcome::StillTrue), Some(took)),
+                    Some(took) => {
+                        let account = &*self.account.name;
+                        debug!(account, "a request was answered by a pong alone");
+                        self.conclude(Ok(Outcome::StillTrue), Some(took));
+                    }
                     None => {
                         self.confirm(self.shared.clock.now());
                         self.publish();
@@ -191,7 +195,6 @@ impl Poller {
         let duration = took?;
         self.status.polls += 1;
         self.shared.http.observe(self.account.transport, duration);
-        debug!(account = &*self.account.name, "the stream was asked");
         Some(Took {
             duration,
             queued: Duration::ZERO,
