@@ -122,6 +122,7 @@ fn ping_interval(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::*;
     use crate::tradernet::wire::Answer;
