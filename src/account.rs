@@ -24,7 +24,7 @@ use crate::clock::Clock;
 use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
 use crate::slots::{Slot, Slots};
-use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, LoginBlock, Transport};
+use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, Transport};
 use crate::tradernet::{AuthError, Error, Http, Reason, Scrubber, Target};
 
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
@@ -334,11 +334,7 @@ impl Poller {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        match self.breaker.block(now) {
-            Some(LoginBlock::Refused) => return Err(Error::Auth(AuthError::BlockedAfterRefusal)),
-            Some(LoginBlock::TooMany) => return Err(Error::Auth(AuthError::BlockedByRate)),
-            None => {}
-        }
+        self.breaker.permit(now).map_err(Error::Auth)?;
         self.breaker.note(now);
         self.status.logins += 1;
         let target = &self.account.target;
@@ -354,9 +350,9 @@ impl Poller {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, Error::Auth(_)) {
+                if let Error::Auth(refusal) = &error {
                     self.status.login_failures += 1;
-                    self.breaker.refuse();
+                    self.breaker.refuse(refusal.clone());
                 }
                 Err(error)
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::status::LoginBlock;
+use crate::tradernet::AuthError;
 
 /// Logins allowed within [`WINDOW`].
 const MOST_LOGINS: usize = 3;
@@ -15,7 +16,8 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 #[derive(Debug, Default)]
 pub struct Breaker {
     recent: LoginHistory,
-    refused: bool,
+    /// The refusal that tripped it.
+    refused: Option<AuthError>,
 }
 
 /// An account's last logins. It outlives the account's poller: one that is stopped and started
@@ -47,17 +49,35 @@ impl Breaker {
     pub fn new(recent: LoginHistory) -> Self {
         Self {
             recent,
-            refused: false,
+            refused: None,
         }
     }
 
-    /// Why no login may be tried now; `None` where one may.
-    pub fn block(&self, now: Moment) -> Option<LoginBlock> {
-        if self.refused {
-            return Some(LoginBlock::Refused);
+    /// Whether a login may be tried now.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn permit(&self, now: Moment) -> Result<(), AuthError> {
+        if let Some(refusal) = &self.refused {
+            return Err(AuthError::BlockedAfterRefusal(Box::new(refusal.clone())));
         }
-        let within = self.recent.within_window(now);
-        (within >= MOST_LOGINS).then_some(LoginBlock::TooMany)
+        if self.is_over_rate(now) {
+            return Err(AuthError::BlockedByRate);
+        }
+        Ok(())
+    }
+
+    /// Why no login may be tried now, in short; `None` where one may.
+    pub fn block(&self, now: Moment) -> Option<LoginBlock> {
+        match self.refused {
+            Some(_) => Some(LoginBlock::Refused),
+            None => self.is_over_rate(now).then_some(LoginBlock::TooMany),
+        }
+    }
+
+    fn is_over_rate(&self, now: Moment) -> bool {
+        self.recent.within_window(now) >= MOST_LOGINS
     }
 
     /// Notes a login, before it is sent: one that is never answered counts too.
@@ -70,13 +90,13 @@ impl Breaker {
     }
 
     /// Notes a refusal: no more until [`Self::allow`].
-    pub fn refuse(&mut self) {
-        self.refused = true;
+    pub fn refuse(&mut self, refusal: AuthError) {
+        self.refused = Some(refusal);
     }
 
     /// The credential changed, or an operator asks: a refusal is forgotten, the rate is not.
     pub fn allow(&mut self) {
-        self.refused = false;
+        self.refused = None;
     }
 }
 
@@ -110,7 +130,7 @@ mod tests {
     fn a_refusal_lasts_until_it_is_lifted() {
         let mut breaker = Breaker::default();
         breaker.note(at(0));
-        breaker.refuse();
+        breaker.refuse(AuthError::LoginWithoutSession);
         assert_eq!(breaker.block(at(100_000)), Some(LoginBlock::Refused));
         breaker.allow();
         assert_eq!(breaker.block(at(0)), None);
@@ -120,7 +140,7 @@ mod tests {
     fn lifting_a_refusal_does_not_lift_the_rate() {
         let mut breaker = Breaker::default();
         (0..3).for_each(|minute| breaker.note(at(minute)));
-        breaker.refuse();
+        breaker.refuse(AuthError::LoginWithoutSession);
         breaker.allow();
         assert_eq!(breaker.block(at(3)), Some(LoginBlock::TooMany));
     }
@@ -130,7 +150,7 @@ mod tests {
         let history = LoginHistory::default();
         let mut first = Breaker::new(history.clone());
         (0..3).for_each(|minute| first.note(at(minute)));
-        first.refuse();
+        first.refuse(AuthError::LoginWithoutSession);
         drop(first);
         let next = Breaker::new(history.clone());
         assert_eq!(next.block(at(3)), Some(LoginBlock::TooMany));

@@ -138,9 +138,13 @@ fn read_with_envy<T: Default + for<'de> Deserialize<'de>>(
     prefix: &str,
     variables: &[(String, String)],
 ) -> T {
+    // `envy` takes lower case for upper case, and fails where both are there.
+    let exact = variables
+        .iter()
+        .filter(|(name, _)| *name == name.to_ascii_uppercase());
     // Optional texts alone: there is nothing that could be missing or of the wrong type.
     envy::prefixed(prefix)
-        .from_iter(variables.iter().cloned())
+        .from_iter(exact.cloned())
         .unwrap_or_default()
 }
 

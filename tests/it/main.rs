@@ -10,7 +10,18 @@
 
 mod accounts_file;
 mod answers;
+mod commands;
+mod configuration;
 mod credentials;
+mod demo;
 mod failures;
 mod fleet;
 mod harness;
+mod login;
+mod memory;
+mod outbound;
+mod process;
+mod schedule;
+mod sdk;
+mod secrets;
+mod unit;
