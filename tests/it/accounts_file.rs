@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tradernet_exporter::Config;
 use tradernet_exporter::account::{Account, CredentialSource};
 use tradernet_exporter::config::Flags;
