@@ -3,12 +3,14 @@
 # at an interval of 60 s. Prints a table of the exporter's CPU, memory, scrape time and punctuality.
 #
 # ACCOUNTS="100 1000 10000"  how many, one run each
-# SECONDS_MEASURED=120       how long each is watched, after two intervals in which it settles
+# SECONDS_SETTLING=120       two intervals: first attempts are spread over the first
+# SECONDS_MEASURED=120       how long each is watched
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
 
 read -ra sizes <<<"${ACCOUNTS:-100 1000 10000}"
+settling=${SECONDS_SETTLING:-120}
 window=${SECONDS_MEASURED:-120}
 interval=60
 scrapes=11
@@ -52,7 +54,7 @@ for size in "${sizes[@]}"; do
   page=$folder/page
   scrape() { curl --silent --fail --output "$page" --write-out '%{time_total}\n' "http://$address/metrics"; }
 
-  sleep $((2 * interval))
+  sleep "$settling"
   scrape >/dev/null
   polls_before=$(polls "$page")
   ticks_before=$(cpu_ticks "$exporter")

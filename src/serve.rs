@@ -121,6 +121,8 @@ pub async fn run(
         board: board.clone(),
         clock: config.clock.clone(),
     };
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(accounts, %shard, "watching");
     let mut fleet = Fleet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let (names_sender, names) = watch::channel(config.safety_names);

@@ -210,6 +210,28 @@ async fn what_is_no_identity_is_taken_up_in_place() {
 }
 
 #[tokio::test]
+async fn the_version_of_a_signature_is_no_identity() {
+    let desks = Desks::new(0).await;
+    let world = desks.world();
+    world.add_account(AccountSpec::new("desk-0").key("public", "secret"));
+    let keys = |version| format!("api_key: public\napi_secret: secret\napi_version: {version}");
+    desks.write(HOURLY, &[(0, &keys(3))]);
+    let exporter = desks.start().await;
+    desks.write(HOURLY, &[(0, &keys(2))]);
+    assert_eq!(reload(&exporter).await.0, 200);
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    let requests = world.requests();
+    let of_version_2: Vec<_> = requests
+        .iter()
+        .map(|request| request.target.starts_with("/api/v2/"))
+        .collect();
+    assert_eq!(of_version_2, [false, true]);
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn another_credential_makes_another_account_with_the_same_right_to_log_in() {
     let desks = Desks::new(1).await;
     let world = desks.world();
