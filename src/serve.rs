@@ -14,7 +14,7 @@ use crate::fleet::{Changes, Fleet};
 use crate::metrics::Metrics;
 use crate::safety::SafetyNames;
 use crate::slots::Slots;
-use crate::status::{Board, Transport};
+use crate::status::Board;
 use crate::tradernet::{Http, Observe, SetupError, is_loopback, system_roots};
 use crate::web::{self, App, ReloadRequest, Role};
 
@@ -83,7 +83,11 @@ pub fn http(config: &Config, observe: Observe) -> Result<Http, SetupError> {
     let all_loopback = config
         .accounts
         .iter()
-        .all(|account| is_loopback(&account.target.origin));
+        .flat_map(|account| {
+            let stream = account.stream.as_ref().map(|stream| &stream.origin);
+            std::iter::once(&account.target.origin).chain(stream)
+        })
+        .all(is_loopback);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
         Err(_) if all_loopback => rustls::RootCertStore::empty(),
@@ -111,8 +115,8 @@ pub async fn run(
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
-        Observe(Arc::new(move |took| {
-            metrics.observe_api_request(Transport::Http, took)
+        Observe(Arc::new(move |transport, took| {
+            metrics.observe_api_request(transport, took)
         }))
     };
     let shared = Shared {

@@ -14,6 +14,8 @@ impl Account {
     pub fn is_same_as(&self, other: &Account) -> bool {
         self.name == other.name
             && self.target.origin == other.target.origin
+            // Another transport is taken up; the same one from elsewhere is another account.
+            && (self.transport != other.transport || self.stream == other.stream)
             && self.credential.is_same_as(&other.credential)
     }
 }
