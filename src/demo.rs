@@ -27,7 +27,7 @@ pub struct Demo {
     world: World,
     listener: TcpListener,
     origin: Url,
-    stream_origin: Url,
+    streams: Url,
 }
 
 impl Demo {
@@ -38,18 +38,17 @@ impl Demo {
     /// Where there is no free port.
     pub async fn prepare() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let at = |scheme: &str| {
-            Url::parse(&format!("{scheme}://{address}")).map_err(std::io::Error::other)
-        };
-        let (origin, stream_origin) = (at("http")?, at("ws")?);
+        let origin = Url::parse(&format!("http://{}", listener.local_addr()?))
+            .map_err(std::io::Error::other)?;
+        let streams = Url::parse(&format!("ws://{}", listener.local_addr()?))
+            .map_err(std::io::Error::other)?;
         let world = World::new();
         demo::populate(&world).map_err(std::io::Error::other)?;
         Ok(Self {
             world,
             listener,
             origin,
-            stream_origin,
+            streams,
         })
     }
 
@@ -86,24 +85,22 @@ impl Demo {
                 secret: given(secret),
             },
         };
+        let dialect = match demo.transport {
+            DemoTransport::Http => None,
+            DemoTransport::Websocket => Some(Dialect::Websocket),
+            DemoTransport::SocketIo => Some(Dialect::Socketio {
+                login: demo.login.to_owned(),
+            }),
+        };
+        let stream = dialect.map(|dialect| StreamTarget {
+            origin: self.streams.clone(),
+            dialect,
+        });
         let networks = demo.allowed_client_ips.iter().filter_map(|network| {
             network
                 .parse()
                 .ok()
                 .or_else(|| Some(network.parse::<std::net::IpAddr>().ok()?.into()))
-        });
-        // The embedded Tradernet serves all three on one port.
-        let (transport, dialect) = match demo.transport {
-            DemoTransport::Http => (Transport::Http, None),
-            DemoTransport::Websocket => (Transport::Websocket, Some(Dialect::Websocket)),
-            DemoTransport::SocketIo => {
-                let login = demo.login.to_owned();
-                (Transport::Socketio, Some(Dialect::Socketio { login }))
-            }
-        };
-        let stream = dialect.map(|dialect| StreamTarget {
-            origin: self.stream_origin.clone(),
-            dialect,
         });
         Account {
             name: demo.account.into(),
@@ -112,7 +109,9 @@ impl Demo {
                 timeout: TIMEOUT,
             },
             credential,
-            transport,
+            transport: stream
+                .as_ref()
+                .map_or(Transport::Http, |stream| stream.dialect.transport()),
             stream,
             reading: Reading {
                 policy: Policy {

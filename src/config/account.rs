@@ -86,6 +86,7 @@ impl RawAccount {
             origin.as_ref(),
             streams,
             credential.as_ref(),
+            home,
             report,
         );
         let policy = self.policy(home, report);
@@ -165,6 +166,7 @@ impl RawAccount {
         origin: Option<&Url>,
         [websocket, socketio]: [Option<Url>; 2],
         credential: Option<&CredentialSource>,
+        home: &dyn Home,
         report: &mut Report,
     ) -> Option<StreamTarget> {
         let transport = transport?;

@@ -16,6 +16,7 @@ mod credentials;
 mod demo;
 mod failures;
 mod fleet;
+mod front;
 mod harness;
 mod login;
 mod memory;
