@@ -1,6 +1,6 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what). It publishes
+//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what). It publishes
 //! whole states and knows nothing of who reads them.
 
 mod credential;
