@@ -18,6 +18,7 @@ mod harness;
 mod login;
 mod memory;
 mod outbound;
+mod probes;
 mod process;
 mod schedule;
 mod sdk;
