@@ -1,6 +1,7 @@
 //! The circuit breaker of logins: one login too many can lock a client out of the market.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -14,12 +15,44 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Counts an account's logins and says when another is allowed.
 #[derive(Debug, Default)]
 pub struct Breaker {
-    recent: VecDeque<Moment>,
+    recent: LoginHistory,
     /// The refusal that tripped it.
     refused: Option<AuthError>,
 }
 
+/// An account's last logins. It outlives the account's poller: one that is stopped and started
+/// again by reloads has no more logins than one that runs on.
+#[derive(Clone, Debug, Default)]
+pub struct LoginHistory(Arc<Mutex<VecDeque<Moment>>>);
+
+impl LoginHistory {
+    /// Whether it allows as much as an empty one.
+    pub fn is_past(&self, now: Moment) -> bool {
+        self.within_window(now) == 0
+    }
+
+    fn within_window(&self, now: Moment) -> usize {
+        // By the monotonic clock: a wall clock set forward must not allow a fourth.
+        self.logins()
+            .iter()
+            .filter(|then| now.monotonic_since(**then) < WINDOW)
+            .count()
+    }
+
+    fn logins(&self) -> MutexGuard<'_, VecDeque<Moment>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Breaker {
+    /// A breaker that remembers the logins of those before it.
+    pub fn new(recent: LoginHistory) -> Self {
+        Self {
+            recent,
+            refused: None,
+        }
+    }
+
     /// Whether a login may be tried now.
     ///
     /// # Errors
@@ -44,20 +77,15 @@ impl Breaker {
     }
 
     fn is_over_rate(&self, now: Moment) -> bool {
-        // By the monotonic clock: a wall clock set forward must not allow a fourth.
-        let within = self
-            .recent
-            .iter()
-            .filter(|then| now.monotonic_since(**then) < WINDOW)
-            .count();
-        within >= MOST_LOGINS
+        self.recent.within_window(now) >= MOST_LOGINS
     }
 
     /// Notes a login, before it is sent: one that is never answered counts too.
     pub fn note(&mut self, now: Moment) {
-        self.recent.push_back(now);
-        if self.recent.len() > MOST_LOGINS {
-            self.recent.pop_front();
+        let mut logins = self.recent.logins();
+        logins.push_back(now);
+        if logins.len() > MOST_LOGINS {
+            logins.pop_front();
         }
     }
 
@@ -115,6 +143,20 @@ mod tests {
         breaker.refuse(AuthError::LoginWithoutSession);
         breaker.allow();
         assert_eq!(breaker.block(at(3)), Some(LoginBlock::TooMany));
+    }
+
+    #[test]
+    fn the_next_breaker_inherits_the_rate_and_no_refusal() {
+        let history = LoginHistory::default();
+        let mut first = Breaker::new(history.clone());
+        (0..3).for_each(|minute| first.note(at(minute)));
+        first.refuse(AuthError::LoginWithoutSession);
+        drop(first);
+        let next = Breaker::new(history.clone());
+        assert_eq!(next.block(at(3)), Some(LoginBlock::TooMany));
+        assert!(!history.is_past(at(16)));
+        assert!(history.is_past(at(17)));
+        assert_eq!(next.block(at(17)), None);
     }
 
     #[test]

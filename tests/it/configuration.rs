@@ -229,6 +229,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
             ("HTTPS_PROXY", "socks5://desk:hunter2@proxy"),
         ],
         &[
+            "TRADERNET_SAFETY_TYPES=\"2\": \"2\" is no name for a type: write 2=token",
             &long_name,
             "TRADERNET_POLL_INTERVAL=\"soon\": is no duration: write 30s, 1m, or a number of seconds",
             "TRADERNET_TIMEOUT=\"40s\": is longer than the polling interval of 30s: shorten it, or raise \
@@ -243,7 +244,6 @@ async fn everything_that_is_wrong_is_told_at_once() {
             "TRADERNET_LOG_FORMAT=\"xml\": is none of logfmt, json",
             "TRADERNET_MAX_REQUESTS_PER_HOST=\"0\": is out of range: 1 to 1024",
             "TRADERNET_MAX_RESPONSE_BYTES=\"1\": is out of range: 1024 to 1099511627776",
-            "TRADERNET_SAFETY_TYPES=\"2\": \"2\" is no name for a type: write 2=token",
             &format!("WEB_LISTEN_ADDRESS=\"::1:80\": {address}"),
             &format!("WEB_PROBE_LISTEN_ADDRESS=\"80\": {address}"),
             "WEB_TELEMETRY_PATH=\"/-/ready\": is taken by another page: write /metrics",
