@@ -1,6 +1,6 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what); a stream that an
+//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what); a stream that an
 //! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 

@@ -22,6 +22,7 @@ mod login;
 mod memory;
 mod outbound;
 mod peer;
+mod probes;
 mod process;
 mod schedule;
 mod sdk;
