@@ -81,7 +81,6 @@ impl RawAccount {
         let (interval, timeout, max_age) = self.times(home, report);
         let credential = self.credential(home, report);
         let stream = self.stream(
-            home,
             transport,
             origin.as_ref(),
             streams,
@@ -161,7 +160,6 @@ impl RawAccount {
     /// Where the list is pushed from; nothing with polling, or where something is wrong.
     fn stream(
         &self,
-        home: &dyn Home,
         transport: Option<Transport>,
         origin: Option<&Url>,
         [websocket, socketio]: [Option<Url>; 2],

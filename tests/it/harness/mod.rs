@@ -30,4 +30,4 @@ pub(crate) use page::Page;
 pub(crate) use program::{Finished, Program, end_after, finish};
 pub(crate) use tools::{interpreter, promtool_check, python, python_file, python_with};
 pub(crate) use upstream::{Ca, LOGIN, SID, Upstream};
-pub(crate) use wait::{let_pass, until};
+pub(crate) use wait::{let_pass, soon, until};
