@@ -12,7 +12,7 @@ mod web;
 mod yaml;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -181,6 +181,7 @@ impl Config {
             no_proxy: environment.no_proxy.clone(),
             max_response_bytes,
         };
+        check_ca_file(&environment, &found.accounts, &mut report);
         report.into_result()?;
         Ok(Self {
             accounts: found.accounts,
@@ -333,6 +334,26 @@ fn proxy(environment: &Environment, report: &mut Report) -> Option<SecretString>
             report.add(Place::variable(name), None, text);
             None
         }
+    }
+}
+
+/// A CA file that holds no certificate is found out here, where it can be named.
+fn check_ca_file(environment: &Environment, accounts: &[Account], report: &mut Report) {
+    let Some(file) = &environment.ca_file else {
+        return;
+    };
+    if !accounts.iter().any(Account::uses_tls) {
+        return;
+    }
+    let loaded = rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None);
+    if loaded.certs.is_empty() {
+        let cause = loaded
+            .errors
+            .first()
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
+        let text = format!("holds no certificate that can be read{cause}: name a PEM file");
+        report.add(Place::variable(environment::CA_FILE), Some(file), text);
     }
 }
 

@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::account::Shared;
+use crate::account::{Account, Shared};
 use crate::config::{Accounts, AccountsFile, Config, WebSettings};
 use crate::fleet::{Changes, Fleet};
 use crate::metrics::Metrics;
 use crate::safety::SafetyNames;
 use crate::slots::Slots;
 use crate::status::Board;
-use crate::tradernet::{Http, Observe, SetupError, is_loopback, system_roots};
+use crate::tradernet::{Http, Observe, SetupError, system_roots};
 use crate::web::{self, App, ReloadRequest, Role};
 
 /// Reloads that may wait; whoever asks next is told that one is under way.
@@ -80,17 +80,10 @@ async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
 ///
 /// Where CA certificates or the proxy cannot be used.
 pub fn http(config: &Config, observe: Observe) -> Result<Http, SetupError> {
-    let all_loopback = config
-        .accounts
-        .iter()
-        .flat_map(|account| {
-            let stream = account.stream.as_ref().map(|stream| &stream.origin);
-            std::iter::once(&account.target.origin).chain(stream)
-        })
-        .all(is_loopback);
+    let plain = !config.accounts.iter().any(Account::uses_tls);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
-        Err(_) if all_loopback => rustls::RootCertStore::empty(),
+        Err(_) if plain => rustls::RootCertStore::empty(),
         roots => roots?,
     };
     Http::new(&config.outbound, roots, observe)

