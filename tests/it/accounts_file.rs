@@ -266,21 +266,21 @@ fn hostile_files_end_soon() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("accounts.yml");
     // A few megabytes that stand for a hundred times as many.
-    let aliases = |key: &str| -> String {
+    let aliases = |keys: &str| -> String {
         (0..200)
-            .map(|n| format!("  - {{account: d{n}, sid: abc, {key}: *x}}\n"))
+            .map(|n| format!("  - {{account: d{n}, {keys}: *x}}\n"))
             .collect()
     };
     let item = format!("{},", "l".repeat(1000));
     let list = format!(
         "accounts:\n  - account: desk\n    sid: abc\n    allowed_logins: &x [{}]\n{}",
         item.repeat(1000),
-        aliases("allowed_logins")
+        aliases("sid: abc, allowed_logins")
     );
     let text = format!(
         "accounts:\n  - account: desk\n    sid: &x {}\n{}",
         "s".repeat(1_000_000),
-        aliases("password")
+        aliases("login: d, password")
     );
     let deep = format!("accounts: {}", "[".repeat(10_000));
     for (text, wanted) in [
