@@ -10,3 +10,4 @@
 
 mod answers;
 mod harness;
+mod page;

@@ -142,7 +142,7 @@ impl Display for Words<'_> {
         let Sparkline { course, now } = self.0;
         let stretches = &course.stretches;
         let ago = Span::from_ms(now.wall_ms - course.start_ms);
-        write!(f, "Since the start {ago} ago: ")?;
+        write!(f, "In {ago} since the start: ")?;
         let known = stretches.iter().filter_map(|stretch| stretch.open);
         let range = known.reduce(|(least, most), (min, max)| (least.min(min), most.max(max)));
         match range {

@@ -196,7 +196,7 @@ fn a_history_is_drawn_and_told() {
     // Believed for 90 s, unknown for 15 s, believed for 90 s, unknown for 5 s.
     assert!(
         page.contains(
-            "Since the start 3 min 20 s ago: between 1 and 3 open, not known for 20 s.</p>"
+            "In 3 min 20 s since the start: between 1 and 3 open, not known for 20 s.</p>"
         )
     );
     let line = between(&page, "<path class=\"line\" d=\"", "\"");
@@ -205,12 +205,12 @@ fn a_history_is_drawn_and_told() {
     assert_eq!(gap, "M18 19H21M39 19H40");
 
     let never = page_of(vec![failed(starting("a"), &timeout(), ago(30))], 1);
-    assert!(never.contains("Since the start 30 s ago: not known at any time."));
+    assert!(never.contains("In 30 s since the start: not known at any time."));
     assert_eq!(between(&never, "<path class=\"line\" d=\"", "\""), "");
     let none = page_of(vec![answered("a", quiet(), vec![], ago(30))], 1);
-    assert!(none.contains("Since the start 30 s ago: 0 open all the time."));
+    assert!(none.contains("In 30 s since the start: 0 open all the time."));
     assert_eq!(between(&none, "<path class=\"line\" d=\"", "\""), "M0 16H6");
-    assert!(!page_of(vec![starting("a")], 1).contains("Since the start"));
+    assert!(!page_of(vec![starting("a")], 1).contains("since the start"));
 }
 
 #[test]
