@@ -1,29 +1,38 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what). It publishes
+//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what); a stream that an
+//! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 
 mod credential;
+mod identity;
+mod stream;
+mod vigil;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::credential::Credential;
 pub use self::credential::CredentialSource;
 use crate::backoff;
-use crate::breaker::Breaker;
-use crate::clock::Clock;
+use crate::breaker::{Breaker, LoginHistory};
+use crate::clock::{Clock, Moment};
 use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
-use crate::slots::Slots;
-use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, LoginBlock, Transport};
-use crate::tradernet::{AuthError, Error, Http, Reason, Scrubber, Target};
+use crate::slots::{Slot, Slots};
+use crate::status::{
+    AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
+};
+use crate::tradernet::{
+    AuthError, Error, Http, Identity, Reason, Scrubber, Stream, StreamTarget, Target,
+};
 
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
 /// should not have to wait for the back-off.
@@ -40,6 +49,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How it is read.
     pub transport: Transport,
+    /// Where its list is pushed from, with a transport that does.
+    pub stream: Option<StreamTarget>,
     /// How answers are read and judged; also carries the polling interval.
     pub reading: Reading,
 }
@@ -69,6 +80,8 @@ pub enum Command {
 /// Polls one account until it is dropped.
 pub struct Poller {
     account: Account,
+    /// The account as it is to be from the next moment of leisure on; the latest wins.
+    configured: watch::Receiver<Account>,
     shared: Shared,
     commands: mpsc::Receiver<Command>,
     credential: Credential,
@@ -76,20 +89,53 @@ pub struct Poller {
     ledger: Ledger,
     status: AccountStatus,
     failures_in_a_row: u32,
+    /// The end of a pause that the server asked for.
+    not_before: Option<Instant>,
     told_stale: bool,
+    /// Whether a stream has stood before, so that the next is a reconnect.
+    streamed: bool,
+}
+
+/// What an attempt found: the list, and with a transport that streams what pushes the next.
+struct Found {
+    list: SessionList,
+    stream: Option<Stream>,
+}
+
+/// What is known now that was not known before.
+enum Outcome {
+    /// The list.
+    List(SessionList),
+    /// No list, but the last one still holds.
+    StillTrue,
+}
+
+/// How long an attempt took.
+struct Took {
+    duration: Duration,
+    /// The wait for a slot before it.
+    queued: Duration,
 }
 
 /// Why the wait for the next attempt ended.
 enum Wake {
     Due,
     Asked,
+    Configured,
     SecretCheck,
     Gone,
 }
 
 impl Poller {
-    /// Prepares an account and publishes its state before any attempt.
-    pub fn new(account: Account, shared: Shared, commands: mpsc::Receiver<Command>) -> Self {
+    /// Prepares an account and publishes its state before any attempt. What is configured later
+    /// is taken up as long as the account stays the same one, see [`Account::is_same_as`].
+    pub fn new(
+        mut configured: watch::Receiver<Account>,
+        shared: Shared,
+        commands: mpsc::Receiver<Command>,
+        logins: LoginHistory,
+    ) -> Self {
+        let account = configured.borrow_and_update().clone();
         let credential = Credential::new(&account.credential);
         let ledger = Ledger::new(account.reading.clone());
         let status = AccountStatus {
@@ -107,36 +153,86 @@ impl Poller {
             movements: None,
             unit: ledger.unit(),
             view: None,
+            stream: account.stream.as_ref().map(|_| StreamStatus::default()),
         };
         shared.board.publish(status.clone());
         Self {
             account,
+            configured,
             shared,
             commands,
             credential,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(logins),
             ledger,
             status,
             failures_in_a_row: 0,
+            not_before: None,
             told_stale: false,
+            streamed: false,
         }
     }
 
     /// Attempts for ever: at the interval while all is well, with back-off while it is not.
     /// Ends when nobody can send commands any more. An attempt never overlaps the next.
+    ///
+    /// A panic in it starts it again with all that it knew: without SID and breaker a panic that
+    /// repeats would be a login storm.
     pub async fn run(mut self, first: Duration) {
         let mut next = Instant::now() + first;
+        while AssertUnwindSafe(self.watch(&mut next))
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            next = self.start_again();
+        }
+    }
+
+    async fn watch(&mut self, next: &mut Instant) {
         loop {
-            match self.wait(next).await {
+            match self.wait(*next).await {
                 Wake::Gone => return,
+                Wake::Configured => {
+                    *next = self.take_up(*next);
+                    continue;
+                }
                 Wake::SecretCheck if !self.read_secrets() => continue,
                 Wake::Due => {
                     self.read_secrets();
                 }
                 Wake::SecretCheck | Wake::Asked => {}
             }
-            next = self.poll().await;
+            let (due, stream) = self.poll().await;
+            *next = due;
+            if let Some(stream) = stream {
+                match self.hold(stream).await {
+                    Some(due) => *next = due,
+                    None => return,
+                }
+            }
         }
+    }
+
+    /// Counts a panic as a failed attempt; returns when the next is due.
+    fn start_again(&mut self) -> Instant {
+        error!(
+            account = &*self.account.name,
+            "the watch of this account ended unexpectedly and is started again"
+        );
+        // What panicked once may do so here again; the account is watched all the same.
+        let counted = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.status.polls += 1;
+            if let Some(stream) = &mut self.status.stream {
+                stream.connected = false;
+            }
+            self.conclude(Err(panicked()), None);
+        }));
+        if counted.is_err() {
+            self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        }
+        let interval = self.account.reading.interval;
+        let random = fastrand::f64();
+        Instant::now() + backoff::pause(interval, self.failures_in_a_row, None, random)
     }
 
     /// Attempts once.
@@ -152,6 +248,10 @@ impl Poller {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => return Wake::Due,
                 () = tokio::time::sleep_until(check), if failing => return Wake::SecretCheck,
+                changed = self.configured.changed() => return match changed {
+                    Ok(()) => Wake::Configured,
+                    Err(_) => Wake::Gone,
+                },
                 command = self.commands.recv() => match command {
                     None => return Wake::Gone,
                     Some(command) => if self.obey(command) { return Wake::Asked },
@@ -191,8 +291,8 @@ impl Poller {
         }
     }
 
-    /// One attempt with everything around it; returns when the next is due.
-    async fn poll(&mut self) -> Instant {
+    /// One attempt with everything around it; returns when the next is due, and what it opened.
+    async fn poll(&mut self) -> (Instant, Option<Stream>) {
         let asked = Instant::now();
         let timed_out = self
             .status
@@ -200,47 +300,69 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        let slot = self
-            .shared
-            .slots
-            .take(&self.account.target.origin, timed_out)
-            .await;
+        // A stream's slot is for opening it.
+        let slot = self.slot(timed_out).await;
+        let streams = self.account.stream.is_some();
+        self.status.stream = streams.then(|| self.status.stream.unwrap_or_default());
         let started = Instant::now();
         // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
         let result = AssertUnwindSafe(self.attempt())
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| {
-                let detail =
-                    "this program panicked over it, please report the panic's line in the log";
-                Err(Error::Decode {
-                    detail: detail.to_owned(),
-                })
-            });
+            .unwrap_or_else(|_| Err(panicked()));
         drop(slot);
         let interval = self.account.reading.interval;
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
+        self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
         let failed = result.is_err();
-        self.conclude(result, started.elapsed(), started.duration_since(asked));
-        if failed {
+        let (outcome, stream) = match result {
+            Ok(Found { list, stream }) => (Ok(Outcome::List(list)), stream),
+            Err(error) => (Err(error), None),
+        };
+        if let Some(status) = self.status.stream.as_mut().filter(|_| stream.is_some()) {
+            status.connected = true;
+            status.reconnects += u64::from(self.streamed);
+            self.streamed = true;
+        }
+        self.status.polls += 1;
+        let took = Took {
+            duration: started.elapsed(),
+            queued: started.duration_since(asked),
+        };
+        self.conclude(outcome, Some(took));
+        let due = if failed {
             let random = fastrand::f64();
             Instant::now() + backoff::pause(interval, self.failures_in_a_row, retry_after, random)
         } else {
             Instant::now().max(started + interval)
+        };
+        (due, stream)
+    }
+
+    /// Waits for a slot to the host. That may take long where many hang, so what is configured
+    /// meanwhile is taken up in the queue.
+    async fn slot(&mut self, timed_out: bool) -> Slot {
+        let slots = self.shared.slots.clone();
+        let stream = self.account.stream.as_ref();
+        let origin = stream
+            .map_or(&self.account.target.origin, |stream| &stream.origin)
+            .clone();
+        let mut taken = pin!(slots.take(&origin, timed_out));
+        loop {
+            tokio::select! {
+                slot = &mut taken => return slot,
+                Ok(()) = self.configured.changed() => {
+                    self.take_up(Instant::now());
+                }
+            }
         }
     }
 
     /// Asks once. An SID that is refused means one new login and one retry.
-    async fn attempt(&mut self) -> Result<SessionList, Error> {
+    async fn attempt(&mut self) -> Result<Found, Error> {
         let scrubber = &mut Scrubber::default();
-        let target = &self.account.target;
-        let now = self.shared.clock.now();
         if let Some(identity) = self.credential.identity() {
-            let result = self
-                .shared
-                .http
-                .sessions(target, identity, now, scrubber)
-                .await;
+            let result = self.ask(identity, scrubber).await;
             let refused = matches!(result, Err(Error::Auth(_)));
             if !refused || !self.credential.forget_sid() {
                 return result;
@@ -251,20 +373,35 @@ impl Poller {
             );
         }
         self.log_in(scrubber).await?;
-        let now = self.shared.clock.now();
         let Some(identity) = self.credential.identity() else {
             return Err(Error::Auth(AuthError::LoginWithoutSession));
         };
-        let target = &self.account.target;
-        let result = self
-            .shared
-            .http
-            .sessions(target, identity, now, scrubber)
-            .await;
+        let result = self.ask(identity, scrubber).await;
         if matches!(result, Err(Error::Auth(_))) {
             self.credential.forget_sid();
         }
         result
+    }
+
+    /// Asks the API, or opens a stream.
+    async fn ask(&self, identity: Identity<'_>, scrubber: &mut Scrubber) -> Result<Found, Error> {
+        let http = &self.shared.http;
+        let target = &self.account.target;
+        match (&self.account.stream, identity) {
+            (Some(stream), Identity::Sid(sid)) => {
+                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
+                opened.map(|(stream, list)| Found {
+                    list,
+                    stream: Some(stream),
+                })
+            }
+            // The configuration gives no stream to a key pair.
+            (_, identity) => {
+                let now = self.shared.clock.now();
+                let list = http.sessions(target, identity, now, scrubber).await?;
+                Ok(Found { list, stream: None })
+            }
+        }
     }
 
     async fn log_in(&mut self, scrubber: &mut Scrubber) -> Result<(), Error> {
@@ -272,11 +409,7 @@ impl Poller {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        match self.breaker.block(now) {
-            Some(LoginBlock::Refused) => return Err(Error::Auth(AuthError::BlockedAfterRefusal)),
-            Some(LoginBlock::TooMany) => return Err(Error::Auth(AuthError::BlockedByRate)),
-            None => {}
-        }
+        self.breaker.permit(now).map_err(Error::Auth)?;
         self.breaker.note(now);
         self.status.logins += 1;
         let target = &self.account.target;
@@ -292,33 +425,29 @@ impl Poller {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, Error::Auth(_)) {
+                if let Error::Auth(refusal) = &error {
                     self.status.login_failures += 1;
-                    self.breaker.refuse();
+                    self.breaker.refuse(refusal.clone());
                 }
                 Err(error)
             }
         }
     }
 
-    /// Counts, tells and publishes what an attempt came to.
-    fn conclude(
-        &mut self,
-        result: Result<SessionList, Error>,
-        duration: Duration,
-        queued: Duration,
-    ) {
+    /// Counts, tells and publishes what an attempt came to; without `took` it was none, but
+    /// something that a stream told unasked.
+    fn conclude(&mut self, result: Result<Outcome, Error>, took: Option<Took>) {
         let now = self.shared.clock.now();
-        self.status.polls += 1;
         let before = self.status.last_attempt.take();
+        let duration = took.as_ref().map(|took| took.duration);
         let failure = match result {
-            Ok(list) => {
-                let view = self.ledger.accept(list, now);
-                self.tell_success(before.as_ref(), view.open, duration);
-                self.status.view = Some(Arc::new(view));
-                self.status.last_success = Some(now);
-                self.failures_in_a_row = 0;
-                self.told_stale = false;
+            Ok(outcome) => {
+                if let Outcome::List(list) = outcome {
+                    let view = self.ledger.accept(list, now);
+                    self.tell_success(before.as_ref(), view.open, duration);
+                    self.status.view = Some(Arc::new(view));
+                }
+                self.confirm(now);
                 None
             }
             Err(error) => {
@@ -329,21 +458,39 @@ impl Poller {
                 Some(failure)
             }
         };
+        let last = before.as_ref();
         self.status.last_attempt = Some(Attempt {
             at: now,
-            duration,
-            queued,
+            duration: duration
+                .or(last.map(|last| last.duration))
+                .unwrap_or_default(),
+            queued: took
+                .map(|took| took.queued)
+                .or(last.map(|last| last.queued))
+                .unwrap_or_default(),
             failure,
         });
         self.status.login_blocked = self.breaker.block(now);
         self.status.movements = self.ledger.movements();
         self.status.unit = self.ledger.unit();
+        self.publish();
+    }
+
+    /// Notes that the last list holds as of now.
+    fn confirm(&mut self, now: Moment) {
+        self.ledger.confirm(now);
+        self.status.last_success = Some(now);
+        self.failures_in_a_row = 0;
+        self.told_stale = false;
+    }
+
+    fn publish(&self) {
         self.shared.board.publish(self.status.clone());
     }
 
-    fn tell_success(&self, before: Option<&Attempt>, open: u64, duration: Duration) {
+    fn tell_success(&self, before: Option<&Attempt>, open: u64, duration: Option<Duration>) {
         let account = &*self.account.name;
-        let took_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = duration.map(milliseconds);
         match before {
             None => info!(account, open, took_ms, "first answer"),
             Some(Attempt {
@@ -357,7 +504,10 @@ impl Poller {
                     "answering again"
                 );
             }
-            Some(_) => debug!(account, open, took_ms, "polled"),
+            Some(_) => match took_ms {
+                Some(took_ms) => debug!(account, open, took_ms, "polled"),
+                None => debug!(account, open, "the list was pushed"),
+            },
         }
         let (unit, confirmed) = self.ledger.unit();
         if (unit, confirmed) != self.status.unit {
@@ -370,10 +520,15 @@ impl Poller {
         }
     }
 
-    fn tell_failure(&mut self, before: Option<&Attempt>, failure: &Failure, duration: Duration) {
+    fn tell_failure(
+        &mut self,
+        before: Option<&Attempt>,
+        failure: &Failure,
+        duration: Option<Duration>,
+    ) {
         let account = &*self.account.name;
         let reason = failure.reason.name();
-        let took_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = duration.map(milliseconds);
         let last = before.and_then(|attempt| attempt.failure.as_ref());
         let (error, advice) = (failure.message.as_str(), failure.advice);
         if last.is_none_or(|last| last.reason != failure.reason) {
@@ -396,4 +551,16 @@ impl Poller {
             );
         }
     }
+}
+
+/// What a panic over an answer is counted as; its line in the log is the panic hook's.
+fn panicked() -> Error {
+    let detail = "this program panicked over it, please report the panic's line in the log";
+    Error::Decode {
+        detail: detail.to_owned(),
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

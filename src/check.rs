@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::account::{Account, Poller, Shared};
+use crate::breaker::LoginHistory;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::serve::http;
@@ -31,7 +32,12 @@ pub fn offline(config: &Config) -> Findings {
         row.push("-".to_owned());
         row.push(format!(
             "not asked: {}",
-            account.target.origin.as_str().trim_end_matches('/')
+            account
+                .stream
+                .as_ref()
+                .map_or(&account.target.origin, |stream| &stream.origin)
+                .as_str()
+                .trim_end_matches('/')
         ));
         row
     });
@@ -48,7 +54,7 @@ pub fn offline(config: &Config) -> Findings {
 /// Where outgoing connections cannot be prepared.
 pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let shared = Shared {
-        http: http(config, Observe(Arc::new(|_| {})))?,
+        http: http(config, Observe(Arc::new(|_, _| {})))?,
         slots: Slots::new(config.max_requests_per_host),
         board: Board::default(),
         clock: config.clock.clone(),
@@ -70,8 +76,10 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
 }
 
 async fn ask(account: Account, shared: Shared) -> AccountStatus {
+    let (_configure, configured) = watch::channel(account);
     let (_commands, inbox) = mpsc::channel(1);
-    Poller::new(account, shared, inbox).once().await
+    let poller = Poller::new(configured, shared, inbox, LoginHistory::default());
+    poller.once().await
 }
 
 fn start_of_row(account: &str, transport: &str) -> Vec<String> {

@@ -95,6 +95,7 @@ impl Demo {
             },
             credential,
             transport: Transport::Http,
+            stream: None,
             reading: Reading {
                 policy: Policy {
                     client_ips: (!demo.allowed_client_ips.is_empty()).then(|| networks.collect()),

@@ -69,6 +69,8 @@ pub enum AuthError {
     },
     /// HTTP 401, or 403 with a JSON body that says nothing more.
     Status(u16),
+    /// A stream is in demo mode, which is how it says that the SID was not accepted.
+    DemoMode,
     /// The login was refused; no other is tried with this credential.
     LoginRefused {
         /// The server's code.
@@ -78,8 +80,8 @@ pub enum AuthError {
     },
     /// The login was answered without a session, as for an account that confirms by SMS.
     LoginWithoutSession,
-    /// No login was tried: an earlier one with this credential was refused.
-    BlockedAfterRefusal,
+    /// No login was tried: an earlier one with this credential was refused, for that reason.
+    BlockedAfterRefusal(Box<AuthError>),
     /// No login was tried: there were three within 15 minutes.
     BlockedByRate,
 }
@@ -207,7 +209,7 @@ impl AuthError {
             Self::Refused { code: Some(4), .. } => {
                 "check the API secret and that the clock is right"
             }
-            Self::Refused { .. } | Self::Status(_) => {
+            Self::Refused { .. } | Self::Status(_) | Self::DemoMode => {
                 "check that the credential is current and belongs to this domain, then renew it"
             }
             Self::LoginRefused { .. } => {
@@ -216,9 +218,12 @@ impl AuthError {
             Self::LoginWithoutSession => {
                 "the account confirms logins by another step (SMS): use a key pair or an SID instead"
             }
-            Self::BlockedAfterRefusal => {
-                "change the credential, or ask for another try with POST /-/reload?account=NAME"
-            }
+            Self::BlockedAfterRefusal(refusal) => match **refusal {
+                Self::LoginWithoutSession => refusal.advice(),
+                _ => {
+                    "change the credential, or ask for another try with POST /-/reload?account=NAME"
+                }
+            },
             Self::BlockedByRate => {
                 "wait: another login is allowed 15 minutes after the first of three; find out who ends the sessions"
             }
@@ -280,13 +285,12 @@ impl fmt::Display for AuthError {
                 write!(f, "the credential was refused: {}", Words(*code, message))
             }
             Self::Status(status) => write!(f, "the credential was refused: HTTP {status}"),
+            Self::DemoMode => f.write_str("the credential was refused: the stream is in demo mode"),
             Self::LoginRefused { code, message } => {
                 write!(f, "the login was refused: {}", Words(*code, message))
             }
             Self::LoginWithoutSession => f.write_str("the login was answered without a session"),
-            Self::BlockedAfterRefusal => {
-                f.write_str("no login was tried: the last one was refused")
-            }
+            Self::BlockedAfterRefusal(refusal) => write!(f, "no login was tried again: {refusal}"),
             Self::BlockedByRate => {
                 f.write_str("no login was tried: there were three within 15 minutes")
             }

@@ -5,6 +5,7 @@
 //! form; no list of the wire's own form, and no tree of JSON values, is ever built.
 
 mod entry;
+pub mod event;
 mod scalar;
 
 use std::collections::HashSet;

@@ -53,6 +53,8 @@ struct Account<'a> {
     sessions_opened_total: Option<u64>,
     /// By reason; `null` before the first answer.
     sessions_closed_total: Option<BTreeMap<&'static str, u64>>,
+    /// `null` for an account that is polled.
+    stream: Option<Stream>,
     /// The last good answer; `null` where there is none or it is too old to be believed.
     sessions: Option<Sessions<'a>>,
     /// `null` before the first attempt.
@@ -70,6 +72,12 @@ struct OpenHistory {
     open_max: Vec<Option<u32>>,
     /// How much of each step is not known.
     unknown_seconds: Vec<f64>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    connected: bool,
+    reconnects_total: u64,
 }
 
 #[derive(Serialize)]
@@ -196,6 +204,10 @@ fn account<'a>(
         expire_unit_confirmed: status.unit.1,
         sessions_opened_total: status.movements.map(|movements| movements.opened),
         sessions_closed_total: status.movements.map(closed),
+        stream: status.stream.map(|stream| Stream {
+            connected: stream.connected,
+            reconnects_total: stream.reconnects,
+        }),
         sessions: status.fresh_view(now).map(|view| sessions(view, names)),
         open_history: history.map(open_history),
     }
