@@ -17,7 +17,7 @@ log=$(mktemp)
 WEB_LISTEN_ADDRESS=127.0.0.1:0 "${CARGO_TARGET_DIR:-target}/debug/tradernet-exporter" demo 2>"$log" &
 demo=$!
 trap 'kill "$demo"; rm -f "$log"' EXIT
-until address=$(grep -oP 'msg=listening address=\K\S+' "$log"); do
+until address=$(grep -oP 'listening address=\K\S+' "$log"); do
   kill -0 "$demo"
   sleep 0.1
 done

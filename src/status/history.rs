@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Moment;
 
 /// Samples of one history, at most. When they are used up two become one and the step doubles, so
-/// a history takes a kilobyte at most and always reaches back to its start.
+/// a history takes less than 2 KiB and always reaches back to its start.
 const MOST_SAMPLES: usize = 64;
 /// The first step, in microseconds: 5 s, so that there is something to see within a minute.
 const FIRST_STEP_US: u64 = 5_000_000;

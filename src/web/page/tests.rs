@@ -206,6 +206,12 @@ fn a_history_is_drawn_and_told() {
     let gap = between(&page, "<path class=\"gap\" d=\"", "\"");
     assert_eq!(gap, "M18 19H21M39 19H40");
 
+    board.remove("a");
+    assert!(
+        board.history("a", NOW).is_none(),
+        "forgotten with its account"
+    );
+
     let never = page_of(vec![failed(starting("a"), &timeout(), ago(30))], 1);
     assert!(never.contains("In 30 s since the start: not known at any time."));
     assert_eq!(between(&never, "<path class=\"line\" d=\"", "\""), "");
