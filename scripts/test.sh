@@ -11,8 +11,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.tools/venv/bin:$PWD/.tools/bin:$PATH"
 # The Python that has the vendor's SDK. Tests that need it fail without it: a skipped test proves nothing.
 export TEST_PYTHON="$PWD/.tools/venv/bin/python"
-# The same for the packages that drive Chromium.
-export TEST_NODE_MODULES="$PWD/.tools/page/node_modules"
 
 passed=0
 failed=0

@@ -1,6 +1,6 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what); a stream that an
+//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what); a stream that an
 //! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 
@@ -23,7 +23,8 @@ use self::credential::Credential;
 pub use self::credential::CredentialSource;
 use crate::backoff;
 use crate::breaker::{Breaker, LoginHistory};
-use crate::clock::{Clock, Moment};
+use crate::clock::Clock;
+use crate::clock::Moment;
 use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
 use crate::slots::{Slot, Slots};
@@ -221,11 +222,13 @@ impl Poller {
         );
         // What panicked once may do so here again; the account is watched all the same.
         let counted = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.disconnected();
             self.status.polls += 1;
-            if let Some(stream) = &mut self.status.stream {
-                stream.connected = false;
-            }
-            self.conclude(Err(panicked()), None);
+            let took = Took {
+                duration: Duration::ZERO,
+                queued: Duration::ZERO,
+            };
+            self.conclude(Err(panicked()), Some(took));
         }));
         if counted.is_err() {
             self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -300,10 +303,7 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        // A stream's slot is for opening it.
         let slot = self.slot(timed_out).await;
-        let streams = self.account.stream.is_some();
-        self.status.stream = streams.then(|| self.status.stream.unwrap_or_default());
         let started = Instant::now();
         // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
         let result = AssertUnwindSafe(self.attempt())
@@ -343,10 +343,9 @@ impl Poller {
     /// meanwhile is taken up in the queue.
     async fn slot(&mut self, timed_out: bool) -> Slot {
         let slots = self.shared.slots.clone();
-        let stream = self.account.stream.as_ref();
-        let origin = stream
-            .map_or(&self.account.target.origin, |stream| &stream.origin)
-            .clone();
+        // A stream's slot is for opening it.
+        let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
+        let origin = stream.unwrap_or(&self.account.target.origin).clone();
         let mut taken = pin!(slots.take(&origin, timed_out));
         loop {
             tokio::select! {
@@ -553,14 +552,14 @@ impl Poller {
     }
 }
 
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// What a panic over an answer is counted as; its line in the log is the panic hook's.
 fn panicked() -> Error {
     let detail = "this program panicked over it, please report the panic's line in the log";
     Error::Decode {
         detail: detail.to_owned(),
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

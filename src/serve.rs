@@ -125,6 +125,8 @@ pub async fn run(
         board: board.clone(),
         clock: config.clock.clone(),
     };
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(accounts, %shard, "watching");
     let mut fleet = Fleet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let (names_sender, names) = watch::channel(config.safety_names);
@@ -166,10 +168,13 @@ pub async fn run(
     let mut shutdown = signals.shutdown.clone();
     let mut hangups_end = false;
     loop {
-        let result = tokio::select! {
+        let (result, answer) = tokio::select! {
             () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
-                Some(()) => read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await,
+                Some(()) => {
+                    let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                    (result.await, None)
+                }
                 None => {
                     hangups_end = true;
                     continue;
@@ -182,15 +187,18 @@ pub async fn run(
                     let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await;
-                let _ = answer.send(result.clone());
-                result
+                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                (result.await, Some(answer))
             }
         };
         if let Err(error) = &result {
             error!(error, "reload failed, everything stays as it was");
         }
         metrics.set_reload(result.is_ok(), config.clock.now());
+        if let Some(answer) = answer {
+            // Last, so that whoever asked sees in the metrics what came of it.
+            let _ = answer.send(result);
+        }
     }
 
     info!("shutting down");

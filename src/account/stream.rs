@@ -33,9 +33,7 @@ impl Poller {
         let mut vigil = Vigil::new(Instant::now(), interval, stream.ping_interval());
         let end = self.listen(&mut stream, &mut vigil).await;
         drop(stream);
-        if let Some(status) = &mut self.status.stream {
-            status.connected = false;
-        }
+        self.disconnected();
         match end {
             End::Gone => None,
             End::Outdated => {
@@ -57,6 +55,13 @@ impl Poller {
                 let pause = backoff::pause(interval, self.failures_in_a_row, None, random);
                 Some(Instant::now() + pause)
             }
+        }
+    }
+
+    /// Notes that no stream stands.
+    pub(super) fn disconnected(&mut self) {
+        if let Some(status) = &mut self.status.stream {
+            status.connected = false;
         }
     }
 
@@ -92,11 +97,12 @@ impl Poller {
                     if changed.is_err() {
                         return End::Gone;
                     }
-                    let changed = self.read_secrets();
+                    let secret_changed = self.read_secrets();
                     self.take_up(Instant::now());
-                    if changed || self.account.stream != target {
+                    if secret_changed || self.account.stream != target {
                         return End::Outdated;
                     }
+                    vigil.set_interval(self.account.reading.interval);
                 }
                 command = self.commands.recv() => {
                     let Some(command) = command else { return End::Gone };
@@ -104,7 +110,7 @@ impl Poller {
                     if self.obey(command) && command == Command::TryNow {
                         vigil.ask_now(Instant::now());
                     }
-                    if changed || self.account.stream != target {
+                    if changed {
                         return End::Outdated;
                     }
                 }
@@ -112,9 +118,12 @@ impl Poller {
         }
     }
 
-    /// The earliest end of a session as of the last list, in milliseconds since the epoch.
+    /// The earliest end of a session as of the last list, in milliseconds since the epoch. One that
+    /// was over already when the list came is no reason to ask: the server knows, and lists it.
     fn next_end(&self) -> Option<f64> {
-        Some(self.status.view.as_ref()?.expiry?.at_ms?.min)
+        let view = self.status.view.as_ref()?;
+        let end = view.expiry?.at_ms?.min;
+        (end > view.arrival.wall_ms).then_some(end)
     }
 
     /// Does what is due.
@@ -166,7 +175,11 @@ impl Poller {
                     };
                 }
                 match self.asked(took) {
-                    Some(took) => self.conclude(Ok(Outcome::StillTrue), Some(took)),
+                    Some(took) => {
+                        let account = &*self.account.name;
+                        debug!(account, "a request was answered by a pong alone");
+                        self.conclude(Ok(Outcome::StillTrue), Some(took));
+                    }
                     None => {
                         self.confirm(self.shared.clock.now());
                         self.publish();
@@ -182,10 +195,12 @@ impl Poller {
         let duration = took?;
         self.status.polls += 1;
         self.shared.http.observe(self.account.transport, duration);
-        debug!(account = &*self.account.name, "the stream was asked");
         Some(Took {
             duration,
             queued: Duration::ZERO,
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,11 @@ impl Vigil {
         self.request.is_none() && self.unanswered < MOST_UNANSWERED
     }
 
+    /// Requests are this far apart from now on.
+    pub(super) fn set_interval(&mut self, interval: Duration) {
+        self.next_request = self.last_request + interval;
+    }
+
     /// Brings the next request forward, within bounds.
     pub(super) fn ask_by(&mut self, at: Instant) {
         let earliest = self.last_request + LEAST_BETWEEN_REQUESTS;

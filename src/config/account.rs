@@ -81,11 +81,11 @@ impl RawAccount {
         let (interval, timeout, max_age) = self.times(home, report);
         let credential = self.credential(home, report);
         let stream = self.stream(
-            home,
             transport,
             origin.as_ref(),
             streams,
             credential.as_ref(),
+            home,
             report,
         );
         let policy = self.policy(home, report);
@@ -160,11 +160,11 @@ impl RawAccount {
     /// Where the list is pushed from; nothing with polling, or where something is wrong.
     fn stream(
         &self,
-        home: &dyn Home,
         transport: Option<Transport>,
         origin: Option<&Url>,
         [websocket, socketio]: [Option<Url>; 2],
         credential: Option<&CredentialSource>,
+        home: &dyn Home,
         report: &mut Report,
     ) -> Option<StreamTarget> {
         let transport = transport?;

@@ -123,6 +123,8 @@ fn ping_interval(text: &str) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
+
     use super::*;
     use crate::tradernet::wire::Answer;
 

@@ -136,6 +136,19 @@ impl Stream {
         Ok(stream)
     }
 
+    /// A WebSocket over a connection of a test's making.
+    #[cfg(test)]
+    pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
+        use tungstenite::protocol::Role;
+        let connection: Connection = Box::new(connection);
+        Self {
+            socket: WebSocketStream::from_raw_socket(connection, Role::Client, None).await,
+            spoken: Spoken::Websocket,
+            limit: 64 << 20,
+            scrubber: Scrubber::default(),
+        }
+    }
+
     /// Whether events can be sent: a WebSocket that stands is enough for the one dialect, the
     /// other's server says so.
     fn connected(&self) -> bool {

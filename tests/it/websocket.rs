@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 use tradernet_exporter::clock::Clock;
 
-use crate::harness::{Exporter, Page, Program, SID, Upstream};
+use crate::front::{Proxy, tls_front};
+use crate::harness::{Ca, Exporter, Page, Program, SID, Upstream};
 use crate::peer::{Peer, WEBSOCKET};
 
 const OPEN: &str = "tradernet_security_sessions_open";
@@ -394,4 +395,110 @@ async fn the_sid_appears_nowhere() {
         }
         assert!(pages[3].contains("poll failed"), "{}", pages[3]);
     }
+}
+
+/// The built binary, streaming over TLS with a private CA and through a proxy where one is set.
+struct Secure {
+    folder: tempfile::TempDir,
+    proxy: Proxy,
+    peer: Peer,
+    front: u16,
+}
+
+impl Secure {
+    async fn new(ca: &Ca) -> Self {
+        let peer = peer().await;
+        let front = tls_front(ca.server(), peer.port).await;
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            proxy: Proxy::start(front).await,
+            peer,
+            front,
+        }
+    }
+
+    async fn stream(&self, trusted: &Ca, origin: &str, given: &[(&str, &str)]) -> Page {
+        let certificate = self.folder.path().join("ca.pem");
+        trusted.write(&certificate);
+        let mut all = vec![
+            ("TRADERNET_SID", SID),
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", origin),
+            ("SSL_CERT_FILE", certificate.to_str().unwrap()),
+        ];
+        all.extend(given);
+        let program = Program::start(&[], &all).await;
+        program
+            .when("an attempt", |page| {
+                page.get("tradernet_polls_total", &[]) > 0.0
+            })
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_private_ca_is_trusted_where_it_is_named() {
+    let ca = Ca::new();
+    let secure = Secure::new(&ca).await;
+    let origin = format!("wss://localhost:{}", secure.front);
+    let page = secure.stream(&ca, &origin, &[]).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    let page = secure.stream(&Ca::new(), &origin, &[]).await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    let ipv4 = format!("wss://127.0.0.1:{}", secure.front);
+    let page = secure.stream(&ca, &ipv4, &[]).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_stream_takes_the_way_of_requests() {
+    let ca = Ca::new();
+    let mut secure = Secure::new(&ca).await;
+    let proxy = secure.proxy.url("user:secret@");
+    let proxied = [("HTTPS_PROXY", proxy.as_str())];
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &proxied)
+        .await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    let asked = secure.proxy.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].starts_with("CONNECT wss.tradernet.test:443 HTTP/1.1\r\n"),
+        "{}",
+        asked[0]
+    );
+    // "user:secret", and nothing of the SID.
+    let head = asked[0].to_lowercase();
+    assert!(
+        head.contains("proxy-authorization: basic dxnlcjpzzwnyzxq="),
+        "{head}"
+    );
+    assert!(!head.contains(SID), "{head}");
+    let handshakes = secure.peer.some("handshake", 1).await;
+    assert_eq!(handshakes, [format!("/?SID={SID}")]);
+
+    // What NO_PROXY names is reached without it, here not at all.
+    let direct = [proxied[0], ("NO_PROXY", ".tradernet.test")];
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &direct)
+        .await;
+    assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
+    // Loopback never goes through a proxy.
+    let loopback = format!("wss://localhost:{}", secure.front);
+    let page = secure.stream(&ca, &loopback, &proxied).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    assert_eq!(secure.proxy.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_let_through_is_a_network_failure() {
+    let ca = Ca::new();
+    let secure = Secure::new(&ca).await;
+    secure.proxy.refuse("407 Proxy Authentication Required");
+    let proxy = secure.proxy.url("");
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &[("HTTPS_PROXY", &proxy)])
+        .await;
+    assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
+    assert!(secure.peer.all("handshake").is_empty());
 }

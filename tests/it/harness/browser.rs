@@ -1,7 +1,7 @@
 //! Debian's Chromium, headless, driven over a line protocol by `tests/it/page/driver.cjs`.
 //!
-//! It needs `node`, `/usr/bin/chromium` and the packages of `tests/it/page/package.json`; without
-//! them a test fails.
+//! It needs `node`, `/usr/bin/chromium` and `tests/it/page/node_modules`, which scripts/setup-tests.sh
+//! makes; without them a test fails.
 
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -43,16 +43,7 @@ impl Default for View {
 }
 
 impl Browser {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a setting of the test run, not of the exporter"
-    )]
     pub(crate) async fn start() -> Self {
-        assert!(
-            std::env::var_os("TEST_NODE_MODULES").is_some(),
-            "TEST_NODE_MODULES is not set: it names a folder with the packages of \
-             tests/it/page/package.json; scripts/test.sh makes one and sets it"
-        );
         let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/page/driver.cjs");
         let mut node = Command::new("node")
             .arg(driver)
@@ -164,9 +155,11 @@ impl Browser {
         let line = tokio::time::timeout(PATIENCE, self.output.next_line())
             .await
             .unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"));
-        let line = line
-            .unwrap()
-            .unwrap_or_else(|| panic!("the browser ended: {what}"));
+        let line = line.unwrap().unwrap_or_else(|| {
+            panic!(
+                "the browser ended, see above; scripts/setup-tests.sh brings what it needs: {what}"
+            )
+        });
         let mut answer: Value = serde_json::from_str(&line).unwrap();
         if let Some(error) = answer.get("error") {
             panic!("{what}{}", error.as_str().unwrap());

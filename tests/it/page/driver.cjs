@@ -1,12 +1,9 @@
 // Chromium in a test's hands: reads one command a line as JSON, answers each with one line.
 // The tests themselves are in page.rs; nothing here knows what the page is to look like.
 "use strict";
-const path = require("node:path");
 const readline = require("node:readline");
-
-const from = (name) => require(path.join(process.env.TEST_NODE_MODULES, name));
-const { chromium } = from("playwright-core");
-const axe = from("axe-core");
+const axe = require("axe-core");
+const { chromium } = require("playwright-core");
 
 // Far longer than anything takes on a busy machine, and shorter than the harness waits.
 const PATIENCE = 40000;
