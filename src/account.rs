@@ -4,25 +4,27 @@
 //! whole states and knows nothing of who reads them.
 
 mod credential;
+mod identity;
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use self::credential::Credential;
 pub use self::credential::CredentialSource;
 use crate::backoff;
-use crate::breaker::Breaker;
+use crate::breaker::{Breaker, LoginHistory};
 use crate::clock::Clock;
 use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
-use crate::slots::Slots;
-use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, LoginBlock, Transport};
+use crate::slots::{Slot, Slots};
+use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, Transport};
 use crate::tradernet::{AuthError, Error, Http, Reason, Scrubber, Target};
 
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
@@ -69,6 +71,8 @@ pub enum Command {
 /// Polls one account until it is dropped.
 pub struct Poller {
     account: Account,
+    /// The account as it is to be from the next moment of leisure on; the latest wins.
+    configured: watch::Receiver<Account>,
     shared: Shared,
     commands: mpsc::Receiver<Command>,
     credential: Credential,
@@ -76,6 +80,8 @@ pub struct Poller {
     ledger: Ledger,
     status: AccountStatus,
     failures_in_a_row: u32,
+    /// The end of a pause that the server asked for.
+    not_before: Option<Instant>,
     told_stale: bool,
 }
 
@@ -83,13 +89,21 @@ pub struct Poller {
 enum Wake {
     Due,
     Asked,
+    Configured,
     SecretCheck,
     Gone,
 }
 
 impl Poller {
-    /// Prepares an account and publishes its state before any attempt.
-    pub fn new(account: Account, shared: Shared, commands: mpsc::Receiver<Command>) -> Self {
+    /// Prepares an account and publishes its state before any attempt. What is configured later
+    /// is taken up as long as the account stays the same one, see [`Account::is_same_as`].
+    pub fn new(
+        mut configured: watch::Receiver<Account>,
+        shared: Shared,
+        commands: mpsc::Receiver<Command>,
+        logins: LoginHistory,
+    ) -> Self {
+        let account = configured.borrow_and_update().clone();
         let credential = Credential::new(&account.credential);
         let ledger = Ledger::new(account.reading.clone());
         let status = AccountStatus {
@@ -111,32 +125,69 @@ impl Poller {
         shared.board.publish(status.clone());
         Self {
             account,
+            configured,
             shared,
             commands,
             credential,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(logins),
             ledger,
             status,
             failures_in_a_row: 0,
+            not_before: None,
             told_stale: false,
         }
     }
 
     /// Attempts for ever: at the interval while all is well, with back-off while it is not.
     /// Ends when nobody can send commands any more. An attempt never overlaps the next.
+    ///
+    /// A panic in it starts it again with all that it knew: without SID and breaker a panic that
+    /// repeats would be a login storm.
     pub async fn run(mut self, first: Duration) {
         let mut next = Instant::now() + first;
+        while AssertUnwindSafe(self.watch(&mut next))
+            .catch_unwind()
+            .await
+            .is_err()
+        {
+            next = self.start_again();
+        }
+    }
+
+    async fn watch(&mut self, next: &mut Instant) {
         loop {
-            match self.wait(next).await {
+            match self.wait(*next).await {
                 Wake::Gone => return,
+                Wake::Configured => {
+                    *next = self.take_up(*next);
+                    continue;
+                }
                 Wake::SecretCheck if !self.read_secrets() => continue,
                 Wake::Due => {
                     self.read_secrets();
                 }
                 Wake::SecretCheck | Wake::Asked => {}
             }
-            next = self.poll().await;
+            *next = self.poll().await;
         }
+    }
+
+    /// Counts a panic as a failed attempt; returns when the next is due.
+    fn start_again(&mut self) -> Instant {
+        error!(
+            account = &*self.account.name,
+            "the watch of this account ended unexpectedly and is started again"
+        );
+        // What panicked once may do so here again; the account is watched all the same.
+        let counted = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            self.conclude(Err(panicked()), Duration::ZERO, Duration::ZERO);
+        }));
+        if counted.is_err() {
+            self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
+        }
+        let interval = self.account.reading.interval;
+        let random = fastrand::f64();
+        Instant::now() + backoff::pause(interval, self.failures_in_a_row, None, random)
     }
 
     /// Attempts once.
@@ -152,6 +203,10 @@ impl Poller {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => return Wake::Due,
                 () = tokio::time::sleep_until(check), if failing => return Wake::SecretCheck,
+                changed = self.configured.changed() => return match changed {
+                    Ok(()) => Wake::Configured,
+                    Err(_) => Wake::Gone,
+                },
                 command = self.commands.recv() => match command {
                     None => return Wake::Gone,
                     Some(command) => if self.obey(command) { return Wake::Asked },
@@ -200,26 +255,17 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        let slot = self
-            .shared
-            .slots
-            .take(&self.account.target.origin, timed_out)
-            .await;
+        let slot = self.slot(timed_out).await;
         let started = Instant::now();
         // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
         let result = AssertUnwindSafe(self.attempt())
             .catch_unwind()
             .await
-            .unwrap_or_else(|_| {
-                let detail =
-                    "this program panicked over it, please report the panic's line in the log";
-                Err(Error::Decode {
-                    detail: detail.to_owned(),
-                })
-            });
+            .unwrap_or_else(|_| Err(panicked()));
         drop(slot);
         let interval = self.account.reading.interval;
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
+        self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
         let failed = result.is_err();
         self.conclude(result, started.elapsed(), started.duration_since(asked));
         if failed {
@@ -227,6 +273,22 @@ impl Poller {
             Instant::now() + backoff::pause(interval, self.failures_in_a_row, retry_after, random)
         } else {
             Instant::now().max(started + interval)
+        }
+    }
+
+    /// Waits for a slot to the host. That may take long where many hang, so what is configured
+    /// meanwhile is taken up in the queue.
+    async fn slot(&mut self, timed_out: bool) -> Slot {
+        let slots = self.shared.slots.clone();
+        let origin = self.account.target.origin.clone();
+        let mut taken = pin!(slots.take(&origin, timed_out));
+        loop {
+            tokio::select! {
+                slot = &mut taken => return slot,
+                Ok(()) = self.configured.changed() => {
+                    self.take_up(Instant::now());
+                }
+            }
         }
     }
 
@@ -272,11 +334,7 @@ impl Poller {
             return Ok(());
         };
         let now = self.shared.clock.now();
-        match self.breaker.block(now) {
-            Some(LoginBlock::Refused) => return Err(Error::Auth(AuthError::BlockedAfterRefusal)),
-            Some(LoginBlock::TooMany) => return Err(Error::Auth(AuthError::BlockedByRate)),
-            None => {}
-        }
+        self.breaker.permit(now).map_err(Error::Auth)?;
         self.breaker.note(now);
         self.status.logins += 1;
         let target = &self.account.target;
@@ -292,9 +350,9 @@ impl Poller {
                 Ok(())
             }
             Err(error) => {
-                if matches!(error, Error::Auth(_)) {
+                if let Error::Auth(refusal) = &error {
                     self.status.login_failures += 1;
-                    self.breaker.refuse();
+                    self.breaker.refuse(refusal.clone());
                 }
                 Err(error)
             }
@@ -395,5 +453,13 @@ impl Poller {
                 reason, max_age_s, "the last answer is too old, its gauges are dropped"
             );
         }
+    }
+}
+
+/// What a panic over an answer is counted as; its line in the log is the panic hook's.
+fn panicked() -> Error {
+    let detail = "this program panicked over it, please report the panic's line in the log";
+    Error::Decode {
+        detail: detail.to_owned(),
     }
 }

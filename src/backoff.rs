@@ -20,7 +20,12 @@ pub fn pause(
         .saturating_mul(1 << doublings)
         .min(LONGEST_RANDOM_PART);
     let pause = interval + most.mul_f64(random.clamp(0.0, 1.0));
-    pause.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER))
+    pause.max(honoured(retry_after.unwrap_or_default()))
+}
+
+/// How much of a pause that a server asks for is kept.
+pub fn honoured(retry_after: Duration) -> Duration {
+    retry_after.min(LONGEST_RETRY_AFTER)
 }
 
 #[cfg(test)]

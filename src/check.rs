@@ -4,10 +4,11 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::account::{Account, Poller, Shared};
+use crate::breaker::LoginHistory;
 use crate::clock::Moment;
 use crate::config::Config;
 use crate::serve::http;
@@ -70,8 +71,10 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
 }
 
 async fn ask(account: Account, shared: Shared) -> AccountStatus {
+    let (_configure, configured) = watch::channel(account);
     let (_commands, inbox) = mpsc::channel(1);
-    Poller::new(account, shared, inbox).once().await
+    let poller = Poller::new(configured, shared, inbox, LoginHistory::default());
+    poller.once().await
 }
 
 fn start_of_row(account: &str, transport: &str) -> Vec<String> {

@@ -14,7 +14,8 @@ const VERSION: &str = concat!(
 );
 
 const VARIABLES: &str = "\
-Account variables (no secret is ever a flag; each secret also as …_FILE):
+Account variables (no secret is ever a flag; each secret also as …_FILE;
+in a file of accounts, the same names in lower case without TRADERNET_):
   TRADERNET_URL                  API origin [https://tradernet.com]
   TRADERNET_ACCOUNT              value of the label `account` [default]
   TRADERNET_SID                  an SID obtained elsewhere, or
@@ -33,9 +34,10 @@ Account variables (no secret is ever a flag; each secret also as …_FILE):
   TRADERNET_SESSION_DETAILS      off, anonymous or full [off]
 
 Other variables:
-  TRADERNET_LOG_LEVEL, TRADERNET_LOG_FORMAT, WEB_LISTEN_ADDRESS,
-  WEB_PROBE_LISTEN_ADDRESS, WEB_TELEMETRY_PATH, WEB_EXTERNAL_URL,
-  WEB_ENABLE_LIFECYCLE           as the flags
+  TRADERNET_CONFIG_FILE, TRADERNET_SHARD, TRADERNET_LOG_LEVEL,
+  TRADERNET_LOG_FORMAT, WEB_LISTEN_ADDRESS, WEB_PROBE_LISTEN_ADDRESS,
+  WEB_TELEMETRY_PATH, WEB_EXTERNAL_URL, WEB_ENABLE_LIFECYCLE
+                                 as the flags
   TRADERNET_MAX_REQUESTS_PER_HOST  [16]
   TRADERNET_MAX_RESPONSE_BYTES   [67108864]
   TRADERNET_SAFETY_TYPES         names [2=token,3=sms,4=password]
@@ -44,7 +46,7 @@ Other variables:
 
 Exit codes: 0 well, 1 failed, 2 command line or configuration wrong.";
 
-/// Watches the open security sessions of a Tradernet account and serves them to
+/// Watches the open security sessions of Tradernet accounts and serves them to
 /// Prometheus. Without a command: poll and serve.
 #[derive(Debug, Parser)]
 #[command(version = VERSION, after_help = VARIABLES, term_width = 80, disable_help_subcommand = true)]
@@ -62,8 +64,8 @@ pub enum Command {
     /// Serve an embedded Tradernet with a few accounts: needs no account, no
     /// network
     Demo,
-    /// Read the configuration, ask the account once, print a table; exit 0 all
-    /// well, 1 it failed, 2 configuration wrong
+    /// Read the configuration, ask each account once, print a table; exit 0 all
+    /// well, 1 one failed, 2 configuration wrong
     Check {
         /// Read the configuration only
         #[arg(long)]
@@ -75,6 +77,13 @@ pub enum Command {
 
 #[derive(Debug, Args)]
 struct ServeFlags {
+    /// YAML file that lists the accounts
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    config_file: Option<String>,
+    /// Watch shard I (from 0) of N alone; auto/N: the number at the end of
+    /// POD_NAME or the host's name [default: 0/1]
+    #[arg(long = "shard", value_name = "I/N", global = true)]
+    shard: Option<String>,
     /// Address to listen on; repeatable [default: 127.0.0.1:10460]
     #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
     listen_address: Vec<String>,
@@ -101,10 +110,6 @@ struct ServeFlags {
     #[arg(long = "log.format", value_name = "FORMAT", global = true)]
     log_format: Option<String>,
     // Named by the contract, not in this version yet: refused with a reason, so not advertised.
-    #[arg(long = "config.file", value_name = "FILE", global = true, hide = true)]
-    config_file: Option<String>,
-    #[arg(long = "shard", value_name = "I/N", global = true, hide = true)]
-    shard: Option<String>,
     #[arg(
         long = "web.config.file",
         value_name = "FILE",

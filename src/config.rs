@@ -5,22 +5,28 @@
 
 mod account;
 mod environment;
+mod file;
 mod parse;
 mod problem;
 mod web;
+mod yaml;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use secrecy::SecretString;
 
+use self::account::{Home as _, Variables};
 use self::environment::Environment;
 pub use self::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
+pub use self::file::{Accounts, AccountsFile};
 use self::problem::{Place, Report};
 pub use self::problem::{Problem, Problems};
 pub use self::web::WebSettings;
 use crate::account::Account;
 use crate::clock::Clock;
 use crate::safety::SafetyNames;
+use crate::shard::Shard;
 use crate::tradernet::Outbound;
 
 /// Flags as given; each beats its variable.
@@ -55,6 +61,8 @@ pub struct Flags {
 pub struct Config {
     /// The accounts to watch, their names unique.
     pub accounts: Vec<Account>,
+    /// Where they are read from again, unless variables name the account.
+    pub accounts_file: Option<AccountsFile>,
     /// Proxy and size limit of outgoing requests.
     pub outbound: Outbound,
     /// Requests under way to one host at once.
@@ -88,7 +96,8 @@ pub enum LogFormat {
 }
 
 impl Config {
-    /// Resolves flags and variables for serving or checking the configured account.
+    /// Resolves flags and variables, and reads the accounts file that they name, for serving or
+    /// checking the accounts.
     ///
     /// # Errors
     ///
@@ -98,7 +107,18 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Problems> {
         Self::resolve(flags, variables, |environment, report| {
-            environment.account.resolve(report).into_iter().collect()
+            let names = safety_names(environment, report);
+            let shard = shard(flags, environment, report);
+            let (file, found) = match accounts_file(flags, environment) {
+                Some(path) => {
+                    refuse_account_variables(flags, environment, report);
+                    let file = AccountsFile { path, shard, names };
+                    let found = file.read_into(report);
+                    (Some(file), found)
+                }
+                None => (None, environment_account(environment, shard, names, report)),
+            };
+            (found.accounts, file, found.safety_names)
         })
     }
 
@@ -113,19 +133,30 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         accounts: Vec<Account>,
     ) -> Result<Self, Problems> {
-        Self::resolve(flags, variables, |_, _| accounts)
+        Self::resolve(flags, variables, |environment, report| {
+            if let Some(path) = accounts_file(flags, environment) {
+                let text = "the demo brings accounts of its own: unset it";
+                let value = path.display().to_string();
+                report.add(file_place(flags), Some(&value), text.to_owned());
+            }
+            let names = safety_names(environment, report);
+            (accounts, None, named(names))
+        })
     }
 
     fn resolve(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-        accounts: impl FnOnce(&Environment, &mut Report) -> Vec<Account>,
+        accounts: impl FnOnce(
+            &Environment,
+            &mut Report,
+        ) -> (Vec<Account>, Option<AccountsFile>, SafetyNames),
     ) -> Result<Self, Problems> {
         let mut report = Report::default();
         let environment = Environment::read(variables, &mut report);
         let global = &environment.global;
         refuse_unsupported(flags, &environment, &mut report);
-        let accounts = accounts(&environment, &mut report);
+        let (accounts, accounts_file, safety_names) = accounts(&environment, &mut report);
         let log = log(flags, &environment, &mut report);
         let max_requests_per_host = report
             .value(
@@ -141,15 +172,6 @@ impl Config {
                 |text| parse::whole_number(text, 1024, 1 << 40),
             )
             .unwrap_or(64 << 20);
-        let mut safety_names = SafetyNames::default();
-        let named = report.value(
-            Place::variable("TRADERNET_SAFETY_TYPES"),
-            &global.safety_types,
-            parse::safety_names,
-        );
-        for (id, name) in named.unwrap_or_default() {
-            safety_names.set(id, name);
-        }
         let web = web::resolve(flags, &environment.web, &mut report);
         let outbound = Outbound {
             proxy: proxy(&environment, &mut report),
@@ -159,6 +181,7 @@ impl Config {
         report.into_result()?;
         Ok(Self {
             accounts,
+            accounts_file,
             outbound,
             max_requests_per_host: usize::try_from(max_requests_per_host).unwrap_or(usize::MAX),
             safety_names,
@@ -169,10 +192,9 @@ impl Config {
     }
 }
 
-/// What the contract names and this version does not have yet: to pass over a request for TLS, a
-/// password or more accounts in silence would be worse than not to start.
+/// What the contract names and this version does not have yet: to pass over a request for TLS or a
+/// password in silence would be worse than not to start.
 fn refuse_unsupported(flags: &Flags, environment: &Environment, report: &mut Report) {
-    let global = &environment.global;
     let web = &environment.web;
     let mut refuse = |flag: &'static str,
                       given: &Option<String>,
@@ -185,21 +207,6 @@ fn refuse_unsupported(flags: &Flags, environment: &Environment, report: &mut Rep
             report.add(Place::variable(name), Some(value), text.to_owned());
         }
     };
-    refuse(
-        "--config.file",
-        &flags.config_file,
-        "TRADERNET_CONFIG_FILE",
-        &global.config_file,
-        "this version watches one account, by TRADERNET_* variables; unset it",
-    );
-    let whole = |shard: &&String| shard.as_str() != "0/1";
-    refuse(
-        "--shard",
-        &flags.shard.as_ref().filter(whole).cloned(),
-        "TRADERNET_SHARD",
-        &global.shard.as_ref().filter(whole).cloned(),
-        "this version watches one account and has one shard, 0/1; unset it",
-    );
     refuse(
         "--web.config.file",
         &flags.web_config_file,
@@ -218,6 +225,76 @@ fn refuse_unsupported(flags: &Flags, environment: &Environment, report: &mut Rep
             .cloned(),
         "this version opens its own sockets; unset it and use --web.listen-address",
     );
+}
+
+/// `--config.file` or its variable.
+fn accounts_file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
+    let given = flags.config_file.as_ref();
+    given
+        .or(environment.global.config_file.as_ref())
+        .map(PathBuf::from)
+}
+
+fn file_place(flags: &Flags) -> Place {
+    match flags.config_file {
+        Some(_) => Place::flag("--config.file"),
+        None => Place::variable("TRADERNET_CONFIG_FILE"),
+    }
+}
+
+fn refuse_account_variables(flags: &Flags, environment: &Environment, report: &mut Report) {
+    for key in environment.account.given() {
+        let wrong = parse::clash(format!("{}, which lists the accounts", file_place(flags)));
+        report.add(Variables.place(key), None, wrong);
+    }
+}
+
+/// The account of the variables, where it is this shard's.
+fn environment_account(
+    environment: &Environment,
+    shard: Shard,
+    names: Vec<(i64, String)>,
+    report: &mut Report,
+) -> Accounts {
+    let account = environment.account.resolve(&Variables, report);
+    let account = account.filter(|account| shard.owns(&account.name));
+    Accounts {
+        accounts: account.into_iter().collect(),
+        safety_names: named(names),
+    }
+}
+
+fn named(names: Vec<(i64, String)>) -> SafetyNames {
+    let mut safety_names = SafetyNames::default();
+    for (id, name) in names {
+        safety_names.set(id, name);
+    }
+    safety_names
+}
+
+fn safety_names(environment: &Environment, report: &mut Report) -> Vec<(i64, String)> {
+    let place = Place::variable("TRADERNET_SAFETY_TYPES");
+    let given = &environment.global.safety_types;
+    report
+        .value(place, given, parse::safety_names)
+        .unwrap_or_default()
+}
+
+fn shard(flags: &Flags, environment: &Environment, report: &mut Report) -> Shard {
+    let host = || environment.pod_name.clone().or_else(host_name);
+    report
+        .flag_or_variable(
+            ("--shard", &flags.shard),
+            ("TRADERNET_SHARD", &environment.global.shard),
+            |text| Shard::parse(text, host),
+        )
+        .unwrap_or_default()
+}
+
+/// The machine's name, which in a pod is the pod's.
+fn host_name() -> Option<String> {
+    let name = rustix::system::uname();
+    name.nodename().to_str().ok().map(str::to_owned)
 }
 
 fn log(flags: &Flags, environment: &Environment, report: &mut Report) -> Log {

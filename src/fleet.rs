@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::account::{Account, Command, Poller, Shared};
+use crate::breaker::LoginHistory;
 use crate::secret::SecretError;
-use crate::status::Board;
 
 /// First attempts are at most this far apart, so that a few accounts are all seen at once.
 const WIDEST_SPREAD: Duration = Duration::from_millis(100);
@@ -20,13 +20,29 @@ const COMMANDS: usize = 4;
 /// The running pollers. Dropping it stops them, whatever they wait for.
 pub struct Fleet {
     running: BTreeMap<Arc<str>, Running>,
-    board: Board,
-    tasks: JoinSet<()>,
+    shared: Shared,
+    /// Of accounts that were stopped: one that comes back has no more logins for it.
+    former_logins: BTreeMap<Arc<str>, LoginHistory>,
 }
 
 struct Running {
-    account: Account,
+    configured: watch::Sender<Account>,
     commands: mpsc::Sender<Command>,
+    logins: LoginHistory,
+    task: AbortOnDropHandle<()>,
+}
+
+/// What a reload came to, in numbers of accounts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Started.
+    pub added: usize,
+    /// Stopped.
+    pub removed: usize,
+    /// Stopped and started, since URL or credential made them others.
+    pub replaced: usize,
+    /// Running on, whatever else of them has changed.
+    pub kept: usize,
 }
 
 /// Why a reload could not be done as asked.
@@ -60,19 +76,78 @@ impl Fleet {
     pub fn start(accounts: Vec<Account>, shared: &Shared) -> Self {
         let mut fleet = Self {
             running: BTreeMap::new(),
-            board: shared.board.clone(),
-            tasks: JoinSet::new(),
+            shared: shared.clone(),
+            former_logins: BTreeMap::new(),
         };
+        fleet.add(accounts);
+        fleet
+    }
+
+    /// Watches these accounts from now on: starts those that are new, stops those that are gone,
+    /// and tells the others what has changed about them, which asks nobody for anything.
+    pub async fn reload(&mut self, accounts: Vec<Account>) -> Changes {
+        let mut changes = Changes::default();
+        let mut wanted: BTreeMap<Arc<str>, Account> = accounts
+            .into_iter()
+            .map(|account| (Arc::clone(&account.name), account))
+            .collect();
+        let mut stopped = Vec::new();
+        let running = std::mem::take(&mut self.running);
+        for (name, running) in running {
+            let same = |account: &mut Account| account.is_same_as(&running.configured.borrow());
+            match wanted.get_mut(&name).map(same) {
+                Some(true) => {
+                    if let Some(account) = wanted.remove(&name) {
+                        running.configured.send_replace(account);
+                    }
+                    self.running.insert(name, running);
+                    changes.kept += 1;
+                }
+                Some(false) => {
+                    stopped.push((name, running));
+                    changes.replaced += 1;
+                }
+                None => {
+                    stopped.push((name, running));
+                    changes.removed += 1;
+                }
+            }
+        }
+        stopped.iter().for_each(|(_, running)| running.task.abort());
+        for (name, running) in stopped {
+            // Waited for, since one that is just publishing would bring its series back.
+            let _ = running.task.await;
+            if !wanted.contains_key(&name) {
+                self.shared.board.remove(&name);
+            }
+            self.former_logins.insert(name, running.logins);
+        }
+        changes.added = wanted.len() - changes.replaced;
+        self.add(wanted.into_values().collect());
+        let now = self.shared.clock.now();
+        self.former_logins.retain(|_, logins| !logins.is_past(now));
+        changes
+    }
+
+    /// Starts pollers, their first attempts spread over the interval.
+    fn add(&mut self, accounts: Vec<Account>) {
         let count = u32::try_from(accounts.len()).unwrap_or(u32::MAX).max(1);
         for (index, account) in (0..count).zip(accounts) {
             let apart = WIDEST_SPREAD.min(account.reading.interval / count);
             let name = Arc::clone(&account.name);
+            let logins = self.former_logins.remove(&name).unwrap_or_default();
+            let (configured, configuration) = watch::channel(account);
             let (commands, inbox) = mpsc::channel(COMMANDS);
-            let poller = Poller::new(account.clone(), shared.clone(), inbox);
-            fleet.tasks.spawn(poller.run(apart * index));
-            fleet.running.insert(name, Running { account, commands });
+            let poller = Poller::new(configuration, self.shared.clone(), inbox, logins.clone());
+            let task = AbortOnDropHandle::new(tokio::spawn(poller.run(apart * index)));
+            let running = Running {
+                configured,
+                commands,
+                logins,
+                task,
+            };
+            self.running.insert(name, running);
         }
-        fleet
     }
 
     /// Has the secret files of all accounts read again.
@@ -83,7 +158,7 @@ impl Fleet {
     pub fn read_secrets(&self) -> Result<(), ReloadError> {
         let mut errors = Vec::new();
         for (name, running) in &self.running {
-            match running.account.credential.check() {
+            match running.check() {
                 Ok(()) => running.ask(Command::ReadSecrets),
                 Err(error) => errors.push((Arc::clone(name), error)),
             }
@@ -105,9 +180,9 @@ impl Fleet {
             .running
             .get(name)
             .ok_or_else(|| ReloadError::UnknownAccount(name.to_owned()))?;
-        running.account.credential.check().map_err(|error| {
-            ReloadError::Secrets(vec![(Arc::clone(&running.account.name), error)])
-        })?;
+        running
+            .check()
+            .map_err(|error| ReloadError::Secrets(vec![(name.into(), error)]))?;
         running.ask(Command::TryNow);
         Ok(())
     }
@@ -116,13 +191,14 @@ impl Fleet {
     /// timeout have passed; never false again.
     pub fn readiness(&self) -> watch::Receiver<bool> {
         let (ready, receiver) = watch::channel(self.running.is_empty());
-        let accounts = self.running.values().map(|running| &running.account);
-        let patience = accounts
-            .map(|account| account.reading.interval + account.target.timeout)
+        let patience = self
+            .running
+            .values()
+            .map(Running::patience)
             .max()
             .unwrap_or_default();
         let mut waiting: Vec<Arc<str>> = self.running.keys().cloned().collect();
-        let board = self.board.clone();
+        let board = self.shared.board.clone();
         let deadline = Instant::now() + patience;
         tokio::spawn(async move {
             let mut changes = board.subscribe();
@@ -148,6 +224,16 @@ impl Fleet {
 }
 
 impl Running {
+    fn check(&self) -> Result<(), SecretError> {
+        self.configured.borrow().credential.check()
+    }
+
+    /// How long a first attempt may take to come to something.
+    fn patience(&self) -> Duration {
+        let account = self.configured.borrow();
+        account.reading.interval + account.target.timeout
+    }
+
     fn ask(&self, command: Command) {
         // A full inbox means that the same has been asked already and waits to be done.
         let _ = self.commands.try_send(command);

@@ -7,6 +7,7 @@
 //! | [`config`] | flags and variables to a [`Config`] that cannot be wrong | sockets |
 //! | [`account`], [`fleet`] | one poller an account, the only retry loop | who reads the result |
 //! | [`tradernet`] | the API: requests, answers, errors | when to try again |
+//! | [`shard`] | which accounts are ours: pure | the others |
 //! | [`ledger`], [`anomaly`], [`expiry`], [`session`] | what answers mean: pure | wire, metrics, runtime |
 //! | [`status`] | what is published of each account | how it was found out |
 //! | [`metrics`] | names, HELP, rendering | how data arrived |
@@ -34,6 +35,7 @@ pub mod safety;
 pub mod secret;
 pub mod serve;
 pub mod session;
+pub mod shard;
 pub mod simulator;
 pub mod slots;
 pub mod status;

@@ -16,14 +16,16 @@ const WRONG_CONFIGURATION: u8 = 2;
 /// What ends the program early: the words for the person who started it, and the exit code.
 struct Stop(u8, String);
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.command {
-        None => serve(&cli).await,
-        Some(Command::Demo) => demo(&cli).await,
-        Some(Command::Check { offline }) => check(&cli, offline).await,
-        Some(Command::Healthcheck) => healthcheck(&cli).await,
+    let result = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => {
+            let result = runtime.block_on(act(&cli));
+            // Without waiting for threads: name resolution may hang for half a minute in one.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(failed(error)),
     };
     match result {
         Ok(code) => code,
@@ -31,6 +33,15 @@ async fn main() -> ExitCode {
             say(&words);
             ExitCode::from(code)
         }
+    }
+}
+
+async fn act(cli: &Cli) -> Result<ExitCode, Stop> {
+    match cli.command {
+        None => serve(cli).await,
+        Some(Command::Demo) => demo(cli).await,
+        Some(Command::Check { offline }) => check(cli, offline).await,
+        Some(Command::Healthcheck) => healthcheck(cli).await,
     }
 }
 

@@ -74,6 +74,22 @@ impl SecretSource {
         }
     }
 
+    /// Whether both stand for one secret: the same file, whatever it holds by now, or the same text.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File { path, .. }, Self::File { path: other, .. }) if path == other => true,
+            _ => self.initial().expose_secret() == other.initial().expose_secret(),
+        }
+    }
+
+    /// The secret as it is now; `None` for a pipe, see [`Self::read_again`].
+    pub fn current(&self) -> Option<Result<SecretString, SecretError>> {
+        match self {
+            Self::Given(secret) => Some(Ok(secret.clone())),
+            Self::File { .. } => self.read_again(),
+        }
+    }
+
     /// The secret as it is now, if it may have changed: a pipe gave all it had the first time, and
     /// opening it again could wait for ever.
     pub fn read_again(&self) -> Option<Result<SecretString, SecretError>> {

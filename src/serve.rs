@@ -9,9 +9,10 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use crate::account::Shared;
-use crate::config::{Config, WebSettings};
-use crate::fleet::Fleet;
+use crate::config::{Accounts, AccountsFile, Config, WebSettings};
+use crate::fleet::{Changes, Fleet};
 use crate::metrics::Metrics;
+use crate::safety::SafetyNames;
 use crate::slots::Slots;
 use crate::status::{Board, Transport};
 use crate::tradernet::{Http, Observe, SetupError, is_loopback, system_roots};
@@ -120,9 +121,10 @@ pub async fn run(
         board: board.clone(),
         clock: config.clock.clone(),
     };
-    let fleet = Fleet::start(config.accounts, &shared);
+    let mut fleet = Fleet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
-    let (_names, names) = watch::channel(config.safety_names);
+    let (names_sender, names) = watch::channel(config.safety_names);
+    let file = config.accounts_file;
     let app = Arc::new(App::new(
         web::Settings {
             telemetry_path: config.web.telemetry_path,
@@ -161,9 +163,9 @@ pub async fn run(
     let mut hangups_end = false;
     loop {
         let result = tokio::select! {
-            _ = shutdown.wait_for(|shutdown| *shutdown) => break,
+            () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
-                Some(()) => fleet.read_secrets().map_err(|error| error.to_string()),
+                Some(()) => read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await,
                 None => {
                     hangups_end = true;
                     continue;
@@ -176,14 +178,13 @@ pub async fn run(
                     let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = fleet.read_secrets().map_err(|error| error.to_string());
+                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await;
                 let _ = answer.send(result.clone());
                 result
             }
         };
-        match &result {
-            Ok(()) => info!("reloaded: secrets were read again"),
-            Err(error) => error!(error, "reload failed, everything stays as it was"),
+        if let Err(error) = &result {
+            error!(error, "reload failed, everything stays as it was");
         }
         metrics.set_reload(result.is_ok(), config.clock.now());
     }
@@ -192,6 +193,38 @@ pub async fn run(
     // Requests under way are dropped: an upstream that hangs must not hold up the end.
     drop(fleet);
     while servers.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Reads the accounts file again, or without one the secrets.
+async fn read_again(
+    fleet: &mut Fleet,
+    file: Option<&AccountsFile>,
+    metrics: &Metrics,
+    names: &watch::Sender<SafetyNames>,
+) -> Result<(), String> {
+    let Some(file) = file.cloned() else {
+        fleet.read_secrets().map_err(|error| error.to_string())?;
+        info!("reloaded: secrets were read again");
+        return Ok(());
+    };
+    // Ten thousand accounts have as many secret files: those who poll must not wait for them.
+    let Accounts {
+        accounts,
+        safety_names,
+    } = tokio::task::spawn_blocking(move || file.read())
+        .await
+        .map_err(|_| "reading the accounts file ended unexpectedly".to_owned())?
+        .map_err(|problems| problems.to_string())?;
+    metrics.set_names(safety_names.clone());
+    names.send_replace(safety_names);
+    let Changes {
+        added,
+        removed,
+        replaced,
+        kept,
+    } = fleet.reload(accounts).await;
+    info!(added, removed, replaced, kept, "reloaded");
     Ok(())
 }
 

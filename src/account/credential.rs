@@ -36,12 +36,7 @@ impl CredentialSource {
     ///
     /// The first that cannot be read.
     pub fn check(&self) -> Result<(), SecretError> {
-        let sources: &[&SecretSource] = match self {
-            Self::Sid(sid) => &[sid],
-            Self::Login { password, .. } => &[password],
-            Self::KeyPair { key, secret, .. } => &[key, secret],
-        };
-        sources
+        self.sources()
             .iter()
             .try_for_each(|source| source.read_again().transpose().map(|_| ()))
     }
@@ -102,13 +97,20 @@ impl Credential {
                 Ok(changed)
             }
             (
-                Self::KeyPair { key, secret, .. },
+                Self::KeyPair {
+                    version,
+                    key,
+                    secret,
+                },
                 CredentialSource::KeyPair {
+                    version: configured,
                     key: key_source,
                     secret: secret_source,
-                    ..
                 },
-            ) => update(&mut [(key, key_source), (secret, secret_source)]),
+            ) => {
+                *version = *configured;
+                update(&mut [(key, key_source), (secret, secret_source)])
+            }
             // The two are made from one another.
             _ => Ok(false),
         }
@@ -164,7 +166,8 @@ impl Credential {
 fn update(pairs: &mut [(&mut SecretString, &SecretSource)]) -> Result<bool, SecretError> {
     let mut new = Vec::with_capacity(pairs.len());
     for (_, source) in pairs.iter() {
-        new.push(source.read_again().transpose()?);
+        // Also one that is given: it may have been in a file until a reload.
+        new.push(source.current().transpose()?);
     }
     let mut changed = false;
     for ((current, _), new) in pairs.iter_mut().zip(new) {

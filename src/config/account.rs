@@ -25,29 +25,63 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Longest value of the label `account`, in characters.
 const LONGEST_NAME: usize = 128;
 
-/// The variable of a key.
-fn name(key: &str) -> String {
-    format!("TRADERNET_{}", key.to_ascii_uppercase())
+/// Where an account was configured: what its keys are called there, and where they stand.
+pub(super) trait Home {
+    /// What a person writes to set the key.
+    fn name(&self, key: &str) -> String;
+    /// The same, for a text about another key.
+    fn mention(&self, key: &str) -> String;
+    /// Where the key is set, or would be.
+    fn place(&self, key: &str) -> Place;
+    /// A file that a key names.
+    fn path(&self, path: &str) -> PathBuf;
+    /// What a secret's key ends in where it names a file.
+    fn file_suffix(&self) -> &'static str;
+    /// Whether all that was written could be read; if not, nothing is said to be missing.
+    fn is_whole(&self) -> bool {
+        true
+    }
 }
 
-fn place(key: &str) -> Place {
-    Place::variable(&name(key))
+/// The environment, which has one account.
+pub(super) struct Variables;
+
+impl Home for Variables {
+    fn name(&self, key: &str) -> String {
+        format!("TRADERNET_{}", key.to_ascii_uppercase())
+    }
+
+    fn mention(&self, key: &str) -> String {
+        self.name(key)
+    }
+
+    fn place(&self, key: &str) -> Place {
+        Place::variable(&self.name(key))
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        PathBuf::from(path)
+    }
+
+    fn file_suffix(&self) -> &'static str {
+        "_FILE"
+    }
 }
 
 impl RawAccount {
     /// The account, unless something is wrong with it; the report says what.
-    pub(super) fn resolve(&self, report: &mut Report) -> Option<Account> {
+    pub(super) fn resolve(&self, home: &dyn Home, report: &mut Report) -> Option<Account> {
         let account_name = match &self.account {
             None => Some("default".into()),
-            text => report.value(place("account"), text, account_name),
+            text => report.value(home.place("account"), text, account_name),
         };
-        let origin = self.origin(report);
-        self.check_stream_origins(report);
-        let transport = self.transport(report);
-        let (interval, timeout, max_age) = self.times(report);
-        let credential = self.credential(report);
-        let policy = self.policy(report);
-        let expire_unit = report.value(place("expire_unit"), &self.expire_unit, |text| {
+        let origin = self.origin(home, report);
+        self.check_stream_origins(home, report);
+        let transport = self.transport(home, report);
+        let (interval, timeout, max_age) = self.times(home, report);
+        let credential = self.credential(home, report);
+        let policy = self.policy(home, report);
+        let expire_unit = report.value(home.place("expire_unit"), &self.expire_unit, |text| {
             parse::one_of(
                 text,
                 &[
@@ -57,16 +91,20 @@ impl RawAccount {
                 ],
             )
         });
-        let details = report.value(place("session_details"), &self.session_details, |text| {
-            parse::one_of(
-                text,
-                &[
-                    ("off", SessionDetails::Off),
-                    ("anonymous", SessionDetails::Anonymous),
-                    ("full", SessionDetails::Full),
-                ],
-            )
-        });
+        let details = report.value(
+            home.place("session_details"),
+            &self.session_details,
+            |text| {
+                parse::one_of(
+                    text,
+                    &[
+                        ("off", SessionDetails::Off),
+                        ("anonymous", SessionDetails::Anonymous),
+                        ("full", SessionDetails::Full),
+                    ],
+                )
+            },
+        );
         Some(Account {
             name: account_name?,
             target: Target {
@@ -85,52 +123,52 @@ impl RawAccount {
         })
     }
 
-    fn origin(&self, report: &mut Report) -> Option<Url> {
+    fn origin(&self, home: &dyn Home, report: &mut Report) -> Option<Url> {
         let text = self.url.as_deref().unwrap_or(DEFAULT_ORIGIN);
-        check_origin(report, "url", text, "https", "http")
+        check_origin(home, report, "url", text, "https", "http")
     }
 
     /// Checked although nothing streams yet: what is wrong is better known now.
-    fn check_stream_origins(&self, report: &mut Report) {
+    fn check_stream_origins(&self, home: &dyn Home, report: &mut Report) {
         for (key, text) in [
             ("ws_url", &self.ws_url),
             ("socketio_url", &self.socketio_url),
         ] {
             if let Some(text) = text {
-                check_origin(report, key, text, "wss", "ws");
+                check_origin(home, report, key, text, "wss", "ws");
             }
         }
     }
 
-    fn transport(&self, report: &mut Report) -> Option<Transport> {
+    fn transport(&self, home: &dyn Home, report: &mut Report) -> Option<Transport> {
         match self.transport.as_deref() {
             None | Some("http") => Some(Transport::Http),
             Some(text @ ("websocket" | "socketio")) => {
                 let wrong = "this version polls: use http, or unset it";
-                report.add(place("transport"), Some(text), wrong.to_owned());
+                report.add(home.place("transport"), Some(text), wrong.to_owned());
                 None
             }
-            Some(_) => report.value(place("transport"), &self.transport, |text| {
+            Some(_) => report.value(home.place("transport"), &self.transport, |text| {
                 parse::one_of(text, &[("http", Transport::Http)])
             }),
         }
     }
 
     /// Interval, timeout and age; a default where one is wrong, so that the others are judged too.
-    fn times(&self, report: &mut Report) -> (Duration, Duration, Duration) {
+    fn times(&self, home: &dyn Home, report: &mut Report) -> (Duration, Duration, Duration) {
         let interval = report
-            .value(place("poll_interval"), &self.poll_interval, |text| {
+            .value(home.place("poll_interval"), &self.poll_interval, |text| {
                 parse::duration(text, Duration::from_secs(1), DAY)
             })
             .unwrap_or(DEFAULT_INTERVAL);
         let timeout = report
-            .value(place("timeout"), &self.timeout, |text| {
+            .value(home.place("timeout"), &self.timeout, |text| {
                 let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
                 if timeout > interval {
                     return Err(format!(
                         "is longer than the polling interval of {}: shorten it, or raise {}",
                         humantime::format_duration(interval),
-                        name("poll_interval"),
+                        home.mention("poll_interval"),
                     ));
                 }
                 Ok(timeout)
@@ -138,7 +176,7 @@ impl RawAccount {
             .unwrap_or(DEFAULT_TIMEOUT.min(interval));
         let least = interval + timeout;
         let max_age = report
-            .value(place("max_age"), &self.max_age, |text| {
+            .value(home.place("max_age"), &self.max_age, |text| {
                 parse::duration(text, least, DAY * 30)
                     .map_err(|wrong| format!("{wrong} (polling interval and timeout together)"))
             })
@@ -146,53 +184,75 @@ impl RawAccount {
         (interval, timeout, max_age)
     }
 
-    fn credential(&self, report: &mut Report) -> Option<CredentialSource> {
-        let sid = self.secret(report, "sid", &self.sid, &self.sid_file);
-        let password = self.secret(report, "password", &self.password, &self.password_file);
-        let key = self.secret(report, "api_key", &self.api_key, &self.api_key_file);
-        let secret = self.secret(
-            report,
-            "api_secret",
+    fn credential(&self, home: &dyn Home, report: &mut Report) -> Option<CredentialSource> {
+        let mut secret = |keys, given: &_, file: &_| secret(home, report, keys, given, file);
+        let sid = secret(["sid", "sid_file"], &self.sid, &self.sid_file);
+        let password = secret(
+            ["password", "password_file"],
+            &self.password,
+            &self.password_file,
+        );
+        let key = secret(
+            ["api_key", "api_key_file"],
+            &self.api_key,
+            &self.api_key_file,
+        );
+        let secret = secret(
+            ["api_secret", "api_secret_file"],
             &self.api_secret,
             &self.api_secret_file,
         );
 
-        let has_keys = key.given || secret.given;
         let kinds = [
-            (sid.given, "sid"),
-            (password.given, "password"),
-            (has_keys, if key.given { "api_key" } else { "api_secret" }),
+            ("sid", sid.given),
+            ("password", password.given),
+            ("key pair", key.given.or(secret.given)),
         ];
         let mut given = kinds
-            .iter()
-            .filter(|(given, _)| *given)
-            .map(|(_, key)| *key);
+            .into_iter()
+            .filter_map(|(kind, key)| Some((kind, key?)));
         let (first, second) = (given.next(), given.next());
-        let wanted = "set TRADERNET_SID, or TRADERNET_LOGIN and TRADERNET_PASSWORD, or \
-                      TRADERNET_API_KEY and TRADERNET_API_SECRET (or their _FILE forms)";
         let mut wrong = |key: &str, text: String| {
-            report.add(place(key), None, text);
+            report.add(home.place(key), None, text);
             None
         };
-        if let (Some(first), Some(second)) = (first, second) {
+        if let (Some((_, first)), Some((_, second))) = (first, second) {
             return wrong(
                 second,
                 format!(
                     "{}; an account has one credential",
-                    parse::clash(name(first))
+                    parse::clash(home.mention(first))
                 ),
             );
         }
-        let Some(kind) = first else {
+        let Some((kind, kind_key)) = first else {
+            if !home.is_whole() {
+                return None;
+            }
             return match &self.login {
                 Some(_) => wrong(
                     "login",
-                    "has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE".to_owned(),
+                    format!(
+                        "has no password: set {} or {}",
+                        home.name("password"),
+                        home.name("password_file")
+                    ),
                 ),
-                None => wrong("sid", format!("no credential is set: {wanted}")),
+                None => wrong(
+                    "sid",
+                    format!(
+                        "no credential is set: set {}, or {} and {}, or {} and {} (or their {} forms)",
+                        home.name("sid"),
+                        home.name("login"),
+                        home.name("password"),
+                        home.name("api_key"),
+                        home.name("api_secret"),
+                        home.file_suffix(),
+                    ),
+                ),
             };
         };
-        let version = self.key_version(kind, report);
+        let version = self.key_version(kind, home, report);
         match kind {
             "sid" => Some(CredentialSource::Sid(sid.source?)),
             "password" => match &self.login {
@@ -200,12 +260,10 @@ impl RawAccount {
                     login: login.clone(),
                     password: password.source?,
                 }),
+                None if !home.is_whole() => None,
                 None => {
-                    report.add(
-                        place("password"),
-                        None,
-                        "has no login: set TRADERNET_LOGIN".to_owned(),
-                    );
+                    let text = format!("has no login: set {}", home.name("login"));
+                    report.add(home.place(kind_key), None, text);
                     None
                 }
             },
@@ -213,17 +271,15 @@ impl RawAccount {
                 if self.login.is_some() {
                     let text = format!(
                         "{}; an account has one credential",
-                        parse::clash(name(kind))
+                        parse::clash(home.mention(kind_key))
                     );
-                    report.add(place("login"), None, text);
+                    report.add(home.place("login"), None, text);
                 }
-                for (given, missing, other) in [
-                    (key.given, "api_key", "api_secret"),
-                    (secret.given, "api_secret", "api_key"),
-                ] {
-                    if !given {
-                        let text = format!("is missing: {} is of no use without it", name(other));
-                        report.add(place(missing), None, text);
+                for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
+                    if key.is_none() && home.is_whole() {
+                        let other = home.mention(kind_key);
+                        let text = format!("is missing: {other} is of no use without it");
+                        report.add(home.place(missing), None, text);
                     }
                 }
                 Some(CredentialSource::KeyPair {
@@ -236,8 +292,8 @@ impl RawAccount {
     }
 
     /// Version 1 goes with an SID or a login, 2 and 3 with keys.
-    fn key_version(&self, kind: &str, report: &mut Report) -> Option<KeyVersion> {
-        let keys = !matches!(kind, "sid" | "password");
+    fn key_version(&self, kind: &str, home: &dyn Home, report: &mut Report) -> Option<KeyVersion> {
+        let keys = kind == "key pair";
         let version = match &self.api_version {
             None => {
                 if keys {
@@ -246,7 +302,7 @@ impl RawAccount {
                     1
                 }
             }
-            text => report.value(place("api_version"), text, |text| {
+            text => report.value(home.place("api_version"), text, |text| {
                 let version = parse::one_of(text, &[("1", 1), ("2", 2), ("3", 3)])?;
                 match (version, keys) {
                     (1, true) => Err("does not go with a key pair: use 2 or 3".to_owned()),
@@ -264,95 +320,94 @@ impl RawAccount {
         })
     }
 
-    fn secret(
-        &self,
-        report: &mut Report,
-        key: &str,
-        given: &Option<String>,
-        file: &Option<String>,
-    ) -> Secret {
-        let file_key = format!("{key}_file");
-        let source = match (given, file) {
-            (Some(_), Some(_)) => {
-                report.add(place(key), None, parse::clash(name(&file_key)));
-                None
-            }
-            (Some(secret), None) => Some((
-                key,
-                SecretSource::Given(SecretString::from(secret.as_str())),
-            )),
-            (None, Some(path)) => match SecretSource::from_file(PathBuf::from(path)) {
-                Ok(source) => Some((file_key.as_str(), source)),
-                Err(error) => {
-                    report.add(place(&file_key), None, error.to_string());
-                    None
-                }
-            },
-            (None, None) => None,
-        };
-        // A password travels in a form and an API secret not at all; the others are headers.
-        let in_header = matches!(key, "sid" | "api_key");
-        if let Some((key, source)) = &source
-            && in_header
-            && !parse::is_header_safe(&source.initial())
-        {
-            report.add(
-                place(key),
-                None,
-                "has a space or another character that no SID or key has: check how it was copied"
-                    .to_owned(),
-            );
-        }
-        Secret {
-            given: given.is_some() || file.is_some(),
-            source: source.map(|(_, source)| source),
-        }
-    }
-
-    fn policy(&self, report: &mut Report) -> Policy {
+    fn policy(&self, home: &dyn Home, report: &mut Report) -> Policy {
         let count = |text: &str| parse::whole_number(text, 0, u64::from(u32::MAX));
-        let min_sessions = report.value(place("min_sessions"), &self.min_sessions, count);
-        let max_sessions = report.value(place("max_sessions"), &self.max_sessions, |text| {
+        let min_sessions = report.value(home.place("min_sessions"), &self.min_sessions, count);
+        let max_sessions = report.value(home.place("max_sessions"), &self.max_sessions, |text| {
             let most = count(text)?;
             match min_sessions {
-                Some(fewest) if most < fewest => {
-                    Err(format!("is less than {}={fewest}", name("min_sessions")))
-                }
+                Some(fewest) if most < fewest => Err(format!(
+                    "is less than {}={fewest}",
+                    home.name("min_sessions")
+                )),
                 _ => Ok(most),
             }
         });
         Policy {
             client_ips: report.value(
-                place("allowed_client_ips"),
+                home.place("allowed_client_ips"),
                 &self.allowed_client_ips,
                 |text| parse::list(text, parse::network),
             ),
             safety_types: report.value(
-                place("allowed_safety_types"),
+                home.place("allowed_safety_types"),
                 &self.allowed_safety_types,
                 parse::safety_types,
             ),
             logins: report
-                .value(place("allowed_logins"), &self.allowed_logins, |text| {
+                .value(home.place("allowed_logins"), &self.allowed_logins, |text| {
                     parse::list(text, |login| Ok(login.to_owned()))
                 })
                 .map(|logins| logins.into_iter().collect()),
             min_sessions,
             max_sessions,
-            max_lifetime: report.value(place("max_lifetime"), &self.max_lifetime, |text| {
+            max_lifetime: report.value(home.place("max_lifetime"), &self.max_lifetime, |text| {
                 parse::duration(text, Duration::from_secs(1), DAY * 36_500)
             }),
         }
     }
 }
 
-/// Whether a secret was given, and whether it can be used.
+/// The key by which a secret was given, and the secret where it can be used.
 struct Secret {
-    given: bool,
+    given: Option<&'static str>,
     source: Option<SecretSource>,
 }
 
+fn secret(
+    home: &dyn Home,
+    report: &mut Report,
+    [key, file_key]: [&'static str; 2],
+    given: &Option<String>,
+    file: &Option<String>,
+) -> Secret {
+    let (form, source) = match (given, file) {
+        (None, None) => (None, None),
+        (Some(_), Some(_)) => {
+            let text = parse::clash(home.mention(file_key));
+            report.add(home.place(key), None, text);
+            (Some(key), None)
+        }
+        (Some(secret), None) => {
+            let secret = SecretString::from(secret.as_str());
+            (Some(key), Some(SecretSource::Given(secret)))
+        }
+        (None, Some(path)) => match SecretSource::from_file(home.path(path)) {
+            Ok(source) => (Some(file_key), Some(source)),
+            Err(error) => {
+                report.add(home.place(file_key), None, error.to_string());
+                (Some(file_key), None)
+            }
+        },
+    };
+    // A password travels in a form and an API secret not at all; the others are headers.
+    let in_header = matches!(key, "sid" | "api_key");
+    if let (Some(form), Some(source)) = (form, &source)
+        && in_header
+        && !parse::is_header_safe(&source.initial())
+    {
+        let text =
+            "has a space or another character that no SID or key has: check how it was copied";
+        report.add(home.place(form), None, text.to_owned());
+    }
+    Secret {
+        given: form,
+        source,
+    }
+}
+
 fn check_origin(
+    home: &dyn Home,
     report: &mut Report,
     key: &str,
     text: &str,
@@ -363,7 +418,7 @@ fn check_origin(
         Ok(url) => Some(url),
         Err(wrong) => {
             report.add(
-                place(key),
+                home.place(key),
                 Some(text).filter(|text| parse::is_showable(text)),
                 wrong,
             );

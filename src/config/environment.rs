@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::problem::{Place, Report};
 
 const PREFIX: &str = "TRADERNET_";
+const POD_NAME: &str = "POD_NAME";
 
 /// A struct of optional texts, read by `envy` or from a file, and the list of its keys.
 macro_rules! raw {
@@ -15,6 +16,25 @@ macro_rules! raw {
         $(#[$doc])*
         #[derive(Clone, Default, Deserialize)]
         pub(super) struct $name { $(pub(super) $key: Option<String>,)* }
+
+        impl $name {
+            /// The place of a key's text.
+            #[allow(dead_code, reason = "not every set of keys is filled or listed one by one")]
+            pub(super) fn slot(&mut self, key: &str) -> Option<&mut Option<String>> {
+                match key {
+                    $(stringify!($key) => Some(&mut self.$key),)*
+                    _ => None,
+                }
+            }
+
+            /// The keys that have a text.
+            #[allow(dead_code, reason = "the same")]
+            pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
+                [$((stringify!($key), self.$key.is_some()),)*]
+                    .into_iter()
+                    .filter_map(|(key, given)| given.then_some(key))
+            }
+        }
 
         $(#[$list_doc])*
         pub const $list: &[&str] = &[$(stringify!($key),)*];
@@ -62,6 +82,8 @@ pub(super) struct Environment {
     /// The variable that names the proxy, and its value, which may hold a password.
     pub(super) proxy: Option<(String, SecretString)>,
     pub(super) no_proxy: Option<String>,
+    /// `POD_NAME`, which the shard's number may be read from.
+    pub(super) pod_name: Option<String>,
 }
 
 impl Environment {
@@ -75,7 +97,10 @@ impl Environment {
             let Ok(name) = name.into_string() else {
                 continue;
             };
-            let relevant = name.starts_with(PREFIX) || name.starts_with("WEB_") || is_proxy(&name);
+            let relevant = name.starts_with(PREFIX)
+                || name.starts_with("WEB_")
+                || is_proxy(&name)
+                || name == POD_NAME;
             if !relevant || value.is_empty() {
                 continue;
             }
@@ -101,6 +126,7 @@ impl Environment {
             proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
                 .map(|(name, value)| (name, value.into())),
             no_proxy: first(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value),
+            pod_name: first(&[POD_NAME]).map(|(_, value)| value),
             account: read_with_envy(PREFIX, &ours),
             global: read_with_envy(PREFIX, &ours),
             web: read_with_envy("WEB_", &ours),
@@ -112,9 +138,13 @@ fn read_with_envy<T: Default + for<'de> Deserialize<'de>>(
     prefix: &str,
     variables: &[(String, String)],
 ) -> T {
+    // `envy` takes lower case for upper case, and fails where both are there.
+    let exact = variables
+        .iter()
+        .filter(|(name, _)| *name == name.to_ascii_uppercase());
     // Optional texts alone: there is nothing that could be missing or of the wrong type.
     envy::prefixed(prefix)
-        .from_iter(variables.iter().cloned())
+        .from_iter(exact.cloned())
         .unwrap_or_default()
 }
 

@@ -129,14 +129,17 @@ pub(super) fn safety_names(text: &str) -> Result<Vec<(i64, String)>, String> {
         let (id, name) = item
             .split_once('=')
             .ok_or_else(|| format!("{item:?} is no name for a type: write 2=token"))?;
-        let name = name.trim();
-        if name.is_empty() || name.chars().count() > 64 {
-            return Err(format!(
-                "{item:?} has a name that is empty or longer than 64 characters"
-            ));
-        }
-        Ok((safety_type(id.trim())?, name.to_owned()))
+        let name =
+            safety_name(name).map_err(|wrong| format!("{item:?} has a name that {wrong}"))?;
+        Ok((safety_type(id.trim())?, name))
     })
+}
+
+pub(super) fn safety_name(text: &str) -> Result<String, String> {
+    match text.trim() {
+        name if (1..=64).contains(&name.chars().count()) => Ok(name.to_owned()),
+        _ => Err("is empty or longer than 64 characters".to_owned()),
+    }
 }
 
 /// An origin: scheme, host and port. Unencrypted to loopback alone. The error never quotes the

@@ -287,7 +287,8 @@ mod tests {
                 "{shape:?}"
             );
             let none: Value =
-                serde_json::from_slice(&body([].into_iter(), &quirks, SystemTime::now())).unwrap();
+                serde_json::from_slice(&body([].into_iter(), &quirks, SystemTime::UNIX_EPOCH))
+                    .unwrap();
             assert_eq!(none, empty, "{shape:?}");
         }
     }
@@ -328,7 +329,7 @@ mod tests {
             ..Quirks::default()
         };
         assert_eq!(
-            body([&sample()].into_iter(), &quirks, SystemTime::now()),
+            body([&sample()].into_iter(), &quirks, SystemTime::UNIX_EPOCH),
             "[}"
         );
     }

@@ -31,6 +31,14 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// Path and query, as sent.
+    pub(super) fn target(&self) -> String {
+        match self.query.as_str() {
+            "" => self.path.clone(),
+            query => format!("{}?{query}", self.path),
+        }
+    }
+
     /// The body where it says that it is a form; PHP reads no fields from any other.
     fn form(&self) -> &[u8] {
         let kind = header(&self.headers, "content-type");
@@ -242,20 +250,20 @@ impl Call {
 }
 
 /// The first field of this name in form encoding.
-fn field(form: &[u8], name: &str) -> Option<String> {
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form)
         .find(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 
-fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers
         .get(name)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
 }
 
-fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers
         .get_all("cookie")
         .into_iter()

@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,11 +28,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::api::{Asked, Call};
+use super::fault::Kind;
 use super::log::LoggedRequest;
 use super::reply::Reply;
 use super::spoil::{self, Body, Spoilt};
+use super::stream::{Doorway, Engine, Knock};
 use super::wire::Wire;
-use super::world::World;
+use super::world::{Visit, World};
 
 /// No request of the API comes near this.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
@@ -57,13 +60,15 @@ pub async fn serve(
     let mut shutdown = std::pin::pin!(shutdown);
     // Aborts what it holds when it is dropped.
     let mut connections = JoinSet::new();
+    let engine = Engine::default();
     loop {
         tokio::select! {
             () = &mut shutdown => return,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, peer)) => {
-                    connections.spawn(connection(stream, peer.ip().to_canonical(), world.clone(), tls.clone()));
+                    let peer = peer.ip().to_canonical();
+                    connections.spawn(connection(stream, peer, world.clone(), engine.clone(), tls.clone()));
                 }
                 // Out of descriptors, as a rule: they come back, and until then a loop would burn the processor.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -72,15 +77,21 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, peer: IpAddr, world: World, tls: Option<TlsAcceptor>) {
+async fn connection(
+    stream: TcpStream,
+    peer: IpAddr,
+    world: World,
+    engine: Engine,
+    tls: Option<TlsAcceptor>,
+) {
     stream.set_nodelay(true).ok();
     let reset = Arc::new(AtomicBool::new(false));
     let wire = Wire::new(stream, Arc::clone(&reset));
     // How a connection ends is the client's affair, and for the rest the world's log tells it.
     match tls {
-        None => requests(wire, peer, world, reset).await.ok(),
+        None => requests(wire, peer, world, engine, reset).await.ok(),
         Some(tls) => match tls.accept(wire).await {
-            Ok(wire) => requests(wire, peer, world, reset).await.ok(),
+            Ok(wire) => requests(wire, peer, world, engine, reset).await.ok(),
             Err(_) => None,
         },
     };
@@ -90,87 +101,122 @@ async fn requests(
     io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: IpAddr,
     world: World,
+    engine: Engine,
     reset: Arc<AtomicBool>,
 ) -> hyper::Result<()> {
-    let service =
-        service_fn(move |request| answer(world.clone(), peer, Arc::clone(&reset), request));
+    let doorway = Doorway::new(engine, Arc::clone(&reset));
+    let service = service_fn(|request| answer(&world, peer, &reset, &doorway, request));
     // No header timeout: it would close idle connections under tests whose clock is paused, and on
     // loopback it protects nobody.
     http1::Builder::new()
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(io), service)
         .with_upgrades()
-        .await
+        .await?;
+    if let Some(afterwards) = doorway.afterwards() {
+        afterwards.await;
+    }
+    Ok(())
 }
 
-/// The connection is to be reset; hyper drops it on an error.
+/// The connection is to be cut; hyper drops it on an error.
 #[derive(Debug)]
-struct ResetByPeer;
+struct CutOff;
 
-impl fmt::Display for ResetByPeer {
+impl fmt::Display for CutOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the simulator resets this connection")
+        f.write_str("the simulator cuts this connection")
     }
 }
 
-impl std::error::Error for ResetByPeer {}
+impl std::error::Error for CutOff {}
 
 async fn answer(
-    world: World,
+    world: &World,
     peer: IpAddr,
-    reset: Arc<AtomicBool>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, ResetByPeer> {
+    reset: &AtomicBool,
+    doorway: &Doorway,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, CutOff> {
+    let upgrade = hyper::upgrade::on(&mut request);
     let Some(asked) = read(peer, request).await else {
-        return Ok(response(
-            &world,
-            None,
-            Reply::page(413, "413 Payload Too Large"),
-            None,
-        ));
+        let reply = Reply::page(413, "413 Payload Too Large");
+        return Ok(response(world, None, reply, None));
     };
-    let call = Call::read(&world, &asked);
-    log(&world, &asked, &call);
-    if is_refused_agent(&asked.headers) {
-        return Ok(response(
-            &world,
-            None,
-            Reply::page(403, "403 Forbidden"),
-            None,
-        ));
-    }
-
-    let mut visit = call
-        .account
-        .as_ref()
-        .and_then(|login| world.begin(login, call.kind()));
-    let spoilt = match &mut visit {
-        Some(visit) => match visit.fault.take() {
-            Some(fault) => spoil::spoil(&world, &visit.login, fault, &call.sent).await,
-            None => Spoilt::AsUsual,
-        },
-        None => Spoilt::AsUsual,
+    let (answer, visit) = match Knock::read(world, &asked) {
+        Some(knock) => knocked(world, knock, &asked, upgrade, doorway).await,
+        None => called(world, &asked).await,
     };
-    match spoilt {
-        Spoilt::AsUsual => {
-            let reply = call.answer(&world, peer);
-            Ok(response(&world, Some(&asked.headers), reply, None))
-        }
-        Spoilt::Reply(reply) => Ok(response(&world, Some(&asked.headers), reply, None)),
+    match answer {
+        Spoilt::Reply(reply) => Ok(response(world, Some(&asked.headers), reply, None)),
         Spoilt::Streamed(reply, body) => {
             // Under way for as long as the body is: a client that reads no more drops it.
             let body = body.map_frame(move |frame| {
                 let _ = &visit;
                 frame
             });
-            Ok(response(&world, None, reply, Some(body.boxed_unsync())))
+            Ok(response(world, None, reply, Some(body.boxed_unsync())))
         }
         Spoilt::Hang => std::future::pending().await,
+        Spoilt::Drop => Err(CutOff),
         Spoilt::Reset => {
             reset.store(true, Ordering::Relaxed);
-            Err(ResetByPeer)
+            Err(CutOff)
         }
     }
+}
+
+/// A request of the API.
+async fn called(world: &World, asked: &Asked) -> (Spoilt, Option<Visit>) {
+    let call = Call::read(world, asked);
+    log(world, asked, call.account.clone());
+    if says_nothing(&asked.headers) || is_refused_agent(&asked.headers) {
+        return (Spoilt::Reply(Reply::page(403, "403 Forbidden")), None);
+    }
+    let mut visit = call
+        .account
+        .as_ref()
+        .and_then(|login| world.begin(login, call.kind()));
+    if let Some(held) = &mut visit
+        && let Some(fault) = held.fault.take()
+        && let Some(spoilt) = spoil::spoil(world, &held.login, fault, &call.sent).await
+    {
+        return (spoilt, visit);
+    }
+    (Spoilt::Reply(call.answer(world, asked.peer)), visit)
+}
+
+/// A request for a stream: refused, or let in.
+async fn knocked(
+    world: &World,
+    knock: Knock,
+    asked: &Asked,
+    upgrade: OnUpgrade,
+    doorway: &Doorway,
+) -> (Spoilt, Option<Visit>) {
+    log(world, asked, knock.account.clone());
+    // The vendor's own clients of streams do not say who they are.
+    if is_refused_agent(&asked.headers) {
+        return (Spoilt::Reply(Reply::page(403, "403 Forbidden")), None);
+    }
+    let mut visit = None;
+    let mut opening = None;
+    if knock.is_handshake() {
+        world.note_connect(knock.account.clone());
+        visit = knock
+            .account
+            .as_ref()
+            .and_then(|login| world.begin(login, Kind::Connect));
+        opening = visit.as_mut().and_then(|visit| visit.fault.take());
+    }
+    if let Some(login) = &knock.account
+        && let Some(fault) = opening.take_if(|fault| !fault.is_of_streams())
+        && let Some(spoilt) = spoil::spoil(world, login, fault, &knock.sent).await
+    {
+        return (spoilt, visit);
+    }
+    let answer = knock.open(world, asked, upgrade, doorway, opening).await;
+    (answer, visit)
 }
 
 /// `None` where the body is too large or breaks off.
@@ -191,11 +237,7 @@ async fn read(peer: IpAddr, request: Request<Incoming>) -> Option<Asked> {
     })
 }
 
-fn log(world: &World, asked: &Asked, call: &Call) {
-    let target = match asked.query.as_str() {
-        "" => asked.path.clone(),
-        query => format!("{}?{query}", asked.path),
-    };
+fn log(world: &World, asked: &Asked, account: Option<Arc<str>>) {
     let headers = asked.headers.iter().map(|(name, value)| {
         (
             name.as_str().to_owned(),
@@ -206,11 +248,17 @@ fn log(world: &World, asked: &Asked, call: &Call) {
         time: world.now(),
         peer: asked.peer,
         method: asked.method.to_string(),
-        target,
+        target: asked.target(),
         headers: headers.collect(),
         body: asked.body.clone(),
-        account: call.account.clone(),
+        account,
     });
+}
+
+fn says_nothing(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::USER_AGENT)
+        .is_none_or(|agent| agent.is_empty())
 }
 
 fn is_refused_agent(headers: &HeaderMap) -> bool {
@@ -218,10 +266,9 @@ fn is_refused_agent(headers: &HeaderMap) -> bool {
         .get(header::USER_AGENT)
         .map(|agent| agent.as_bytes())
         .unwrap_or_default();
-    agent.is_empty()
-        || REFUSED_AGENTS
-            .iter()
-            .any(|refused| agent.starts_with(refused.as_bytes()))
+    REFUSED_AGENTS
+        .iter()
+        .any(|refused| agent.starts_with(refused.as_bytes()))
 }
 
 /// The reply with its own body, compressed where it wants to be and `asked` allows it, or with `body`.
@@ -243,8 +290,10 @@ fn response(
     }
     let mut response = Response::builder()
         .status(reply.status)
-        .header(header::CONTENT_TYPE, reply.content_type)
         .header(header::DATE, httpdate::fmt_http_date(world.now()));
+    if !reply.content_type.is_empty() {
+        response = response.header(header::CONTENT_TYPE, reply.content_type);
+    }
     for (name, value) in headers {
         response = response.header(name, value);
     }

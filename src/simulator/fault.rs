@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::spec::Envelope;
+use super::stream::Cut;
 
 /// What happens to a request instead of, or before, its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +80,13 @@ pub enum Fault {
     },
     /// Every SID of the account is forgotten, that of the request too; then the usual answer, code 12.
     SidExpired,
+    /// A stream is in demo mode although its SID is good. Only streams know it.
+    Demo,
+    /// These texts over a stream, as they are. Only streams know it: over socket.io a text is an Engine.IO
+    /// packet, `42["event",…]`. `{SID}` in a text becomes the SID of the connection.
+    Frames(Vec<String>),
+    /// A stream ends in this way, after its handshake. Only streams know it.
+    Cut(Cut),
 }
 
 impl Fault {
@@ -101,6 +109,11 @@ impl Fault {
             envelope,
         }
     }
+
+    /// Whether a handshake is answered as usual, and the fault comes after it.
+    pub(super) fn is_of_streams(&self) -> bool {
+        matches!(self, Self::Demo | Self::Frames(_) | Self::Cut(_))
+    }
 }
 
 /// The `Retry-After` header of a 429.
@@ -121,7 +134,13 @@ pub enum FaultTarget {
     Lists,
     /// The login form.
     Logins,
-    /// Both.
+    /// Handshakes of streams. What HTTP has refuses them; what only streams have comes in the place of their
+    /// greeting.
+    Connects,
+    /// Requests for the list over a stream. What has no meaning there ends the connection, with close code 1011;
+    /// [`Fault::Hang`] leaves the request unanswered, [`Fault::HangBody`] silences the connection for good.
+    StreamRequests,
+    /// All of these.
     Any,
 }
 
@@ -134,11 +153,16 @@ pub enum Times {
     Forever,
 }
 
-/// The two kinds of request that faults tell apart.
+/// The kinds of request that faults and counters tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     List,
     Login,
+    Connect,
+    /// Whether it is the first of its connection.
+    StreamRequest {
+        first: bool,
+    },
 }
 
 /// The faults that an account has coming, the oldest first.
@@ -163,6 +187,8 @@ impl Faults {
                 (FaultTarget::Any, _)
                     | (FaultTarget::Lists, Kind::List)
                     | (FaultTarget::Logins, Kind::Login)
+                    | (FaultTarget::Connects, Kind::Connect)
+                    | (FaultTarget::StreamRequests, Kind::StreamRequest { .. })
             )
         })?;
         if let Times::Count(left) = times {

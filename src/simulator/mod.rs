@@ -9,6 +9,7 @@
 //! api, reply             routes and envelopes: a request to an answer
 //! spoil                  a fault to what goes over the wire
 //! face, wire             the HTTP server, as thin as can be
+//! stream                 the faces that push, over WebSocket and socket.io, on the same listener
 //! demo                   the world of the `demo` command, and what goes on in it
 //! ```
 //!
@@ -42,6 +43,7 @@ mod sign;
 mod spec;
 mod spoil;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -56,4 +58,5 @@ pub use spec::{
     OwnLogin, Quirks,
 };
 pub use state::Seen;
+pub use stream::{Answered, Cut, DemoWords, SocketIoForms, StreamConnect, StreamQuirks};
 pub use world::{NotThere, World};

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::stream::StreamQuirks;
+
 /// An account as it is added to a [`World`](super::World).
 #[derive(Clone)]
 pub struct AccountSpec {
@@ -207,6 +209,8 @@ pub struct Quirks {
     pub gzip: bool,
     /// Served instead of the list, byte for byte, as `application/json`.
     pub raw_answer: Option<Bytes>,
+    /// How the streams behave.
+    pub stream: StreamQuirks,
 }
 
 /// The unit of `expire`.

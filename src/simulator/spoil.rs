@@ -31,18 +31,18 @@ pub(super) enum Spoilt {
     Reply(Reply),
     /// The answer's head, and the body apart.
     Streamed(Reply, Body),
-    /// The usual answer.
-    AsUsual,
     /// No answer for as long as the client waits.
     Hang,
     /// No answer, and the connection is reset.
     Reset,
+    /// No answer, and the connection is closed.
+    Drop,
 }
 
-/// Does what the fault says, time included.
-pub(super) async fn spoil(world: &World, login: &str, fault: Fault, sent: &Sent) -> Spoilt {
+/// Does what the fault says, time included; `None` where the usual answer follows.
+pub(super) async fn spoil(world: &World, login: &str, fault: Fault, sent: &Sent) -> Option<Spoilt> {
     let json = |body: Bytes| Reply::new(200, "application/json", body);
-    match fault {
+    Some(match fault {
         Fault::Status {
             code,
             body,
@@ -108,14 +108,15 @@ pub(super) async fn spoil(world: &World, login: &str, fault: Fault, sent: &Sent)
         }
         Fault::Slow { delay } => {
             tokio::time::sleep(delay).await;
-            Spoilt::AsUsual
+            return None;
         }
         Fault::SidExpired => {
             // An account that has gone since has no SIDs either.
             world.forget_sids(login).ok();
-            Spoilt::AsUsual
+            return None;
         }
-    }
+        Fault::Demo | Fault::Frames(_) | Fault::Cut(_) => return None,
+    })
 }
 
 /// A body that is whole already.
@@ -140,7 +141,7 @@ fn broken_off(piece: Bytes) -> impl Stream<Item = Bytes> + Send + 'static {
 }
 
 /// A valid list of sessions, every id once, of exactly this many bytes.
-fn sessions(bytes: u64) -> impl Stream<Item = Bytes> + Send + 'static {
+pub(super) fn sessions(bytes: u64) -> impl Stream<Item = Bytes> + Send + 'static {
     let mut made = 0_u64;
     let mut id = 0_u64;
     let pieces = std::iter::from_fn(move || {

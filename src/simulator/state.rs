@@ -13,6 +13,7 @@ use super::fault::Faults;
 use super::log::RequestLog;
 use super::session::{Session, SessionSpec};
 use super::spec::{AccountSpec, LoginBehaviour, OwnLogin, Quirks};
+use super::stream::Streams;
 
 /// SIDs that an account remembers; the oldest makes room, so that a world runs for ever.
 const SIDS_PER_ACCOUNT: usize = 64;
@@ -26,6 +27,7 @@ pub(super) struct State {
     pub(super) keys: HashMap<String, Key>,
     pub(super) timestamp_tolerance: Duration,
     pub(super) log: RequestLog,
+    pub(super) streams: Streams,
     next_session: i64,
     sids_made: u64,
 }
@@ -68,6 +70,16 @@ pub struct Seen {
     pub logins_accepted: u64,
     /// Requests for the list, whatever became of them.
     pub lists: u64,
+    /// Handshakes of streams, whatever became of them.
+    pub connects: u64,
+    /// Streams that have asked for the list at least once.
+    pub subscriptions: u64,
+    /// Requests for the list over streams, whatever became of them.
+    pub stream_requests: u64,
+    /// Streams that are open.
+    pub connected: usize,
+    /// The most streams that were ever open at once.
+    pub max_connected: usize,
     /// Requests under way.
     pub in_flight: usize,
     /// The most requests that were ever under way at once.
@@ -82,6 +94,7 @@ impl Default for State {
             keys: HashMap::new(),
             timestamp_tolerance: DEFAULT_TOLERANCE,
             log: RequestLog::default(),
+            streams: Streams::default(),
             // The vendor's sample begins here.
             next_session: 7_165_011,
             sids_made: 0,

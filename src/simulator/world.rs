@@ -330,6 +330,11 @@ impl World {
         match kind {
             Kind::List => account.seen.lists += 1,
             Kind::Login => account.seen.logins += 1,
+            Kind::Connect => account.seen.connects += 1,
+            Kind::StreamRequest { first } => {
+                account.seen.stream_requests += 1;
+                account.seen.subscriptions += u64::from(first);
+            }
         }
         account.seen.in_flight += 1;
         account.seen.max_in_flight = account.seen.max_in_flight.max(account.seen.in_flight);
@@ -373,6 +378,16 @@ impl World {
             .get(sid)
             .filter(|sid| sid.alive)
             .map(|sid| Arc::clone(&sid.login))
+    }
+
+    /// The account that this SID opens, or opened once.
+    pub(super) fn account_of_sid(&self, sid: &str) -> Option<Arc<str>> {
+        self.state().sids.get(sid).map(|sid| Arc::clone(&sid.login))
+    }
+
+    pub(super) fn is_there(&self, login: &str) -> Result<(), NotThere> {
+        let there = self.state().accounts.contains_key(login);
+        there.then_some(()).ok_or_else(|| no_account(login))
     }
 
     fn change_account<T>(

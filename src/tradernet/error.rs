@@ -78,8 +78,8 @@ pub enum AuthError {
     },
     /// The login was answered without a session, as for an account that confirms by SMS.
     LoginWithoutSession,
-    /// No login was tried: an earlier one with this credential was refused.
-    BlockedAfterRefusal,
+    /// No login was tried: an earlier one with this credential was refused, for that reason.
+    BlockedAfterRefusal(Box<AuthError>),
     /// No login was tried: there were three within 15 minutes.
     BlockedByRate,
 }
@@ -216,9 +216,12 @@ impl AuthError {
             Self::LoginWithoutSession => {
                 "the account confirms logins by another step (SMS): use a key pair or an SID instead"
             }
-            Self::BlockedAfterRefusal => {
-                "change the credential, or ask for another try with POST /-/reload?account=NAME"
-            }
+            Self::BlockedAfterRefusal(refusal) => match **refusal {
+                Self::LoginWithoutSession => refusal.advice(),
+                _ => {
+                    "change the credential, or ask for another try with POST /-/reload?account=NAME"
+                }
+            },
             Self::BlockedByRate => {
                 "wait: another login is allowed 15 minutes after the first of three; find out who ends the sessions"
             }
@@ -284,9 +287,7 @@ impl fmt::Display for AuthError {
                 write!(f, "the login was refused: {}", Words(*code, message))
             }
             Self::LoginWithoutSession => f.write_str("the login was answered without a session"),
-            Self::BlockedAfterRefusal => {
-                f.write_str("no login was tried: the last one was refused")
-            }
+            Self::BlockedAfterRefusal(refusal) => write!(f, "no login was tried again: {refusal}"),
             Self::BlockedByRate => {
                 f.write_str("no login was tried: there were three within 15 minutes")
             }

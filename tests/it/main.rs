@@ -8,7 +8,21 @@
     reason = "a test ends where something is not as it should be"
 )]
 
+mod accounts_file;
 mod answers;
+mod commands;
+mod configuration;
 mod credentials;
+mod demo;
 mod failures;
+mod fleet;
 mod harness;
+mod login;
+mod memory;
+mod outbound;
+mod process;
+mod schedule;
+mod sdk;
+mod secrets;
+mod simulator_streams;
+mod unit;

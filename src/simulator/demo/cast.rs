@@ -7,6 +7,7 @@ use super::super::session::SessionSpec;
 use super::super::spec::{
     AccountSpec, AnswerShape, DatetimeStyle, Envelope, ExpireUnit, LoginBehaviour, OwnLogin, Quirks,
 };
+use super::super::stream::StreamQuirks;
 use super::super::world::{NotThere, World};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -14,6 +15,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 /// How long the exporter's own login is listed; with it goes its SID.
 const OWN_LOGIN_LASTS: Duration = Duration::from_secs(20 * 60);
+
+/// How often a stream tells what nobody asked for.
+const CHATTER: Duration = Duration::from_secs(20);
 
 /// Requests kept in the world's log: a demo runs for days and nobody reads it.
 const KEPT_REQUESTS: usize = 64;
@@ -25,6 +29,7 @@ pub(super) const DESK_3: &str = "desk-3@example.com";
 pub(super) const BOT_ALPHA: &str = "bot-alpha@example.com";
 pub(super) const BOT_BETA: &str = "bot-beta@example.com";
 pub(super) const BOT_GAMMA: &str = "bot-gamma@example.com";
+pub(super) const TERMINAL_1: &str = "terminal-1@example.com";
 const MOBILE_1: &str = "mobile-1@example.com";
 const RESERVE: &str = "reserve@example.com";
 
@@ -41,6 +46,8 @@ pub struct DemoAccount {
     pub credential: DemoCredential,
     /// The version of the API to use: 1, 2 or 3.
     pub api_version: u8,
+    /// How to get the list. Each way leads to the same listener, and every account can also be polled.
+    pub transport: DemoTransport,
     /// Addresses and networks that sessions may come from; empty for any.
     pub allowed_client_ips: &'static [&'static str],
     /// Types that sessions may have; empty for any.
@@ -51,6 +58,17 @@ pub struct DemoAccount {
     pub max_sessions: Option<u32>,
     /// The longest that a session should last.
     pub max_lifetime: Option<Duration>,
+}
+
+/// How the list of a demo account is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DemoTransport {
+    /// Polled over the JSON API.
+    Http,
+    /// Pushed over a WebSocket.
+    Websocket,
+    /// Pushed over the legacy socket.io, to be subscribed to with the account's login.
+    SocketIo,
 }
 
 /// The credential of a demo account.
@@ -99,6 +117,7 @@ impl DemoAccount {
             shows,
             credential,
             api_version,
+            transport: DemoTransport::Http,
             allowed_client_ips: &[],
             allowed_safety_types: &[],
             min_sessions: None,
@@ -175,13 +194,14 @@ pub fn accounts() -> Vec<DemoAccount> {
             "answers break now and then, each time in another way",
         ),
         DemoAccount {
+            transport: DemoTransport::Websocket,
             max_sessions: Some(3),
             ..DemoAccount::new(
                 "bot-gamma",
                 BOT_GAMMA,
                 1,
                 Sid("demo-sid-bot-gamma"),
-                "many short sessions, at times one too many",
+                "many short sessions, at times one too many, pushed over a WebSocket that is cut now and then",
             )
         },
         DemoAccount::new(
@@ -205,6 +225,19 @@ pub fn accounts() -> Vec<DemoAccount> {
                     secret: "demo-secret-reserve",
                 },
                 "no session is open although one should be",
+            )
+        },
+        DemoAccount {
+            transport: DemoTransport::SocketIo,
+            ..DemoAccount::new(
+                "terminal-1",
+                TERMINAL_1,
+                1,
+                Login {
+                    login: TERMINAL_1,
+                    password: "demo-password-terminal-1",
+                },
+                "sessions are pushed over the legacy socket.io, and at times there are none",
             )
         },
     ]
@@ -267,6 +300,10 @@ pub fn populate(world: &World) -> Result<(), NotThere> {
         BOT_GAMMA,
         session(2, 2 * MINUTE, MINUTE + seconds(15)).client_ip("192.0.2.31"),
     )?;
+    world.open(
+        TERMINAL_1,
+        session(3, MINUTE, seconds(20)).client_ip("203.0.113.90"),
+    )?;
     Ok(())
 }
 
@@ -278,7 +315,11 @@ fn quirks(spec: AccountSpec) -> AccountSpec {
             mapped: true,
             lifetime: OWN_LOGIN_LASTS,
         }),
-        DESK_2 => spec.user_login("broker-client-2041"),
+        DESK_2 => {
+            let shape = AnswerShape::ResponseInArray;
+            let spec = spec.user_login("broker-client-2041");
+            spec.quirks(Quirks { shape, ..usual })
+        }
         DESK_3 => spec.quirks(Quirks {
             expire_unit: ExpireUnit::Seconds,
             ..usual
@@ -288,14 +329,22 @@ fn quirks(spec: AccountSpec) -> AccountSpec {
             gzip: true,
             ..usual
         }),
-        BOT_GAMMA => {
-            let shape = AnswerShape::ResponseInArray;
-            spec.quirks(Quirks {
-                shape,
-                zone_seconds: 3 * 3600,
-                ..usual
-            })
-        }
+        BOT_GAMMA => spec.quirks(Quirks {
+            zone_seconds: 3 * 3600,
+            stream: StreamQuirks {
+                third_element: true,
+                chatter: Some(CHATTER),
+                ..StreamQuirks::default()
+            },
+            ..usual
+        }),
+        TERMINAL_1 => spec.quirks(Quirks {
+            stream: StreamQuirks {
+                chatter: Some(CHATTER),
+                ..StreamQuirks::default()
+            },
+            ..usual
+        }),
         MOBILE_1 => {
             let refusal = Envelope::method(12, "Wrong login or password");
             spec.login_behaviour(LoginBehaviour::Refuse(refusal))

@@ -4,6 +4,7 @@
 //! with comes from [`accounts`]; nothing here knows how that configuration is made.
 
 mod cast;
+mod cuts;
 mod rhythm;
 mod script;
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
-pub use cast::{DemoAccount, DemoCredential, accounts, populate};
+pub use cast::{DemoAccount, DemoCredential, DemoTransport, accounts, populate};
 use script::Script;
 
 use super::world::World;

@@ -10,7 +10,8 @@ use fastrand::Rng;
 use super::super::fault::{Fault, FaultTarget, RetryAfter, Times};
 use super::super::session::SessionSpec;
 use super::super::world::{NotThere, World};
-use super::cast::{BOT_ALPHA, BOT_BETA, BOT_GAMMA, DESK_1, DESK_2, DESK_3};
+use super::cast::{BOT_ALPHA, BOT_BETA, BOT_GAMMA, DESK_1, DESK_2, DESK_3, TERMINAL_1};
+use super::cuts::Cuts;
 use super::rhythm::{Plan, Rhythm};
 
 /// Steps are seconds.
@@ -22,6 +23,7 @@ pub(super) struct Script {
     rhythms: Vec<Rhythm>,
     intruder: Intruder,
     outages: Outages,
+    cuts: Cuts,
     /// Logins of the account that lists its own, as of the last time its SIDs were forgotten.
     logins_forgotten: u64,
 }
@@ -31,7 +33,7 @@ impl Script {
         let mut rng = Rng::with_seed(seed);
         // A generator each, so that one account's part can change without moving the others'.
         let mut rhythm = |rhythm: Plan, first| Rhythm::new(rhythm, first, rng.fork());
-        let rhythms = vec![
+        let mut rhythms = vec![
             rhythm(
                 Plan {
                     login: DESK_1,
@@ -105,11 +107,27 @@ impl Script {
                 5,
             ),
         ];
+        let intruder = Intruder::new(rng.fork());
+        let outages = Outages::new(rng.fork());
+        rhythms.push(Rhythm::new(
+            Plan {
+                login: TERMINAL_1,
+                types: &[3, 4],
+                addresses: &["203.0.113.90", "203.0.113.91"],
+                lifetime: 40..150,
+                gap: 60..120,
+                most: 2,
+                renews: false,
+            },
+            55,
+            rng.fork(),
+        ));
         Self {
             now: 0,
             rhythms,
-            intruder: Intruder::new(rng.fork()),
-            outages: Outages::new(rng.fork()),
+            intruder,
+            outages,
+            cuts: Cuts::new(rng.fork()),
             logins_forgotten: 0,
         }
     }
@@ -122,6 +140,7 @@ impl Script {
         }
         self.intruder.step(self.now, world)?;
         self.outages.step(self.now, world)?;
+        self.cuts.step(self.now, world)?;
         self.end_own_login(world)
     }
 
@@ -377,16 +396,24 @@ mod tests {
     }
 
     #[test]
-    fn every_way_in_over_http_is_there() {
+    fn every_way_in_is_there() {
         let way = |account: &super::super::DemoAccount| {
-            format!("{:?} {}", account.credential, account.api_version)
+            let (transport, version) = (account.transport, account.api_version);
+            format!("{transport:?} {:?} {version}", account.credential)
         };
         let ways: BTreeSet<_> = accounts().iter().map(way).collect();
         assert_eq!(
             ways.into_iter().collect::<Vec<_>>(),
-            ["Key 2", "Key 3", "Login 1", "Sid 1"]
+            [
+                "Http Key 2",
+                "Http Key 3",
+                "Http Login 1",
+                "Http Sid 1",
+                "SocketIo Login 1",
+                "Websocket Sid 1"
+            ]
         );
         let names: HashSet<_> = accounts().iter().map(|account| account.account).collect();
-        assert_eq!(names.len(), 8);
+        assert_eq!(names.len(), 9);
     }
 }

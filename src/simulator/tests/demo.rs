@@ -8,7 +8,8 @@ use crate::simulator::demo::{self, DemoAccount, DemoCredential};
 
 fn world() -> World {
     // The time of the paused clock, so that an hour passes in a moment.
-    let (began, origin) = (SystemTime::now(), tokio::time::Instant::now());
+    let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let origin = tokio::time::Instant::now();
     let world = World::with_clock(move || began + origin.elapsed());
     demo::populate(&world).unwrap();
     world
@@ -72,6 +73,7 @@ async fn every_account_answers_to_its_credential_as_it_should() {
         ("bot-gamma", Ok(2)),
         ("mobile-1", Err(12)),
         ("reserve", Ok(0)),
+        ("terminal-1", Ok(1)),
     ];
     let accounts = demo::accounts();
     assert_eq!(accounts.len(), wanted.len());

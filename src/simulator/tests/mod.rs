@@ -12,4 +12,5 @@ mod access;
 mod client;
 mod demo;
 mod faults;
+mod streams;
 mod world;

@@ -122,7 +122,9 @@ fn worst_first() {
         vec![session(1, 4, 60)],
         NOW,
     );
-    let refused = Error::Auth(AuthError::BlockedAfterRefusal);
+    let refused = Error::Auth(AuthError::BlockedAfterRefusal(Box::new(
+        AuthError::LoginWithoutSession,
+    )));
     let mut blocked = failed(starting("blocked"), &refused, NOW);
     blocked.login_blocked = Some(LoginBlock::Refused);
     let one = |name, minutes| answered(name, quiet(), vec![session(1, 4, minutes)], NOW);

@@ -17,9 +17,8 @@ use super::wait::{soon, until};
 
 /// What tests set unless they set it otherwise. The interval is so long that only attempts that
 /// the test asks for are made.
-const DEFAULTS: [(&str, &str); 4] = [
+const DEFAULTS: [(&str, &str); 3] = [
     ("TRADERNET_POLL_INTERVAL", "1h"),
-    ("TRADERNET_TIMEOUT", "10s"),
     ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
     ("WEB_ENABLE_LIFECYCLE", "1"),
 ];

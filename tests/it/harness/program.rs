@@ -1,6 +1,7 @@
 //! The built binary, in an environment that holds only what the test gives it.
 
 use std::ffi::OsStr;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 
@@ -53,6 +54,34 @@ pub(crate) async fn finish(arguments: &[&str], given: &[(&str, &str)]) -> Finish
     }
 }
 
+/// Serves with these variables over the tests' defaults, and asks it to end once this has come about.
+pub(crate) async fn end_after(given: &[(&str, &str)], event: impl Future<Output = ()>) -> Finished {
+    let variables = variables(given);
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let child = command(&[], &variables).spawn().unwrap();
+    let id = child.id().unwrap();
+    soon("the event", event).await;
+    signal(id, "TERM").await;
+    let output = soon("the program ends", child.wait_with_output())
+        .await
+        .unwrap();
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Through a shell, since there is no safe call for it in the standard library.
+async fn signal(id: u32, name: &str) {
+    let script = format!("kill -{name} {id}");
+    let status = Command::new("/bin/sh").arg("-c").arg(script).status();
+    assert!(status.await.unwrap().success());
+}
+
 impl Program {
     /// Starts the binary with these variables over the tests' defaults, and waits until it listens.
     pub(crate) async fn start(arguments: &[&str], given: &[(&str, &str)]) -> Self {
@@ -61,7 +90,12 @@ impl Program {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let mut child = command(arguments, &variables).spawn().unwrap();
+        Self::start_bare(arguments, &variables).await
+    }
+
+    /// Starts the binary with exactly these variables, and waits until it listens.
+    pub(crate) async fn start_bare(arguments: &[&str], given: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, given).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (log, mut read) = watch::channel(Vec::new());
         tokio::spawn(async move {
@@ -146,9 +180,7 @@ impl Program {
 
     /// Sends a signal, by its name without `SIG`.
     pub(crate) async fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.id());
-        let status = Command::new("/bin/sh").arg("-c").arg(script).status();
-        assert!(status.await.unwrap().success());
+        signal(self.id(), name).await;
     }
 
     /// Waits for its end.
@@ -163,7 +195,7 @@ fn listening(line: &str) -> Option<SocketAddr> {
         line.contains("\"message\":\"listening\"")
             .then(|| line.split_once("\"address\":\""))??
     } else {
-        line.contains("msg=listening ")
+        line.contains("message=listening ")
             .then(|| line.split_once("address="))??
     };
     let end = rest.find(['"', ' ']).unwrap_or(rest.len());

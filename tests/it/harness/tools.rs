@@ -8,9 +8,27 @@ use super::program::{Finished, other};
 /// Runs a script with the Python that has the vendor's SDK and Prometheus' client, and returns
 /// what it printed. Fails where the script fails.
 pub(crate) async fn python(script: &str, arguments: &[&str], input: &[u8]) -> String {
-    let mut line = vec!["-I", "-c", script];
-    line.extend(arguments);
-    let finished = other(interpreter(), &line, &[], input).await;
+    python_with(&[], script, arguments, input).await
+}
+
+/// The same, with more variables.
+pub(crate) async fn python_with(
+    variables: &[(&str, &str)],
+    script: &str,
+    arguments: &[&str],
+    input: &[u8],
+) -> String {
+    let arguments = [&["-I", "-c", script], arguments].concat();
+    succeed(&arguments, variables, input).await
+}
+
+/// The same for a script in a file.
+pub(crate) async fn python_file(file: &str, arguments: &[&str]) -> String {
+    succeed(&[&["-I", file], arguments].concat(), &[], b"").await
+}
+
+async fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> String {
+    let finished = other(interpreter(), arguments, variables, input).await;
     assert_eq!(
         finished.code,
         Some(0),

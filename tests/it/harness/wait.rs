@@ -29,3 +29,13 @@ pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T
     })
     .await
 }
+
+/// Lets paused time pass, in small steps. Left alone it would jump straight to the next timer, a
+/// timeout perhaps, in the moment in which bytes are under way in the kernel.
+pub(crate) async fn let_pass(time: Duration) {
+    let mut step = tokio::time::interval(Duration::from_millis(100));
+    let start = tokio::time::Instant::now();
+    while start.elapsed() < time {
+        step.tick().await;
+    }
+}
