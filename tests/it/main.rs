@@ -19,6 +19,7 @@ mod fleet;
 mod harness;
 mod login;
 mod memory;
+mod observability;
 mod outbound;
 mod process;
 mod schedule;
