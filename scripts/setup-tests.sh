@@ -117,5 +117,5 @@ rust_components
 python_environment
 unpacked prometheus prometheus promtool
 unpacked prometheus-alertmanager prometheus-alertmanager amtool
-unpacked victoria-metrics victoria-metrics
+unpacked victoria-metrics victoria-metrics vmalert
 dashboard_packages
