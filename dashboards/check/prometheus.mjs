@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// A Monday, 15 June 2026, 12:00 UTC: one moment for every picture, so that equal input draws equal pictures.
+// A Monday, 15 June 2026, 12:00 UTC: a fixed moment, so that what is shown does not depend on the day.
 export const END = 1781524800;
 const here = fileURLToPath(new URL('.', import.meta.url));
 
