@@ -101,7 +101,7 @@ unpacked() {
 # Grafana's packages, and what is bundled of them. The stamp is the lock file and the sources.
 dashboard_packages() {
   local wanted
-  node -e 'process.exit(parseInt(process.versions.node) < 20)' || die "Node.js is $(node --version), and 20 or later is needed"
+  node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || die "Node.js is $(node --version), and 20 or later is needed"
   cd dashboards/check
   wanted=$(cat package-lock.json .npmrc build.mjs src/* | sha256sum)
   if [ "$(cat dist/.made-for 2>/dev/null)" != "$wanted" ]; then
