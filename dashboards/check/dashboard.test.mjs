@@ -39,6 +39,10 @@ before(async () => {
   troubled = await draw('troubled');
 });
 
+test('the lock file names no registry, so that any mirror serves', () => {
+  assert.doesNotMatch(readFileSync(file('package-lock.json'), 'utf8'), /"resolved"/);
+});
+
 test('types, layout, ids and PromQL are valid', () => {
   const { status, stdout, stderr } = spawnSync(process.execPath, [file('validate.mjs'), SHIPPED], { encoding: 'utf8' });
   assert.equal(status, 0, stdout + stderr);
