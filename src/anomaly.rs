@@ -171,7 +171,7 @@ impl Closed {
 pub struct Before<'a> {
     /// Its sessions.
     pub list: &'a SessionList,
-    /// When it arrived.
+    /// When it arrived, or a stream last confirmed it.
     pub arrival: Moment,
     /// A session's last known end in milliseconds since the epoch.
     pub expiry_ms: &'a dyn Fn(u64) -> Option<f64>,

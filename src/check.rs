@@ -32,7 +32,12 @@ pub fn offline(config: &Config) -> Findings {
         row.push("-".to_owned());
         row.push(format!(
             "not asked: {}",
-            account.target.origin.as_str().trim_end_matches('/')
+            account
+                .stream
+                .as_ref()
+                .map_or(&account.target.origin, |stream| &stream.origin)
+                .as_str()
+                .trim_end_matches('/')
         ));
         row
     });
@@ -49,7 +54,7 @@ pub fn offline(config: &Config) -> Findings {
 /// Where outgoing connections cannot be prepared.
 pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let shared = Shared {
-        http: http(config, Observe(Arc::new(|_| {})))?,
+        http: http(config, Observe(Arc::new(|_, _| {})))?,
         slots: Slots::new(config.max_requests_per_host),
         board: Board::default(),
         clock: config.clock.clone(),

@@ -11,10 +11,10 @@ use crate::anomaly::Policy;
 use crate::expiry::UnitSetting;
 use crate::ledger::{Reading, SessionDetails};
 use crate::secret::SecretSource;
-use crate::simulator::demo::{self, DemoAccount, DemoCredential};
+use crate::simulator::demo::{self, DemoAccount, DemoCredential, DemoTransport};
 use crate::simulator::{self, World};
 use crate::status::Transport;
-use crate::tradernet::{KeyVersion, Target};
+use crate::tradernet::{Dialect, KeyVersion, StreamTarget, Target};
 
 /// Often enough to watch sessions come and go.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -27,6 +27,7 @@ pub struct Demo {
     world: World,
     listener: TcpListener,
     origin: Url,
+    streams: Url,
 }
 
 impl Demo {
@@ -39,12 +40,15 @@ impl Demo {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let origin = Url::parse(&format!("http://{}", listener.local_addr()?))
             .map_err(std::io::Error::other)?;
+        let streams = Url::parse(&format!("ws://{}", listener.local_addr()?))
+            .map_err(std::io::Error::other)?;
         let world = World::new();
         demo::populate(&world).map_err(std::io::Error::other)?;
         Ok(Self {
             world,
             listener,
             origin,
+            streams,
         })
     }
 
@@ -81,6 +85,17 @@ impl Demo {
                 secret: given(secret),
             },
         };
+        let dialect = match demo.transport {
+            DemoTransport::Http => None,
+            DemoTransport::Websocket => Some(Dialect::Websocket),
+            DemoTransport::SocketIo => Some(Dialect::Socketio {
+                login: demo.login.to_owned(),
+            }),
+        };
+        let stream = dialect.map(|dialect| StreamTarget {
+            origin: self.streams.clone(),
+            dialect,
+        });
         let networks = demo.allowed_client_ips.iter().filter_map(|network| {
             network
                 .parse()
@@ -94,7 +109,10 @@ impl Demo {
                 timeout: TIMEOUT,
             },
             credential,
-            transport: Transport::Http,
+            transport: stream
+                .as_ref()
+                .map_or(Transport::Http, |stream| stream.dialect.transport()),
+            stream,
             reading: Reading {
                 policy: Policy {
                     client_ips: (!demo.allowed_client_ips.is_empty()).then(|| networks.collect()),

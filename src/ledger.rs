@@ -171,6 +171,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Last {
     snapshot: Arc<Snapshot>,
+    /// When it was last known to hold.
+    held: Moment,
     unit: Unit,
     /// Each readable session's end in milliseconds since the epoch.
     expiry_ms: HashMap<u64, f64>,
@@ -210,7 +212,7 @@ impl Ledger {
             let changes = anomaly::changes(
                 &Before {
                     list: &last.snapshot.list,
-                    arrival: last.snapshot.arrival,
+                    arrival: last.held,
                     expiry_ms: &|id| last.expiry_ms.get(&id).copied(),
                 },
                 &snapshot.list,
@@ -224,6 +226,13 @@ impl Ledger {
             }
         }
         self.view(&snapshot)
+    }
+
+    /// Notes that the last answer still holds.
+    pub fn confirm(&mut self, at: Moment) {
+        if let Some(last) = &mut self.last {
+            last.held = at;
+        }
     }
 
     /// Sessions that came and went; nothing before the first answer.
@@ -309,6 +318,12 @@ impl Ledger {
             details,
         };
         self.last = Some(Last {
+            held: self.last.take().map_or(snapshot.arrival, |last| {
+                match Arc::ptr_eq(&last.snapshot, snapshot) {
+                    true => last.held,
+                    false => snapshot.arrival,
+                }
+            }),
             snapshot: Arc::clone(snapshot),
             unit,
             expiry_ms,

@@ -14,7 +14,7 @@ use crate::fleet::{Changes, Fleet};
 use crate::metrics::Metrics;
 use crate::safety::SafetyNames;
 use crate::slots::Slots;
-use crate::status::{Board, Transport};
+use crate::status::Board;
 use crate::tradernet::{Http, Observe, SetupError, is_loopback, system_roots};
 use crate::web::{self, App, ReloadRequest, Role};
 
@@ -83,7 +83,11 @@ pub fn http(config: &Config, observe: Observe) -> Result<Http, SetupError> {
     let all_loopback = config
         .accounts
         .iter()
-        .all(|account| is_loopback(&account.target.origin));
+        .flat_map(|account| {
+            let stream = account.stream.as_ref().map(|stream| &stream.origin);
+            std::iter::once(&account.target.origin).chain(stream)
+        })
+        .all(is_loopback);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
         Err(_) if all_loopback => rustls::RootCertStore::empty(),
@@ -111,8 +115,8 @@ pub async fn run(
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
-        Observe(Arc::new(move |took| {
-            metrics.observe_api_request(Transport::Http, took)
+        Observe(Arc::new(move |transport, took| {
+            metrics.observe_api_request(transport, took)
         }))
     };
     let shared = Shared {
@@ -121,6 +125,8 @@ pub async fn run(
         board: board.clone(),
         clock: config.clock.clone(),
     };
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(accounts, %shard, "watching");
     let mut fleet = Fleet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let (names_sender, names) = watch::channel(config.safety_names);
@@ -162,10 +168,13 @@ pub async fn run(
     let mut shutdown = signals.shutdown.clone();
     let mut hangups_end = false;
     loop {
-        let result = tokio::select! {
+        let (result, answer) = tokio::select! {
             () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
-                Some(()) => read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await,
+                Some(()) => {
+                    let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                    (result.await, None)
+                }
                 None => {
                     hangups_end = true;
                     continue;
@@ -178,15 +187,18 @@ pub async fn run(
                     let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await;
-                let _ = answer.send(result.clone());
-                result
+                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                (result.await, Some(answer))
             }
         };
         if let Err(error) = &result {
             error!(error, "reload failed, everything stays as it was");
         }
         metrics.set_reload(result.is_ok(), config.clock.now());
+        if let Some(answer) = answer {
+            // Last, so that whoever asked sees in the metrics what came of it.
+            let _ = answer.send(result);
+        }
     }
 
     info!("shutting down");

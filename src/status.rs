@@ -11,23 +11,8 @@ use tokio::sync::watch;
 use crate::clock::Moment;
 use crate::expiry::Unit;
 use crate::ledger::{Movements, View};
+pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
-
-/// How an account's list of sessions is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// Polling the JSON API.
-    Http,
-}
-
-impl Transport {
-    /// The label value, and the value of `TRADERNET_TRANSPORT`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-        }
-    }
-}
 
 /// One account as of its last change.
 #[derive(Clone, Debug)]
@@ -52,7 +37,8 @@ pub struct AccountStatus {
     pub login_blocked: Option<LoginBlock>,
     /// The last attempt; `None` before the first.
     pub last_attempt: Option<Attempt>,
-    /// When the last good answer arrived.
+    /// When the last good answer was last known to hold: its arrival, or that of a pong after it
+    /// on the stream that pushed it.
     pub last_success: Option<Moment>,
     /// Opened and closed sessions; `None` before the first answer.
     pub movements: Option<Movements>,
@@ -60,6 +46,17 @@ pub struct AccountStatus {
     pub unit: (Unit, bool),
     /// The last good answer, however old: ask [`Self::fresh_view`].
     pub view: Option<Arc<View>>,
+    /// With a transport that streams, how the connection is.
+    pub stream: Option<StreamStatus>,
+}
+
+/// A streaming account's connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StreamStatus {
+    /// Whether it stands, and the list has arrived over it.
+    pub connected: bool,
+    /// How often one was made again after the first.
+    pub reconnects: u64,
 }
 
 /// Why no login is tried.
@@ -124,18 +121,21 @@ impl FailureCounts {
 }
 
 impl AccountStatus {
-    /// The last good answer, unless it is too old to be believed.
+    /// The last good answer, unless it is too long ago that it was known to hold. A stream that has
+    /// been silent but answers pings is not stale.
     pub fn fresh_view(&self, now: Moment) -> Option<&View> {
+        let held = self.last_success?;
         self.view
             .as_deref()
-            .filter(|view| now.age_of(view.arrival) <= self.max_age)
+            .filter(|_| now.age_of(held) <= self.max_age)
     }
 
-    /// Whether the last attempt succeeded; `None` before the first.
+    /// Whether the last attempt succeeded, and what it opened still stands; `None` before the first.
     pub fn up(&self) -> Option<bool> {
+        let stands = self.stream.is_none_or(|stream| stream.connected);
         self.last_attempt
             .as_ref()
-            .map(|attempt| attempt.failure.is_none())
+            .map(|attempt| attempt.failure.is_none() && stands)
     }
 }
 

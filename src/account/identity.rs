@@ -14,7 +14,19 @@ impl Account {
     pub fn is_same_as(&self, other: &Account) -> bool {
         self.name == other.name
             && self.target.origin == other.target.origin
+            && self.streams_from_where(other)
             && self.credential.is_same_as(&other.credential)
+    }
+}
+
+impl Account {
+    /// Another transport is taken up; another place for the same one is another server.
+    fn streams_from_where(&self, other: &Account) -> bool {
+        let one_transport = self.transport == other.transport;
+        match (&self.stream, &other.stream) {
+            (Some(one), Some(another)) if one_transport => one.origin == another.origin,
+            _ => true,
+        }
     }
 }
 
@@ -70,6 +82,9 @@ impl Poller {
             }
         }
         self.status.transport = self.account.transport;
+        let stream = self.account.stream.as_ref();
+        self.status.stream = stream.map(|_| self.status.stream.unwrap_or_default());
+        let moved = self.account.stream != before.stream;
         self.status.interval = new.interval;
         self.status.max_age = new.max_age;
         self.status.unit = self.ledger.unit();
@@ -77,7 +92,7 @@ impl Poller {
         self.status.login_blocked = self.breaker.block(self.shared.clock.now());
         self.shared.board.publish(self.status.clone());
         let now = Instant::now();
-        if secret_changed {
+        if secret_changed || moved {
             return now;
         }
         let (old, new) = intervals;

@@ -16,7 +16,7 @@ use crate::expiry::{Unit, UnitSetting};
 use crate::ledger::{Reading, SessionDetails};
 use crate::secret::SecretSource;
 use crate::status::Transport;
-use crate::tradernet::{KeyVersion, Target};
+use crate::tradernet::{Dialect, KeyVersion, StreamTarget, Target, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -76,10 +76,18 @@ impl RawAccount {
             text => report.value(home.place("account"), text, account_name),
         };
         let origin = self.origin(home, report);
-        self.check_stream_origins(home, report);
+        let streams = self.stream_origins(home, report);
         let transport = self.transport(home, report);
         let (interval, timeout, max_age) = self.times(home, report);
         let credential = self.credential(home, report);
+        let stream = self.stream(
+            transport,
+            origin.as_ref(),
+            streams,
+            credential.as_ref(),
+            home,
+            report,
+        );
         let policy = self.policy(home, report);
         let expire_unit = report.value(home.place("expire_unit"), &self.expire_unit, |text| {
             parse::one_of(
@@ -113,6 +121,7 @@ impl RawAccount {
             },
             credential: credential?,
             transport: transport?,
+            stream,
             reading: Reading {
                 policy,
                 details: details.unwrap_or_default(),
@@ -128,30 +137,82 @@ impl RawAccount {
         check_origin(home, report, "url", text, "https", "http")
     }
 
-    /// Checked although nothing streams yet: what is wrong is better known now.
-    fn check_stream_origins(&self, home: &dyn Home, report: &mut Report) {
-        for (key, text) in [
+    /// The stream origins that are given: of the WebSocket, of socket.io. Both are checked, whichever
+    /// is used.
+    fn stream_origins(&self, home: &dyn Home, report: &mut Report) -> [Option<Url>; 2] {
+        [
             ("ws_url", &self.ws_url),
             ("socketio_url", &self.socketio_url),
-        ] {
-            if let Some(text) = text {
-                check_origin(home, report, key, text, "wss", "ws");
-            }
-        }
+        ]
+        .map(|(key, text)| check_origin(home, report, key, text.as_deref()?, "wss", "ws"))
     }
 
     fn transport(&self, home: &dyn Home, report: &mut Report) -> Option<Transport> {
-        match self.transport.as_deref() {
-            None | Some("http") => Some(Transport::Http),
-            Some(text @ ("websocket" | "socketio")) => {
-                let wrong = "this version polls: use http, or unset it";
-                report.add(home.place("transport"), Some(text), wrong.to_owned());
-                None
-            }
-            Some(_) => report.value(home.place("transport"), &self.transport, |text| {
-                parse::one_of(text, &[("http", Transport::Http)])
+        match &self.transport {
+            None => Some(Transport::Http),
+            text => report.value(home.place("transport"), text, |text| {
+                let words = Transport::ALL.map(|transport| (transport.name(), transport));
+                parse::one_of(text, &words)
             }),
         }
+    }
+
+    /// Where the list is pushed from; nothing with polling, or where something is wrong.
+    fn stream(
+        &self,
+        transport: Option<Transport>,
+        origin: Option<&Url>,
+        [websocket, socketio]: [Option<Url>; 2],
+        credential: Option<&CredentialSource>,
+        home: &dyn Home,
+        report: &mut Report,
+    ) -> Option<StreamTarget> {
+        let transport = transport?;
+        let (key, given, found, host) = match transport {
+            Transport::Http => return None,
+            Transport::Websocket => ("ws_url", &self.ws_url, websocket, "wss"),
+            Transport::Socketio => ("socketio_url", &self.socketio_url, socketio, "ws"),
+        };
+        if let Some(CredentialSource::KeyPair { .. }) = credential {
+            let wrong = "needs an SID or a login: a key pair reads over http alone";
+            report.add(
+                home.place("transport"),
+                Some(transport.name()),
+                wrong.to_owned(),
+            );
+        }
+        let dialect = match (transport, &self.login) {
+            (Transport::Socketio, Some(login)) => Dialect::Socketio {
+                login: login.clone(),
+            },
+            (Transport::Socketio, None) => {
+                if let Some(CredentialSource::Sid(_)) = credential {
+                    let wrong = format!(
+                        "is missing: {}=socketio subscribes with the login's name, beside an SID too",
+                        home.mention("transport")
+                    );
+                    report.add(home.place("login"), None, wrong);
+                }
+                return None;
+            }
+            _ => Dialect::Websocket,
+        };
+        let origin = match (given, origin) {
+            // What is wrong with it has been said.
+            (Some(_), _) => found?,
+            (None, origin) => {
+                let derived = stream_origin(origin?, host);
+                if derived.is_none() {
+                    let wrong = format!(
+                        "is missing: it cannot be told from {}, which names an address or a port",
+                        home.mention("url")
+                    );
+                    report.add(home.place(key), None, wrong);
+                }
+                derived?
+            }
+        };
+        Some(StreamTarget { origin, dialect })
     }
 
     /// Interval, timeout and age; a default where one is wrong, so that the others are judged too.
@@ -432,4 +493,15 @@ fn account_name(text: &str) -> Result<Arc<str>, String> {
         1..=LONGEST_NAME => Ok(text.into()),
         _ => Err(format!("is longer than {LONGEST_NAME} characters")),
     }
+}
+
+/// `wss://wss.<domain>` or `wss://ws.<domain>` of an API origin; none for an address, a port, or
+/// this machine.
+fn stream_origin(origin: &Url, host: &str) -> Option<Url> {
+    let domain = origin.domain()?;
+    if origin.port().is_some() || is_loopback(origin) {
+        return None;
+    }
+    let domain = domain.strip_prefix("www.").unwrap_or(domain);
+    Url::parse(&format!("wss://{host}.{domain}")).ok()
 }

@@ -223,7 +223,17 @@ static FAMILIES: &[AccountFamily] = &[
         "Whether the circuit breaker forbids logins.",
         |account, to| to.add(&[], account.status.login_blocked.is_some()),
     ),
-    // What only streams have belongs here, without a sample for any other transport.
+    // What only streams have: no sample for any other transport.
+    gauge(
+        "tradernet_stream_connected",
+        "Whether the stream stands and its list has arrived.",
+        |account, to| to.maybe(account.status.stream.map(|stream| stream.connected)),
+    ),
+    counter(
+        "tradernet_stream_reconnects_total",
+        "Streams made again after the first.",
+        |account, to| to.maybe(account.status.stream.map(|stream| stream.reconnects)),
+    ),
 ];
 
 /// Writes every account's series.

@@ -57,6 +57,7 @@ impl Watched {
             movements: None,
             unit: ledger.unit(),
             view: None,
+            stream: None,
         };
         Self { ledger, status }
     }

@@ -69,6 +69,8 @@ pub enum AuthError {
     },
     /// HTTP 401, or 403 with a JSON body that says nothing more.
     Status(u16),
+    /// A stream is in demo mode, which is how it says that the SID was not accepted.
+    DemoMode,
     /// The login was refused; no other is tried with this credential.
     LoginRefused {
         /// The server's code.
@@ -207,7 +209,7 @@ impl AuthError {
             Self::Refused { code: Some(4), .. } => {
                 "check the API secret and that the clock is right"
             }
-            Self::Refused { .. } | Self::Status(_) => {
+            Self::Refused { .. } | Self::Status(_) | Self::DemoMode => {
                 "check that the credential is current and belongs to this domain, then renew it"
             }
             Self::LoginRefused { .. } => {
@@ -283,6 +285,7 @@ impl fmt::Display for AuthError {
                 write!(f, "the credential was refused: {}", Words(*code, message))
             }
             Self::Status(status) => write!(f, "the credential was refused: HTTP {status}"),
+            Self::DemoMode => f.write_str("the credential was refused: the stream is in demo mode"),
             Self::LoginRefused { code, message } => {
                 write!(f, "the login was refused: {}", Words(*code, message))
             }

@@ -18,9 +18,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
+use super::connect::Connector;
 use super::error::Error;
 use super::scrub::Scrubber;
+use super::stream::Stream;
+use super::transport::{StreamTarget, Transport};
 use super::wire::{self, Answer, Unreadable};
+use crate::session::SessionList;
 
 /// The content network refuses well-known libraries' names, so requests carry our own.
 pub const USER_AGENT: &str = concat!("tradernet-exporter/", env!("CARGO_PKG_VERSION"));
@@ -75,13 +79,15 @@ pub struct Http {
     loopback: Client,
     /// HTTPS to everywhere else.
     remote: Client,
+    /// Streams to anywhere.
+    connector: Connector,
     max_response_bytes: u64,
     observe: Observe,
 }
 
-/// Told how long each request took, whatever came of it.
+/// Told how long each request took, or a stream's first list, whatever came of it.
 #[derive(Clone)]
-pub struct Observe(pub Arc<dyn Fn(Duration) + Send + Sync>);
+pub struct Observe(pub Arc<dyn Fn(Transport, Duration) + Send + Sync>);
 
 impl std::fmt::Debug for Observe {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -148,6 +154,7 @@ impl Http {
         Ok(Self {
             loopback: client(None)?,
             remote: client(proxy)?,
+            connector: Connector::new(outbound, tls.clone()),
             max_response_bytes: outbound.max_response_bytes,
             observe,
         })
@@ -158,8 +165,8 @@ impl Http {
         &self,
         outgoing: Outgoing,
         scrubber: &Scrubber,
-    ) -> Result<crate::session::SessionList, Error> {
-        let _timer = self.timer();
+    ) -> Result<SessionList, Error> {
+        let _timer = self.timer(Transport::Http);
         let timeout = outgoing.timeout;
         let response = self.send(outgoing, scrubber).await?;
         let status = response.status();
@@ -177,7 +184,7 @@ impl Http {
         outgoing: Outgoing,
         scrubber: &Scrubber,
     ) -> Result<LoginReply, Error> {
-        let _timer = self.timer();
+        let _timer = self.timer(Transport::Http);
         let timeout = outgoing.timeout;
         let response = self.send(outgoing, scrubber).await?;
         let status = response.status();
@@ -212,8 +219,31 @@ impl Http {
         })
     }
 
-    fn timer(&self) -> Timer<'_> {
+    /// Opens a stream and waits for its first list.
+    ///
+    /// # Errors
+    ///
+    /// Every way in which there is no list to be had: see [`Error`].
+    pub async fn stream(
+        &self,
+        target: &StreamTarget,
+        sid: &SecretString,
+        timeout: Duration,
+        scrubber: &mut Scrubber,
+    ) -> Result<(Stream, SessionList), Error> {
+        let _timer = self.timer(target.dialect.transport());
+        let limit = self.max_response_bytes;
+        Stream::open(&self.connector, target, sid, timeout, limit, scrubber).await
+    }
+
+    /// Tells how long a stream took to answer a request.
+    pub fn observe(&self, transport: Transport, took: Duration) {
+        (self.observe.0)(transport, took);
+    }
+
+    fn timer(&self, transport: Transport) -> Timer<'_> {
         Timer {
+            transport,
             observe: &self.observe,
             start: tokio::time::Instant::now(),
         }
@@ -286,13 +316,14 @@ impl Http {
 
 /// Reports a request's duration when it is over, also when it is given up.
 struct Timer<'a> {
+    transport: Transport,
     observe: &'a Observe,
     start: tokio::time::Instant,
 }
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        (self.observe.0)(self.start.elapsed());
+        (self.observe.0)(self.transport, self.start.elapsed());
     }
 }
 
@@ -390,7 +421,7 @@ fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Setu
         .with_no_client_auth())
 }
 
-fn secret_header(value: &str) -> Result<HeaderValue, Error> {
+pub(super) fn secret_header(value: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(value).map_err(|_| Error::Network {
         detail: "the credential has characters that HTTP cannot carry".to_owned(),
     })?;
@@ -400,7 +431,7 @@ fn secret_header(value: &str) -> Result<HeaderValue, Error> {
 
 /// `Retry-After` in seconds or as a date. A date is taken relative to the server's own `Date`, so
 /// that a clock that is off by hours does not turn a minute into hours.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(Duration::from_secs(seconds));
@@ -450,7 +481,9 @@ fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Scrubber) -> Err
 
 /// The next error inwards. An `io::Error` hides what it wraps from `source`, which then goes on
 /// with what is further inside; and one may wrap another.
-fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
+pub(super) fn cause<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>() {
         Some(error) => error
             .get_ref()

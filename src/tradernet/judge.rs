@@ -11,6 +11,17 @@ use crate::session::SessionList;
 /// denied or not authorised, wrong code.
 const AUTH_CODES: [i64; 5] = [4, 7, 8, 12, 14];
 
+/// Words of errors about access.
+const ACCESS_WORDS: [&str; 7] = [
+    "access",
+    "denied",
+    "auth",
+    "forbidden",
+    "permission",
+    "not logged",
+    "invalid sid",
+];
+
 /// The verdict on a list request; the first match wins, in the order of the failure reasons.
 pub(super) fn list(
     status: u16,
@@ -34,6 +45,15 @@ pub(super) fn list(
             detail: unreadable.what,
         }),
     }
+}
+
+/// An error event of a stream. Unlike an answer it has no status, and not always a code: then its
+/// words decide whether it speaks of access.
+pub(super) fn stream_error(envelope: Envelope, scrubber: &Scrubber) -> Error {
+    let words = envelope.message.to_lowercase();
+    let of_access = matches!(envelope.code, Some(401 | 403))
+        || (envelope.code.is_none() && ACCESS_WORDS.iter().any(|word| words.contains(word)));
+    error(of_access, envelope, scrubber)
 }
 
 fn error(refused: bool, envelope: Envelope, scrubber: &Scrubber) -> Error {

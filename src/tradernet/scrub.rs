@@ -12,7 +12,7 @@ const LONGEST_TEXT: usize = 200;
 const STRUCK: &str = "[redacted]";
 
 /// The secrets of one attempt.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Scrubber {
     secrets: Vec<SecretString>,
 }

@@ -5,6 +5,7 @@
 //! form; no list of the wire's own form, and no tree of JSON values, is ever built.
 
 mod entry;
+pub mod event;
 mod scalar;
 
 use std::collections::HashSet;
@@ -91,6 +92,10 @@ fn finish<'de, R: serde_json::de::Read<'de>>(
         })
 }
 
+/// Sessions that one answer may list. No account has a thousandth of it, and 64 MiB of tiny entries
+/// would take a gigabyte.
+const MOST_SESSIONS: usize = 100_000;
+
 /// The sessions of a list as they come, with every text once.
 #[derive(Default)]
 struct Fold {
@@ -129,11 +134,17 @@ impl Fold {
         Ok(SessionList::new(self.sessions, self.undecodable))
     }
 
-    fn take(&mut self, entry: Entry) {
+    fn take<E: serde::de::Error>(&mut self, entry: Entry) -> Result<(), E> {
         match entry {
+            Entry::Session(_) if self.sessions.len() >= MOST_SESSIONS => {
+                return Err(E::custom(format_args!(
+                    "it lists more than {MOST_SESSIONS} sessions"
+                )));
+            }
             Entry::Session(session) => self.sessions.push(session),
             Entry::Other | Entry::Answer(_) => self.undecodable += 1,
         }
+        Ok(())
     }
 }
 
@@ -190,10 +201,10 @@ impl<'de> Visitor<'de> for AnswerVisitor {
         match first {
             // An envelope stands alone in its list; beside others it is no session and no answer.
             Entry::Answer(answer) if next.is_none() => return Ok(answer),
-            first => fold.take(first),
+            first => fold.take(first)?,
         }
         while let Some(entry) = next {
-            fold.take(entry);
+            fold.take(entry)?;
             next = list.next_element_seed(EntrySeed::later(&mut fold))?;
         }
         fold.into_list().map(Answer::Sessions)
@@ -214,7 +225,7 @@ impl<'de> Visitor<'de> for AnswerVisitor {
                 key if is_index(key) => {
                     has_numbered = true;
                     let entry = object.next_value_seed(EntrySeed::later(&mut numbered))?;
-                    numbered.take(entry);
+                    numbered.take(entry)?;
                 }
                 _ => {
                     other_keys = true;
@@ -333,7 +344,7 @@ impl<'de> Visitor<'de> for NullableList {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SessionList, A::Error> {
         let mut fold = Fold::default();
         while let Some(entry) = list.next_element_seed(EntrySeed::later(&mut fold))? {
-            fold.take(entry);
+            fold.take(entry)?;
         }
         fold.into_list()
     }
@@ -347,7 +358,7 @@ impl<'de> Visitor<'de> for NullableList {
             }
             empty = false;
             let entry = object.next_value_seed(EntrySeed::later(&mut fold))?;
-            fold.take(entry);
+            fold.take(entry)?;
         }
         if empty {
             return Err(A::Error::custom("its `res` is an empty object"));

@@ -53,8 +53,16 @@ struct Account<'a> {
     sessions_opened_total: Option<u64>,
     /// By reason; `null` before the first answer.
     sessions_closed_total: Option<BTreeMap<&'static str, u64>>,
+    /// `null` for an account that is polled.
+    stream: Option<Stream>,
     /// The last good answer; `null` where there is none or it is too old to be believed.
     sessions: Option<Sessions<'a>>,
+}
+
+#[derive(Serialize)]
+struct Stream {
+    connected: bool,
+    reconnects_total: u64,
 }
 
 #[derive(Serialize)]
@@ -171,6 +179,10 @@ fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -
         expire_unit_confirmed: status.unit.1,
         sessions_opened_total: status.movements.map(|movements| movements.opened),
         sessions_closed_total: status.movements.map(closed),
+        stream: status.stream.map(|stream| Stream {
+            connected: stream.connected,
+            reconnects_total: stream.reconnects,
+        }),
         sessions: status.fresh_view(now).map(|view| sessions(view, names)),
     }
 }

@@ -257,11 +257,6 @@ async fn reload_tells_how_it_went() {
         (200, "reloaded\n".to_owned(), Some("desk 1/ü".to_owned()))
     );
     for (target, status, text) in [
-        (
-            "/-/reload?account=desk",
-            404,
-            "no account is named \"desk\"\n",
-        ),
         ("/-/reload?account=", 400, "account is empty\n"),
         (
             "/-/reload?account=a&account=b",

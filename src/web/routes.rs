@@ -183,14 +183,6 @@ impl App {
             Ok(account) => account,
             Err(reason) => return reply::text(StatusCode::BAD_REQUEST, reason),
         };
-        if let Some(name) = &account
-            && self.board.account(name).is_none()
-        {
-            return reply::text(
-                StatusCode::NOT_FOUND,
-                format!("no account is named {name:?}"),
-            );
-        }
         match self.ask_for_reload(account).await {
             Ok(()) => reply::text(StatusCode::OK, "reloaded"),
             Err(reason) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, reason),

@@ -75,6 +75,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         movements: None,
         unit: (Unit::Milliseconds, true),
         view: None,
+        stream: None,
     }
 }
 

@@ -153,3 +153,16 @@ fn texts_are_kept_once_for_a_whole_list() {
     };
     assert!(Arc::ptr_eq(first, second));
 }
+
+#[test]
+fn nobody_has_more_than_a_hundred_thousand_sessions() {
+    let answer = |sessions: usize| {
+        let list: Vec<_> = (0..sessions)
+            .map(|id| format!(r#"{{"id":{id}}}"#))
+            .collect();
+        read(format!("[{}]", list.join(",")).as_bytes())
+    };
+    assert!(answer(MOST_SESSIONS).is_ok());
+    let unreadable = answer(MOST_SESSIONS + 1).unwrap_err();
+    assert_eq!(unreadable.what, "it lists more than 100000 sessions");
+}

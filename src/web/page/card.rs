@@ -274,7 +274,20 @@ impl Card<'_> {
                 }
             }
         }
-        writeln!(f, ". Every {interval} over {transport}.</p>")
+        match self.status.stream {
+            None => writeln!(f, ". Every {interval} over {transport}.</p>"),
+            Some(stream) => {
+                let state = if stream.connected {
+                    "connected"
+                } else {
+                    "not connected"
+                };
+                writeln!(
+                    f,
+                    ". Pushed over {transport}, {state}; asked for every {interval}.</p>"
+                )
+            }
+        }
     }
 }
 

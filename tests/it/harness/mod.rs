@@ -25,9 +25,9 @@ mod wait;
 
 pub(crate) use clock::TestClock;
 pub(crate) use exporter::Exporter;
-pub(crate) use http::{Reply, ask, get, post};
+pub(crate) use http::{ask, get, post};
 pub(crate) use page::Page;
 pub(crate) use program::{Finished, Program, end_after, finish};
-pub(crate) use tools::{promtool_check, python, python_file, python_with};
+pub(crate) use tools::{interpreter, promtool_check, python, python_file, python_with};
 pub(crate) use upstream::{Ca, LOGIN, SID, Upstream};
 pub(crate) use wait::{let_pass, soon, until};

@@ -43,7 +43,7 @@ async fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -
     clippy::disallowed_methods,
     reason = "a setting of the test run, not of the exporter"
 )]
-fn interpreter() -> OsString {
+pub(crate) fn interpreter() -> OsString {
     std::env::var_os("TEST_PYTHON").unwrap_or_else(|| {
         panic!(
             "TEST_PYTHON is not set: it names a Python with scripts/requirements.txt installed; \

@@ -1,0 +1,305 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+
+const SESSION: &str = r#"{"id":7,"safety_type_id":4,"expire":85299}"#;
+
+/// How many sessions an event lists.
+fn listed(event: Event) -> usize {
+    match event {
+        Event::Sessions(Ok(Answer::Sessions(list))) => list.sessions().len(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What is wrong with an event's list.
+fn unreadable(event: Event) -> String {
+    match event {
+        Event::Sessions(Err(unreadable)) => unreadable.what,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An error's code and words, alone or in a list's place.
+fn error(event: Event) -> (Option<i64>, String) {
+    match event {
+        Event::Error(envelope) | Event::Sessions(Ok(Answer::Error(envelope))) => {
+            (envelope.code, envelope.message)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+mod websocket {
+    use super::*;
+
+    fn read(text: &str) -> Event {
+        websocket_event(text)
+    }
+
+    #[test]
+    fn good_bare_list() {
+        assert_eq!(listed(read(&format!(r#"["sessions",[{SESSION}]]"#))), 1);
+    }
+
+    #[test]
+    fn good_empty_list() {
+        assert_eq!(listed(read(r#"["sessions",[]]"#)), 0);
+    }
+
+    #[test]
+    fn good_third_element() {
+        let frame = format!(r#"["sessions",[{SESSION}],{{"at":1}},[],null]"#);
+        assert_eq!(listed(read(&frame)), 1);
+    }
+
+    #[test]
+    fn good_envelope() {
+        let frame = format!(r#"["sessions",[{{"response":{{"res":[{SESSION}]}}}}]]"#);
+        assert_eq!(listed(read(&frame)), 1);
+    }
+
+    #[test]
+    fn good_white_space() {
+        let frame = format!(" [ \"sessions\" ,\n [ {SESSION} ] ] ");
+        assert_eq!(listed(read(&frame)), 1);
+    }
+
+    #[test]
+    fn good_name_with_escapes() {
+        assert_eq!(listed(read(r#"["\u0073essions",[]]"#)), 0);
+    }
+
+    #[test]
+    fn bad_list_missing() {
+        assert_eq!(unreadable(read(r#"["sessions"]"#)), "its event has no list");
+    }
+
+    #[test]
+    fn bad_list_null() {
+        assert_eq!(unreadable(read(r#"["sessions",null]"#)), "it is null");
+    }
+
+    #[test]
+    fn bad_list_string() {
+        assert_eq!(unreadable(read(r#"["sessions","[]"]"#)), "it is a string");
+    }
+
+    #[test]
+    fn bad_list_of_numbers() {
+        assert_eq!(
+            unreadable(read(r#"["sessions",[1,2]]"#)),
+            "none of its 2 entries is a session"
+        );
+    }
+
+    #[test]
+    fn bad_list_cut_short() {
+        let frame = format!(r#"["sessions",[{SESSION},"#);
+        assert_eq!(unreadable(read(&frame)), "its event is broken JSON");
+    }
+
+    #[test]
+    fn bad_list_nested_too_deeply() {
+        let deep = format!(
+            r#"["sessions",{}{}]"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert!(matches!(read(&deep), Event::Sessions(_)));
+    }
+
+    #[test]
+    fn bad_list_is_an_error_envelope() {
+        let frame = r#"["sessions",{"error":"Access denied","code":12}]"#;
+        assert_eq!(error(read(frame)), (Some(12), "Access denied".to_owned()));
+    }
+
+    #[test]
+    fn error_in_words() {
+        let frame = r#"["error","Access denied"]"#;
+        assert_eq!(error(read(frame)), (None, "Access denied".to_owned()));
+    }
+
+    #[test]
+    fn error_in_an_object() {
+        for key in ["errMsg", "error", "message"] {
+            let frame = format!(r#"["error",{{"{key}":"no","code":"12"}},1]"#);
+            assert_eq!(error(read(&frame)), (Some(12), "no".to_owned()), "{key}");
+        }
+    }
+
+    #[test]
+    fn error_as_a_bare_code() {
+        assert_eq!(error(read(r#"["error",12]"#)), (Some(12), String::new()));
+    }
+
+    #[test]
+    fn error_without_anything() {
+        assert_eq!(error(read(r#"["error"]"#)), (None, String::new()));
+        assert_eq!(error(read(r#"["error",null]"#)), (None, String::new()));
+    }
+
+    #[test]
+    fn error_longer_than_any_server_has_to_say() {
+        let frame = format!(r#"["error","{}"]"#, "x".repeat(LONGEST_ERROR));
+        assert_eq!(error(read(&frame)), (None, String::new()));
+    }
+
+    #[test]
+    fn demo_mode() {
+        for data in [
+            r#"{"mode":"demo"}"#,
+            r#"{"mode":"DEMO","login":"x"}"#,
+            r#"{"isDemo":true}"#,
+            r#"{"isDemo":1}"#,
+            r#"{"mode":"prod","isDemo":true}"#,
+        ] {
+            assert_eq!(
+                read(&format!(r#"["userData",{data}]"#)),
+                Event::Demo,
+                "{data}"
+            );
+        }
+    }
+
+    #[test]
+    fn production_mode() {
+        for data in [
+            r#"{"mode":"prod"}"#,
+            r#"{"isDemo":false}"#,
+            r#"{"isDemo":0,"mode":"prod"}"#,
+            r#"{"mode":null,"isDemo":null}"#,
+            "{}",
+            "[]",
+            "null",
+            r#""demo""#,
+        ] {
+            assert_eq!(
+                read(&format!(r#"["userData",{data}]"#)),
+                Event::Other,
+                "{data}"
+            );
+        }
+        assert_eq!(read(r#"["userData"]"#), Event::Other);
+    }
+
+    #[test]
+    fn shapes_that_are_not_for_us() {
+        for frame in [
+            "",
+            "x",
+            "[]",
+            "[1]",
+            "[[]]",
+            "null",
+            "{}",
+            r#"{"sessions":[]}"#,
+            r#""sessions""#,
+            r#"[["sessions"],[]]"#,
+            r#"["Sessions",[]]"#,
+            r#"["sessions2",[]]"#,
+            r#"["q",{"c":"AAPL.US"}]"#,
+            r#"["sessio"#,
+            r#"["",[]]"#,
+        ] {
+            assert_eq!(read(frame), Event::Other, "{frame}");
+        }
+    }
+}
+
+mod socketio {
+    use super::*;
+
+    fn read(text: &str) -> Event {
+        socketio_event(text)
+    }
+
+    fn current(arguments: &str) -> Event {
+        read(&format!(r#"["sup_iitr_notify_sessions_json",{arguments}]"#))
+    }
+
+    fn older(arguments: &str) -> Event {
+        read(&format!(r#"["sessions",{arguments}]"#))
+    }
+
+    #[test]
+    fn good_list_where_the_page_has_it() {
+        let data = format!(r#"[{{"response":{{"res":[{SESSION}]}}}}]"#);
+        for no_error in ["null", "false", "\"\"", "0"] {
+            assert_eq!(listed(current(&format!("{no_error},{data}"))), 1);
+            assert_eq!(listed(older(&format!("{no_error},{data}"))), 1);
+        }
+    }
+
+    #[test]
+    fn good_res_null_or_missing_is_none() {
+        assert_eq!(listed(current(r#"null,[{"response":{"res":null}}]"#)), 0);
+        assert_eq!(listed(current(r#"null,[{"response":{}}]"#)), 0);
+    }
+
+    #[test]
+    fn good_more_arguments() {
+        let arguments = format!(r#"null,[{{"response":{{"res":[{SESSION}]}}}}],1,{{}}"#);
+        assert_eq!(listed(current(&arguments)), 1);
+    }
+
+    #[test]
+    fn good_older_event_without_an_error() {
+        let data = format!(r#"[{{"response":{{"res":[{SESSION}]}}}}]"#);
+        assert_eq!(listed(older(&data)), 1);
+    }
+
+    #[test]
+    fn bad_older_event_with_an_error_alone() {
+        assert_eq!(
+            error(older(r#"{"error":"no","code":12}"#)),
+            (Some(12), "no".to_owned())
+        );
+        assert_eq!(error(older(r#""no""#)), (None, "no".to_owned()));
+    }
+
+    #[test]
+    fn bad_error_beside_data() {
+        assert_eq!(
+            error(current(
+                r#"{"code":12,"message":"no"},[{"response":{"res":[]}}]"#
+            )),
+            (Some(12), "no".to_owned())
+        );
+        assert_eq!(error(current(r#""no",null"#)), (None, "no".to_owned()));
+        assert_eq!(error(current("true")), (None, String::new()));
+        assert_eq!(error(current("12,null")), (Some(12), String::new()));
+    }
+
+    #[test]
+    fn bad_data_missing() {
+        assert_eq!(unreadable(current("null")), "its event has no list");
+        assert_eq!(unreadable(current("null,null")), "it is null");
+        assert_eq!(
+            unreadable(read(r#"["sup_iitr_notify_sessions_json"]"#)),
+            "its event has no list"
+        );
+    }
+
+    #[test]
+    fn bad_data_cut_short() {
+        assert_eq!(
+            unreadable(read(r#"["sup_iitr_notify_sessions_json",null,[{"resp"#)),
+            "its event is broken JSON"
+        );
+    }
+
+    #[test]
+    fn events_that_are_not_for_us() {
+        for frame in [
+            r#"["userData",{"mode":"demo"}]"#,
+            r#"["q",1]"#,
+            "",
+            "x",
+            "[]",
+        ] {
+            assert_eq!(read(frame), Event::Other, "{frame}");
+        }
+    }
+}
