@@ -20,6 +20,7 @@ mod front;
 mod harness;
 mod login;
 mod memory;
+mod observability;
 mod outbound;
 mod page;
 mod peer;
