@@ -29,6 +29,7 @@ trap 'stop; rm -rf "$folder"' EXIT
 
 # until_seen FILE TEXT: a line with the text, within half a minute
 until_seen() {
+  # shellcheck disable=SC2016 # the inner shell expands it
   timeout 30 bash -c 'until grep -q -- "$2" "$1" 2>/dev/null; do sleep 0.05; done' _ "$1" "$2" ||
     { echo "no '$2' in $1:" >&2; cat "$1" >&2; exit 1; }
 }

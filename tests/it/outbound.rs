@@ -109,7 +109,7 @@ async fn a_ca_file_that_is_not_there_is_told_at_start() {
     assert_eq!(
         run.stderr,
         "tradernet-exporter: SSL_CERT_FILE=\"/nowhere/ca.pem\": holds no certificate that can be read \
-         (could not load certs from file /nowhere/ca.pem: No such file or directory (os error 2)): name a PEM file\n"
+         (failed to read PEM from file: No such file or directory (os error 2) at '/nowhere/ca.pem'): name a PEM file\n"
     );
 }
 
