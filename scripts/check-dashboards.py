@@ -6,7 +6,8 @@
 EXPOSITION_FILE holds what `/metrics` answered, best of all from the demo, which shows every metric.
 Checked are: each metric and label that a query uses is on the page; the rules of
 grafana/dashboard-linter; mixtool's rules for alerts; a runbook page and a promtool test for each
-alert; and that promtool parses every query. Needs Python 3 and promtool, nothing else.
+alert; that promtool parses every query; and that the histories which the dashboard is drawn over
+have no name, kind or label but the exporter's. Needs Python 3 and promtool, nothing else.
 
 Prints one line a finding. Exit status: 0 none, 1 some, 2 nothing could be checked.
 """
@@ -19,12 +20,13 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "dashboards" / "lint"))
+sys.path[:0] = [str(ROOT / "dashboards" / "lint"), str(ROOT / "dashboards" / "check")]
 sys.dont_write_bytecode = True
 
 import alerts  # noqa: E402
 import dashboard as boards  # noqa: E402
 import exposition  # noqa: E402
+import history  # noqa: E402
 import names  # noqa: E402
 import rulefile  # noqa: E402
 
@@ -68,7 +70,24 @@ def parse_queries(dashboard):
         yield from promtool(file.name, len(rules))
 
 
-def findings(page):
+def drawn_over(page, kinds):
+    """Yields a finding for what the exporter does not serve like this."""
+    for name, kind, labels in history.history(0, True).shapes():
+        if kind == "histogram":
+            known, labels = page.get(f"{name}_bucket"), labels | {"le"}
+        else:
+            known = page.get(name)
+        if known is None and name in names.MODES:
+            continue
+        if known is None:
+            yield f"history.py: [metric-exists] {name} is not on the page"
+        elif kinds.get(name) != kind:
+            yield f"history.py: [metric-kind] {name} is a {kind}, on the page a {kinds.get(name)}"
+        elif labels != known:
+            yield f"history.py: [label-exists] {name} has {sorted(labels)}, on the page {sorted(known)}"
+
+
+def findings(page, kinds):
     """Yields every finding, with the file that it is about."""
     text = DASHBOARD.read_text(encoding="utf-8")
     dashboard = json.loads(text)
@@ -86,6 +105,7 @@ def findings(page):
     recorded = names.recorded(rules)
     queries += [(f"{RULES.name}: {place}", expr, recorded) for place, expr in names.rule_queries(rules)]
     yield from names.check(queries, page)
+    yield from drawn_over(page, kinds)
 
 
 def main(arguments):
@@ -93,11 +113,12 @@ def main(arguments):
         print(__doc__.strip(), file=sys.stderr)
         return 0 if arguments in (["-h"], ["--help"]) else 2
     try:
-        page = exposition.read(Path(arguments[0]).read_text(encoding="utf-8"))
+        text = Path(arguments[0]).read_text(encoding="utf-8")
+        page = exposition.read(text)
         if not page:
             print(f"{arguments[0]}: holds no sample", file=sys.stderr)
             return 2
-        found = list(findings(page))
+        found = list(findings(page, exposition.kinds(text)))
     except (OSError, ValueError, rulefile.YamlError) as error:
         print(error, file=sys.stderr)
         return 2

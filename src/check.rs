@@ -140,19 +140,21 @@ fn table(rows: Vec<Vec<String>>) -> String {
     let head = ["ACCOUNT", "TRANSPORT", "SESSIONS", "NEXT EXPIRY"]
         .map(str::to_owned)
         .to_vec();
+    let head_width = head.len();
     let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
-    let width = |column: usize| {
-        rows.iter()
-            .filter_map(|row| row.get(column))
-            .map(|cell| cell.chars().count())
-            .max()
-    };
+    // Once, not once a row: there may be ten thousand.
+    let widths: Vec<usize> = (0..head_width)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
     let mut text = String::new();
     for row in &rows {
         let last = row.len().saturating_sub(1);
         for (column, cell) in row.iter().enumerate() {
             let width = if column < last {
-                width(column).unwrap_or(0) + 2
+                widths.get(column).unwrap_or(&0) + 2
             } else {
                 0
             };

@@ -12,7 +12,7 @@ mod web;
 mod yaml;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
@@ -63,6 +63,8 @@ pub struct Config {
     pub accounts: Vec<Account>,
     /// Where they are read from again, unless variables name the account.
     pub accounts_file: Option<AccountsFile>,
+    /// This process's share of the accounts.
+    pub shard: Shard,
     /// Proxy and size limit of outgoing requests.
     pub outbound: Outbound,
     /// Requests under way to one host at once.
@@ -118,7 +120,7 @@ impl Config {
                 }
                 None => (None, environment_account(environment, shard, names, report)),
             };
-            (found.accounts, file, found.safety_names)
+            (found, file, shard)
         })
     }
 
@@ -140,23 +142,24 @@ impl Config {
                 report.add(file_place(flags), Some(&value), text.to_owned());
             }
             let names = safety_names(environment, report);
-            (accounts, None, named(names))
+            let found = Accounts {
+                accounts,
+                safety_names: named(names),
+            };
+            (found, None, Shard::default())
         })
     }
 
     fn resolve(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-        accounts: impl FnOnce(
-            &Environment,
-            &mut Report,
-        ) -> (Vec<Account>, Option<AccountsFile>, SafetyNames),
+        accounts: impl FnOnce(&Environment, &mut Report) -> (Accounts, Option<AccountsFile>, Shard),
     ) -> Result<Self, Problems> {
         let mut report = Report::default();
         let environment = Environment::read(variables, &mut report);
         let global = &environment.global;
         refuse_unsupported(flags, &environment, &mut report);
-        let (accounts, accounts_file, safety_names) = accounts(&environment, &mut report);
+        let (found, accounts_file, shard) = accounts(&environment, &mut report);
         let log = log(flags, &environment, &mut report);
         let max_requests_per_host = report
             .value(
@@ -178,13 +181,15 @@ impl Config {
             no_proxy: environment.no_proxy.clone(),
             max_response_bytes,
         };
+        check_ca_file(&environment, &found.accounts, &mut report);
         report.into_result()?;
         Ok(Self {
-            accounts,
+            accounts: found.accounts,
             accounts_file,
+            shard,
             outbound,
             max_requests_per_host: usize::try_from(max_requests_per_host).unwrap_or(usize::MAX),
-            safety_names,
+            safety_names: found.safety_names,
             web,
             log,
             clock: Clock::system(),
@@ -329,6 +334,26 @@ fn proxy(environment: &Environment, report: &mut Report) -> Option<SecretString>
             report.add(Place::variable(name), None, text);
             None
         }
+    }
+}
+
+/// A CA file that holds no certificate is found out here, where it can be named.
+fn check_ca_file(environment: &Environment, accounts: &[Account], report: &mut Report) {
+    let Some(file) = &environment.ca_file else {
+        return;
+    };
+    if !accounts.iter().any(Account::uses_tls) {
+        return;
+    }
+    let loaded = rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None);
+    if loaded.certs.is_empty() {
+        let cause = loaded
+            .errors
+            .first()
+            .map(|error| format!(" ({error})"))
+            .unwrap_or_default();
+        let text = format!("holds no certificate that can be read{cause}: name a PEM file");
+        report.add(Place::variable(environment::CA_FILE), Some(file), text);
     }
 }
 

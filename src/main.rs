@@ -68,7 +68,7 @@ async fn serve_with(config: Config) -> Result<ExitCode, Stop> {
                 "cannot listen on {address}: {error}; choose another with --web.listen-address"
             ))
         })?;
-    run(config, listeners, signals).await.map_err(failed)?;
+    run(config, listeners, signals).await.map_err(wrong)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,7 +76,7 @@ async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, Stop> {
     let config = Config::load(&cli.flags(), variables()).map_err(wrong)?;
     let findings = match offline {
         true => check::offline(&config),
-        false => check::online(&config).await.map_err(failed)?,
+        false => check::online(&config).await.map_err(wrong)?,
     };
     print(&findings.table);
     Ok(if findings.all_well {

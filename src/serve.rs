@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::account::Shared;
+use crate::account::{Account, Shared};
 use crate::config::{Accounts, AccountsFile, Config, WebSettings};
 use crate::fleet::{Changes, Fleet};
 use crate::metrics::Metrics;
 use crate::safety::SafetyNames;
 use crate::slots::Slots;
 use crate::status::Board;
-use crate::tradernet::{Http, Observe, SetupError, is_loopback, system_roots};
+use crate::tradernet::{Http, Observe, SetupError, system_roots};
 use crate::web::{self, App, ReloadRequest, Role};
 
 /// Reloads that may wait; whoever asks next is told that one is under way.
@@ -80,17 +80,10 @@ async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
 ///
 /// Where CA certificates or the proxy cannot be used.
 pub fn http(config: &Config, observe: Observe) -> Result<Http, SetupError> {
-    let all_loopback = config
-        .accounts
-        .iter()
-        .flat_map(|account| {
-            let stream = account.stream.as_ref().map(|stream| &stream.origin);
-            std::iter::once(&account.target.origin).chain(stream)
-        })
-        .all(is_loopback);
+    let plain = !config.accounts.iter().any(Account::uses_tls);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
-        Err(_) if all_loopback => rustls::RootCertStore::empty(),
+        Err(_) if plain => rustls::RootCertStore::empty(),
         roots => roots?,
     };
     Http::new(&config.outbound, roots, observe)
@@ -125,6 +118,8 @@ pub async fn run(
         board: board.clone(),
         clock: config.clock.clone(),
     };
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(accounts, %shard, "watching");
     let mut fleet = Fleet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
     let (names_sender, names) = watch::channel(config.safety_names);
@@ -166,10 +161,13 @@ pub async fn run(
     let mut shutdown = signals.shutdown.clone();
     let mut hangups_end = false;
     loop {
-        let result = tokio::select! {
+        let (result, answer) = tokio::select! {
             () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
-                Some(()) => read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await,
+                Some(()) => {
+                    let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                    (result.await, None)
+                }
                 None => {
                     hangups_end = true;
                     continue;
@@ -182,15 +180,18 @@ pub async fn run(
                     let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender).await;
-                let _ = answer.send(result.clone());
-                result
+                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                (result.await, Some(answer))
             }
         };
         if let Err(error) = &result {
             error!(error, "reload failed, everything stays as it was");
         }
         metrics.set_reload(result.is_ok(), config.clock.now());
+        if let Some(answer) = answer {
+            // Last, so that whoever asked sees in the metrics what came of it.
+            let _ = answer.send(result);
+        }
     }
 
     info!("shutting down");

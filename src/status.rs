@@ -2,12 +2,15 @@
 //!
 //! A poller writes whole values, readers take whole values; nobody waits for anybody's network.
 
+mod history;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+pub use self::history::{Course, History, Stretch};
 use crate::clock::Moment;
 use crate::expiry::Unit;
 use crate::ledger::{Movements, View};
@@ -146,6 +149,8 @@ pub struct Board(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     accounts: RwLock<BTreeMap<Arc<str>, Arc<AccountStatus>>>,
+    /// Every account's open count since its first attempt. Beside the states, which come and go whole.
+    histories: Mutex<BTreeMap<Arc<str>, History>>,
     /// Counts the changes: whoever renders can tell that nothing moved, or wait until it does.
     generation: watch::Sender<u64>,
 }
@@ -154,6 +159,7 @@ impl Default for Board {
     fn default() -> Self {
         Self(Arc::new(Inner {
             accounts: RwLock::default(),
+            histories: Mutex::default(),
             generation: watch::Sender::new(0),
         }))
     }
@@ -162,6 +168,7 @@ impl Default for Board {
 impl Board {
     /// Puts an account's state in the place of its last one.
     pub fn publish(&self, status: AccountStatus) {
+        self.note(&status);
         let status = Arc::new(status);
         self.0
             .accounts
@@ -178,6 +185,7 @@ impl Board {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(account);
+        self.histories().remove(account);
         self.0.generation.send_modify(|generation| *generation += 1);
     }
 
@@ -200,6 +208,31 @@ impl Board {
             .unwrap_or_else(PoisonError::into_inner)
             .get(name)
             .cloned()
+    }
+
+    /// How an account's open count went, up to `now`; `None` before its first attempt.
+    pub fn history(&self, account: &str, now: Moment) -> Option<Course> {
+        Some(self.histories().get(account)?.until(now))
+    }
+
+    fn note(&self, status: &AccountStatus) {
+        let Some(attempt) = &status.last_attempt else {
+            return;
+        };
+        let mut histories = self.histories();
+        let history = histories
+            .entry(Arc::clone(&status.account))
+            .or_insert_with(|| History::new(attempt.at));
+        if let (Some(view), Some(at)) = (&status.view, status.last_success) {
+            history.note(at, view.open, status.max_age);
+        }
+    }
+
+    fn histories(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, History>> {
+        self.0
+            .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The number of changes so far.

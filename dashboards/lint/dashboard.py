@@ -75,6 +75,14 @@ def _units(config):
         yield from (p.get("value") for p in override.get("properties", []) if p.get("id") == "unit")
 
 
+def _steps(config):
+    yield from config.get("defaults", {}).get("thresholds", {}).get("steps", [])
+    for override in config.get("overrides", []):
+        for found in override.get("properties", []):
+            if found.get("id") == "thresholds":
+                yield from found.get("value", {}).get("steps", [])
+
+
 def _panel(panel):
     if not panel.get("title") or not panel.get("description"):
         yield "[panel-title-description-rule] has no title or no description"
@@ -86,6 +94,10 @@ def _panel(panel):
             yield f"[panel-units-rule] has the unit {unit!r}"
     if not config.get("defaults", {}).get("thresholds", {}).get("steps"):
         yield "[panel-thresholds] has no thresholds"
+    # Grafana puts no variable into a step. "Any at all" needs none; whatever is a matter of taste is a
+    # variable, and a query compares with it.
+    if any(step.get("value") not in (None, 1) for step in _steps(config)):
+        yield "[panel-threshold-literal] has a threshold other than 1, which should be a variable"
     if not panel.get("targets"):
         yield "[panel-no-targets-rule] has no query"
     for target in panel.get("targets", []):

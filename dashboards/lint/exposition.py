@@ -18,3 +18,8 @@ def read(text):
         if match:
             found.setdefault(match[1], set()).update(LABEL.findall(match[2] or ""))
     return found
+
+
+def kinds(text):
+    """Returns {family name: its kind}."""
+    return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))

@@ -15,6 +15,8 @@ PROMETHEUS_LABELS = {"job", "instance", "__name__"}
 MODES = {
     "tradernet_security_session_info": "only with session details on",
     "tradernet_security_session_violating": "only with session details on",
+    "tradernet_stream_connected": "only for accounts that are read over a stream",
+    "tradernet_stream_reconnects_total": "only for accounts that are read over a stream",
 }
 
 # A query inside an annotation: `query "EXPR"` or `printf "EXPR" … | query`.

@@ -62,6 +62,9 @@ class Exposition(unittest.TestCase):
         page = exposition.read('# TYPE a counter\n# HELP b {c="d"} 1\na_total{x="1",y="}\\" 2"} 3\ne 4 1700000000\n')
         self.assertEqual(page, {"a_total": {"x", "y"}, "e": set()})
 
+    def test_kinds(self):
+        self.assertEqual(exposition.kinds("# HELP a b\n# TYPE a gauge\na 1\n# TYPE b_total counter\n"), {"a": "gauge", "b_total": "counter"})
+
 
 class Dashboard(unittest.TestCase):
     def rules(self, change):
@@ -96,6 +99,7 @@ class Dashboard(unittest.TestCase):
             ("panel-datasource-rule", lambda b: panel(b).update(datasource={"uid": "abc"})),
             ("panel-units-rule", lambda b: panel(b)["fieldConfig"]["defaults"].update(unit="parsecs")),
             ("panel-thresholds", lambda b: panel(b)["fieldConfig"]["defaults"].update(thresholds={})),
+            ("panel-threshold-literal", lambda b: panel(b)["fieldConfig"]["defaults"].update(thresholds={"steps": [{"value": 300}]})),
             ("panel-no-targets-rule", lambda b: panel(b).update(targets=[])),
             ("panel-ids", lambda b: panel(b).update(id=1)),
             ("target-promql-rule", expr("sum(a")),

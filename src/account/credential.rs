@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::secret::{SecretError, SecretSource};
-use crate::tradernet::{Identity, KeyVersion};
+use crate::tradernet::{Identity, KeyVersion, Scrubber};
 
 /// A credential as configured.
 #[derive(Clone, Debug)]
@@ -131,6 +131,20 @@ impl Credential {
                 version: *version,
             }),
         }
+    }
+
+    /// What must not be seen in anything that a server says.
+    pub(super) fn scrubber(&self) -> Scrubber {
+        let secrets: &[Option<&SecretString>] = match self {
+            Self::Sid(sid) => &[Some(sid)],
+            Self::Login { password, sid, .. } => &[Some(password), sid.as_ref()],
+            Self::KeyPair { key, secret, .. } => &[Some(key), Some(secret)],
+        };
+        let mut scrubber = Scrubber::default();
+        for secret in secrets.iter().flatten() {
+            scrubber.add(secret.expose_secret());
+        }
+        scrubber
     }
 
     /// What an SID can be had for.

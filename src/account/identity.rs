@@ -78,7 +78,7 @@ impl Poller {
                 "the configuration has changed"
             );
             if let Some(view) = self.ledger.reconfigure(new.clone()) {
-                self.status.view = Some(Arc::new(view));
+                self.status.view = Some(Arc::new(self.without_secrets(view)));
             }
         }
         self.status.transport = self.account.transport;

@@ -238,8 +238,14 @@ impl RawAccount {
         let least = interval + timeout;
         let max_age = report
             .value(home.place("max_age"), &self.max_age, |text| {
-                parse::duration(text, least, DAY * 30)
-                    .map_err(|wrong| format!("{wrong} (polling interval and timeout together)"))
+                let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
+                if max_age < least {
+                    return Err(format!(
+                        "is too short: at least {} (polling interval and timeout together)",
+                        humantime::format_duration(least)
+                    ));
+                }
+                Ok(max_age)
             })
             .unwrap_or(interval * 3);
         (interval, timeout, max_age)

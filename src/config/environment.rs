@@ -8,6 +8,8 @@ use serde::Deserialize;
 use super::problem::{Place, Report};
 
 const PREFIX: &str = "TRADERNET_";
+/// Names the CA certificates.
+pub(super) const CA_FILE: &str = "SSL_CERT_FILE";
 const POD_NAME: &str = "POD_NAME";
 
 /// A struct of optional texts, read by `envy` or from a file, and the list of its keys.
@@ -82,6 +84,8 @@ pub(super) struct Environment {
     /// The variable that names the proxy, and its value, which may hold a password.
     pub(super) proxy: Option<(String, SecretString)>,
     pub(super) no_proxy: Option<String>,
+    /// `SSL_CERT_FILE`, which the TLS library reads by itself.
+    pub(super) ca_file: Option<String>,
     /// `POD_NAME`, which the shard's number may be read from.
     pub(super) pod_name: Option<String>,
 }
@@ -100,6 +104,7 @@ impl Environment {
             let relevant = name.starts_with(PREFIX)
                 || name.starts_with("WEB_")
                 || is_proxy(&name)
+                || name == CA_FILE
                 || name == POD_NAME;
             if !relevant || value.is_empty() {
                 continue;
@@ -125,6 +130,7 @@ impl Environment {
         Self {
             proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
                 .map(|(name, value)| (name, value.into())),
+            ca_file: first(&[CA_FILE]).map(|(_, value)| value),
             no_proxy: first(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value),
             pod_name: first(&[POD_NAME]).map(|(_, value)| value),
             account: read_with_envy(PREFIX, &ours),

@@ -63,12 +63,11 @@ pub(super) fn sid(reply: &LoginReply, scrubber: &Scrubber) -> Result<SecretStrin
     if let Some(sid) = reply.cookies.iter().find_map(cookie_sid) {
         return Ok(sid);
     }
-    match body {
-        Some(body) => body_sid(&body).ok_or(Error::Auth(AuthError::LoginWithoutSession)),
-        None => Err(Error::Decode {
-            detail: "the login's answer is no JSON".to_owned(),
-        }),
-    }
+    // No SID at all is a refusal, whatever else the page says: it may ask for an SMS code, and
+    // every try may send one.
+    body.as_ref()
+        .and_then(body_sid)
+        .ok_or(Error::Auth(AuthError::LoginWithoutSession))
 }
 
 fn http_status(status: StatusCode, retry_after: Option<Duration>) -> Error {

@@ -7,6 +7,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 /// Stretches shorter than this are chance; a secret shorter than this counts whole.
 const SHORTEST_STRETCH: usize = 5;
+/// Stretches of this length are no chance even in a name.
+const LONG_STRETCH: usize = 12;
+/// A secret shorter than this may be a part of a name by right.
+const SHORTEST_IN_A_NAME: usize = 8;
 /// Longest text kept, in characters.
 const LONGEST_TEXT: usize = 200;
 const STRUCK: &str = "[redacted]";
@@ -34,27 +38,11 @@ impl Scrubber {
 
     /// The text without anything of a secret, without control characters, cut to 200 characters.
     pub fn clean(&self, text: &str) -> String {
-        let chars: Vec<char> = text.chars().take(LONGEST_TEXT * 20).collect();
-        // One lower-case character each, so that positions stay what they are.
-        let lower: Vec<char> = chars
-            .iter()
-            .map(|c| c.to_lowercase().next().unwrap_or(*c))
-            .collect();
+        let text: String = text.chars().take(LONGEST_TEXT * 20).collect();
+        let chars: Vec<char> = text.chars().collect();
         let mut struck = vec![false; chars.len()];
-        for secret in &self.secrets {
-            let secret: Vec<char> = secret.expose_secret().chars().collect();
-            let length = secret.len().min(SHORTEST_STRETCH);
-            for stretch in secret.windows(length) {
-                for (start, window) in lower.windows(length).enumerate() {
-                    if window == stretch {
-                        struck
-                            .iter_mut()
-                            .skip(start)
-                            .take(length)
-                            .for_each(|s| *s = true);
-                    }
-                }
-            }
+        for spelling in [as_written(&chars), decoded(&chars)] {
+            self.strike(&spelling, SHORTEST_STRETCH, &mut struck);
         }
         let mut clean = String::new();
         let mut length = 0;
@@ -76,6 +64,108 @@ impl Scrubber {
             striking = struck;
         }
         clean.trim().to_owned()
+    }
+
+    /// Whether a name or an address holds a secret. Names share words with passwords by right, so
+    /// only a whole secret, or a long stretch of one, counts.
+    pub fn holds_secret(&self, text: &str) -> bool {
+        let chars: Vec<char> = text.chars().collect();
+        let mut struck = vec![false; chars.len()];
+        for spelling in [as_written(&chars), decoded(&chars)] {
+            self.strike(&spelling, LONG_STRETCH, &mut struck);
+        }
+        let all = struck.iter().all(|struck| *struck);
+        let run = struck
+            .split(|struck| !struck)
+            .map(<[bool]>::len)
+            .max()
+            .unwrap_or_default();
+        !chars.is_empty() && (all || run >= SHORTEST_IN_A_NAME)
+    }
+
+    /// Marks what stands in a secret too, in stretches of at least `shortest`.
+    fn strike(&self, spelling: &[Unit], shortest: usize, struck: &mut [bool]) {
+        for secret in &self.secrets {
+            let secret: Vec<char> = secret.expose_secret().chars().collect();
+            let length = secret.len().min(shortest);
+            for stretch in secret.windows(length) {
+                for window in spelling.windows(length) {
+                    if window
+                        .iter()
+                        .map(|unit| unit.char)
+                        .eq(stretch.iter().copied())
+                        && let (Some(first), Some(last)) = (window.first(), window.last())
+                    {
+                        let from_to = struck.get_mut(first.start..last.end);
+                        from_to
+                            .into_iter()
+                            .flatten()
+                            .for_each(|struck| *struck = true);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A character in lower case, and from where to where it is written in the text.
+struct Unit {
+    char: char,
+    start: usize,
+    end: usize,
+}
+
+/// One lower-case character each, so that positions stay what they are.
+fn lower(c: char) -> char {
+    c.to_lowercase().next().unwrap_or(c)
+}
+
+fn as_written(chars: &[char]) -> Vec<Unit> {
+    let unit = |(start, c): (usize, &char)| Unit {
+        char: lower(*c),
+        start,
+        end: start + 1,
+    };
+    chars.iter().enumerate().map(unit).collect()
+}
+
+/// The text with `%41`, `\u0041`, `&#65;` and `&#x41;` read as what they stand for.
+fn decoded(chars: &[char]) -> Vec<Unit> {
+    let mut units = Vec::with_capacity(chars.len());
+    let mut start = 0;
+    while let Some(rest) = chars.get(start..).filter(|rest| !rest.is_empty()) {
+        let (c, length) = escape(rest).unwrap_or((rest.first().copied().unwrap_or_default(), 1));
+        units.push(Unit {
+            char: lower(c),
+            start,
+            end: start + length,
+        });
+        start += length;
+    }
+    units
+}
+
+/// The character that an escape at the start of the text stands for, and the escape's length.
+fn escape(text: &[char]) -> Option<(char, usize)> {
+    let number = |digits: &[char], radix: u32| {
+        let digits: String = digits.iter().collect();
+        u32::from_str_radix(&digits, radix)
+            .ok()
+            .and_then(char::from_u32)
+    };
+    match text {
+        ['%', rest @ ..] => Some((number(rest.get(..2)?, 16)?, 3)),
+        ['\\', 'u', rest @ ..] => Some((number(rest.get(..4)?, 16)?, 6)),
+        ['&', '#', rest @ ..] => {
+            let end = rest.iter().take(8).position(|c| *c == ';')?;
+            let digits = rest.get(..end)?;
+            let c = match digits {
+                ['x' | 'X', hex @ ..] => number(hex, 16)?,
+                decimal => number(decimal, 10)?,
+            };
+            Some((c, end + 3))
+        }
+        _ => None,
     }
 }
 
@@ -112,6 +202,43 @@ mod tests {
             "got [redacted]"
         );
         assert_eq!(scrubber.clean(r#"got pä ss&\"word"#), "got [redacted]");
+    }
+
+    #[test]
+    fn strikes_out_escapes_of_every_character() {
+        let scrubber = scrubber(&["S3cret-Value"]);
+        for written in [
+            "%53%33%63%72%65%74%2d%56%61%6c%75%65",
+            r"\u0053\u0033\u0063\u0072\u0065\u0074\u002d\u0056\u0061\u006c\u0075\u0065",
+            "&#83;&#51;&#x63;&#114;&#101;&#116;&#45;&#86;&#97;&#108;&#117;&#101;",
+            "S3cr%65t-V&#97;lue",
+        ] {
+            assert_eq!(
+                scrubber.clean(&format!("bad {written}!")),
+                "bad [redacted]!"
+            );
+        }
+        assert_eq!(
+            scrubber.clean("100 % of %zz and &#xfffffff; and &# and \\u12"),
+            "100 % of %zz and &#xfffffff; and &# and \\u12"
+        );
+    }
+
+    #[test]
+    fn a_name_may_share_a_word_with_a_secret_but_not_hold_it() {
+        let scrubber = scrubber(&["desk-1-password", "abc"]);
+        assert!(!scrubber.holds_secret("desk-1@example.com"));
+        assert!(!scrubber.holds_secret("abc@example.com"));
+        for name in [
+            "abc",
+            "ABC",
+            "desk-1-password",
+            "x DESK-1-PASSWORD",
+            "desk-1-passw",
+            "%64esk-1-password",
+        ] {
+            assert!(scrubber.holds_secret(name), "{name}");
+        }
     }
 
     #[test]

@@ -124,6 +124,8 @@ fn ping_interval(text: &str) -> Option<Duration> {
 #[cfg(test)]
 #[allow(clippy::panic)]
 mod tests {
+    #![allow(clippy::panic)]
+
     use super::*;
     use crate::tradernet::wire::Answer;
 

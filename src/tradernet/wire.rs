@@ -18,7 +18,7 @@ use serde::de::{
 };
 
 use self::entry::{Entry, EntrySeed};
-use self::scalar::{Scalar, ScalarSeed};
+use self::scalar::{KeySeed, Scalar, ScalarSeed};
 use crate::session::{Session, SessionList};
 
 /// A readable answer.
@@ -53,20 +53,38 @@ pub fn read(bytes: &[u8]) -> Result<Answer, Unreadable> {
     // Seen from servers whose source files were saved with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // One name in another encoding must not hide a whole list.
-    finish(serde_json::Deserializer::from_str(
-        &String::from_utf8_lossy(bytes),
-    ))
+    read_text(&String::from_utf8_lossy(bytes))
+}
+
+/// Reads a text. Where that fails, entries are read each for itself: a value that the grammar
+/// allows and no type can hold (`1e999`, half a surrogate pair) costs its entry and no other.
+fn read_text(text: &str) -> Result<Answer, Unreadable> {
+    let json = serde_json::Deserializer::from_str;
+    match finish(json(text), AnswerVisitor { isolate: false }) {
+        Err(Unreadable { json: false, what }) => {
+            finish(json(text), AnswerVisitor { isolate: true }).map_err(|isolated| {
+                if isolated.json {
+                    isolated
+                } else {
+                    Unreadable { what, json: false }
+                }
+            })
+        }
+        read => read,
+    }
 }
 
 /// Reads an answer as it arrives, in constant memory but for the sessions themselves.
 pub fn read_from(reader: impl Read) -> Result<Answer, Unreadable> {
-    finish(serde_json::Deserializer::from_reader(reader))
+    let json = serde_json::Deserializer::from_reader(reader);
+    finish(json, AnswerVisitor { isolate: false })
 }
 
 fn finish<'de, R: serde_json::de::Read<'de>>(
     mut json: serde_json::Deserializer<R>,
+    top: AnswerVisitor,
 ) -> Result<Answer, Unreadable> {
-    let answer = AnswerVisitor.deserialize(&mut json);
+    let answer = top.deserialize(&mut json);
     answer
         .and_then(|answer| json.end().map(|()| answer))
         .map_err(|error| {
@@ -92,15 +110,28 @@ fn finish<'de, R: serde_json::de::Read<'de>>(
         })
 }
 
+/// Sessions that one answer may list. No account has a thousandth of it, and 64 MiB of tiny entries
+/// would take a gigabyte.
+const MOST_SESSIONS: usize = 100_000;
+
 /// The sessions of a list as they come, with every text once.
 #[derive(Default)]
 struct Fold {
     sessions: Vec<Session>,
     undecodable: u64,
     texts: HashSet<Arc<str>>,
+    /// Whether each entry is read for itself.
+    isolate: bool,
 }
 
 impl Fold {
+    fn new(isolate: bool) -> Self {
+        Self {
+            isolate,
+            ..Self::default()
+        }
+    }
+
     fn intern(&mut self, text: &str) -> Arc<str> {
         // Most lists repeat one name.
         if let Some(last) = self
@@ -130,16 +161,25 @@ impl Fold {
         Ok(SessionList::new(self.sessions, self.undecodable))
     }
 
-    fn take(&mut self, entry: Entry) {
+    fn take<E: serde::de::Error>(&mut self, entry: Entry) -> Result<(), E> {
         match entry {
+            Entry::Session(_) if self.sessions.len() >= MOST_SESSIONS => {
+                return Err(E::custom(format_args!(
+                    "it lists more than {MOST_SESSIONS} sessions"
+                )));
+            }
             Entry::Session(session) => self.sessions.push(session),
             Entry::Other | Entry::Answer(_) => self.undecodable += 1,
         }
+        Ok(())
     }
 }
 
 /// The top of an answer: a bare list, an envelope, or an envelope in a list of one.
-struct AnswerVisitor;
+#[derive(Clone, Copy)]
+struct AnswerVisitor {
+    isolate: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for AnswerVisitor {
     type Value = Answer;
@@ -183,7 +223,7 @@ impl<'de> Visitor<'de> for AnswerVisitor {
     refuse_scalars!("it");
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Answer, A::Error> {
-        let mut fold = Fold::default();
+        let mut fold = Fold::new(self.isolate);
         let Some(first) = list.next_element_seed(EntrySeed::first(&mut fold))? else {
             return Ok(Answer::Sessions(SessionList::default()));
         };
@@ -191,10 +231,10 @@ impl<'de> Visitor<'de> for AnswerVisitor {
         match first {
             // An envelope stands alone in its list; beside others it is no session and no answer.
             Entry::Answer(answer) if next.is_none() => return Ok(answer),
-            first => fold.take(first),
+            first => fold.take(first)?,
         }
         while let Some(entry) = next {
-            fold.take(entry);
+            fold.take(entry)?;
             next = list.next_element_seed(EntrySeed::later(&mut fold))?;
         }
         fold.into_list().map(Answer::Sessions)
@@ -203,19 +243,23 @@ impl<'de> Visitor<'de> for AnswerVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Answer, A::Error> {
         let mut envelope = EnvelopeFields::default();
         let mut response = None;
-        let mut numbered = Fold::default();
+        let mut numbered = Fold::new(self.isolate);
         let mut has_numbered = false;
         let mut other_keys = false;
-        while let Some(key) = object.next_key::<String>()? {
-            match key.as_str() {
-                "response" => response = Some(object.next_value_seed(ResponseVisitor)?),
+        while let Some(key) = object.next_key_seed(KeySeed)? {
+            match key.as_ref() {
+                "response" => {
+                    response = Some(object.next_value_seed(ResponseVisitor {
+                        isolate: self.isolate,
+                    })?)
+                }
                 key if envelope.is_field(key) => {
                     envelope.set(key, &object.next_value_seed(ScalarSeed)?);
                 }
                 key if is_index(key) => {
                     has_numbered = true;
                     let entry = object.next_value_seed(EntrySeed::later(&mut numbered))?;
-                    numbered.take(entry);
+                    numbered.take(entry)?;
                 }
                 _ => {
                     other_keys = true;
@@ -244,7 +288,9 @@ fn is_index(key: &str) -> bool {
 }
 
 /// What stands under `response`: `res` is the list, missing or null means none.
-struct ResponseVisitor;
+struct ResponseVisitor {
+    isolate: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for ResponseVisitor {
     type Value = Answer;
@@ -270,9 +316,13 @@ impl<'de> Visitor<'de> for ResponseVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Answer, A::Error> {
         let mut envelope = EnvelopeFields::default();
         let mut list = SessionList::default();
-        while let Some(key) = object.next_key::<String>()? {
-            match key.as_str() {
-                "res" => list = object.next_value_seed(ListVisitor)?,
+        while let Some(key) = object.next_key_seed(KeySeed)? {
+            match key.as_ref() {
+                "res" => {
+                    list = object.next_value_seed(ListVisitor {
+                        isolate: self.isolate,
+                    })?
+                }
                 key if envelope.is_field(key) => {
                     envelope.set(key, &object.next_value_seed(ScalarSeed)?);
                 }
@@ -288,17 +338,23 @@ impl<'de> Visitor<'de> for ResponseVisitor {
 }
 
 /// A list inside an envelope: sessions, or sessions by index, or null.
-struct ListVisitor;
+struct ListVisitor {
+    isolate: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for ListVisitor {
     type Value = SessionList;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<SessionList, D::Error> {
-        json.deserialize_any(NullableList)
+        json.deserialize_any(NullableList {
+            isolate: self.isolate,
+        })
     }
 }
 
-struct NullableList;
+struct NullableList {
+    isolate: bool,
+}
 
 impl<'de> Visitor<'de> for NullableList {
     type Value = SessionList;
@@ -332,23 +388,23 @@ impl<'de> Visitor<'de> for NullableList {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SessionList, A::Error> {
-        let mut fold = Fold::default();
+        let mut fold = Fold::new(self.isolate);
         while let Some(entry) = list.next_element_seed(EntrySeed::later(&mut fold))? {
-            fold.take(entry);
+            fold.take(entry)?;
         }
         fold.into_list()
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<SessionList, A::Error> {
-        let mut fold = Fold::default();
+        let mut fold = Fold::new(self.isolate);
         let mut empty = true;
-        while let Some(key) = object.next_key::<String>()? {
+        while let Some(key) = object.next_key_seed(KeySeed)? {
             if !is_index(&key) {
                 return Err(A::Error::custom("its `res` is an object, not a list"));
             }
             empty = false;
             let entry = object.next_value_seed(EntrySeed::later(&mut fold))?;
-            fold.take(entry);
+            fold.take(entry)?;
         }
         if empty {
             return Err(A::Error::custom("its `res` is an empty object"));

@@ -15,7 +15,7 @@ use crate::anomaly::Closed;
 use crate::clock::Moment;
 use crate::ledger::{Detail, Movements, View};
 use crate::safety::SafetyNames;
-use crate::status::{AccountStatus, Attempt, LoginBlock};
+use crate::status::{AccountStatus, Attempt, Board, Course, LoginBlock};
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -57,6 +57,21 @@ struct Account<'a> {
     stream: Option<Stream>,
     /// The last good answer; `null` where there is none or it is too old to be believed.
     sessions: Option<Sessions<'a>>,
+    /// `null` before the first attempt.
+    open_history: Option<OpenHistory>,
+}
+
+/// How the open count went, in steps of one length; a list has one element a step.
+#[derive(Serialize)]
+struct OpenHistory {
+    start_timestamp_seconds: f64,
+    step_seconds: f64,
+    /// `null` where nothing is known of a whole step.
+    open_min: Vec<Option<u32>>,
+    /// As `open_min`.
+    open_max: Vec<Option<u32>>,
+    /// How much of each step is not known.
+    unknown_seconds: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -131,14 +146,16 @@ struct Single<'a> {
 /// The answer as of `now`.
 pub(super) fn render(
     accounts: &[Arc<AccountStatus>],
+    board: &Board,
     names: &SafetyNames,
     now: Moment,
 ) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(&document(accounts, names, now)).map(Bytes::from)
+    serde_json::to_vec(&document(accounts, board, names, now)).map(Bytes::from)
 }
 
 fn document<'a>(
     accounts: &'a [Arc<AccountStatus>],
+    board: &Board,
     names: &'a SafetyNames,
     now: Moment,
 ) -> Document<'a> {
@@ -146,12 +163,20 @@ fn document<'a>(
         timestamp_seconds: now.wall_seconds(),
         accounts: accounts
             .iter()
-            .map(|status| account(status, names, now))
+            .map(|status| {
+                let history = board.history(&status.account, now);
+                account(status, history.as_ref(), names, now)
+            })
             .collect(),
     }
 }
 
-fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -> Account<'a> {
+fn account<'a>(
+    status: &'a AccountStatus,
+    history: Option<&Course>,
+    names: &'a SafetyNames,
+    now: Moment,
+) -> Account<'a> {
     let state = State::of(status, now);
     Account {
         account: &status.account,
@@ -184,6 +209,22 @@ fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -
             reconnects_total: stream.reconnects,
         }),
         sessions: status.fresh_view(now).map(|view| sessions(view, names)),
+        open_history: history.map(open_history),
+    }
+}
+
+/// Whole seconds would hide what a stream shows, and more digits than milliseconds say nothing.
+fn open_history(course: &Course) -> OpenHistory {
+    let stretches = || course.stretches.iter();
+    let in_seconds = |ms: f64| ms.round() / 1000.0;
+    OpenHistory {
+        start_timestamp_seconds: in_seconds(course.start_ms),
+        step_seconds: course.step.as_secs_f64(),
+        open_min: stretches().map(|s| s.open.map(|(min, _)| min)).collect(),
+        open_max: stretches().map(|s| s.open.map(|(_, max)| max)).collect(),
+        unknown_seconds: stretches()
+            .map(|s| in_seconds(s.unknown.as_secs_f64() * 1000.0))
+            .collect(),
     }
 }
 
@@ -264,11 +305,11 @@ mod tests {
     use crate::anomaly::Policy;
     use crate::ledger::SessionDetails;
     use crate::tradernet::Error;
-    use crate::web::testing::{NOW, ago, answered, failed, reading, session};
+    use crate::web::testing::{NOW, ago, answered, failed, published, reading, session, starting};
 
     fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
-        let accounts: Vec<_> = accounts.into_iter().map(Arc::new).collect();
-        let bytes = render(&accounts, &SafetyNames::default(), NOW).unwrap();
+        let board = published(accounts);
+        let bytes = render(&board.accounts(), &board, &SafetyNames::default(), NOW).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -288,14 +329,14 @@ mod tests {
         };
         let sessions = vec![session(7_165_011, 4, 60), session(7_165_012, 15, 90)];
         let read = reading(policy, SessionDetails::Full);
-        let desk = failed(
-            answered("desk-1", read, sessions, ago(40)),
-            &refused(),
-            ago(10),
-        );
+        let before = failed(starting("desk-1"), &refused(), ago(45));
+        let desk = answered("desk-1", read, sessions, ago(40));
+        let desk = failed(desk, &refused(), ago(10));
         let names = SafetyNames::default();
-        let accounts = [Arc::new(desk)];
-        let answer = serde_json::to_string_pretty(&document(&accounts, &names, NOW)).unwrap();
+        let board = published(vec![before, desk]);
+        let accounts = board.accounts();
+        let answer = serde_json::to_string_pretty(&document(&accounts, &board, &names, NOW));
+        let answer = answer.unwrap();
         let page = include_str!("../../docs/api.md");
         let (_, rest) = page.split_once("```json\n").expect("an example");
         let (example, _) = rest.split_once("\n```").expect("its end");
@@ -305,13 +346,19 @@ mod tests {
     #[test]
     fn what_is_not_known_is_null() {
         let quiet = || reading(Policy::default(), SessionDetails::Off);
-        let stale = failed(answered("a", quiet(), vec![], ago(91)), &refused(), NOW);
+        let once = answered("a", quiet(), vec![], ago(91));
+        let stale = failed(once.clone(), &refused(), NOW);
         let none = answered("b", quiet(), vec![], NOW);
-        let answer = shown(vec![stale, none]);
+        let answer = shown(vec![once, stale, none]);
         assert!(answer.pointer("/accounts/0/sessions").unwrap().is_null());
         assert_eq!(answer.pointer("/accounts/0/state").unwrap(), "unknown");
         assert_eq!(answer.pointer("/accounts/1/sessions/open").unwrap(), 0);
         assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "none_open");
+        let history = answer.pointer("/accounts/0/open_history").unwrap();
+        assert_eq!(history.pointer("/open_max/17").unwrap(), 0);
+        assert!(history.pointer("/open_max/18").unwrap().is_null());
+        assert!(history.pointer("/open_min/18").unwrap().is_null());
+        assert_eq!(history.pointer("/unknown_seconds/18").unwrap(), 1.0);
         let end = "/accounts/1/sessions/max_expiry_timestamp_seconds";
         assert!(answer.pointer(end).unwrap().is_null());
     }

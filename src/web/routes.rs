@@ -137,21 +137,23 @@ impl App {
     }
 
     async fn accounts(&self, headers: &HeaderMap) -> Reply {
-        let accounts = self.board.accounts();
+        let board = self.board.clone();
+        let accounts = board.accounts();
         let names = self.names.borrow().clone();
         let now = self.clock.now();
         Content {
             content_type: "application/json",
             vary: "Accept-Encoding",
             heavy: accounts.len() > LIGHT_ACCOUNTS,
-            body: move || Ok(api::render(&accounts, &names, now)?),
+            body: move || Ok(api::render(&accounts, &board, &names, now)?),
         }
         .reply(negotiation::coding(headers))
         .await
     }
 
     async fn status_page(&self, headers: &HeaderMap, query: &str) -> Reply {
-        let accounts = self.board.accounts();
+        let board = self.board.clone();
+        let accounts = board.accounts();
         let names = self.names.borrow().clone();
         let now = self.clock.now();
         let number = page_number(query);
@@ -160,7 +162,16 @@ impl App {
             content_type: "text/html; charset=utf-8",
             vary: "Accept-Encoding",
             heavy: accounts.len() > LIGHT_ACCOUNTS,
-            body: move || Ok(page::render(accounts, &names, now, number, &telemetry_path)),
+            body: move || {
+                Ok(page::render(
+                    accounts,
+                    &board,
+                    &names,
+                    now,
+                    number,
+                    &telemetry_path,
+                ))
+            },
         }
         .reply(negotiation::coding(headers))
         .await;
@@ -183,14 +194,6 @@ impl App {
             Ok(account) => account,
             Err(reason) => return reply::text(StatusCode::BAD_REQUEST, reason),
         };
-        if let Some(name) = &account
-            && self.board.account(name).is_none()
-        {
-            return reply::text(
-                StatusCode::NOT_FOUND,
-                format!("no account is named {name:?}"),
-            );
-        }
         match self.ask_for_reload(account).await {
             Ok(()) => reply::text(StatusCode::OK, "reloaded"),
             Err(reason) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, reason),

@@ -34,7 +34,7 @@ struct Limits {
 
 const LIMITS: Limits = Limits {
     connections: 512,
-    head: Duration::from_secs(30),
+    head: Duration::from_secs(10),
     write: Duration::from_secs(30),
     buffer: 64 * 1024,
     drain: Duration::from_millis(400),

@@ -117,6 +117,15 @@ pub(super) fn failed(mut status: AccountStatus, error: &Error, at: Moment) -> Ac
     status
 }
 
+/// A board that was told of these one after the other; the last state of an account stands.
+pub(super) fn published(statuses: Vec<AccountStatus>) -> Board {
+    let board = Board::default();
+    for status in statuses {
+        board.publish(status);
+    }
+    board
+}
+
 pub(super) fn settings() -> Settings {
     Settings {
         telemetry_path: "/metrics".to_owned(),

@@ -157,7 +157,9 @@ async fn every_shape_of_answer_holds_the_same_sessions() {
             let page = exporter.poll().await;
             assert_eq!(page.get(OPEN, &[]), 2.0, "{shape:?}");
             assert_eq!(expire(&page, "min"), 3_600_000.0, "{shape:?}");
-            ids.map(|id| upstream.world.close(LOGIN, id).unwrap());
+            for id in ids {
+                upstream.world.close(LOGIN, id).unwrap();
+            }
             let page = exporter.poll().await;
             assert_eq!(page.get(OPEN, &[]), 0.0, "{shape:?}");
             assert_eq!(page.get("tradernet_up", &[]), 1.0, "{shape:?}");

@@ -324,6 +324,19 @@ async fn nobody_listens() {
 }
 
 #[tokio::test]
+async fn the_timeout_includes_the_handshake() {
+    // Accepts, and says nothing.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", silent.local_addr().unwrap());
+    let upstream = Upstream::start().await;
+    let variables = [
+        ("TRADERNET_URL", origin.as_str()),
+        ("TRADERNET_TIMEOUT", "300ms"),
+    ];
+    never_answers(&upstream, "timeout", &variables).await;
+}
+
+#[tokio::test]
 async fn a_ca_that_is_not_trusted() {
     let upstream = Upstream::start_tls(AccountSpec::new(LOGIN).sid(SID), &Ca::new()).await;
     never_answers(&upstream, "tls", &[]).await;

@@ -38,27 +38,25 @@ async fn growth(limit: u64, fault: Fault) -> u64 {
     upstream.fail(fault);
     let page = program.poll().await;
     assert_eq!(page.failures(), [("too_large".to_owned(), 1.0)].into());
-    let growth = peak(&program) - before;
-    println!("grew by {} KiB", growth / 1024);
-    growth
+    peak(&program) - before
 }
 
 const MEBIBYTE: u64 = 1 << 20;
 
-#[tokio::test]
+// On several threads: what the simulator makes takes this process long, and questions come meanwhile.
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_endless_list() {
-    // What is read of it is bounded by the limit, and what is made of it by the limit too.
-    for limit in [8 * MEBIBYTE, 64 * MEBIBYTE] {
-        let fault = Fault::TooLarge {
-            bytes: 1 << 40,
-            with_content_length: false,
-        };
-        let growth = growth(limit, fault).await;
-        assert!(growth < 2 * limit + 4 * MEBIBYTE, "grew by {growth} bytes");
-    }
+    let fault = Fault::TooLarge {
+        bytes: 1 << 40,
+        with_content_length: false,
+    };
+    // The text is not held, and of the sessions read from it a hundred thousand at the most.
+    let growth = growth(64 * MEBIBYTE, fault).await;
+    assert!(growth < 48 * MEBIBYTE, "grew by {growth} bytes");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_says_how_long_it_is() {
     let fault = Fault::TooLarge {
         bytes: 70 * MEBIBYTE,
@@ -68,11 +66,11 @@ async fn an_answer_that_says_how_long_it_is() {
     assert!(growth < 4 * MEBIBYTE, "grew by {growth} bytes");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_compressed_answer_that_is_large_once_decoded() {
     let fault = Fault::GzipBomb {
         decoded_bytes: 1 << 40,
     };
-    let growth = growth(32 * MEBIBYTE, fault).await;
+    let growth = growth(16 * MEBIBYTE, fault).await;
     assert!(growth < 8 * MEBIBYTE, "grew by {growth} bytes");
 }

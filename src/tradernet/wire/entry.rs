@@ -7,7 +7,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use serde_json::value::RawValue;
 
 use super::scalar::{Scalar, ScalarSeed};
 use super::{Answer, EnvelopeFields, Fold, ResponseVisitor};
@@ -31,15 +34,25 @@ pub(super) struct EntrySeed<'a> {
     fold: &'a mut Fold,
     /// Whether the entry may be an envelope.
     first: bool,
+    /// Whether the entry stands by itself already.
+    isolated: bool,
 }
 
 impl<'a> EntrySeed<'a> {
     pub(super) fn first(fold: &'a mut Fold) -> Self {
-        Self { fold, first: true }
+        Self {
+            fold,
+            first: true,
+            isolated: false,
+        }
     }
 
     pub(super) fn later(fold: &'a mut Fold) -> Self {
-        Self { fold, first: false }
+        Self {
+            fold,
+            first: false,
+            isolated: false,
+        }
     }
 }
 
@@ -47,7 +60,16 @@ impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
     type Value = Entry;
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Entry, D::Error> {
-        json.deserialize_any(self)
+        if !self.fold.isolate || self.isolated {
+            return json.deserialize_any(self);
+        }
+        let entry = <&RawValue>::deserialize(json)?;
+        let alone = EntrySeed {
+            isolated: true,
+            ..self
+        };
+        let read = alone.deserialize(&mut serde_json::Deserializer::from_str(entry.get()));
+        Ok(read.unwrap_or(Entry::Other))
     }
 }
 
@@ -105,7 +127,9 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
         let mut response = None;
         while let Some(key) = object.next_key::<Key>()? {
             if key == Key::Response && self.first {
-                response = Some(object.next_value_seed(ResponseVisitor)?);
+                response = Some(object.next_value_seed(ResponseVisitor {
+                    isolate: self.fold.isolate,
+                })?);
                 continue;
             }
             if matches!(key, Key::Response | Key::Unknown) {

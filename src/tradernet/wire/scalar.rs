@@ -8,6 +8,16 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 /// Integers up to this size are exact as floats; past it an id would silently become another.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// A text that has to be copied is copied up to here: whatever is longer is none of what it should
+/// be, and a hostile one could be as long as a whole answer.
+const LONGEST_COPY: usize = 4096;
+
+fn copy(text: &str) -> String {
+    text.get(..text.floor_char_boundary(LONGEST_COPY))
+        .unwrap_or(text)
+        .to_owned()
+}
+
 /// A field's value; lists and objects are read past.
 #[derive(Debug, PartialEq)]
 pub(super) enum Scalar<'de> {
@@ -121,7 +131,7 @@ impl<'de> Visitor<'de> for ScalarSeed {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Scalar<'de>, E> {
-        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
+        Ok(Scalar::Text(Cow::Owned(copy(value))))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Scalar<'de>, A::Error> {
@@ -132,5 +142,32 @@ impl<'de> Visitor<'de> for ScalarSeed {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Scalar<'de>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Scalar::Compound)
+    }
+}
+
+/// Reads an object's key.
+pub(super) struct KeySeed;
+
+impl<'de> DeserializeSeed<'de> for KeySeed {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeySeed {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(copy(key)))
     }
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display};
 
+use super::sparkline::Sparkline;
 use crate::anomaly::Rule;
 use crate::clock::Moment;
 use crate::ledger::{Detail, View};
 use crate::safety::{SafetyNames, SafetyType};
-use crate::status::{AccountStatus, Failure, LoginBlock};
+use crate::status::{AccountStatus, Course, Failure, LoginBlock};
 use crate::web::html::{Escaped, Span};
 use crate::web::state::State;
 
@@ -22,6 +23,7 @@ const LOW: f64 = 0.1;
 pub(super) struct Card<'a> {
     pub(super) state: State,
     pub(super) status: &'a AccountStatus,
+    pub(super) history: Option<Course>,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Moment,
 }
@@ -45,6 +47,10 @@ impl Display for Card<'_> {
         self.trouble(f)?;
         if let Some(view) = view {
             self.details(f, view)?;
+        }
+        if let Some(course) = &self.history {
+            let now = self.now;
+            Sparkline { course, now }.fmt(f)?;
         }
         self.polls(f)?;
         f.write_str("</li>\n")

@@ -7,7 +7,7 @@ use super::card::{Card, Clock};
 use super::{PER_PAGE, SCRIPT, STYLE};
 use crate::clock::Moment;
 use crate::safety::SafetyNames;
-use crate::status::AccountStatus;
+use crate::status::{AccountStatus, Board};
 use crate::web::html::Escaped;
 use crate::web::state::State;
 
@@ -21,6 +21,8 @@ pub(super) struct Document<'a> {
     /// Which page it is, from 1.
     pub(super) number: usize,
     pub(super) pages: usize,
+    /// Where the histories of this page's accounts are.
+    pub(super) board: &'a Board,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Moment,
     pub(super) telemetry_path: &'a str,
@@ -137,6 +139,7 @@ impl Display for Document<'_> {
             Card {
                 state: *state,
                 status,
+                history: self.board.history(&status.account, self.now),
                 names: self.names,
                 now: self.now,
             }

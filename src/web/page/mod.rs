@@ -5,6 +5,7 @@
 
 mod card;
 mod document;
+mod sparkline;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use self::document::{Document, Numbers};
 use super::state::State;
 use crate::clock::Moment;
 use crate::safety::SafetyNames;
-use crate::status::AccountStatus;
+use crate::status::{AccountStatus, Board};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -45,6 +46,7 @@ pub(super) fn policy() -> HeaderValue {
 /// The page as of `now`. `number` is clamped to the pages that there are, counted from 1.
 pub(super) fn render(
     accounts: Vec<Arc<AccountStatus>>,
+    board: &Board,
     names: &SafetyNames,
     now: Moment,
     number: usize,
@@ -70,6 +72,7 @@ pub(super) fn render(
             .unwrap_or_default(),
         number,
         pages,
+        board,
         names,
         now,
         telemetry_path,

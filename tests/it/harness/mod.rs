@@ -6,6 +6,7 @@
 //! upstream    a simulated Tradernet on a free port, plain or with TLS by a private CA
 //! exporter    `run` in this process: configured by variables, polled on request
 //! program     the built binary, in an empty environment, its log captured
+//! browser     Chromium, for the status page
 //! page        an exposition, read strictly
 //! http        one request, one answer, nothing hidden
 //! tools       Python and promtool
@@ -14,6 +15,7 @@
 //!
 //! Nothing here sleeps for a fixed time, and no port is fixed. A test waits for an effect.
 
+mod browser;
 mod clock;
 mod exporter;
 mod http;
@@ -23,9 +25,10 @@ mod tools;
 mod upstream;
 mod wait;
 
+pub(crate) use browser::{Browser, View};
 pub(crate) use clock::TestClock;
 pub(crate) use exporter::Exporter;
-pub(crate) use http::{Reply, ask, get, post};
+pub(crate) use http::{ask, get, post};
 pub(crate) use page::Page;
 pub(crate) use program::{Finished, Program, end_after, finish};
 pub(crate) use tools::{interpreter, promtool_check, python, python_file, python_with};

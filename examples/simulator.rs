@@ -1,0 +1,59 @@
+//! A Tradernet of our own as a process: for benchmarks, and for trying the exporter, its dashboard
+//! and its alerts on any number of accounts without having one.
+//!
+//! ```text
+//! cargo run --example simulator -- LISTEN-ADDRESS ACCOUNTS FILE
+//! cargo run --example simulator -- 127.0.0.1:8080 100 accounts.yml
+//! ```
+//!
+//! It writes the accounts file that the exporter is to be started with (`--config.file`), prints
+//! `listening`, and serves until it is killed. Each account has an SID and two open sessions.
+
+#![allow(clippy::print_stdout, reason = "a program for a person")]
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, World};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, accounts, file] = arguments.as_slice() else {
+        return Err("usage: simulator LISTEN-ADDRESS ACCOUNTS FILE".into());
+    };
+    let listener = TcpListener::bind(address).await?;
+    let world = World::new();
+    let file_text = populate(&world, &listener, accounts.parse()?)?;
+    std::fs::write(file, file_text)?;
+    println!("listening");
+    std::io::stdout().flush()?;
+    simulator::serve(listener, world, None, std::future::pending()).await;
+    Ok(())
+}
+
+/// Makes the accounts, and the file that lists them.
+fn populate(
+    world: &World,
+    listener: &TcpListener,
+    accounts: usize,
+) -> Result<String, Box<dyn Error>> {
+    let mut file = format!(
+        "defaults:\n  url: http://{}\n  poll_interval: 60s\n  max_sessions: 5\naccounts:\n",
+        listener.local_addr()?
+    );
+    for n in 0..accounts {
+        let name = format!("account-{n:05}");
+        let sid = format!("{n:032x}");
+        world.add_account(AccountSpec::new(&name).sid(&sid));
+        world.open(&name, SessionSpec::new(2, DAY))?;
+        world.open(&name, SessionSpec::new(3, DAY * 7).client_ip("203.0.113.7"))?;
+        writeln!(file, "  - account: {name}\n    sid: {sid}")?;
+    }
+    Ok(file)
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Takes the pictures of the status page in docs/images: the demo after a few minutes, on a phone and
+# on a wall, light and dark. Run it after a change of the page. What the demo does depends on the time
+# that passes, so no two runs are alike to the pixel.
+#
+# WATCH_SECONDS=<n>  how long the demo runs before; 180 unless told
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+./scripts/setup-tests.sh
+export PATH="$PWD/.tools/bin:$PATH"
+cargo build --locked
+mkdir -p docs/images
+
+log=$(mktemp)
+WEB_LISTEN_ADDRESS=127.0.0.1:0 "${CARGO_TARGET_DIR:-target}/debug/tradernet-exporter" demo 2>"$log" &
+demo=$!
+trap 'kill "$demo"; rm -f "$log"' EXIT
+until address=$(grep -oP 'listening address=\K\S+' "$log"); do
+  kill -0 "$demo"
+  sleep 0.1
+done
+echo "the demo runs for ${WATCH_SECONDS:-180} s"
+sleep "${WATCH_SECONDS:-180}"
+
+# picture NAME WIDTH HEIGHT SCHEME SCALE
+picture() {
+  printf '{"do":"open","url":"http://%s/","width":%s,"height":%s,"scheme":"%s","scale":%s}\n' "$address" "$2" "$3" "$4" "$5"
+  printf '{"do":"wait","selector":".card"}\n'
+  printf '{"do":"screenshot","file":"docs/images/status-%s.png"}\n' "$1"
+}
+replies=$({
+  picture phone-light 390 844 light 1
+  picture phone-dark 390 844 dark 1
+  # A wall's 1920 × 1080, drawn smaller: the files stay small.
+  picture wall-light 1920 1080 light 0.6666667
+  picture wall-dark 1920 1080 dark 0.6666667
+} | node tests/it/page/driver.cjs)
+if grep '"error"' <<<"$replies"; then exit 1; fi
+ls -l docs/images/status-*.png
