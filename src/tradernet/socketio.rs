@@ -122,7 +122,6 @@ fn ping_interval(text: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
     #![allow(clippy::panic)]
 
