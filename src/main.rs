@@ -18,6 +18,7 @@ struct Stop(u8, String);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    allow_many_files();
     let result = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let result = runtime.block_on(act(&cli));
@@ -34,6 +35,20 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// Every stream is a file, and the usual soft limit of 1024 is for programs that use `select`.
+fn allow_many_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // If it may not be raised, what is there has to do.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
 }
 
 async fn act(cli: &Cli) -> Result<ExitCode, Stop> {
