@@ -2,14 +2,16 @@
 //!
 //! The `prometheus` crate keeps and gathers them; the page's one writer renders them.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::{MetricFamily, MetricType};
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 use super::exposition::{Kind, Meta, Page};
@@ -19,14 +21,21 @@ use crate::status::Transport;
 /// Upper bounds in seconds: from an answer of a near server to the longest sensible timeout.
 const REQUEST_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-/// Handles of the exporter's own metrics, and the registries that gather them.
+const HTTP_REQUESTS: Meta<'static> = Meta {
+    name: "tradernet_exporter_http_requests_total",
+    kind: Kind::Counter,
+    help: "Requests that the exporter answered, by route and status.",
+};
+
+/// Handles of the exporter's own metrics, and the registry that gathers them.
 #[derive(Debug)]
 pub(super) struct Own {
-    /// Requests served. In a registry of its own, since it is gathered for every scrape and
-    /// the rest, which reads `/proc`, is not.
-    served: Registry,
+    /// All but the requests served, which every scrape changes and writes anew.
     rest: Registry,
     http_requests: IntCounterVec,
+    /// The counters of `http_requests` by route and status: looking one up, and writing them,
+    /// takes no allocation.
+    served: Mutex<BTreeMap<(&'static str, u16), IntCounter>>,
     api_requests: HistogramVec,
     reload_successful: IntGaugeVec,
     reload_success_at: GaugeVec,
@@ -36,10 +45,7 @@ impl Own {
     /// Fails only where a name below is no metric name.
     pub(super) fn new() -> prometheus::Result<Self> {
         let http_requests = IntCounterVec::new(
-            Opts::new(
-                "tradernet_exporter_http_requests_total",
-                "Requests that the exporter answered, by route and status.",
-            ),
+            Opts::new(HTTP_REQUESTS.name, HTTP_REQUESTS.help),
             &["handler", "code"],
         )?;
         let api_requests = HistogramVec::new(
@@ -80,8 +86,6 @@ impl Own {
             ])
             .set(1);
 
-        let served = Registry::new();
-        served.register(Box::new(http_requests.clone()))?;
         let rest = Registry::new();
         rest.register(Box::new(api_requests.clone()))?;
         rest.register(Box::new(reload_successful.clone()))?;
@@ -90,7 +94,7 @@ impl Own {
         #[cfg(target_os = "linux")]
         rest.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
-            served,
+            served: Mutex::default(),
             rest,
             http_requests,
             api_requests,
@@ -99,10 +103,19 @@ impl Own {
         })
     }
 
-    pub(super) fn count_request(&self, handler: &str, code: u16) {
-        self.http_requests
-            .with_label_values(&[handler, &code.to_string()])
+    pub(super) fn count_request(&self, handler: &'static str, code: u16) {
+        let new = || {
+            self.http_requests
+                .with_label_values(&[handler, &code.to_string()])
+        };
+        self.served()
+            .entry((handler, code))
+            .or_insert_with(new)
             .inc();
+    }
+
+    fn served(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u16), IntCounter>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn observe_api_request(&self, transport: Transport, took: Duration) {
@@ -125,7 +138,11 @@ impl Own {
 
     /// Writes the requests served, exact as of now.
     pub(super) fn write_served(&self, page: &mut Page) {
-        write(page, &self.served.gather());
+        let mut family = page.family(HTTP_REQUESTS);
+        for ((handler, code), counter) in self.served().iter() {
+            let labels: [(&str, &dyn Display); 2] = [("handler", handler), ("code", code)];
+            family.sample("", "", &labels, counter.get().into());
+        }
     }
 
     /// Writes the rest; reads `/proc`.

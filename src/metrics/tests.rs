@@ -389,7 +389,7 @@ fn requests_served_are_exact_at_every_scrape() {
     for times in 1..4 {
         bench.metrics.count_request("/metrics", 200);
         let line = format!(
-            "\ntradernet_exporter_http_requests_total{{code=\"200\",handler=\"/metrics\"}} {times}\n"
+            "\ntradernet_exporter_http_requests_total{{handler=\"/metrics\",code=\"200\"}} {times}\n"
         );
         for format in [Format::Text004, Format::OpenMetrics100] {
             assert!(bench.page(format).contains(&line), "{line}");

@@ -107,6 +107,8 @@ fn whole(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
     let mut reply = Response::new(Full::new(body));
     *reply.status_mut() = status;
     let headers = reply.headers_mut();
+    // With what callers add; growing later would copy them all.
+    headers.reserve(10);
     headers.insert(CONTENT_TYPE, content_type);
     // Every answer is true for this moment alone.
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

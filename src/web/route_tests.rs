@@ -167,7 +167,7 @@ async fn requests_are_counted_by_route() {
         ("/-/reload", 403, 1),
     ] {
         let line = format!(
-            "tradernet_exporter_http_requests_total{{code=\"{code}\",handler=\"{handler}\"}} {count}\n"
+            "tradernet_exporter_http_requests_total{{handler=\"{handler}\",code=\"{code}\"}} {count}\n"
         );
         assert!(text.text().contains(&line), "{line}");
     }

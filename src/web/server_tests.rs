@@ -173,7 +173,7 @@ async fn a_panic_costs_one_answer() {
     broken.store(false, Ordering::SeqCst);
     assert_eq!(served.get("/").await.status, 200);
     let metrics = served.get("/metrics").await;
-    let count = "tradernet_exporter_http_requests_total{code=\"500\",handler=\"/\"} 1\n";
+    let count = "tradernet_exporter_http_requests_total{handler=\"/\",code=\"500\"} 1\n";
     assert!(metrics.text().contains(count));
 }
 
