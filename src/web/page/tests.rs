@@ -135,6 +135,7 @@ fn worst_first() {
         vec![
             one("a-long", 600),
             one("b-short", 5),
+            one("ending", 4),
             answered("none", quiet(), vec![], NOW),
             starting("new"),
             failed(one("failing", 60), &timeout(), NOW),
@@ -150,10 +151,10 @@ fn worst_first() {
         .map(|rest| rest.split_once('<').unwrap().0)
         .collect();
     let expected = [
-        "broken", "blocked", "lost", "failing", "new", "none", "b-short", "a-long",
+        "broken", "blocked", "lost", "failing", "ending", "new", "none", "b-short", "a-long",
     ];
     assert_eq!(names, expected);
-    assert!(page.contains("<title>\u{25B2} 4 of 8 accounts need attention"));
+    assert!(page.contains("<title>\u{25B2} 5 of 9 accounts need attention"));
     assert!(page.contains("<b>1</b> more than allowed <code>max_sessions</code>"));
 }
 
