@@ -215,6 +215,43 @@ async fn what_changes_appears_by_itself() {
 }
 
 #[tokio::test]
+async fn a_tab_in_the_background_tells_what_changes() {
+    let upstream = Upstream::start().await;
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let mut browser = Browser::start().await;
+    let view = View {
+        still: true,
+        ..View::default()
+    };
+    browser.open(exporter.address, "/", view).await;
+    browser.wait(".open", "no session is open").await;
+    let hide = "() => Object.defineProperty(document, 'hidden', { get: () => true })";
+    browser.evaluate(hide).await;
+    let told = "() => [document.title, document.querySelector('link[rel=icon]').href.match(/%23(.{6})/)[1]]";
+
+    upstream.fail(Fault::status(502));
+    exporter.poll().await;
+    browser.pass(3 * REFRESH).await;
+    browser.wait(".state", "Failing").await;
+    let title = "! The account needs attention – Tradernet sessions";
+    assert_eq!(
+        browser.evaluate(told).await,
+        serde_json::json!([title, "b45309"])
+    );
+    browser.sound("in the background").await;
+
+    exporter.stop().await;
+    browser.pass(3 * REFRESH).await;
+    browser.wait("#lost", "The exporter does not answer").await;
+    let title = "? No answer – Tradernet sessions";
+    assert_eq!(
+        browser.evaluate(told).await,
+        serde_json::json!([title, "64748b"])
+    );
+    browser.stop().await;
+}
+
+#[tokio::test]
 async fn time_left_runs_down_between_refreshes() {
     let upstream = Upstream::start().await;
     // Of a day, the full bar, 200 s are more than 10 px.
