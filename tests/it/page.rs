@@ -206,6 +206,14 @@ async fn what_changes_appears_by_itself() {
     assert_eq!(browser.requests().await.len(), 3);
     browser.sound("refreshes").await;
 
+    upstream.world.heal(LOGIN).unwrap();
+    exporter.poll().await;
+    browser.pass(REFRESH).await;
+    browser.wait(".state", "OK").await;
+    browser
+        .wait(".past", "ago: the server answered HTTP 502.")
+        .await;
+
     exporter.stop().await;
     browser.pass(REFRESH).await;
     browser.wait("#lost", "The exporter does not answer").await;

@@ -140,6 +140,7 @@ impl Display for Document<'_> {
                 state: *state,
                 status,
                 history: self.board.history(&status.account, self.now),
+                last_failure: self.board.last_failure(&status.account),
                 names: self.names,
                 now: self.now,
             }

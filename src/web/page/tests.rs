@@ -168,6 +168,32 @@ fn a_failure_says_what_to_do() {
 }
 
 #[test]
+fn a_failure_that_has_passed_is_one_quiet_line() {
+    let hostile = Error::Api {
+        code: None,
+        message: "<b>no</b>".to_owned(),
+    };
+    let before = failed(starting("a"), &hostile, ago(180));
+    let well = answered("a", quiet(), vec![], NOW);
+    let board = published(vec![before, well.clone()]);
+    let page = page_after(&board, 1);
+    let line = between(&page, "<p class=\"note past\">", "</p>");
+    assert!(line.starts_with(
+        "Last failed <span class=\"time\" data-ago=\"180000\">3 min 0 s ago</span>: "
+    ));
+    assert!(line.contains("&lt;b&gt;no&lt;/b&gt;") && !page.contains("<b>no</b>"));
+    assert!(!page.contains("Last poll failed"));
+
+    // While it still fails it is told at length, and not twice.
+    board.publish(failed(well.clone(), &timeout(), NOW));
+    assert!(!page_after(&board, 1).contains("Last failed"));
+
+    board.remove("a");
+    board.publish(well);
+    assert!(!page_after(&board, 1).contains("Last failed"));
+}
+
+#[test]
 fn time_left_runs_from_now_and_not_from_the_answer() {
     let page = page_of(
         vec![answered("a", quiet(), vec![session(1, 4, 60)], ago(40))],
