@@ -95,6 +95,15 @@ pub struct Failure {
     pub advice: &'static str,
 }
 
+/// The failed attempt that came last, whatever came after it.
+#[derive(Clone, Debug)]
+pub struct PastFailure {
+    /// When it ended.
+    pub at: Moment,
+    /// Why it failed.
+    pub failure: Failure,
+}
+
 impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
@@ -151,6 +160,8 @@ struct Inner {
     accounts: RwLock<BTreeMap<Arc<str>, Arc<AccountStatus>>>,
     /// Every account's open count since its first attempt. Beside the states, which come and go whole.
     histories: Mutex<BTreeMap<Arc<str>, History>>,
+    /// Every account's last failure, which the next good attempt would otherwise hide.
+    failures: Mutex<BTreeMap<Arc<str>, PastFailure>>,
     /// Counts the changes: whoever renders can tell that nothing moved, or wait until it does.
     generation: watch::Sender<u64>,
 }
@@ -160,6 +171,7 @@ impl Default for Board {
         Self(Arc::new(Inner {
             accounts: RwLock::default(),
             histories: Mutex::default(),
+            failures: Mutex::default(),
             generation: watch::Sender::new(0),
         }))
     }
@@ -186,6 +198,7 @@ impl Board {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(account);
         self.histories().remove(account);
+        self.failures().remove(account);
         self.0.generation.send_modify(|generation| *generation += 1);
     }
 
@@ -215,10 +228,20 @@ impl Board {
         Some(self.histories().get(account)?.until(now))
     }
 
+    /// An account's failed attempt that came last; `None` before the first.
+    pub fn last_failure(&self, account: &str) -> Option<PastFailure> {
+        self.failures().get(account).cloned()
+    }
+
     fn note(&self, status: &AccountStatus) {
         let Some(attempt) = &status.last_attempt else {
             return;
         };
+        if let Some(failure) = attempt.failure.clone() {
+            let at = attempt.at;
+            let past = PastFailure { at, failure };
+            self.failures().insert(Arc::clone(&status.account), past);
+        }
         let mut histories = self.histories();
         let history = histories
             .entry(Arc::clone(&status.account))
@@ -231,6 +254,13 @@ impl Board {
     fn histories(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, History>> {
         self.0
             .histories
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, PastFailure>> {
+        self.0
+            .failures
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }

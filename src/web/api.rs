@@ -15,7 +15,7 @@ use crate::anomaly::Closed;
 use crate::clock::Moment;
 use crate::ledger::{Detail, Movements, View};
 use crate::safety::SafetyNames;
-use crate::status::{AccountStatus, Attempt, Board, Course, LoginBlock};
+use crate::status::{AccountStatus, Attempt, Board, Course, Failure, LoginBlock, PastFailure};
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -39,8 +39,10 @@ struct Account<'a> {
     max_age_seconds: f64,
     /// Whether the last attempt succeeded; `null` before the first.
     up: Option<bool>,
-    last_attempt: Option<LastAttempt<'a>>,
+    last_attempt: Option<LastAttempt>,
     last_success_timestamp_seconds: Option<f64>,
+    /// It stays when attempts succeed again; `null` before the first.
+    last_failure: Option<LastFailure>,
     polls_total: u64,
     poll_failures_total: BTreeMap<&'static str, u64>,
     logins_total: u64,
@@ -81,19 +83,26 @@ struct Stream {
 }
 
 #[derive(Serialize)]
-struct LastAttempt<'a> {
+struct LastAttempt {
     timestamp_seconds: f64,
     duration_seconds: f64,
     queue_seconds: f64,
     /// `null` where it succeeded.
-    failure: Option<Failed<'a>>,
+    failure: Option<Failed>,
 }
 
 #[derive(Serialize)]
-struct Failed<'a> {
+struct LastFailure {
+    timestamp_seconds: f64,
+    #[serde(flatten)]
+    failure: Failed,
+}
+
+#[derive(Serialize)]
+struct Failed {
     /// The label `reason` of `tradernet_poll_failures_total`.
     reason: &'static str,
-    message: &'a str,
+    message: String,
     advice: &'static str,
 }
 
@@ -165,7 +174,8 @@ fn document<'a>(
             .iter()
             .map(|status| {
                 let history = board.history(&status.account, now);
-                account(status, history.as_ref(), names, now)
+                let past = board.last_failure(&status.account);
+                account(status, history.as_ref(), past.as_ref(), names, now)
             })
             .collect(),
     }
@@ -174,6 +184,7 @@ fn document<'a>(
 fn account<'a>(
     status: &'a AccountStatus,
     history: Option<&Course>,
+    past: Option<&PastFailure>,
     names: &'a SafetyNames,
     now: Moment,
 ) -> Account<'a> {
@@ -188,6 +199,7 @@ fn account<'a>(
         up: status.up(),
         last_attempt: status.last_attempt.as_ref().map(last_attempt),
         last_success_timestamp_seconds: status.last_success.map(Moment::wall_seconds),
+        last_failure: past.map(last_failure),
         polls_total: status.polls,
         poll_failures_total: status
             .failures
@@ -228,16 +240,27 @@ fn open_history(course: &Course) -> OpenHistory {
     }
 }
 
-fn last_attempt(attempt: &Attempt) -> LastAttempt<'_> {
+fn last_attempt(attempt: &Attempt) -> LastAttempt {
     LastAttempt {
         timestamp_seconds: attempt.at.wall_seconds(),
         duration_seconds: attempt.duration.as_secs_f64(),
         queue_seconds: attempt.queued.as_secs_f64(),
-        failure: attempt.failure.as_ref().map(|failure| Failed {
-            reason: failure.reason.name(),
-            message: &failure.message,
-            advice: failure.advice,
-        }),
+        failure: attempt.failure.as_ref().map(failed_for),
+    }
+}
+
+fn last_failure(past: &PastFailure) -> LastFailure {
+    LastFailure {
+        timestamp_seconds: past.at.wall_seconds(),
+        failure: failed_for(&past.failure),
+    }
+}
+
+fn failed_for(failure: &Failure) -> Failed {
+    Failed {
+        reason: failure.reason.name(),
+        message: failure.message.clone(),
+        advice: failure.advice,
     }
 }
 
@@ -341,6 +364,25 @@ mod tests {
         let (_, rest) = page.split_once("```json\n").expect("an example");
         let (example, _) = rest.split_once("\n```").expect("its end");
         assert_eq!(example, answer, "docs/api.md should show:\n{answer}");
+    }
+
+    #[test]
+    fn the_last_failure_outlives_the_next_answer() {
+        let quiet = reading(Policy::default(), SessionDetails::Off);
+        let before = failed(starting("a"), &refused(), ago(45));
+        let answer = shown(vec![
+            before,
+            answered("a", quiet, vec![], NOW),
+            starting("b"),
+        ]);
+        let at = |pointer| answer.pointer(pointer).unwrap();
+        assert!(at("/accounts/0/last_attempt/failure").is_null());
+        let past = at("/accounts/0/last_failure");
+        assert_eq!(past["timestamp_seconds"], 1_772_434_755.0);
+        assert_eq!(past["reason"], "http_status");
+        assert_eq!(past["message"], "the server answered HTTP 502");
+        assert!(past["advice"].is_string());
+        assert!(at("/accounts/1/last_failure").is_null());
     }
 
     #[test]

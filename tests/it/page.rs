@@ -25,11 +25,12 @@ struct AllStates {
 }
 
 /// Accounts by the state that they are to be in; the name of an account is its SID too.
-const STATES: [&str; 7] = [
+const STATES: [&str; 8] = [
     "rule-broken",
     "login-blocked",
     "unknown",
     "failing",
+    "expiring",
     "starting",
     "none-open",
     "ok",
@@ -50,6 +51,7 @@ impl AllStates {
             open(name, 4, HOUR);
             open(name, 2, 12 * HOUR);
         }
+        open("expiring", 4, Duration::from_secs(240));
         let refusal = Envelope::method(12, "Wrong login or password");
         let refuses = LoginBehaviour::Refuse(refusal);
         world.set_login_behaviour("login-blocked", refuses).unwrap();
@@ -75,6 +77,9 @@ impl AllStates {
                 ]),
                 "rule-broken" => {
                     variables.extend([("TRADERNET_SID", name), ("TRADERNET_MAX_SESSIONS", "1")]);
+                }
+                "expiring" => {
+                    variables.extend([("TRADERNET_SID", name), ("TRADERNET_EXPIRE_UNIT", "ms")])
                 }
                 _ => variables.push(("TRADERNET_SID", name)),
             }
@@ -131,13 +136,14 @@ async fn every_state_is_told_in_words_worst_first() {
             "■ Login blocked",
             "? Unknown",
             "! Failing",
+            "▼ Expiring",
             "… Starting",
             "○ None open",
             "✓ OK",
         ];
         assert_eq!(states, words);
         let verdict = browser.texts(".verdict").await;
-        assert_eq!(verdict, ["▲ 4 of 7 accounts need attention"]);
+        assert_eq!(verdict, ["▲ 5 of 8 accounts need attention"]);
         let cards = browser.texts(".card").await;
         for (card, said) in [
             (0, "1 more than allowed"),
@@ -146,12 +152,13 @@ async fn every_state_is_told_in_words_worst_first() {
             (2, "not known at any time"),
             (3, "The server answered HTTP 502."),
             (3, "2 sessions open"),
-            (4, "Not asked yet"),
-            (5, "0 no session is open"),
-            (5, "0 open all the time"),
-            (6, "2 open all the time"),
-            (6, "in 59 min"),
-            (6, "Last poll"),
+            (4, "Ends in 3 min 55 s"),
+            (5, "Not asked yet"),
+            (6, "0 no session is open"),
+            (6, "0 open all the time"),
+            (7, "2 open all the time"),
+            (7, "in 59 min"),
+            (7, "Last poll"),
         ] {
             // Blank space is the layout's affair.
             let text: Vec<_> = cards[card].split_whitespace().collect();
@@ -199,11 +206,56 @@ async fn what_changes_appears_by_itself() {
     assert_eq!(browser.requests().await.len(), 3);
     browser.sound("refreshes").await;
 
+    upstream.world.heal(LOGIN).unwrap();
+    exporter.poll().await;
+    browser.pass(REFRESH).await;
+    browser.wait(".state", "OK").await;
+    browser
+        .wait(".past", "ago: the server answered HTTP 502.")
+        .await;
+
     exporter.stop().await;
     browser.pass(REFRESH).await;
     browser.wait("#lost", "The exporter does not answer").await;
     // What was known stays to be read.
     browser.wait(".open", "1 session open").await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn a_tab_in_the_background_tells_what_changes() {
+    let upstream = Upstream::start().await;
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let mut browser = Browser::start().await;
+    let view = View {
+        still: true,
+        ..View::default()
+    };
+    browser.open(exporter.address, "/", view).await;
+    browser.wait(".open", "no session is open").await;
+    let hide = "() => Object.defineProperty(document, 'hidden', { get: () => true })";
+    browser.evaluate(hide).await;
+    let told = "() => [document.title, document.querySelector('link[rel=icon]').href.match(/%23(.{6})/)[1]]";
+
+    upstream.fail(Fault::status(502));
+    exporter.poll().await;
+    browser.pass(3 * REFRESH).await;
+    browser.wait(".state", "Failing").await;
+    let title = "! The account needs attention – Tradernet sessions";
+    assert_eq!(
+        browser.evaluate(told).await,
+        serde_json::json!([title, "b45309"])
+    );
+    browser.sound("in the background").await;
+
+    exporter.stop().await;
+    browser.pass(3 * REFRESH).await;
+    browser.wait("#lost", "The exporter does not answer").await;
+    let title = "? No answer – Tradernet sessions";
+    assert_eq!(
+        browser.evaluate(told).await,
+        serde_json::json!([title, "64748b"])
+    );
     browser.stop().await;
 }
 
@@ -319,15 +371,16 @@ async fn the_keyboard_reaches_everything_and_stays_where_it_was() {
         return `${e.textContent}|${parseFloat(ring.outlineWidth) >= 2 && ring.outlineStyle !== 'none'}`;
     }";
     let mut reached = Vec::new();
-    for _ in 0..7 {
+    for _ in 0..8 {
         browser.press("Tab").await;
         let text = browser.evaluate(focused).await;
         reached.push(text.as_str().unwrap().to_owned());
     }
-    // Three accounts have sessions that are told one by one.
+    // Four accounts have sessions that are told one by one.
     assert_eq!(
         reached,
         [
+            "Sessions one by one|true",
             "Sessions one by one|true",
             "Sessions one by one|true",
             "Sessions one by one|true",
@@ -350,7 +403,7 @@ async fn the_keyboard_reaches_everything_and_stays_where_it_was() {
     fleet.exporter.poll_account("failing").await;
     browser.pass(REFRESH).await;
     browser
-        .wait(".verdict", "3 of 7 accounts need attention")
+        .wait(".verdict", "4 of 8 accounts need attention")
         .await;
     browser
         .wait("details[data-account=ok][open] li", "203.0.113.9")

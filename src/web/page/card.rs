@@ -7,7 +7,7 @@ use crate::anomaly::Rule;
 use crate::clock::Moment;
 use crate::ledger::{Detail, View};
 use crate::safety::{SafetyNames, SafetyType};
-use crate::status::{AccountStatus, Course, Failure, LoginBlock};
+use crate::status::{AccountStatus, Course, Failure, LoginBlock, PastFailure};
 use crate::web::html::{Escaped, Span};
 use crate::web::state::State;
 
@@ -24,6 +24,7 @@ pub(super) struct Card<'a> {
     pub(super) state: State,
     pub(super) status: &'a AccountStatus,
     pub(super) history: Option<Course>,
+    pub(super) last_failure: Option<PastFailure>,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Moment,
 }
@@ -160,6 +161,13 @@ impl Card<'_> {
         let attempt = self.status.last_attempt.as_ref();
         if let Some(failure) = attempt.and_then(|attempt| attempt.failure.as_ref()) {
             self.failure(f, failure)?;
+        } else if let Some(past) = &self.last_failure {
+            writeln!(
+                f,
+                "<p class=\"note past\">Last failed {}: {}.</p>",
+                Ago(self.now, past.at),
+                Escaped(&past.failure.message),
+            )?;
         }
         match self.status.login_blocked {
             None => Ok(()),

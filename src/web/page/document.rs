@@ -140,6 +140,7 @@ impl Display for Document<'_> {
                 state: *state,
                 status,
                 history: self.board.history(&status.account, self.now),
+                last_failure: self.board.last_failure(&status.account),
                 names: self.names,
                 now: self.now,
             }
@@ -215,7 +216,7 @@ impl Display for Icon {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colour = match self.0 {
             State::RuleBroken | State::LoginBlocked => "c62828",
-            State::Unknown | State::Failing => "b45309",
+            State::Unknown | State::Failing | State::Expiring => "b45309",
             State::Starting | State::NoneOpen => "64748b",
             State::Ok => "15803d",
         };

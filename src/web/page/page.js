@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const EVERY = 10000, PATIENCE = 8000, LOW = 0.1;
+  const EVERY = 10000, HIDDEN = 25000, PATIENCE = 8000, LOW = 0.1;
   let drawn = performance.now(), asOf = Date.now(), asking = false;
 
   // The same words as the exporter's.
@@ -61,11 +61,18 @@
     note.hidden = !is;
     document.body.classList.toggle("lost", is);
     const at = new Date(asOf).toLocaleTimeString("en-GB");
+    if (is) {
+      // The tab must not go on telling what may no longer be so; the next page brings its own.
+      document.title = "? No answer – Tradernet sessions";
+      const icon = document.querySelector("link[rel=icon]");
+      icon?.setAttribute("href", icon.getAttribute("href").replace(/%23[0-9a-f]{6}/, "%2364748b"));
+    }
     note.textContent = is ? `The exporter does not answer. Everything below is as of ${at}.` : "";
   };
 
   const refresh = async () => {
-    if (asking || document.hidden) return;
+    // In the background title and icon are all that is seen: every third time will do.
+    if (asking || (document.hidden && performance.now() - drawn < HIDDEN)) return;
     asking = true;
     try {
       const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });

@@ -135,6 +135,7 @@ fn worst_first() {
         vec![
             one("a-long", 600),
             one("b-short", 5),
+            one("ending", 4),
             answered("none", quiet(), vec![], NOW),
             starting("new"),
             failed(one("failing", 60), &timeout(), NOW),
@@ -150,10 +151,10 @@ fn worst_first() {
         .map(|rest| rest.split_once('<').unwrap().0)
         .collect();
     let expected = [
-        "broken", "blocked", "lost", "failing", "new", "none", "b-short", "a-long",
+        "broken", "blocked", "lost", "failing", "ending", "new", "none", "b-short", "a-long",
     ];
     assert_eq!(names, expected);
-    assert!(page.contains("<title>\u{25B2} 4 of 8 accounts need attention"));
+    assert!(page.contains("<title>\u{25B2} 5 of 9 accounts need attention"));
     assert!(page.contains("<b>1</b> more than allowed <code>max_sessions</code>"));
 }
 
@@ -164,6 +165,32 @@ fn a_failure_says_what_to_do() {
     assert!(page.contains(
         "Check that TRADERNET_URL can be reached from here, or raise TRADERNET_TIMEOUT."
     ));
+}
+
+#[test]
+fn a_failure_that_has_passed_is_one_quiet_line() {
+    let hostile = Error::Api {
+        code: None,
+        message: "<b>no</b>".to_owned(),
+    };
+    let before = failed(starting("a"), &hostile, ago(180));
+    let well = answered("a", quiet(), vec![], NOW);
+    let board = published(vec![before, well.clone()]);
+    let page = page_after(&board, 1);
+    let line = between(&page, "<p class=\"note past\">", "</p>");
+    assert!(line.starts_with(
+        "Last failed <span class=\"time\" data-ago=\"180000\">3 min 0 s ago</span>: "
+    ));
+    assert!(line.contains("&lt;b&gt;no&lt;/b&gt;") && !page.contains("<b>no</b>"));
+    assert!(!page.contains("Last poll failed"));
+
+    // While it still fails it is told at length, and not twice.
+    board.publish(failed(well.clone(), &timeout(), NOW));
+    assert!(!page_after(&board, 1).contains("Last failed"));
+
+    board.remove("a");
+    board.publish(well);
+    assert!(!page_after(&board, 1).contains("Last failed"));
 }
 
 #[test]
