@@ -24,6 +24,9 @@ in a file of accounts, the same names in lower case without TRADERNET_):
   TRADERNET_API_KEY, TRADERNET_API_SECRET
                                  a key pair (recommended)
   TRADERNET_API_VERSION          1, 2 or 3 [1 with SID or login, 3 with keys]
+  TRADERNET_TRANSPORT            http, websocket or socketio [http]
+  TRADERNET_WS_URL, TRADERNET_SOCKETIO_URL
+                                 stream origins [of the URL's domain]
   TRADERNET_POLL_INTERVAL        [30s]
   TRADERNET_TIMEOUT              one request [10s, at most the interval]
   TRADERNET_MAX_AGE              older gauges are dropped [3 × interval]

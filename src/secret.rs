@@ -2,6 +2,7 @@
 //! wiped from memory when it is dropped.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -104,13 +105,9 @@ impl SecretSource {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, SecretError> {
-    use std::io::Read as _;
     let unreadable =
         |error: std::io::Error| SecretError::Unreadable(path.to_owned(), error.to_string());
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
+    let bytes = read_up_to(path, LONGEST + 1).map_err(unreadable)?;
     let not_a_secret = || SecretError::NotASecret(path.to_owned());
     if bytes.len() as u64 > LONGEST {
         return Err(not_a_secret());
@@ -124,4 +121,38 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
         return Err(not_a_secret());
     }
     Ok(line.into())
+}
+
+/// Longest wait for what is no regular file: a pipe that nobody writes to would hold up a start
+/// for ever, and a reload with all that follow it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads a file's start, at most `most` bytes.
+///
+/// # Errors
+///
+/// Where it cannot be read, or is a pipe or device that does not end within 2 s.
+pub(crate) fn read_up_to(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::Read as _;
+    let read = move |path: &Path| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path)?
+            .take(most)
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    if std::fs::metadata(path)?.is_file() {
+        return read(path);
+    }
+    let (done, waiting) = std::sync::mpsc::channel();
+    let path = path.to_owned();
+    // Left behind where it does not end: nothing else can be done about a blocked read.
+    std::thread::spawn(move || done.send(read(&path)));
+    waiting.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+        let text = format!(
+            "it is no regular file and gave nothing within {} s",
+            PATIENCE.as_secs()
+        );
+        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+    })
 }

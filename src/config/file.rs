@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::account::Home;
@@ -15,6 +14,7 @@ use super::problem::{Place, Problems, Report};
 use super::yaml::{self, Document, NotYaml, Shape, Value};
 use crate::account::Account;
 use crate::safety::SafetyNames;
+use crate::secret::read_up_to;
 use crate::shard::Shard;
 
 const TOP_KEYS: [&str; 3] = ["defaults", "accounts", "safety_types"];
@@ -95,9 +95,7 @@ impl AccountsFile {
 /// The file's document; line 0 is the file as a whole.
 fn load(path: &Path) -> Result<Document, NotYaml> {
     let whole = |text: String| NotYaml { line: 0, text };
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)
-        .and_then(|file| file.take(yaml::LARGEST + 1).read_to_end(&mut bytes))
+    let bytes = read_up_to(path, yaml::LARGEST + 1)
         .map_err(|error| whole(format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > yaml::LARGEST {
         return Err(whole(format!("is larger than {} MiB", yaml::LARGEST >> 20)));
