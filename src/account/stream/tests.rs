@@ -254,6 +254,25 @@ async fn after_a_list_that_cannot_be_read_a_pong_confirms_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_whole_list_in_a_broken_frame_changes_nothing() {
+    for frame in [
+        r#"["sessions",[]"#,
+        r#"["sessions",[],"#,
+        r#"["sessions",[]] x"#,
+        r#"["sessions",[]]["sessions",5]"#,
+    ] {
+        let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+        let first = status(&bench.board).last_success;
+        send(&mut bench.server, frame).await;
+        let held = timeout(Duration::from_secs(1), bench.poller.hold(bench.stream)).await;
+        assert!(held.is_err(), "it stands");
+        assert_eq!(open(&bench.board), 1, "{frame}");
+        assert_eq!(status(&bench.board).last_success, first, "{frame}");
+        assert_eq!(failures(&bench.board), [(Reason::Decode, 1)], "{frame}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_credential_opens_another_stream_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sid");

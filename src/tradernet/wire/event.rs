@@ -37,8 +37,8 @@ pub fn websocket_event(text: &str) -> Event {
     let first = frame.arguments.first().copied();
     match frame.name.as_str() {
         "sessions" => Event::Sessions(match first {
-            Some(list) => list_of(list),
-            None => frame.missing(),
+            Some(list) if !frame.broken => list_of(list),
+            _ => frame.missing(),
         }),
         "error" => Event::Error(first.map(envelope).unwrap_or_default()),
         "userData" if first.is_some_and(is_demo) => Event::Demo,
@@ -62,6 +62,7 @@ pub fn socketio_event(text: &str) -> Event {
         _ => return Event::Other,
     };
     Event::Sessions(match *frame.arguments.as_slice() {
+        _ if frame.broken => frame.missing(),
         [err, ..] if is_error(err, older) => Ok(Answer::Error(envelope(err))),
         [_, data, ..] => list_of(data),
         [data] if older => list_of(data),
@@ -73,6 +74,7 @@ pub fn socketio_event(text: &str) -> Event {
 struct Frame<'a> {
     name: String,
     arguments: Vec<&'a RawValue>,
+    /// No list is taken from such a frame, not even a whole one: an empty one would close sessions.
     broken: bool,
 }
 
