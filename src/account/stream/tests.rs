@@ -82,7 +82,7 @@ impl Bench {
                 details: SessionDetails::Off,
                 expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
                 interval,
-                max_age: MAX_AGE.max(interval * 3),
+                max_age: interval * 3,
             },
         };
         let (commands, inbox) = mpsc::channel(1);
@@ -165,6 +165,50 @@ async fn a_silent_server_that_answers_pings_is_not_stale() {
         80_000_000.0
     );
     assert_eq!(server.await.unwrap(), [30, 60, 90]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_whose_gauges_are_true_for_a_short_time_only() {
+    for seconds in [1, 2, 3] {
+        let interval = Duration::from_secs(seconds);
+        let mut bench = Bench::new(interval, &list(80_000_000)).await;
+        let start = Instant::now();
+        let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
+        let (board, clock) = (bench.board.clone(), bench.clock.clone());
+        let watch = async {
+            for _ in 0..1000 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let status = status(&board);
+                assert!(status.fresh_view(clock.now()).is_some(), "{interval:?}");
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            _ = bench.poller.hold(bench.stream) => panic!("it stands"),
+        }
+        server.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_frames_keep_a_stream_but_not_its_gauges() {
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    let start = Instant::now();
+    let first = status(&bench.board).last_success;
+    // It is never read from, so no ping is answered.
+    let chatter = async {
+        loop {
+            send(&mut bench.server, r#"["q",1]"#).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    };
+    tokio::select! {
+        () = chatter => {}
+        _ = bench.poller.hold(bench.stream) => {}
+    }
+    assert_eq!(start.elapsed(), MAX_AGE);
+    assert_eq!(status(&bench.board).last_success, first);
+    assert_eq!(failures(&bench.board), [(Reason::Timeout, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
