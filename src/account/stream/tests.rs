@@ -232,6 +232,31 @@ async fn a_half_open_connection_is_given_up_within_thirty_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_pings_and_does_not_read_is_owed_little() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    // Raw, since the server's own WebSocket reads where it writes. Pings of 100 bytes.
+    let pipe = bench.server.get_mut();
+    let mut ping = vec![0x89, 100];
+    ping.resize(102, 0);
+    let mut owed = 0;
+    let script = async {
+        pipe.write_all(&ping.repeat(10_000)).await.unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read) = timeout(Duration::from_secs(1), pipe.read(&mut buffer)).await {
+            owed += read.unwrap();
+        }
+    };
+    let listen = async { while bench.stream.next().await.is_ok() {} };
+    tokio::select! {
+        () = script => {}
+        () = listen => panic!("it stands"),
+    }
+    // What the pipe holds, and as much again; a megabyte was asked for.
+    assert!((1..=3 << 16).contains(&owed), "{owed}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sessions_end_asks_for_the_list_and_closes_nothing() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(20_000)).await;
     let start = Instant::now();

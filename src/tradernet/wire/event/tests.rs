@@ -231,7 +231,22 @@ mod socketio {
     use super::*;
 
     fn read(text: &str) -> Event {
-        socketio_event(text)
+        socketio_event(text).0
+    }
+
+    #[test]
+    fn the_older_event_is_told_apart() {
+        for (frame, older) in [
+            (r#"["sessions",[]]"#, true),
+            (
+                r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":[]}}]]"#,
+                false,
+            ),
+        ] {
+            let (event, is_older) = socketio_event(frame);
+            assert_eq!(listed(event), 0, "{frame}");
+            assert_eq!(is_older, older, "{frame}");
+        }
     }
 
     fn current(arguments: &str) -> Event {
