@@ -29,8 +29,9 @@ impl Poller {
     /// Holds a stream as long as it lasts; returns when to open another, or nothing where none is
     /// wanted any more.
     pub(super) async fn hold(&mut self, mut stream: Stream) -> Option<Instant> {
-        let interval = self.account.reading.interval;
-        let mut vigil = Vigil::new(Instant::now(), interval, stream.ping_interval());
+        let (interval, max_age) = self.times();
+        let wanted = stream.ping_interval();
+        let mut vigil = Vigil::new(Instant::now(), interval, max_age, wanted);
         let end = self.listen(&mut stream, &mut vigil).await;
         drop(stream);
         self.disconnected();
@@ -56,6 +57,12 @@ impl Poller {
                 Some(Instant::now() + pause)
             }
         }
+    }
+
+    /// The time between requests, and for how long gauges are true.
+    fn times(&self) -> (Duration, Duration) {
+        let reading = &self.account.reading;
+        (reading.interval, reading.max_age)
     }
 
     /// Notes that no stream stands.
@@ -102,7 +109,8 @@ impl Poller {
                     if secret_changed || self.account.stream != target {
                         return End::Outdated;
                     }
-                    vigil.set_interval(self.account.reading.interval);
+                    let (interval, max_age) = self.times();
+                    vigil.set_times(Instant::now(), interval, max_age);
                 }
                 command = self.commands.recv() => {
                     let Some(command) = command else { return End::Gone };
@@ -128,11 +136,12 @@ impl Poller {
 
     /// Does what is due.
     async fn act(&mut self, stream: &mut Stream, vigil: &mut Vigil) -> Result<(), End> {
-        let interval = self.account.reading.interval;
+        let (interval, max_age) = self.times();
         let allowed = self.account.target.timeout;
         while let Some(step) = vigil.step(Instant::now(), interval, allowed) {
             let sent = match step {
                 Step::Dead => return Err(End::Lost(Error::Timeout { after: PATIENCE })),
+                Step::Mute => return Err(End::Lost(Error::Timeout { after: max_age })),
                 Step::Ping => timeout(PATIENCE, stream.ping()).await,
                 Step::Ask => {
                     if self.read_secrets() {
@@ -174,6 +183,7 @@ impl Poller {
                         None => Ok(()),
                     };
                 }
+                vigil.confirmed(now);
                 match self.asked(took) {
                     Some(took) => {
                         let account = &*self.account.name;

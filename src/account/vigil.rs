@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time between pings. With [`PATIENCE`] a dead connection is noticed within 20 s.
+/// Longest time between pings. With [`PATIENCE`] a dead connection is noticed within 20 s.
 const BEAT: Duration = Duration::from_secs(10);
+/// Pings within the time for which gauges are true without a confirmation: one may be late.
+const BEATS_PER_MAX_AGE: u32 = 3;
 /// How long a ping waits for any sign of life.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// Unanswered requests in a row after which no other is made on that connection.
@@ -25,15 +27,18 @@ pub(super) enum Step {
     Ping,
     /// Ask for the list.
     Ask,
-    /// Give the connection up.
+    /// Give the connection up: it says nothing.
     Dead,
+    /// Give the connection up: it lives, but neither list nor pong has come for so long that the
+    /// gauges are not true any more, and no request is going to change that.
+    Mute,
 }
 
 /// A request under way.
 #[derive(Debug)]
 struct Request {
     sent: Instant,
-    /// Until when the list may come, and then a pong.
+    /// Until when the list may come. After that a ping is sent, and this is the end of its wait.
     until: Instant,
     pinged: bool,
 }
@@ -41,7 +46,12 @@ struct Request {
 /// One connection's rhythm.
 #[derive(Debug)]
 pub(super) struct Vigil {
+    /// The beat that the server asked for.
+    wanted: Option<Duration>,
     beat: Duration,
+    max_age: Duration,
+    /// When the gauges were last known to be true.
+    confirmed: Instant,
     next_ping: Instant,
     /// Set while a ping waits for a sign of life.
     dead_at: Option<Instant>,
@@ -53,10 +63,18 @@ pub(super) struct Vigil {
 
 impl Vigil {
     /// A connection whose first list has just come. `wanted` is the beat that the server asked for.
-    pub(super) fn new(now: Instant, interval: Duration, wanted: Option<Duration>) -> Self {
-        let beat = wanted.unwrap_or(BEAT).min(BEAT);
+    pub(super) fn new(
+        now: Instant,
+        interval: Duration,
+        max_age: Duration,
+        wanted: Option<Duration>,
+    ) -> Self {
+        let beat = beat(interval, max_age, wanted);
         Self {
+            wanted,
             beat,
+            max_age,
+            confirmed: now,
             next_ping: now + beat,
             dead_at: None,
             last_request: now,
@@ -72,7 +90,11 @@ impl Vigil {
         if let Some(dead_at) = self.dead_at {
             due = due.min(dead_at);
         }
+        if let Some(mute_at) = self.mute_at() {
+            due = due.min(mute_at);
+        }
         match &self.request {
+            Some(request) if request.pinged => due,
             Some(request) => due.min(request.until),
             None if self.may_ask() => due.min(self.next_request),
             None => due,
@@ -89,12 +111,13 @@ impl Vigil {
         if self.dead_at.is_some_and(|dead_at| dead_at <= now) {
             return Some(Step::Dead);
         }
+        if self.mute_at().is_some_and(|mute_at| mute_at <= now) {
+            return Some(Step::Mute);
+        }
         if let Some(request) = &mut self.request
+            && !request.pinged
             && request.until <= now
         {
-            if request.pinged {
-                return Some(Step::Dead);
-            }
             request.pinged = true;
             request.until = now + PATIENCE;
             return Some(self.ping(now));
@@ -121,14 +144,27 @@ impl Vigil {
         Step::Ping
     }
 
+    /// When the connection is of no more use, however much else it says. As long as requests are
+    /// answered or others are to come, there is hope.
+    fn mute_at(&self) -> Option<Instant> {
+        let stale_at = self.confirmed + self.max_age;
+        match &self.request {
+            Some(request) => request.pinged.then(|| stale_at.max(request.until)),
+            None => (!self.may_ask()).then_some(stale_at),
+        }
+    }
+
     /// Whether another request may be made.
     pub(super) fn may_ask(&self) -> bool {
         self.request.is_none() && self.unanswered < MOST_UNANSWERED
     }
 
-    /// Requests are this far apart from now on.
-    pub(super) fn set_interval(&mut self, interval: Duration) {
+    /// Requests are this far apart from now on, and gauges are true for so long.
+    pub(super) fn set_times(&mut self, now: Instant, interval: Duration, max_age: Duration) {
         self.next_request = self.last_request + interval;
+        self.max_age = max_age;
+        self.beat = beat(interval, max_age, self.wanted);
+        self.next_ping = self.next_ping.min(now + self.beat);
     }
 
     /// Brings the next request forward, within bounds.
@@ -153,8 +189,14 @@ impl Vigil {
         self.dead_at = None;
     }
 
+    /// The gauges are known to be true.
+    pub(super) fn confirmed(&mut self, now: Instant) {
+        self.confirmed = now;
+    }
+
     /// The list came; how long it took, where it was asked for.
     pub(super) fn list(&mut self, now: Instant) -> Option<Duration> {
+        self.confirmed(now);
         // Where requests have stopped this is a push, and no reason to start again.
         if self.unanswered < MOST_UNANSWERED {
             self.unanswered = 0;
@@ -177,13 +219,20 @@ impl Vigil {
     }
 }
 
+/// Time between pings: a stream that is silent but whole never outlives `max_age`.
+fn beat(interval: Duration, max_age: Duration, wanted: Option<Duration>) -> Duration {
+    let beat = BEAT.min(interval).min(max_age / BEATS_PER_MAX_AGE);
+    beat.min(wanted.unwrap_or(BEAT))
+}
+
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, clippy::panic)]
 mod tests {
     use super::*;
 
     const INTERVAL: Duration = Duration::from_secs(30);
     const TIMEOUT: Duration = Duration::from_secs(5);
+    const MAX_AGE: Duration = Duration::from_secs(90);
 
     struct Bench {
         start: Instant,
@@ -195,7 +244,7 @@ mod tests {
             let start = Instant::now();
             Self {
                 start,
-                vigil: Vigil::new(start, INTERVAL, wanted),
+                vigil: Vigil::new(start, INTERVAL, MAX_AGE, wanted),
             }
         }
 
@@ -224,6 +273,7 @@ mod tests {
                 self.vigil.heard();
                 let now = self.at(second);
                 assert_eq!(self.vigil.pong(now), None);
+                self.vigil.confirmed(now);
             }
         }
     }
@@ -281,6 +331,7 @@ mod tests {
             bench.vigil.heard();
             let now = bench.at(second + 6);
             assert_eq!(bench.vigil.pong(now), Some(Duration::from_secs(6)));
+            bench.vigil.confirmed(now);
         }
         for _ in 0..100 {
             let (second, step) = bench.next();
@@ -324,13 +375,63 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_neither_list_nor_pong_ends_the_connection() {
+    fn a_request_and_then_silence_ends_the_connection() {
         let mut bench = Bench::new(None);
         assert_eq!(bench.next_but_beats(), (30, Step::Ask));
         assert_eq!(bench.next(), (35, Step::Ping));
-        // Other frames do not make up for the pong.
-        bench.vigil.heard();
         assert_eq!(bench.next(), (45, Step::Dead));
+    }
+
+    #[test]
+    fn other_frames_are_life_but_confirm_nothing() {
+        let mut bench = Bench::new(None);
+        loop {
+            let (second, step) = bench.next();
+            match step {
+                Step::Ping | Step::Ask => bench.vigil.heard(),
+                Step::Dead => panic!("it lives"),
+                Step::Mute => {
+                    assert_eq!(second, 90);
+                    break;
+                }
+            }
+        }
+        assert!(bench.vigil.is_asking());
+    }
+
+    #[test]
+    fn a_late_pong_still_clears_the_request() {
+        let mut bench = Bench::new(None);
+        assert_eq!(bench.next_but_beats(), (30, Step::Ask));
+        assert_eq!(bench.next(), (35, Step::Ping));
+        bench.vigil.heard();
+        assert_eq!(bench.next(), (45, Step::Ping));
+        bench.vigil.heard();
+        let now = bench.at(46);
+        assert_eq!(bench.vigil.pong(now), Some(Duration::from_secs(16)));
+        assert!(bench.vigil.may_ask());
+    }
+
+    #[test]
+    fn the_beat_fits_the_time_for_which_gauges_are_true() {
+        let seconds = Duration::from_secs;
+        let minute = seconds(60);
+        assert_eq!(beat(seconds(1), seconds(3), None), seconds(1));
+        assert_eq!(beat(seconds(3), seconds(9), None), seconds(3));
+        assert_eq!(beat(seconds(5), seconds(6), None), seconds(2));
+        assert_eq!(beat(seconds(4), minute, None), seconds(4));
+        assert_eq!(beat(minute, minute * 3, None), BEAT);
+        assert_eq!(beat(minute, minute * 3, Some(seconds(4))), seconds(4));
+        assert_eq!(beat(seconds(2), minute, Some(seconds(4))), seconds(2));
+    }
+
+    #[test]
+    fn other_times_are_taken_up_at_once() {
+        let mut bench = Bench::new(None);
+        let (interval, max_age) = (Duration::from_secs(2), Duration::from_secs(6));
+        bench.vigil.set_times(bench.at(0), interval, max_age);
+        assert_eq!(bench.next(), (2, Step::Ping));
+        assert_eq!(bench.next(), (2, Step::Ask));
     }
 
     #[test]

@@ -64,8 +64,8 @@ pub(super) enum Packet {
     Ping(String),
     /// The answer to ours.
     Pong,
-    /// An event.
-    Event(Event),
+    /// An event, and the form that is answered by such.
+    Event(Event, Form),
     /// The server refuses the connection.
     Refused(Envelope),
     /// The server ends the connection.
@@ -102,9 +102,15 @@ fn message(text: &str) -> Packet {
         Some('0') => Packet::Connected,
         Some('1') => Packet::End,
         // The number of an acknowledgement may stand before the event.
-        Some('2') => Packet::Event(event::socketio_event(
-            rest.trim_start_matches(|c: char| c.is_ascii_digit()),
-        )),
+        Some('2') => {
+            let event = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            let (event, older) = event::socketio_event(event);
+            let form = match older {
+                true => Form::Older,
+                false => Form::Current,
+            };
+            Packet::Event(event, form)
+        }
         Some('4') => Packet::Refused(event::error_text(rest)),
         _ => Packet::Other,
     }
@@ -154,7 +160,7 @@ mod tests {
     fn an_event_may_carry_an_acknowledgement_or_the_default_namespace() {
         let list = r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":null}}]]"#;
         for before in ["42", "4217", "42/,", "42/,3"] {
-            let Packet::Event(Event::Sessions(Ok(Answer::Sessions(list)))) =
+            let Packet::Event(Event::Sessions(Ok(Answer::Sessions(list))), Form::Current) =
                 read(&format!("{before}{list}"))
             else {
                 panic!("{before}")

@@ -37,6 +37,7 @@ enum Spoken {
     Websocket,
     Socketio {
         login: String,
+        /// The form to ask in: the one in which a list came last, where one has.
         form: Form,
         ping_interval: Option<Duration>,
         connected: bool,
@@ -139,12 +140,11 @@ impl Stream {
     /// A WebSocket over a connection of a test's making.
     #[cfg(test)]
     pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
-        use tungstenite::protocol::Role;
-        let connection: Connection = Box::new(connection);
+        let limit = 64 << 20;
         Self {
-            socket: WebSocketStream::from_raw_socket(connection, Role::Client, None).await,
+            socket: upgrade::client(Box::new(connection), limit).await,
             spoken: Spoken::Websocket,
-            limit: 64 << 20,
+            limit,
             scrubber: Scrubber::default(),
         }
     }
@@ -256,6 +256,7 @@ impl Stream {
             Spoken::Socketio {
                 ping_interval,
                 connected,
+                form,
                 ..
             } => match socketio::read(&text) {
                 Packet::Open(every) => {
@@ -272,7 +273,12 @@ impl Stream {
                     Ok(News::Alive)
                 }
                 Packet::Pong => Ok(News::Pong),
-                Packet::Event(event) => self.news(event),
+                Packet::Event(event, came) => {
+                    if matches!(event, Event::Sessions(Ok(Answer::Sessions(_)))) {
+                        *form = came;
+                    }
+                    self.news(event)
+                }
                 Packet::Refused(envelope) => Err(self.refusal(envelope)),
                 Packet::End => Err(closed()),
                 Packet::Other => Ok(News::Alive),
@@ -321,6 +327,9 @@ fn lost(error: tungstenite::Error, limit: u64, scrubber: &Scrubber) -> Error {
         Ws::ConnectionClosed | Ws::AlreadyClosed => closed(),
         Ws::Utf8(_) => Error::Decode {
             detail: "a text frame is no UTF-8".to_owned(),
+        },
+        Ws::WriteBufferFull(_) => Error::Network {
+            detail: "the server does not read what it is sent".to_owned(),
         },
         Ws::Io(error) => sort(&error, scrubber),
         error => Error::Network {

@@ -35,6 +35,8 @@ use super::{judge, wire};
 const LONGEST_REFUSAL: usize = 64 << 10;
 /// Enough for a list of a few sessions; it grows for longer ones. A thousand streams have one each.
 const READ_BUFFER: usize = 4 << 10;
+/// What may wait to be sent: a request and many pongs. A server that does not read is owed no more.
+const WRITE_BUFFER: usize = 64 << 10;
 
 /// What came back.
 pub(super) struct Answer {
@@ -148,13 +150,19 @@ pub(super) async fn websocket(
             detail: "the handshake is not a WebSocket's".to_owned(),
         });
     }
+    Ok(client(connection, limit).await)
+}
+
+/// A WebSocket over a connection that has become one.
+pub(super) async fn client(connection: Connection, limit: u64) -> WebSocketStream<Connection> {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
-    Ok(WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await)
+    WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await
 }
 
 /// A refused handshake means what the same answer to a request would mean.

@@ -82,7 +82,7 @@ impl Bench {
                 details: SessionDetails::Off,
                 expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
                 interval,
-                max_age: MAX_AGE.max(interval * 3),
+                max_age: interval * 3,
             },
         };
         let (commands, inbox) = mpsc::channel(1);
@@ -168,6 +168,50 @@ async fn a_silent_server_that_answers_pings_is_not_stale() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_is_one_whose_gauges_are_true_for_a_short_time_only() {
+    for seconds in [1, 2, 3] {
+        let interval = Duration::from_secs(seconds);
+        let mut bench = Bench::new(interval, &list(80_000_000)).await;
+        let start = Instant::now();
+        let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
+        let (board, clock) = (bench.board.clone(), bench.clock.clone());
+        let watch = async {
+            for _ in 0..1000 {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                let status = status(&board);
+                assert!(status.fresh_view(clock.now()).is_some(), "{interval:?}");
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            _ = bench.poller.hold(bench.stream) => panic!("it stands"),
+        }
+        server.abort();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_frames_keep_a_stream_but_not_its_gauges() {
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    let start = Instant::now();
+    let first = status(&bench.board).last_success;
+    // It is never read from, so no ping is answered.
+    let chatter = async {
+        loop {
+            send(&mut bench.server, r#"["q",1]"#).await;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    };
+    tokio::select! {
+        () = chatter => {}
+        _ = bench.poller.hold(bench.stream) => {}
+    }
+    assert_eq!(start.elapsed(), MAX_AGE);
+    assert_eq!(status(&bench.board).last_success, first);
+    assert_eq!(failures(&bench.board), [(Reason::Timeout, 1)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_half_open_connection_is_given_up_within_thirty_seconds() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let start = Instant::now();
@@ -185,6 +229,31 @@ async fn a_half_open_connection_is_given_up_within_thirty_seconds() {
     tokio::time::advance(MAX_AGE).await;
     assert!(status.fresh_view(bench.clock.now()).is_none());
     drop(bench.server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_pings_and_does_not_read_is_owed_little() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    // Raw, since the server's own WebSocket reads where it writes. Pings of 100 bytes.
+    let pipe = bench.server.get_mut();
+    let mut ping = vec![0x89, 100];
+    ping.resize(102, 0);
+    let mut owed = 0;
+    let script = async {
+        pipe.write_all(&ping.repeat(10_000)).await.unwrap();
+        let mut buffer = vec![0; 1 << 16];
+        while let Ok(read) = timeout(Duration::from_secs(1), pipe.read(&mut buffer)).await {
+            owed += read.unwrap();
+        }
+    };
+    let listen = async { while bench.stream.next().await.is_ok() {} };
+    tokio::select! {
+        () = script => {}
+        () = listen => panic!("it stands"),
+    }
+    // What the pipe holds, and as much again; a megabyte was asked for.
+    assert!((1..=3 << 16).contains(&owed), "{owed}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -251,6 +320,25 @@ async fn after_a_list_that_cannot_be_read_a_pong_confirms_nothing() {
         failures(&bench.board),
         [(Reason::Timeout, 1), (Reason::Decode, 1)]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_whole_list_in_a_broken_frame_changes_nothing() {
+    for frame in [
+        r#"["sessions",[]"#,
+        r#"["sessions",[],"#,
+        r#"["sessions",[]] x"#,
+        r#"["sessions",[]]["sessions",5]"#,
+    ] {
+        let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+        let first = status(&bench.board).last_success;
+        send(&mut bench.server, frame).await;
+        let held = timeout(Duration::from_secs(1), bench.poller.hold(bench.stream)).await;
+        assert!(held.is_err(), "it stands");
+        assert_eq!(open(&bench.board), 1, "{frame}");
+        assert_eq!(status(&bench.board).last_success, first, "{frame}");
+        assert_eq!(failures(&bench.board), [(Reason::Decode, 1)], "{frame}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

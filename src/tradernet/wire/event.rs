@@ -37,8 +37,8 @@ pub fn websocket_event(text: &str) -> Event {
     let first = frame.arguments.first().copied();
     match frame.name.as_str() {
         "sessions" => Event::Sessions(match first {
-            Some(list) => list_of(list),
-            None => frame.missing(),
+            Some(list) if !frame.broken => list_of(list),
+            _ => frame.missing(),
         }),
         "error" => Event::Error(first.map(envelope).unwrap_or_default()),
         "userData" if first.is_some_and(is_demo) => Event::Demo,
@@ -48,31 +48,35 @@ pub fn websocket_event(text: &str) -> Event {
 
 /// Reads an event of socket.io. Both of its events carry `(err, data)`; where the older one comes
 /// with a single argument that is no error, that is the data.
-pub fn socketio_event(text: &str) -> Event {
+/// Also tells whether it is the older one.
+pub fn socketio_event(text: &str) -> (Event, bool) {
     let Some(frame) = Frame::split(text) else {
-        return Event::Other;
+        return (Event::Other, false);
     };
     let older = match frame.name.as_str() {
         "sup_iitr_notify_sessions_json" => false,
         "sessions" => true,
         "error" => {
             let first = frame.arguments.first().copied();
-            return Event::Error(first.map(envelope).unwrap_or_default());
+            return (Event::Error(first.map(envelope).unwrap_or_default()), false);
         }
-        _ => return Event::Other,
+        _ => return (Event::Other, false),
     };
-    Event::Sessions(match *frame.arguments.as_slice() {
+    let list = match *frame.arguments.as_slice() {
+        _ if frame.broken => frame.missing(),
         [err, ..] if is_error(err, older) => Ok(Answer::Error(envelope(err))),
         [_, data, ..] => list_of(data),
         [data] if older => list_of(data),
         _ => frame.missing(),
-    })
+    };
+    (Event::Sessions(list), older)
 }
 
 /// A frame's parts, as texts.
 struct Frame<'a> {
     name: String,
     arguments: Vec<&'a RawValue>,
+    /// No list is taken from such a frame, not even a whole one: an empty one would close sessions.
     broken: bool,
 }
 

@@ -100,6 +100,25 @@ mod websocket {
     }
 
     #[test]
+    fn bad_whole_list_in_a_broken_frame() {
+        for frame in [
+            r#"["sessions",[]"#,
+            r#"["sessions",[],"#,
+            r#"["sessions",[],]"#,
+            r#"["sessions",[]}"#,
+            r#"["sessions",[]] x"#,
+            r#"["sessions",[]]["sessions",5]"#,
+            r#"["sessions",[{"id":7,"safety_type_id":4,"expire":85299}]"#,
+        ] {
+            assert_eq!(
+                unreadable(read(frame)),
+                "its event is broken JSON",
+                "{frame}"
+            );
+        }
+    }
+
+    #[test]
     fn bad_list_nested_too_deeply() {
         let deep = format!(
             r#"["sessions",{}{}]"#,
@@ -212,7 +231,22 @@ mod socketio {
     use super::*;
 
     fn read(text: &str) -> Event {
-        socketio_event(text)
+        socketio_event(text).0
+    }
+
+    #[test]
+    fn the_older_event_is_told_apart() {
+        for (frame, older) in [
+            (r#"["sessions",[]]"#, true),
+            (
+                r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":[]}}]]"#,
+                false,
+            ),
+        ] {
+            let (event, is_older) = socketio_event(frame);
+            assert_eq!(listed(event), 0, "{frame}");
+            assert_eq!(is_older, older, "{frame}");
+        }
     }
 
     fn current(arguments: &str) -> Event {
@@ -280,6 +314,31 @@ mod socketio {
             unreadable(read(r#"["sup_iitr_notify_sessions_json"]"#)),
             "its event has no list"
         );
+    }
+
+    #[test]
+    fn bad_whole_data_in_a_broken_frame() {
+        let whole = r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":[]}}]"#;
+        for end in ["", ",", "]]", "]]xx", "]x"] {
+            let frame = format!("{whole}{end}");
+            assert_eq!(
+                unreadable(read(&frame)),
+                "its event is broken JSON",
+                "{frame}"
+            );
+        }
+        for frame in [
+            r#"["sessions",[]"#,
+            r#"["sessions",null,[]"#,
+            r#"["sessions",[]]x"#,
+            r#"["sup_iitr_notify_sessions_json","Access denied""#,
+        ] {
+            assert_eq!(
+                unreadable(read(frame)),
+                "its event is broken JSON",
+                "{frame}"
+            );
+        }
     }
 
     #[test]
