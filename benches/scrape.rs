@@ -1,4 +1,5 @@
-//! `/metrics` of one account against a bare hyper server that returns the same bytes, in one run,
+//! `/metrics` of one account against a bare hyper server that returns the same bytes, headers and
+//! body, in one run,
 //! and the exporter's idle memory. `cargo bench --bench scrape` prints the ratio; it wants `wrk`.
 
 #![allow(
@@ -19,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
@@ -62,9 +64,9 @@ fn main() {
     }
     ratios.sort_by(f64::total_cmp);
     println!(
-        "\nmedian ratio {:.2} (wanted: at least 0.80), page {} bytes",
+        "\nmedian ratio {:.2} (wanted: at least 0.80), body {} bytes",
         ratios[ROUNDS / 2],
-        page.len()
+        page.len() - body_at(&page)
     );
     println!(
         "resident memory: idle {idle}, after the load {} (wanted idle: under 10 MiB)",
@@ -143,12 +145,16 @@ fn get(address: SocketAddr) -> Vec<u8> {
     .unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
-    let body = answer
+    answer
+}
+
+/// Where an answer's body starts.
+fn body_at(answer: &[u8]) -> usize {
+    answer
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .unwrap()
-        + 4;
-    answer.split_off(body)
+        + 4
 }
 
 fn memory(pid: u32) -> String {
@@ -200,22 +206,28 @@ fn start_bare(page: &[u8]) -> (Running, SocketAddr) {
 /// The same bytes from standard input, as hyper serves them by itself.
 #[tokio::main]
 async fn bare() {
-    let mut page = Vec::new();
-    std::io::stdin().read_to_end(&mut page).unwrap();
-    let page = Bytes::from(page);
+    let mut answer = Vec::new();
+    std::io::stdin().read_to_end(&mut answer).unwrap();
+    let page = Bytes::from(answer.split_off(body_at(&answer)));
+    let head = String::from_utf8(answer).unwrap();
+    // Length, date and connection are hyper's own business on both sides.
+    let headers: Vec<(HeaderName, HeaderValue)> = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .filter(|(name, _)| !["content-length", "date", "connection"].contains(name))
+        .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+        .collect();
+    let headers: HeaderMap = headers.into_iter().collect();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap());
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let page = page.clone();
+        let (page, headers) = (page.clone(), headers.clone());
         tokio::spawn(async move {
             let service = service_fn(move |_: Request<Incoming>| {
-                let page = page.clone();
-                async move {
-                    let response =
-                        Response::builder().header("content-type", "text/plain; version=0.0.4");
-                    Ok::<_, Infallible>(response.body(Full::new(page)).unwrap())
-                }
+                let mut response = Response::new(Full::new(page.clone()));
+                response.headers_mut().clone_from(&headers);
+                async move { Ok::<_, Infallible>(response) }
             });
             hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
