@@ -156,3 +156,28 @@ pub(crate) fn read_up_to(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
         Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
     })
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod pipe_tests {
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let error = SecretSource::from_file(pipe.clone()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the file {} cannot be read: it is no regular file and gave nothing within 2 s",
+                pipe.display()
+            )
+        );
+    }
+}

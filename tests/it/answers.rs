@@ -196,6 +196,29 @@ async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
 }
 
 #[tokio::test]
+async fn a_session_that_carries_our_secret_does_not_show_it() {
+    let upstream = Upstream::start().await;
+    upstream.answer(format!(
+        r#"[{{"id":1,"user_login":"{SID}","ip_client":"{}"}}, {{"id":2,"user_login":"desk"}}]"#,
+        SID.to_uppercase()
+    ));
+    let variables = [
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_SESSION_DETAILS", "full"),
+    ];
+    let exporter = Exporter::start(&upstream, &variables).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 2.0);
+    assert!(page.text.contains(r#"user_login="desk""#));
+    assert!(
+        page.text
+            .contains(r#"user_login="[redacted]",client_ip="[redacted]""#)
+    );
+    assert!(!page.text.to_lowercase().contains(&SID.to_lowercase()));
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn sessions_that_come_and_go_are_counted() {
     let upstream = Upstream::start().await;
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
