@@ -11,8 +11,9 @@
 #   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client),
 #                     tests/it/page/node_modules (what drives Chromium, axe-core) and
 #                     dashboards/check/node_modules (Grafana's packages, which draw the dashboard)
+#   into /usr/share/prometheus/alertmanager, and only where there is none: Alertmanager's templates
 # Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
-# no user is made.
+# no user is made. Debian's Alertmanager reads its templates from that one path alone.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -127,6 +128,16 @@ unpacked() {
   for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
 }
 
+# Debian's Alertmanager does not start without these, and no flag names another place.
+alertmanager_templates() {
+  local templates=/usr/share/prometheus/alertmanager
+  local unpacked=.tools/prometheus-alertmanager$templates
+  [ ! -e "$templates/default.tmpl" ] && [ -d "$unpacked" ] || return 0
+  say "Alertmanager's templates into $templates"
+  as_root mkdir -p "$templates"
+  as_root cp "$unpacked"/*.tmpl "$templates/"
+}
+
 # What the dashboard is drawn with: Grafana's packages, bundled once for each state of the sources.
 dashboard_bundle() {
   local folder=dashboards/check wanted
@@ -143,6 +154,7 @@ rust_components
 python_environment
 unpacked prometheus prometheus promtool
 unpacked prometheus-alertmanager prometheus-alertmanager amtool
+alertmanager_templates
 unpacked victoria-metrics victoria-metrics vmalert
 node_js
 dashboard_bundle
