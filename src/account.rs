@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
 use self::credential::Credential;
@@ -315,14 +315,33 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        let slot = self.slot(timed_out).await;
+        let mut slot = self.slot(timed_out).await;
         let started = Instant::now();
-        // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
-        let result = AssertUnwindSafe(self.attempt())
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|_| Err(panicked()));
-        drop(slot);
+        let mut queued = started.duration_since(asked);
+        let result = loop {
+            // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
+            let result = AssertUnwindSafe(self.attempt(&mut slot))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|_| Err(panicked()));
+            drop(slot);
+            let broken_off = match result {
+                Ok(Some(found)) => break Ok(found),
+                Err(error) => break Err(error),
+                Ok(None) => Instant::now(),
+            };
+            debug!(
+                account = &*self.account.name,
+                "broken off to make room for others, waiting for a slot among those that hang"
+            );
+            // All in all it takes no longer than one that was never broken off.
+            let after = self.account.target.timeout;
+            match timeout_at(started + after, self.slot(true)).await {
+                Ok(another) => slot = another,
+                Err(_) => break Err(Error::Timeout { after }),
+            }
+            queued += broken_off.elapsed();
+        };
         let interval = self.account.reading.interval;
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
         self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
@@ -338,8 +357,8 @@ impl Poller {
         }
         self.status.polls += 1;
         let took = Took {
-            duration: started.elapsed(),
-            queued: started.duration_since(asked),
+            duration: asked.elapsed().saturating_sub(queued),
+            queued,
         };
         self.conclude(outcome, Some(took));
         let due = if failed {
@@ -369,11 +388,12 @@ impl Poller {
         }
     }
 
-    /// Asks once. An SID that is refused means one new login and one retry.
-    async fn attempt(&mut self) -> Result<Found, Error> {
+    /// Asks once; nothing where that was broken off to make room. An SID that is refused means one
+    /// new login and one retry.
+    async fn attempt(&mut self, slot: &mut Slot) -> Result<Option<Found>, Error> {
         let scrubber = &mut Scrubber::default();
         if let Some(identity) = self.credential.identity() {
-            let result = self.ask(identity, scrubber).await;
+            let result = self.ask(identity, slot, scrubber).await;
             let refused = matches!(result, Err(Error::Auth(_)));
             if !refused || !self.credential.forget_sid() {
                 return result;
@@ -387,32 +407,48 @@ impl Poller {
         let Some(identity) = self.credential.identity() else {
             return Err(Error::Auth(AuthError::LoginWithoutSession));
         };
-        let result = self.ask(identity, scrubber).await;
+        let result = self.ask(identity, slot, scrubber).await;
         if matches!(result, Err(Error::Auth(_))) {
             self.credential.forget_sid();
         }
         result
     }
 
-    /// Asks the API, or opens a stream.
-    async fn ask(&self, identity: Identity<'_>, scrubber: &mut Scrubber) -> Result<Found, Error> {
+    /// Asks the API, or opens a stream, unless the slot is needed for others. That breaks off
+    /// what changes nothing over there, which a login does.
+    async fn ask(
+        &self,
+        identity: Identity<'_>,
+        slot: &mut Slot,
+        scrubber: &mut Scrubber,
+    ) -> Result<Option<Found>, Error> {
         let http = &self.shared.http;
         let target = &self.account.target;
-        match (&self.account.stream, identity) {
-            (Some(stream), Identity::Sid(sid)) => {
-                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
-                opened.map(|(stream, list)| Found {
-                    list,
-                    stream: Some(stream),
-                })
+        let started = Instant::now();
+        let asked = async {
+            match (&self.account.stream, identity) {
+                (Some(stream), Identity::Sid(sid)) => {
+                    let opened = http.stream(stream, sid, target.timeout, scrubber).await;
+                    opened.map(|(stream, list)| Found {
+                        list,
+                        stream: Some(stream),
+                    })
+                }
+                // The configuration gives no stream to a key pair.
+                (_, identity) => {
+                    let now = self.shared.clock.now();
+                    let list = http.sessions(target, identity, now, scrubber).await?;
+                    Ok(Found { list, stream: None })
+                }
             }
-            // The configuration gives no stream to a key pair.
-            (_, identity) => {
-                let now = self.shared.clock.now();
-                let list = http.sessions(target, identity, now, scrubber).await?;
-                Ok(Found { list, stream: None })
-            }
-        }
+        };
+        let found = tokio::select! {
+            biased;
+            found = asked => found?,
+            () = slot.make_room() => return Ok(None),
+        };
+        slot.answered(started.elapsed());
+        Ok(Some(found))
     }
 
     async fn log_in(&mut self, scrubber: &mut Scrubber) -> Result<(), Error> {

@@ -491,7 +491,6 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     let exporter = desks
         .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
         .await;
-    // The first timeouts are a surprise and may hold all four; from then on the others go first.
     let_pass(SECOND * 200).await;
     let polls = || -> Vec<_> {
         (0..HANGING + 4)
@@ -532,6 +531,61 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     let page = exporter.metrics().await;
     let mut intervals = page.matching("tradernet_poll_interval_seconds", &[]);
     assert!(intervals.all(|(_, interval)| interval == 11.0));
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_begin_to_hang_at_once_starve_no_other() {
+    const HANGING: usize = 60;
+    let desks = Desks::with_time(HANGING + 4).await;
+    let world = desks.world();
+    let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
+    let exporter = desks
+        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
+        .await;
+    let_pass(SECOND * 30).await;
+    let page = exporter.metrics().await;
+    assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
+
+    for n in 0..HANGING {
+        world
+            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .unwrap();
+    }
+    let polls = || -> Vec<_> {
+        (HANGING..HANGING + 4)
+            .map(|n| world.lists_seen(&desk(n)))
+            .collect()
+    };
+    let before = polls();
+    for _ in 0..60 {
+        let_pass(SECOND).await;
+        let page = exporter.metrics().await;
+        for n in HANGING..HANGING + 4 {
+            let queued = page.get("tradernet_poll_queue_seconds", &[("account", &desk(n))]);
+            assert!(queued < 1.0, "{}: {queued}", desk(n));
+        }
+    }
+    for (now, before) in polls().iter().zip(before) {
+        assert!((5..=7).contains(&(now - before)), "{now} {before}");
+    }
+    // Each one that hangs was found out, and found out once.
+    let page = exporter.metrics().await;
+    for n in 0..HANGING {
+        let account = desk(n);
+        let of = |name, reason: &[(&str, &str)]| {
+            let account = ("account", account.as_str());
+            page.get(name, &[&[account], reason].concat())
+        };
+        assert_eq!(of("tradernet_up", &[]), 0.0, "{account}");
+        let failures = of("tradernet_poll_failures_total", &[("reason", "timeout")]);
+        assert!((1.0..=3.0).contains(&failures), "{account}: {failures}");
+        assert!(
+            of("tradernet_polls_total", &[]) <= 4.0 + failures,
+            "{account}"
+        );
+    }
     exporter.stop().await;
 }
 
