@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 pub use self::exposition::Format;
 use self::exposition::Page;
@@ -38,15 +38,20 @@ struct Inner {
     text004: Mutex<Kept>,
     openmetrics100: Mutex<Kept>,
     names: Mutex<Arc<SafetyNames>>,
-    /// Length of the last page, and so about that of the next.
+    /// Length of the accounts' last segment, and so about that of the next.
     capacity: AtomicUsize,
 }
+
+/// A page in the segments that it was made of, in their order: some are shared between pages,
+/// and none is copied to make one text of them.
+#[derive(Clone, Debug, Default)]
+pub struct Exposition([Bytes; 3]);
 
 /// Rendered segments of one format.
 #[derive(Debug, Default)]
 struct Kept {
     accounts: Option<KeptAccounts>,
-    own: Option<(Moment, Arc<str>)>,
+    own: Option<(Moment, Bytes)>,
 }
 
 #[derive(Clone, Debug)]
@@ -55,7 +60,31 @@ struct KeptAccounts {
     names: Arc<SafetyNames>,
     rendered_at: Moment,
     until: Deadline,
-    text: Arc<str>,
+    text: Bytes,
+}
+
+impl Exposition {
+    /// Bytes in all.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(Bytes::len).sum()
+    }
+
+    /// Whether there is nothing on the page.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The segments.
+    pub fn into_parts(self) -> [Bytes; 3] {
+        self.0
+    }
+
+    /// The page as one text.
+    pub fn to_bytes(&self) -> Bytes {
+        let [accounts, served, rest] = self.0.clone();
+        let len = self.len();
+        accounts.chain(served).chain(rest).copy_to_bytes(len)
+    }
 }
 
 impl Metrics {
@@ -104,17 +133,13 @@ impl Metrics {
     ///
     /// It takes no longer than writing it, does not wait for any account, and grows with their
     /// number: some tens of milliseconds for ten thousand.
-    pub fn exposition(&self, format: Format) -> Bytes {
+    pub fn exposition(&self, format: Format) -> Exposition {
         let now = self.0.clock.now();
-        // A tenth more than last time: numbers and sessions grow.
-        let last = self.0.capacity.load(Ordering::Relaxed);
-        let mut page = Page::new(format, last + last / 10);
-        self.0.write_accounts(&mut page, now);
-        self.0.own.write_served(&mut page);
-        self.0.write_rest(&mut page, now);
-        let text = page.finish();
-        self.0.capacity.store(text.len(), Ordering::Relaxed);
-        text.into()
+        // Before the accounts: a page that tells of a reload shows what has come of it.
+        let rest = self.0.rest(format, now);
+        let served = self.0.own.served_segment(format);
+        let accounts = self.0.accounts(format, now);
+        Exposition([accounts, served.into(), rest])
     }
 }
 
@@ -126,38 +151,41 @@ impl Inner {
         })
     }
 
-    fn write_accounts(&self, page: &mut Page, now: Moment) {
+    fn accounts(&self, format: Format, now: Moment) -> Bytes {
         // Read before the accounts: what changes in between is rendered once more, never lost.
         let generation = self.board.generation();
         let names = Arc::clone(&lock(&self.names));
-        let kept = self.kept(page.format).accounts.clone();
-        if let Some(kept) = kept.filter(|kept| kept.holds(generation, &names, now)) {
-            page.text.push_str(&kept.text);
-            return;
+        match &self.kept(format).accounts {
+            Some(kept) if kept.holds(generation, &names, now) => return kept.text.clone(),
+            _ => {}
         }
         let statuses = self.board.accounts();
-        let start = page.text.len();
-        accounts::write(page, &statuses, &names, now);
-        let text = page.text.get(start..).unwrap_or_default();
-        let fits = text.len() <= LARGEST_KEPT;
-        self.kept(page.format).accounts = fits.then(|| KeptAccounts {
+        // A tenth more than last time: numbers and sessions grow.
+        let last = self.capacity.load(Ordering::Relaxed);
+        let mut page = Page::new(format, last + last / 10);
+        accounts::write(&mut page, &statuses, &names, now);
+        let text = Bytes::from(page.text);
+        self.capacity.store(text.len(), Ordering::Relaxed);
+        self.kept(format).accounts = (text.len() <= LARGEST_KEPT).then(|| KeptAccounts {
             generation,
             names,
             rendered_at: now,
             until: Deadline::of(&statuses, now),
-            text: text.into(),
+            text: text.clone(),
         });
+        text
     }
 
-    fn write_rest(&self, page: &mut Page, now: Moment) {
-        let mut kept = self.kept(page.format);
+    fn rest(&self, format: Format, now: Moment) -> Bytes {
+        let mut kept = self.kept(format);
         match &kept.own {
-            Some((at, text)) if now.age_of(*at) <= OWN_KEPT_FOR => page.text.push_str(text),
+            Some((at, text)) if now.age_of(*at) <= OWN_KEPT_FOR => text.clone(),
             _ => {
-                let start = page.text.len();
-                self.own.write_rest(page);
-                let text = page.text.get(start..).unwrap_or_default();
-                kept.own = Some((now, text.into()));
+                let mut page = Page::new(format, 0);
+                self.own.write_rest(&mut page);
+                let text = Bytes::from(page.finish());
+                kept.own = Some((now, text.clone()));
+                text
             }
         }
     }

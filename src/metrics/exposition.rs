@@ -23,7 +23,7 @@ pub enum Format {
 
 impl Format {
     /// Value of the header `Content-Type`.
-    pub fn content_type(self) -> &'static str {
+    pub const fn content_type(self) -> &'static str {
         match self {
             Self::Text004 => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics100 => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -118,7 +118,8 @@ impl Page {
         self.text
     }
 
-    fn header(&mut self, meta: Meta<'_>) {
+    /// Writes a family's metadata, for samples that are written by hand.
+    pub(super) fn header(&mut self, meta: Meta<'_>) {
         let (name, openmetrics) = match self.format {
             Format::Text004 => (meta.name, false),
             Format::OpenMetrics100 => {
@@ -183,24 +184,9 @@ impl Family<'_> {
             self.started = true;
         }
         let text = &mut self.page.text;
-        text.push_str(self.meta.name);
-        text.push_str(suffix);
-        if !common.is_empty() || !labels.is_empty() {
-            text.push('{');
-            text.push_str(common);
-            let mut first = common.is_empty();
-            for (name, value) in labels {
-                if !first {
-                    text.push(',');
-                }
-                first = false;
-                label(text, name, value, LONGEST_LABEL);
-            }
-            text.push('}');
-        }
+        series(text, [self.meta.name, suffix], common, labels);
         text.push(' ');
-        write(text, &value);
-        text.push('\n');
+        number(text, value);
     }
 
     /// Writes one bucket of a histogram: how many were at most `bound`.
@@ -214,6 +200,37 @@ impl Family<'_> {
         labels.push(("le", &bound));
         self.sample("_bucket", "", &labels, count.into());
     }
+}
+
+/// Writes `name[suffix]{common,labels}`.
+pub(super) fn series(
+    text: &mut String,
+    [name, suffix]: [&str; 2],
+    common: &str,
+    labels: &[(&str, &dyn Display)],
+) {
+    text.push_str(name);
+    text.push_str(suffix);
+    if common.is_empty() && labels.is_empty() {
+        return;
+    }
+    text.push('{');
+    text.push_str(common);
+    let mut first = common.is_empty();
+    for (name, value) in labels {
+        if !first {
+            text.push(',');
+        }
+        first = false;
+        label(text, name, value, LONGEST_LABEL);
+    }
+    text.push('}');
+}
+
+/// Writes a sample's number and ends its line.
+pub(super) fn number(text: &mut String, value: Value) {
+    write(text, &value);
+    text.push('\n');
 }
 
 /// Writes `name="value"`, escaped and cut at `longest` characters.

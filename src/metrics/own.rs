@@ -14,12 +14,15 @@ use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
-use super::exposition::{Kind, Meta, Page};
+use super::exposition::{self, Format, Kind, Meta, Page};
 use crate::clock::Moment;
 use crate::status::Transport;
 
 /// Upper bounds in seconds: from an answer of a near server to the longest sensible timeout.
 const REQUEST_BUCKETS: [f64; 10] = [0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Room for the requests served by some routes.
+const SERVED_CAPACITY: usize = 512;
 
 const HTTP_REQUESTS: Meta<'static> = Meta {
     name: "tradernet_exporter_http_requests_total",
@@ -35,10 +38,19 @@ pub(super) struct Own {
     http_requests: IntCounterVec,
     /// The counters of `http_requests` by route and status: looking one up, and writing them,
     /// takes no allocation.
-    served: Mutex<BTreeMap<(&'static str, u16), IntCounter>>,
+    served: Mutex<BTreeMap<(&'static str, u16), Served>>,
+    /// Their metadata in the text format and in OpenMetrics.
+    served_header: [String; 2],
     api_requests: HistogramVec,
     reload_successful: IntGaugeVec,
     reload_success_at: GaugeVec,
+}
+
+/// A counter of requests, and its line on the page without the number.
+#[derive(Debug)]
+struct Served {
+    line: String,
+    counter: IntCounter,
 }
 
 impl Own {
@@ -95,6 +107,11 @@ impl Own {
         rest.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
             served: Mutex::default(),
+            served_header: [Format::Text004, Format::OpenMetrics100].map(|format| {
+                let mut page = Page::new(format, 0);
+                page.header(HTTP_REQUESTS);
+                page.text
+            }),
             rest,
             http_requests,
             api_requests,
@@ -105,16 +122,22 @@ impl Own {
 
     pub(super) fn count_request(&self, handler: &'static str, code: u16) {
         let new = || {
-            self.http_requests
-                .with_label_values(&[handler, &code.to_string()])
+            let labels: [(&str, &dyn Display); 2] = [("handler", &handler), ("code", &code)];
+            let mut line = String::new();
+            exposition::series(&mut line, [HTTP_REQUESTS.name, ""], "", &labels);
+            line.push(' ');
+            let code = code.to_string();
+            let counter = self.http_requests.with_label_values(&[handler, &code]);
+            Served { line, counter }
         };
         self.served()
             .entry((handler, code))
             .or_insert_with(new)
+            .counter
             .inc();
     }
 
-    fn served(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u16), IntCounter>> {
+    fn served(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u16), Served>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -136,13 +159,21 @@ impl Own {
         }
     }
 
-    /// Writes the requests served, exact as of now.
-    pub(super) fn write_served(&self, page: &mut Page) {
-        let mut family = page.family(HTTP_REQUESTS);
-        for ((handler, code), counter) in self.served().iter() {
-            let labels: [(&str, &dyn Display); 2] = [("handler", handler), ("code", code)];
-            family.sample("", "", &labels, counter.get().into());
+    /// The requests served, exact as of now.
+    pub(super) fn served_segment(&self, format: Format) -> String {
+        let served = self.served();
+        let mut text = String::with_capacity(SERVED_CAPACITY);
+        if !served.is_empty() {
+            text.push_str(match format {
+                Format::Text004 => &self.served_header[0],
+                Format::OpenMetrics100 => &self.served_header[1],
+            });
         }
+        for Served { line, counter } in served.values() {
+            text.push_str(line);
+            exposition::number(&mut text, counter.get().into());
+        }
+        text
     }
 
     /// Writes the rest; reads `/proc`.

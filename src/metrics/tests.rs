@@ -123,7 +123,7 @@ impl Bench {
     }
 
     fn page(&self, format: Format) -> String {
-        String::from_utf8(self.metrics.exposition(format).to_vec()).unwrap()
+        String::from_utf8(self.metrics.exposition(format).to_bytes().to_vec()).unwrap()
     }
 
     fn text(&self) -> String {
@@ -582,7 +582,7 @@ fn accounts_are_rendered_again_only_when_something_changed() {
     let kept = |bench: &Bench| {
         bench.text();
         let kept = bench.metrics.0.kept(Format::Text004);
-        Arc::as_ptr(&kept.accounts.as_ref().unwrap().text).cast::<u8>()
+        kept.accounts.as_ref().unwrap().text.as_ptr()
     };
     let first = kept(&bench);
     bench.set(after(90.0));

@@ -1,21 +1,42 @@
 //! Answers and the headers that all of them carry.
 
 use std::io;
+use std::sync::LazyLock;
 
-use bytes::Bytes;
+use bytes::buf::Chain;
+use bytes::{Buf as _, Bytes};
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
 use tokio::task::spawn_blocking;
 
-use super::encoding;
+use super::encoding::{self, Parts};
 use super::negotiation::Coding;
 
 /// An answer with its whole body.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<Full<Chain<Chain<Bytes, Bytes>, Bytes>>>;
+
+/// What every answer carries. Copied whole, which is cheaper than to build it.
+static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
+    // With room for what is added to a copy, which would otherwise be built anew to grow.
+    let mut headers = HeaderMap::with_capacity(12);
+    headers.insert(CONTENT_TYPE, TEXT);
+    // Every answer is true for this moment alone.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
+    headers
+});
+/// The same for answers that depend on what the client would rather have.
+static NEGOTIATED: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut headers = HEADERS.clone();
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers
+});
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// What is not the status page loads nothing, runs nothing and is framed by nobody.
@@ -25,7 +46,7 @@ const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Reply {
     let mut text = text.into();
     text.push('\n');
-    whole(status, TEXT, Bytes::from(text))
+    whole(status, &HEADERS, encoding::whole(text))
 }
 
 /// 405 with the methods that the route knows.
@@ -41,16 +62,16 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Reply {
 
 /// What a successful answer is made of, before anybody knows how it is packed.
 pub(super) struct Content<F> {
-    pub(super) content_type: &'static str,
+    pub(super) content_type: HeaderValue,
     /// Request headers that the answer depends on.
-    pub(super) vary: &'static str,
+    pub(super) vary: HeaderValue,
     /// Whether making the body takes so long that it would hold up whoever shares the thread.
     pub(super) heavy: bool,
     /// Makes the body.
     pub(super) body: F,
 }
 
-impl<F: FnOnce() -> io::Result<Bytes> + Send + 'static> Content<F> {
+impl<F: FnOnce() -> io::Result<Parts> + Send + 'static> Content<F> {
     /// 200 in the coding that was agreed on; 406 where none was.
     pub(super) async fn reply(self, coding: Option<Coding>) -> Reply {
         let mut reply = match coding {
@@ -78,20 +99,21 @@ impl<F: FnOnce() -> io::Result<Bytes> + Send + 'static> Content<F> {
             }
         };
         let headers = reply.headers_mut();
-        headers.insert(VARY, HeaderValue::from_static(self.vary));
+        headers.insert(VARY, self.vary);
         reply
     }
 }
 
-fn packed(content_type: &'static str, coding: Coding, body: Bytes) -> Reply {
-    let mut reply = whole(StatusCode::OK, HeaderValue::from_static(content_type), body);
+fn packed(content_type: HeaderValue, coding: Coding, body: Parts) -> Reply {
+    let mut reply = whole(StatusCode::OK, &NEGOTIATED, body);
+    let headers = reply.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
     let name = match coding {
         Coding::Identity => return reply,
-        Coding::Gzip => "gzip",
-        Coding::Zstd => "zstd",
+        Coding::Gzip => const { HeaderValue::from_static("gzip") },
+        Coding::Zstd => const { HeaderValue::from_static("zstd") },
     };
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    headers.insert(CONTENT_ENCODING, name);
     reply
 }
 
@@ -103,17 +125,10 @@ pub(super) fn internal_error() -> Reply {
     )
 }
 
-fn whole(status: StatusCode, content_type: HeaderValue, body: Bytes) -> Reply {
-    let mut reply = Response::new(Full::new(body));
+fn whole(status: StatusCode, headers: &HeaderMap, body: Parts) -> Reply {
+    let [first, second, third] = body;
+    let mut reply = Response::new(Full::new(first.chain(second).chain(third)));
     *reply.status_mut() = status;
-    let headers = reply.headers_mut();
-    // With what callers add; growing later would copy them all.
-    headers.reserve(10);
-    headers.insert(CONTENT_TYPE, content_type);
-    // Every answer is true for this moment alone.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
+    reply.headers_mut().clone_from(headers);
     reply
 }

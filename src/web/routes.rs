@@ -4,19 +4,30 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap};
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
+use super::encoding::whole;
 use super::reply::{self, Content, Reply};
 use super::server::Role;
 use super::{App, ReloadRequest, api, negotiation, origin, page};
+use crate::metrics::Format;
 
 /// A scrape of up to so many bytes is written faster than it is handed to another thread.
 const LIGHT_BYTES: usize = 256 * 1024;
 /// The same for pages, by accounts.
 const LIGHT_ACCOUNTS: usize = 250;
+
+// Constants, since a value that is made while answering is looked through for what it must not hold.
+const TEXT_004: HeaderValue = HeaderValue::from_static(Format::Text004.content_type());
+const OPENMETRICS_100: HeaderValue =
+    HeaderValue::from_static(Format::OpenMetrics100.content_type());
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const BY_CODING: HeaderValue = HeaderValue::from_static("Accept-Encoding");
+const BY_FORMAT_AND_CODING: HeaderValue = HeaderValue::from_static("Accept, Accept-Encoding");
 
 /// A path that is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,12 +69,13 @@ impl Route {
         }
     }
 
-    /// The methods that the route knows, as `Allow` has them; `None` where any method is answered alike.
-    fn allow(self) -> Option<&'static str> {
+    /// What `Allow` says to a method that the route does not know; `None` where it knows this one.
+    fn refuses(self, method: &Method) -> Option<&'static str> {
         match self {
-            Self::Reload => Some("POST"),
+            Self::Reload => (method != Method::POST).then_some("POST"),
+            // Any method is answered alike.
             Self::Other => None,
-            _ => Some("GET, HEAD"),
+            _ => (method != Method::GET && method != Method::HEAD).then_some("GET, HEAD"),
         }
     }
 }
@@ -87,9 +99,7 @@ impl App {
     }
 
     async fn dispatch(&self, route: Route, request: &Parts) -> Reply {
-        if let Some(allow) = route.allow()
-            && !allow.split(", ").any(|method| request.method == method)
-        {
+        if let Some(allow) = route.refuses(&request.method) {
             return reply::method_not_allowed(allow);
         }
         let query = request.uri.query().unwrap_or_default();
@@ -123,13 +133,16 @@ impl App {
         let metrics = self.metrics.clone();
         let last_bytes = Arc::clone(&self.scrape_bytes);
         Content {
-            content_type: format.content_type(),
-            vary: "Accept, Accept-Encoding",
+            content_type: match format {
+                Format::Text004 => TEXT_004,
+                Format::OpenMetrics100 => OPENMETRICS_100,
+            },
+            vary: BY_FORMAT_AND_CODING,
             heavy: last_bytes.load(Ordering::Relaxed) > LIGHT_BYTES,
             body: move || {
-                let body = metrics.exposition(format);
-                last_bytes.store(body.len(), Ordering::Relaxed);
-                Ok(body)
+                let page = metrics.exposition(format);
+                last_bytes.store(page.len(), Ordering::Relaxed);
+                Ok(page.into_parts())
             },
         }
         .reply(negotiation::coding(headers))
@@ -142,10 +155,10 @@ impl App {
         let names = self.names.borrow().clone();
         let now = self.clock.now();
         Content {
-            content_type: "application/json",
-            vary: "Accept-Encoding",
+            content_type: JSON,
+            vary: BY_CODING,
             heavy: accounts.len() > LIGHT_ACCOUNTS,
-            body: move || Ok(api::render(&accounts, &board, &names, now)?),
+            body: move || Ok(whole(api::render(&accounts, &board, &names, now)?)),
         }
         .reply(negotiation::coding(headers))
         .await
@@ -159,18 +172,18 @@ impl App {
         let number = page_number(query);
         let telemetry_path = self.settings.telemetry_path.clone();
         let mut reply = Content {
-            content_type: "text/html; charset=utf-8",
-            vary: "Accept-Encoding",
+            content_type: HTML,
+            vary: BY_CODING,
             heavy: accounts.len() > LIGHT_ACCOUNTS,
             body: move || {
-                Ok(page::render(
+                Ok(whole(page::render(
                     accounts,
                     &board,
                     &names,
                     now,
                     number,
                     &telemetry_path,
-                ))
+                )))
             },
         }
         .reply(negotiation::coding(headers))

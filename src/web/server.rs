@@ -1,5 +1,7 @@
 //! Accepts connections, bounds what they may cost, and drains them.
 
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -7,22 +9,23 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::App;
-use super::stall::WriteStall;
+use super::stall::{Progress, WriteStall};
 
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     /// Connections of one listener; more wait in the system's queue. A Prometheus needs one.
     connections: usize,
-    /// For a request's head to arrive whole, and for a kept connection to be used again.
+    /// For a request's head to arrive whole, and for a kept connection to be used again; up to
+    /// twice as long for the latter.
     head: Duration,
     /// Without progress on an answer that the client does not read.
     write: Duration,
@@ -71,7 +74,9 @@ async fn serve_within(
     shutdown: impl Future<Output = ()>,
 ) {
     let mut shutdown = pin!(shutdown);
-    let (drain, draining) = watch::channel(());
+    // Dropped to ask a connection to end. One each: a channel that all share is a lock, taken
+    // whenever any of them moves.
+    let mut open: HashMap<_, oneshot::Sender<Infallible>> = HashMap::new();
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -82,21 +87,25 @@ async fn serve_within(
         let (slot, stream) = tokio::select! {
             () = &mut shutdown => break,
             // Reaps, so that what is over takes no memory.
-            Some(_) = connections.join_next() => continue,
+            Some(ended) = connections.join_next_with_id() => {
+                open.remove(&ended.map_or_else(|error| error.id(), |(id, ())| id));
+                continue;
+            }
             accepted = accepted => match accepted {
                 Some(accepted) => accepted,
                 None => break,
             },
         };
         let app = Arc::clone(&app);
-        let draining = draining.clone();
-        connections.spawn(async move {
-            connection(limits, stream, app, role, draining).await;
+        let (drain, draining) = oneshot::channel();
+        let task = connections.spawn(async move {
+            connection(limits, stream, &app, role, draining).await;
             drop(slot);
         });
+        open.insert(task.id(), drain);
     }
     drop(listener);
-    drop(drain);
+    drop(open);
     let drained = async { while connections.join_next().await.is_some() {} };
     if timeout(limits.drain, drained).await.is_err() {
         tracing::debug!(connections = connections.len(), "cut off at shutdown");
@@ -133,31 +142,37 @@ fn is_the_peers(error: &std::io::Error) -> bool {
     )
 }
 
-/// One connection's life. `draining` ends when its sender is dropped.
+/// One connection's life, which is to end when the other side of `draining` is dropped.
 async fn connection(
     limits: Limits,
     stream: impl AsyncRead + AsyncWrite + Unpin,
-    app: Arc<App>,
+    app: &App,
     role: Role,
-    mut draining: watch::Receiver<()>,
+    draining: oneshot::Receiver<Infallible>,
 ) {
-    let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
-        async move { Ok::<_, std::convert::Infallible>(app.answer(role, request).await) }
+    let progress = &Progress::default();
+    let service = service_fn(move |request| async move {
+        let _answering = progress.answering();
+        Ok::<_, Infallible>(app.answer(role, request).await)
     });
-    let stream = TokioIo::new(WriteStall::new(stream, limits.write));
+    let stream = TokioIo::new(WriteStall::new(stream, limits.write, progress));
     let mut connection = pin!(
         http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(limits.head)
             .max_buf_size(limits.buffer)
             .serve_connection(stream, service)
     );
+    // hyper's own limit on heads sets a timer for each request.
+    let overdue = pin!(progress.head_overdue(limits.head));
     let outcome = tokio::select! {
+        biased;
         outcome = connection.as_mut() => outcome,
-        _ = draining.changed() => {
+        _ = draining => {
             connection.as_mut().graceful_shutdown();
             connection.await
+        }
+        () = overdue => {
+            tracing::debug!("a request did not come in time");
+            Ok(())
         }
     };
     if let Err(error) = outcome {
