@@ -161,14 +161,27 @@ impl Http {
     }
 
     /// Asks for a list and judges the answer.
+    ///
+    /// A server may end a kept connection in the very moment in which it is used again. Nothing is
+    /// wrong then, so a request that was cut off before any answer is made once more, in what is
+    /// left of its time. `outgoing` makes it, since a signature is good for one request alone.
     pub(super) async fn list(
         &self,
-        outgoing: Outgoing,
-        scrubber: &Scrubber,
+        outgoing: impl Fn(&mut Scrubber) -> Outgoing,
+        scrubber: &mut Scrubber,
     ) -> Result<SessionList, Error> {
-        let _timer = self.timer(Transport::Http);
-        let timeout = outgoing.timeout;
-        let response = self.send(outgoing, scrubber).await?;
+        let timer = self.timer(Transport::Http);
+        let first = outgoing(scrubber);
+        let timeout = first.timeout;
+        let sent = match self.send(first, scrubber).await {
+            Err(unsent) if unsent.was_cut_off => {
+                let mut second = outgoing(scrubber);
+                second.timeout = timeout.saturating_sub(timer.start.elapsed());
+                self.send(second, scrubber).await
+            }
+            sent => sent,
+        };
+        let response = sent.map_err(|unsent| unsent.into_error(timeout))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -186,7 +199,8 @@ impl Http {
     ) -> Result<LoginReply, Error> {
         let _timer = self.timer(Transport::Http);
         let timeout = outgoing.timeout;
-        let response = self.send(outgoing, scrubber).await?;
+        let response = self.send(outgoing, scrubber).await;
+        let response = response.map_err(|unsent| unsent.into_error(timeout))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
@@ -249,7 +263,7 @@ impl Http {
         }
     }
 
-    async fn send(&self, outgoing: Outgoing, scrubber: &Scrubber) -> Result<Response, Error> {
+    async fn send(&self, outgoing: Outgoing, scrubber: &Scrubber) -> Result<Response, Unanswered> {
         let client = if is_loopback(&outgoing.url) {
             &self.loopback
         } else {
@@ -276,7 +290,10 @@ impl Http {
             .timeout(outgoing.timeout)
             .send()
             .await
-            .map_err(|error| failure(error, outgoing.timeout, scrubber))
+            .map_err(|error| Unanswered {
+                was_cut_off: was_cut_off(&error),
+                error: failure(error, outgoing.timeout, scrubber),
+            })
     }
 
     /// Reads a body of any size up to the limit: a small one whole, a large one as it arrives, so
@@ -312,6 +329,59 @@ impl Http {
         }
         Ok(wire::read(&start))
     }
+}
+
+/// A request that nothing came back to.
+struct Unanswered {
+    error: Error,
+    /// The connection ended after the request was sent, or while it was.
+    was_cut_off: bool,
+}
+
+impl Unanswered {
+    /// A second try has less time, and the account's failure tells of the whole.
+    fn into_error(self, timeout: Duration) -> Error {
+        match self.error {
+            Error::Timeout { .. } => Error::Timeout { after: timeout },
+            error => error,
+        }
+    }
+}
+
+impl From<Error> for Unanswered {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            was_cut_off: false,
+        }
+    }
+}
+
+/// Whether a connection stood and ended without an answer.
+fn was_cut_off(error: &reqwest::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    if error.is_connect() || error.is_timeout() {
+        return false;
+    }
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        let ended = match (
+            error.downcast_ref::<hyper::Error>(),
+            error.downcast_ref::<io::Error>(),
+        ) {
+            (Some(error), _) => error.is_incomplete_message(),
+            (_, Some(error)) => matches!(
+                error.kind(),
+                BrokenPipe | ConnectionAborted | ConnectionReset
+            ),
+            _ => false,
+        };
+        if ended {
+            return true;
+        }
+        next = cause(error);
+    }
+    false
 }
 
 /// Reports a request's duration when it is over, also when it is given up.

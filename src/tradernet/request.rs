@@ -69,27 +69,30 @@ impl Http {
         now: Moment,
         scrubber: &mut Scrubber,
     ) -> Result<SessionList, Error> {
-        let outgoing = match identity {
-            Identity::Sid(sid) => {
-                scrubber.add(sid.expose_secret());
-                by_sid(target, sid)
-            }
-            Identity::KeyPair {
-                key,
-                secret,
-                version,
-            } => {
+        match identity {
+            Identity::Sid(sid) => scrubber.add(sid.expose_secret()),
+            Identity::KeyPair { key, secret, .. } => {
                 scrubber.add(key.expose_secret());
                 scrubber.add(secret.expose_secret());
-                match version {
+            }
+        }
+        let outgoing = |scrubber: &mut Scrubber| {
+            let outgoing = match identity {
+                Identity::Sid(sid) => by_sid(target, sid),
+                Identity::KeyPair {
+                    key,
+                    secret,
+                    version,
+                } => match version {
                     KeyVersion::V2 => by_key_version_2(target, key, secret, now),
                     KeyVersion::V3 => by_key_version_3(target, key, secret, now),
-                }
+                },
+            };
+            for (_, signed) in &outgoing.signed {
+                scrubber.add(signed.expose_secret());
             }
+            outgoing
         };
-        for (_, signed) in &outgoing.signed {
-            scrubber.add(signed.expose_secret());
-        }
         self.list(outgoing, scrubber).await
     }
 

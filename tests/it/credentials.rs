@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, LoggedRequest, SessionSpec};
+use tradernet_exporter::simulator::{AccountSpec, Fault, LoggedRequest, SessionSpec};
 
 use crate::harness::{Exporter, LOGIN, SID, Upstream};
 
@@ -55,6 +55,32 @@ fn targets(requests: &[Arc<LoggedRequest>]) -> Vec<&str> {
         .iter()
         .map(|request| request.target.as_str())
         .collect()
+}
+
+/// As where a server ends an idle connection in the moment in which it is used again.
+#[tokio::test]
+async fn a_request_that_is_cut_off_is_made_again_once() {
+    let key = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
+    for variables in [
+        &[("TRADERNET_SID", SID)][..],
+        &[&key[..], &[("TRADERNET_API_VERSION", "2")]].concat(),
+        &key,
+    ] {
+        let upstream = upstream().await;
+        let exporter = Exporter::start(&upstream, variables).await;
+        upstream.fail_once(Fault::Reset);
+        let page = exporter.poll().await;
+        assert_eq!(page.failures(), [].into(), "{variables:?}");
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+        assert_eq!(upstream.world.lists_seen(LOGIN), 3);
+
+        upstream.fail(Fault::Reset);
+        let page = exporter.poll().await;
+        assert_eq!(page.get("tradernet_up", &[]), 0.0);
+        assert_eq!(upstream.world.lists_seen(LOGIN), 5);
+        exporter.stop().await;
+    }
 }
 
 #[tokio::test]
