@@ -4,8 +4,10 @@
 //! which the value was given, the value unless it may be a secret, and the mend.
 
 mod account;
+mod credential;
 mod environment;
 mod file;
+mod home;
 mod parse;
 mod problem;
 mod web;
@@ -16,10 +18,10 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use self::account::{Home as _, Variables};
 use self::environment::Environment;
 pub use self::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
 pub use self::file::{Accounts, AccountsFile};
+use self::home::{Home as _, Variables};
 use self::problem::{Place, Report};
 pub use self::problem::{Problem, Problems};
 pub use self::web::WebSettings;

@@ -1,22 +1,20 @@
 //! One account: raw texts to an [`Account`].
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use url::Url;
 
 use super::environment::RawAccount;
+use super::home::Home;
 use super::parse;
-use super::problem::{Place, Report};
+use super::problem::Report;
 use crate::account::{Account, CredentialSource};
 use crate::anomaly::Policy;
 use crate::expiry::{Unit, UnitSetting};
 use crate::ledger::{Reading, SessionDetails};
-use crate::secret::SecretSource;
 use crate::status::Transport;
-use crate::tradernet::{Dialect, KeyVersion, StreamTarget, Target, is_loopback};
+use crate::tradernet::{Dialect, StreamTarget, Target, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -24,49 +22,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Longest value of the label `account`, in characters.
 const LONGEST_NAME: usize = 128;
-
-/// Where an account was configured: what its keys are called there, and where they stand.
-pub(super) trait Home {
-    /// What a person writes to set the key.
-    fn name(&self, key: &str) -> String;
-    /// The same, for a text about another key.
-    fn mention(&self, key: &str) -> String;
-    /// Where the key is set, or would be.
-    fn place(&self, key: &str) -> Place;
-    /// A file that a key names.
-    fn path(&self, path: &str) -> PathBuf;
-    /// What a secret's key ends in where it names a file.
-    fn file_suffix(&self) -> &'static str;
-    /// Whether all that was written could be read; if not, nothing is said to be missing.
-    fn is_whole(&self) -> bool {
-        true
-    }
-}
-
-/// The environment, which has one account.
-pub(super) struct Variables;
-
-impl Home for Variables {
-    fn name(&self, key: &str) -> String {
-        format!("TRADERNET_{}", key.to_ascii_uppercase())
-    }
-
-    fn mention(&self, key: &str) -> String {
-        self.name(key)
-    }
-
-    fn place(&self, key: &str) -> Place {
-        Place::variable(&self.name(key))
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        PathBuf::from(path)
-    }
-
-    fn file_suffix(&self) -> &'static str {
-        "_FILE"
-    }
-}
 
 impl RawAccount {
     /// The account, unless something is wrong with it; the report says what.
@@ -251,142 +206,6 @@ impl RawAccount {
         (interval, timeout, max_age)
     }
 
-    fn credential(&self, home: &dyn Home, report: &mut Report) -> Option<CredentialSource> {
-        let mut secret = |keys, given: &_, file: &_| secret(home, report, keys, given, file);
-        let sid = secret(["sid", "sid_file"], &self.sid, &self.sid_file);
-        let password = secret(
-            ["password", "password_file"],
-            &self.password,
-            &self.password_file,
-        );
-        let key = secret(
-            ["api_key", "api_key_file"],
-            &self.api_key,
-            &self.api_key_file,
-        );
-        let secret = secret(
-            ["api_secret", "api_secret_file"],
-            &self.api_secret,
-            &self.api_secret_file,
-        );
-
-        let kinds = [
-            ("sid", sid.given),
-            ("password", password.given),
-            ("key pair", key.given.or(secret.given)),
-        ];
-        let mut given = kinds
-            .into_iter()
-            .filter_map(|(kind, key)| Some((kind, key?)));
-        let (first, second) = (given.next(), given.next());
-        let mut wrong = |key: &str, text: String| {
-            report.add(home.place(key), None, text);
-            None
-        };
-        if let (Some((_, first)), Some((_, second))) = (first, second) {
-            return wrong(
-                second,
-                format!(
-                    "{}; an account has one credential",
-                    parse::clash(home.mention(first))
-                ),
-            );
-        }
-        let Some((kind, kind_key)) = first else {
-            if !home.is_whole() {
-                return None;
-            }
-            return match &self.login {
-                Some(_) => wrong(
-                    "login",
-                    format!(
-                        "has no password: set {} or {}",
-                        home.name("password"),
-                        home.name("password_file")
-                    ),
-                ),
-                None => wrong(
-                    "sid",
-                    format!(
-                        "no credential is set: set {}, or {} and {}, or {} and {} (or their {} forms)",
-                        home.name("sid"),
-                        home.name("login"),
-                        home.name("password"),
-                        home.name("api_key"),
-                        home.name("api_secret"),
-                        home.file_suffix(),
-                    ),
-                ),
-            };
-        };
-        let version = self.key_version(kind, home, report);
-        match kind {
-            "sid" => Some(CredentialSource::Sid(sid.source?)),
-            "password" => match &self.login {
-                Some(login) => Some(CredentialSource::Login {
-                    login: login.clone(),
-                    password: password.source?,
-                }),
-                None if !home.is_whole() => None,
-                None => {
-                    let text = format!("has no login: set {}", home.name("login"));
-                    report.add(home.place(kind_key), None, text);
-                    None
-                }
-            },
-            _ => {
-                if self.login.is_some() {
-                    let text = format!(
-                        "{}; an account has one credential",
-                        parse::clash(home.mention(kind_key))
-                    );
-                    report.add(home.place("login"), None, text);
-                }
-                for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
-                    if key.is_none() && home.is_whole() {
-                        let other = home.mention(kind_key);
-                        let text = format!("is missing: {other} is of no use without it");
-                        report.add(home.place(missing), None, text);
-                    }
-                }
-                Some(CredentialSource::KeyPair {
-                    version: version?,
-                    key: key.source?,
-                    secret: secret.source?,
-                })
-            }
-        }
-    }
-
-    /// Version 1 goes with an SID or a login, 2 and 3 with keys.
-    fn key_version(&self, kind: &str, home: &dyn Home, report: &mut Report) -> Option<KeyVersion> {
-        let keys = kind == "key pair";
-        let version = match &self.api_version {
-            None => {
-                if keys {
-                    3
-                } else {
-                    1
-                }
-            }
-            text => report.value(home.place("api_version"), text, |text| {
-                let version = parse::one_of(text, &[("1", 1), ("2", 2), ("3", 3)])?;
-                match (version, keys) {
-                    (1, true) => Err("does not go with a key pair: use 2 or 3".to_owned()),
-                    (2 | 3, false) => {
-                        Err("does not go with an SID or a login: use 1, or a key pair".to_owned())
-                    }
-                    _ => Ok(version),
-                }
-            })?,
-        };
-        Some(if version == 2 {
-            KeyVersion::V2
-        } else {
-            KeyVersion::V3
-        })
-    }
-
     fn policy(&self, home: &dyn Home, report: &mut Report) -> Policy {
         let count = |text: &str| parse::whole_number(text, 0, u64::from(u32::MAX));
         let min_sessions = report.value(home.place("min_sessions"), &self.min_sessions, count);
@@ -422,54 +241,6 @@ impl RawAccount {
                 parse::duration(text, Duration::from_secs(1), DAY * 36_500)
             }),
         }
-    }
-}
-
-/// The key by which a secret was given, and the secret where it can be used.
-struct Secret {
-    given: Option<&'static str>,
-    source: Option<SecretSource>,
-}
-
-fn secret(
-    home: &dyn Home,
-    report: &mut Report,
-    [key, file_key]: [&'static str; 2],
-    given: &Option<String>,
-    file: &Option<String>,
-) -> Secret {
-    let (form, source) = match (given, file) {
-        (None, None) => (None, None),
-        (Some(_), Some(_)) => {
-            let text = parse::clash(home.mention(file_key));
-            report.add(home.place(key), None, text);
-            (Some(key), None)
-        }
-        (Some(secret), None) => {
-            let secret = SecretString::from(secret.as_str());
-            (Some(key), Some(SecretSource::Given(secret)))
-        }
-        (None, Some(path)) => match SecretSource::from_file(home.path(path)) {
-            Ok(source) => (Some(file_key), Some(source)),
-            Err(error) => {
-                report.add(home.place(file_key), None, error.to_string());
-                (Some(file_key), None)
-            }
-        },
-    };
-    // A password travels in a form and an API secret not at all; the others are headers.
-    let in_header = matches!(key, "sid" | "api_key");
-    if let (Some(form), Some(source)) = (form, &source)
-        && in_header
-        && !parse::is_header_safe(&source.initial())
-    {
-        let text =
-            "has a space or another character that no SID or key has: check how it was copied";
-        report.add(home.place(form), None, text.to_owned());
-    }
-    Secret {
-        given: form,
-        source,
     }
 }
 

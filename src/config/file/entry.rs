@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::FileName;
-use crate::config::account::Home;
+use crate::config::home::Home;
 use crate::config::problem::Place;
 
 /// A key's text and where it stands.
