@@ -1,12 +1,17 @@
 //! What is wrong with a configuration, and where.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 /// A longer value is cut where it is shown: a thousand networks on one line say no more.
-const LONGEST_VALUE: usize = 256;
+pub(super) const LONGEST_VALUE: usize = 256;
+/// A text quotes a path at the most.
+const LONGEST_TEXT: usize = 1024;
 /// Where ten thousand accounts share a mistake, the first show what it is.
 const MOST_SHOWN: usize = 50;
+/// More are not counted: a file of 64 MiB can be wrong in millions of places.
+const MOST_COUNTED: usize = 100_000;
 
 /// Where a value was given: its name as the user wrote it, and in a file the line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,46 +59,79 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong, a line each, of which the first 50 are shown; never empty.
+/// Everything that is wrong, a line each, of which the first 50 are kept; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(Vec<Problem>);
+pub struct Problems {
+    first: Vec<Problem>,
+    more: usize,
+    /// Whether there are still more, uncounted.
+    is_cut: bool,
+}
 
 impl Problems {
-    /// The problems: of flags and variables first, then of the file from top to bottom.
+    /// The first problems: of flags and variables, then of the file from top to bottom.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.first.iter()
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().take(MOST_SHOWN).enumerate() {
+        for (index, problem) in self.first.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             problem.fmt(f)?;
         }
-        match self.0.len().saturating_sub(MOST_SHOWN) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
+        match (self.more, self.is_cut) {
+            (0, _) => Ok(()),
+            (more, false) => write!(f, "\nand {more} more"),
+            (more, true) => write!(f, "\nand at least {more} more"),
         }
     }
 }
 
 impl std::error::Error for Problems {}
 
-/// Collects problems while values are read.
+/// Collects problems while values are read. Its size is bounded, whatever is wrong.
 #[derive(Debug, Default)]
-pub(super) struct Report(Vec<Problem>);
+pub(super) struct Report {
+    /// The first ones, by line and then as they came.
+    first: BTreeMap<(usize, usize), Problem>,
+    /// Hashes of all: a wrong default is wrong in each account, and told once.
+    told: HashSet<u64>,
+    came: usize,
+}
 
 impl Report {
     /// Notes a problem; no value where it is, or may be, a secret.
     pub(super) fn add(&mut self, place: Place, value: Option<&str>, text: String) {
-        let value = value.map(|value| match value.char_indices().nth(LONGEST_VALUE) {
-            Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
-            None => value.to_owned(),
-        });
-        self.0.push(Problem { place, value, text });
+        let problem = Problem {
+            place: Place::in_line(place.line, on_one_line(&place.text)),
+            value: value.map(|value| cut(value, LONGEST_VALUE)),
+            text: on_one_line(&cut(&text, LONGEST_TEXT)),
+        };
+        let mut hasher = DefaultHasher::new();
+        problem.hash(&mut hasher);
+        let hash = hasher.finish();
+        let is_known = self.told.contains(&hash)
+            || self.is_full() && self.first.values().any(|known| *known == problem);
+        if is_known {
+            return;
+        }
+        if !self.is_full() {
+            self.told.insert(hash);
+        }
+        self.came += 1;
+        self.first.insert((problem.place.line, self.came), problem);
+        if self.first.len() > MOST_SHOWN {
+            self.first.pop_last();
+        }
+    }
+
+    /// Whether so much is wrong that looking for more in one place is idle.
+    pub(super) fn is_full(&self) -> bool {
+        self.told.len() >= MOST_COUNTED
     }
 
     /// Parses a value that is there, noting what is wrong with it.
@@ -126,15 +164,41 @@ impl Report {
         }
     }
 
-    pub(super) fn into_result(mut self) -> Result<(), Problems> {
-        // A wrong default is wrong in each account, and told once.
-        let mut seen = HashSet::new();
-        self.0.retain(|problem| seen.insert(problem.clone()));
-        self.0.sort_by_key(|problem| problem.place.line);
-        if self.0.is_empty() {
-            Ok(())
-        } else {
-            Err(Problems(self.0))
+    pub(super) fn into_result(self) -> Result<(), Problems> {
+        if self.first.is_empty() {
+            return Ok(());
         }
+        let is_cut = self.is_full();
+        let first: Vec<_> = self.first.into_values().collect();
+        Err(Problems {
+            more: self.told.len().saturating_sub(first.len()),
+            first,
+            is_cut,
+        })
     }
 }
+
+fn cut(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// A key or path with a line break or a terminal's control sequence in it forges no line of the
+/// log.
+fn on_one_line(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        let escaped = c.escape_debug();
+        if escaped.len() == 1 || matches!(c, '"' | '\'' | '\\') {
+            shown.push(c);
+        } else {
+            shown.extend(escaped);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests;
