@@ -8,8 +8,10 @@ mod credential;
 mod environment;
 mod file;
 mod home;
+mod misspelt;
 mod parse;
 mod problem;
+mod shown;
 mod web;
 mod yaml;
 
@@ -252,7 +254,9 @@ fn file_place(flags: &Flags) -> Place {
 fn refuse_account_variables(flags: &Flags, environment: &Environment, report: &mut Report) {
     for key in environment.account.given() {
         let wrong = parse::clash(format!("{}, which lists the accounts", file_place(flags)));
-        report.add(Variables.place(key), None, wrong);
+        let text = environment.account.text(key);
+        let value = text.and_then(|text| shown::text(key, text));
+        report.add(Variables.place(key), value, wrong);
     }
 }
 

@@ -89,7 +89,9 @@ impl RawAccount {
 
     fn origin(&self, home: &dyn Home, report: &mut Report) -> Option<Url> {
         let text = self.url.as_deref().unwrap_or(DEFAULT_ORIGIN);
-        check_origin(home, report, "url", text, "https", "http")
+        report.url(home.place("url"), Some(text), |text| {
+            parse::origin(text, "https", "http")
+        })
     }
 
     /// The stream origins that are given: of the WebSocket, of socket.io. Both are checked, whichever
@@ -99,7 +101,11 @@ impl RawAccount {
             ("ws_url", &self.ws_url),
             ("socketio_url", &self.socketio_url),
         ]
-        .map(|(key, text)| check_origin(home, report, key, text.as_deref()?, "wss", "ws"))
+        .map(|(key, text)| {
+            report.url(home.place(key), text.as_deref(), |text| {
+                parse::origin(text, "wss", "ws")
+            })
+        })
     }
 
     fn transport(&self, home: &dyn Home, report: &mut Report) -> Option<Transport> {
@@ -240,27 +246,6 @@ impl RawAccount {
             max_lifetime: report.value(home.place("max_lifetime"), &self.max_lifetime, |text| {
                 parse::duration(text, Duration::from_secs(1), DAY * 36_500)
             }),
-        }
-    }
-}
-
-fn check_origin(
-    home: &dyn Home,
-    report: &mut Report,
-    key: &str,
-    text: &str,
-    secure: &str,
-    plain: &str,
-) -> Option<Url> {
-    match parse::origin(text, secure, plain) {
-        Ok(url) => Some(url),
-        Err(wrong) => {
-            report.add(
-                home.place(key),
-                Some(text).filter(|text| parse::is_showable(text)),
-                wrong,
-            );
-            None
         }
     }
 }

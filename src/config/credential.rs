@@ -6,6 +6,7 @@ use super::environment::RawAccount;
 use super::home::Home;
 use super::parse;
 use super::problem::Report;
+use super::shown;
 use crate::account::CredentialSource;
 use crate::secret::SecretSource;
 use crate::tradernet::KeyVersion;
@@ -44,7 +45,7 @@ impl RawAccount {
             .filter_map(|(kind, key)| Some((kind, key?)));
         let (first, second) = (given.next(), given.next());
         let mut wrong = |key: &str, text: String| {
-            report.add(home.place(key), None, text);
+            self.note(home, report, key, text);
             None
         };
         if let (Some((_, first)), Some((_, second))) = (first, second) {
@@ -94,7 +95,7 @@ impl RawAccount {
                 None if !home.is_whole() => None,
                 None => {
                     let text = format!("has no login: set {}", home.name("login"));
-                    report.add(home.place(kind_key), None, text);
+                    self.note(home, report, kind_key, text);
                     None
                 }
             },
@@ -104,13 +105,13 @@ impl RawAccount {
                         "{}; an account has one credential",
                         parse::clash(home.mention(kind_key))
                     );
-                    report.add(home.place("login"), None, text);
+                    self.note(home, report, "login", text);
                 }
                 for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
                     if key.is_none() && home.is_whole() {
                         let other = home.mention(kind_key);
                         let text = format!("is missing: {other} is of no use without it");
-                        report.add(home.place(missing), None, text);
+                        self.note(home, report, missing, text);
                     }
                 }
                 Some(CredentialSource::KeyPair {
@@ -120,6 +121,12 @@ impl RawAccount {
                 })
             }
         }
+    }
+
+    /// Notes what is wrong with a key, with its text where that is no secret.
+    fn note(&self, home: &dyn Home, report: &mut Report, key: &str, wrong: String) {
+        let value = self.text(key).and_then(|text| shown::text(key, text));
+        report.add(home.place(key), value, wrong);
     }
 
     /// Version 1 goes with an SID or a login, 2 and 3 with keys.
@@ -192,7 +199,8 @@ fn secret(
     {
         let text =
             "has a space or another character that no SID or key has: check how it was copied";
-        report.add(home.place(form), None, text.to_owned());
+        let value = file.as_deref().filter(|_| form == file_key);
+        report.add(home.place(form), value, text.to_owned());
     }
     Secret {
         given: form,

@@ -5,9 +5,12 @@ use std::ffi::OsString;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::misspelt;
 use super::problem::{Place, Report};
+use super::shown;
 
 const PREFIX: &str = "TRADERNET_";
+const WEB_PREFIX: &str = "WEB_";
 /// Names the CA certificates.
 pub(super) const CA_FILE: &str = "SSL_CERT_FILE";
 const POD_NAME: &str = "POD_NAME";
@@ -29,12 +32,19 @@ macro_rules! raw {
                 }
             }
 
+            /// A key's text.
+            #[allow(dead_code, reason = "the same")]
+            pub(super) fn text(&self, key: &str) -> Option<&str> {
+                match key {
+                    $(stringify!($key) => self.$key.as_deref(),)*
+                    _ => None,
+                }
+            }
+
             /// The keys that have a text.
             #[allow(dead_code, reason = "the same")]
             pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-                [$((stringify!($key), self.$key.is_some()),)*]
-                    .into_iter()
-                    .filter_map(|(key, given)| given.then_some(key))
+                $list.iter().copied().filter(|key| self.text(key).is_some())
             }
         }
 
@@ -102,7 +112,7 @@ impl Environment {
                 continue;
             };
             let relevant = name.starts_with(PREFIX)
-                || name.starts_with("WEB_")
+                || name.starts_with(WEB_PREFIX)
                 || is_proxy(&name)
                 || name == CA_FILE
                 || name == POD_NAME;
@@ -111,15 +121,19 @@ impl Environment {
             }
             match value.into_string() {
                 Ok(value) => ours.push((name, value)),
-                Err(_) => report.add(Place::variable(&name), None, "is not UTF-8".to_owned()),
+                Err(_) => {
+                    let place = Place::variable(&shown::name(&name));
+                    report.add(place, None, "is not UTF-8".to_owned());
+                }
             }
         }
-        for (name, _) in &ours {
+        for (name, value) in &ours {
             if let Some(key) = name.strip_prefix(PREFIX)
                 && !is_known(key)
                 && !is_from_kubernetes(key)
             {
-                report.add(Place::variable(name), None, unknown(key));
+                let (shown, text) = unknown(key, value);
+                report.add(Place::variable(&shown::name(name)), shown, text);
             }
         }
         let first = |names: &[&str]| {
@@ -135,7 +149,7 @@ impl Environment {
             pod_name: first(&[POD_NAME]).map(|(_, value)| value),
             account: read_with_envy(PREFIX, &ours),
             global: read_with_envy(PREFIX, &ours),
-            web: read_with_envy("WEB_", &ours),
+            web: read_with_envy(WEB_PREFIX, &ours),
         }
     }
 }
@@ -185,14 +199,24 @@ fn is_from_kubernetes(key: &str) -> bool {
             .any(|(at, found)| key.get(at + found.len()..).is_some_and(port))
 }
 
-/// The nearest known name. The value is not shown: it may be a misspelt secret's.
-fn unknown(key: &str) -> String {
-    let distance = |known: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), known);
-    match known_keys().min_by_key(|known| distance(known)) {
-        Some(nearest) => format!(
-            "unknown variable; the nearest known one is {PREFIX}{}",
-            nearest.to_ascii_uppercase()
-        ),
-        None => "unknown variable".to_owned(),
+/// What is said of an unknown variable, and its value where that may be shown.
+fn unknown<'a>(key: &str, value: &'a str) -> (Option<&'a str>, String) {
+    let nearest = |name: String| format!("unknown variable; the nearest known one is {name}");
+    let lower = key.to_ascii_lowercase();
+    if let Some(web) = WEB_KEYS.iter().find(|known| **known == lower) {
+        let text = nearest(in_upper_case(WEB_PREFIX, web));
+        return (shown::text(web, value), text);
     }
+    let Some(guess) = misspelt::guess(key, known_keys()) else {
+        return (None, "unknown variable".to_owned());
+    };
+    let text = nearest(in_upper_case(PREFIX, guess.nearest));
+    match guess.shown(value) {
+        Some(value) => (Some(value), text),
+        None => (None, text + shown::NOT_SHOWN),
+    }
+}
+
+fn in_upper_case(prefix: &str, key: &str) -> String {
+    format!("{prefix}{}", key.to_ascii_uppercase())
 }

@@ -172,11 +172,6 @@ pub(super) fn origin(text: &str, secure: &str, plain: &str) -> Result<Url, Strin
     Ok(url)
 }
 
-/// Whether a URL may be shown: it holds no user name, no password and no query.
-pub(super) fn is_showable(text: &str) -> bool {
-    !text.contains(['@', '?'])
-}
-
 /// A proxy's address; the error never quotes it.
 pub(super) fn proxy(text: &SecretString) -> Result<SecretString, String> {
     let given = text.expose_secret().trim();

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
+use super::shown;
+
 /// A longer value is cut where it is shown: a thousand networks on one line say no more.
-pub(super) const LONGEST_VALUE: usize = 256;
+const LONGEST_VALUE: usize = 256;
 /// A text quotes a path at the most.
 const LONGEST_TEXT: usize = 1024;
 /// Where ten thousand accounts share a mistake, the first show what it is.
@@ -151,6 +153,23 @@ impl Report {
         }
     }
 
+    /// The same for a URL, which may hold a user name and a password.
+    pub(super) fn url<T>(
+        &mut self,
+        place: Place,
+        text: Option<&str>,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let text = text?;
+        match parse(text) {
+            Ok(value) => Some(value),
+            Err(wrong) => {
+                self.add(place, shown::url(text), wrong);
+                None
+            }
+        }
+    }
+
     /// The same for a flag that beats a variable.
     pub(super) fn flag_or_variable<T>(
         &mut self,
@@ -158,10 +177,8 @@ impl Report {
         (name, variable): (&str, &Option<String>),
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        match given {
-            Some(_) => self.value(Place::flag(flag), given, parse),
-            None => self.value(Place::variable(name), variable, parse),
-        }
+        let (place, text) = first_given((flag, given), (name, variable));
+        self.value(place, text, parse)
     }
 
     pub(super) fn into_result(self) -> Result<(), Problems> {
@@ -175,6 +192,17 @@ impl Report {
             first,
             is_cut,
         })
+    }
+}
+
+/// The flag and its text if it is given, else the variable.
+pub(super) fn first_given<'a>(
+    (flag, given): (&str, &'a Option<String>),
+    (name, variable): (&str, &'a Option<String>),
+) -> (Place, &'a Option<String>) {
+    match given {
+        Some(_) => (Place::flag(flag), given),
+        None => (Place::variable(name), variable),
     }
 }
 

@@ -174,7 +174,7 @@ fn no_credential() {
 fn half_a_credential() {
     refused(
         &[("TRADERNET_LOGIN", "me")],
-        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+        "TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
     );
     refused(
         &[("TRADERNET_PASSWORD", "hunter2")],
@@ -206,7 +206,7 @@ fn two_credentials() {
             ("TRADERNET_API_KEY", "k"),
             ("TRADERNET_API_SECRET", "s"),
         ],
-        "TRADERNET_LOGIN: is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
+        "TRADERNET_LOGIN=\"me\": is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
     );
 }
 
@@ -236,14 +236,33 @@ fn a_version_that_does_not_go_with_the_credential() {
 }
 
 #[test]
-fn a_misspelt_name_is_shown_with_the_nearest_and_never_with_its_value() {
+fn a_misspelt_name_is_shown_with_the_nearest_and_its_value_unless_it_may_be_a_secret() {
     refused_with_sid(
         &[("TRADERNET_PASWORD", "hunter2")],
-        "TRADERNET_PASWORD: unknown variable; the nearest known one is TRADERNET_PASSWORD",
+        "TRADERNET_PASWORD: unknown variable; the nearest known one is TRADERNET_PASSWORD \
+         (its value is not shown: it may be a secret)",
     );
     refused_with_sid(
         &[("TRADERNET_POLL_INTERVALL", "30s")],
-        "TRADERNET_POLL_INTERVALL: unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
+        "TRADERNET_POLL_INTERVALL=\"30s\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
+    );
+    refused_with_sid(
+        &[("TRADERNET_ULR", "https://me:hunter2@tradernet.com")],
+        "TRADERNET_ULR: unknown variable; the nearest known one is TRADERNET_URL \
+         (its value is not shown: it may be a secret)",
+    );
+    refused_with_sid(
+        &[("TRADERNET_LISTEN_ADDRESS", ":80")],
+        "TRADERNET_LISTEN_ADDRESS=\":80\": unknown variable; the nearest known one is WEB_LISTEN_ADDRESS",
+    );
+}
+
+#[test]
+fn a_name_with_a_control_sequence_forges_no_line() {
+    refused_with_sid(
+        &[("TRADERNET_TIMEOUT\n\u{1b}[31mTRADERNET_SID", "hunter2")],
+        "TRADERNET_TIMEOUT…: unknown variable; the nearest known one is TRADERNET_TIMEOUT \
+         (its value is not shown: it may be a secret)",
     );
 }
 
@@ -425,10 +444,18 @@ fn urls() {
             "ftp://tradernet.com",
             "TRADERNET_URL=\"ftp://tradernet.com\": has the scheme ftp: use https://",
         ),
-        // Neither of these is shown: both hold a secret.
+        // None of these is shown: they hold a secret.
         (
             "https://me:hunter2@tradernet.com",
             "TRADERNET_URL: has a user name or password in it: give credentials in their own variables",
+        ),
+        (
+            "https://me:hunter2",
+            "TRADERNET_URL: is no URL: write https://host, as in https://tradernet.com",
+        ),
+        (
+            "https://tradernet.com/#hunter2",
+            "TRADERNET_URL: is more than an origin: write https://host or https://host:port",
         ),
         (
             "https://tradernet.com/?SID=0123",
@@ -487,7 +514,7 @@ fn several_problems_are_told_at_once() {
             ("TRADERNET_API_KEY", "k"),
             ("TRADERNET_LOG_LEVEL", "loud"),
         ],
-        "TRADERNET_SIDD: unknown variable; the nearest known one is TRADERNET_SID\n\
+        "TRADERNET_SIDD: unknown variable; the nearest known one is TRADERNET_SID (its value is not shown: it may be a secret)\n\
          TRADERNET_POLL_INTERVAL=\"0\": is too short: at least 1s\n\
          TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it\n\
          TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",
@@ -527,6 +554,25 @@ fn no_debug_output_shows_a_secret() {
         ("HTTPS_PROXY", "http://me:hunter2@proxy:3128"),
     ]);
     assert!(!format!("{config:?}").contains("hunter2"));
+}
+
+#[test]
+fn an_external_url_may_hold_a_password() {
+    let wrong = "is no URL: write https://host/path";
+    let url = "ftp://me:hunter2@proxy";
+    refused_with_sid(
+        &[("WEB_EXTERNAL_URL", url)],
+        &format!("WEB_EXTERNAL_URL: {wrong}"),
+    );
+    let flags = Flags {
+        external_url: Some(url.to_owned()),
+        ..Flags::default()
+    };
+    let sid = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
+    assert_eq!(
+        Config::load(&flags, sid).unwrap_err().to_string(),
+        format!("--web.external-url: {wrong}")
+    );
 }
 
 /// Where an account streams from.

@@ -162,7 +162,7 @@ fn the_account_of_the_variables_and_a_file_exclude_each_other() {
     assert_eq!(
         load_with(path, &variables).unwrap_err(),
         "TRADERNET_SID: is set together with --config.file, which lists the accounts: unset one of them\n\
-         TRADERNET_POLL_INTERVAL: is set together with --config.file, which lists the accounts: unset one of them"
+         TRADERNET_POLL_INTERVAL=\"30s\": is set together with --config.file, which lists the accounts: unset one of them"
     );
     let flags = Flags::default();
     let file = "tests/it/config/one_account_without_a_name.good.yml";
@@ -173,7 +173,7 @@ fn the_account_of_the_variables_and_a_file_exclude_each_other() {
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     assert_eq!(
         Config::load(&flags, variables).unwrap_err().to_string(),
-        "TRADERNET_ACCOUNT: is set together with TRADERNET_CONFIG_FILE, which lists the accounts: unset one of them"
+        "TRADERNET_ACCOUNT=\"desk\": is set together with TRADERNET_CONFIG_FILE, which lists the accounts: unset one of them"
     );
 }
 

@@ -67,7 +67,7 @@ async fn credentials() {
         ),
         (
             &[LOGIN],
-            "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+            "TRADERNET_LOGIN=\"desk-1\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
         ),
         (
             &[PASSWORD],
@@ -124,15 +124,31 @@ async fn secret_files() {
 async fn misspelt_names() {
     for (name, nearest) in [
         ("TRADERNET_SIDD", "TRADERNET_SID"),
-        ("TRADERNET_POLL_INTERVALL", "TRADERNET_POLL_INTERVAL"),
-        ("TRADERNET_INTERVAL", "TRADERNET_POLL_INTERVAL"),
-        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
-        ("TRADERNET_API_SECERT_FILE", "TRADERNET_API_SECRET_FILE"),
         ("TRADERNET_sid", "TRADERNET_SID"),
+        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
+        ("TRADERNET_APIKEY", "TRADERNET_API_KEY"),
+        ("TRADERNET_INTERVAL", "TRADERNET_POLL_INTERVAL"),
+        ("TRADERNET_ALLOWED_PINS", "TRADERNET_ALLOWED_LOGINS"),
     ] {
-        let wanted = format!("{name}: unknown variable; the nearest known one is {nearest}");
-        // The value is not shown: it may be a misspelt secret's.
+        let wanted = format!(
+            "{name}: unknown variable; the nearest known one is {nearest} \
+             (its value is not shown: it may be a secret)"
+        );
         is_refused(&[SID, (name, "hunter2")], &[&wanted]).await;
+    }
+    for (name, value, nearest) in [
+        ("TRADERNET_POLL_INTERVALL", "30s", "TRADERNET_POLL_INTERVAL"),
+        ("TRADERNET_TIMOUT", "5s", "TRADERNET_TIMEOUT"),
+        ("TRADERNET_LOGN", "desk-1", "TRADERNET_LOGIN"),
+        (
+            "TRADERNET_API_SECERT_FILE",
+            "/run/secret",
+            "TRADERNET_API_SECRET_FILE",
+        ),
+    ] {
+        let wanted =
+            format!("{name}={value:?}: unknown variable; the nearest known one is {nearest}");
+        is_refused(&[SID, (name, value)], &[&wanted]).await;
     }
 }
 
