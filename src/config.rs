@@ -15,6 +15,7 @@ mod shown;
 mod web;
 mod yaml;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -284,11 +285,19 @@ fn named(names: Vec<(i64, String)>) -> SafetyNames {
 }
 
 fn safety_names(environment: &Environment, report: &mut Report) -> Vec<(i64, String)> {
-    let place = Place::variable("TRADERNET_SAFETY_TYPES");
-    let given = &environment.global.safety_types;
-    report
-        .value(place, given, parse::safety_names)
-        .unwrap_or_default()
+    let mut named = HashSet::new();
+    let names = report.list(
+        |number| Place::variable("TRADERNET_SAFETY_TYPES").item(number),
+        &environment.global.safety_types,
+        |item| {
+            let (id, name) = parse::named_safety_type(item)?;
+            match named.insert(id) {
+                true => Ok((id, name)),
+                false => Err(format!("names type {id} again: a type has one name")),
+            }
+        },
+    );
+    names.unwrap_or_default()
 }
 
 fn shard(flags: &Flags, environment: &Environment, report: &mut Report) -> Shard {

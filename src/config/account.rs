@@ -1,5 +1,6 @@
 //! One account: raw texts to an [`Account`].
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,20 +227,24 @@ impl RawAccount {
             }
         });
         Policy {
-            client_ips: report.value(
-                home.place("allowed_client_ips"),
+            client_ips: report.list(
+                |number| home.item("allowed_client_ips", number),
                 &self.allowed_client_ips,
-                |text| parse::list(text, parse::network),
+                parse::network,
             ),
-            safety_types: report.value(
-                home.place("allowed_safety_types"),
-                &self.allowed_safety_types,
-                parse::safety_types,
-            ),
+            safety_types: report
+                .list(
+                    |number| home.item("allowed_safety_types", number),
+                    &self.allowed_safety_types,
+                    parse::safety_type,
+                )
+                .map(BTreeSet::from_iter),
             logins: report
-                .value(home.place("allowed_logins"), &self.allowed_logins, |text| {
-                    parse::list(text, |login| Ok(login.to_owned()))
-                })
+                .list(
+                    |number| home.item("allowed_logins", number),
+                    &self.allowed_logins,
+                    |login| Ok(login.to_owned()),
+                )
                 .map(|logins| logins.into_iter().collect()),
             min_sessions,
             max_sessions,

@@ -12,6 +12,10 @@ pub(super) trait Home {
     fn mention(&self, key: &str) -> String;
     /// Where the key is set, or would be.
     fn place(&self, key: &str) -> Place;
+    /// Where an item of a list stands; it has a number, from 1, unless it is the only one.
+    fn item(&self, key: &str, number: Option<usize>) -> Place {
+        self.place(key).item(number)
+    }
     /// A file that a key names.
     fn path(&self, path: &str) -> PathBuf;
     /// What a secret's key ends in where it names a file.

@@ -15,6 +15,8 @@ const MOST_SHOWN: usize = 50;
 /// More are not counted: a file of 64 MiB can be wrong in millions of places.
 const MOST_COUNTED: usize = 100_000;
 
+pub(super) const EMPTY_ITEM: &str = "is empty: write a value, or remove the item";
+
 /// Where a value was given: its name as the user wrote it, and in a file the line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place {
@@ -33,6 +35,16 @@ impl Place {
     }
 
     pub(super) fn in_line(line: usize, text: String) -> Self {
+        Self { text, line }
+    }
+
+    /// The place of an item of a list that stands here; no number where it is the only one.
+    pub(super) fn item(self, number: Option<usize>) -> Self {
+        let Self { text, line } = self;
+        let text = match number {
+            Some(number) => format!("{text}, item {number}"),
+            None => text,
+        };
         Self { text, line }
     }
 }
@@ -153,7 +165,40 @@ impl Report {
         }
     }
 
-    /// The same for a URL, which may hold a user name and a password.
+    /// Parses a comma-separated list, noting what is wrong with each item. Where an item stands is
+    /// asked with its number, from 1, unless it is the only one.
+    pub(super) fn list<T>(
+        &mut self,
+        place: impl Fn(Option<usize>) -> Place,
+        text: &Option<String>,
+        mut parse: impl FnMut(&str) -> Result<T, String>,
+    ) -> Option<Vec<T>> {
+        let text = text.as_deref()?;
+        let is_alone = !text.contains(',');
+        let mut values = Vec::new();
+        let mut is_right = true;
+        for (index, item) in text.split(',').map(str::trim).enumerate() {
+            let parsed = match item {
+                // A slip of the hand.
+                "" => Err(EMPTY_ITEM.to_owned()),
+                item => parse(item),
+            };
+            match parsed {
+                Ok(value) => values.push(value),
+                Err(wrong) => {
+                    is_right = false;
+                    let number = (!is_alone).then_some(index + 1);
+                    self.add(place(number), Some(item), wrong);
+                    if self.is_full() {
+                        break;
+                    }
+                }
+            }
+        }
+        is_right.then_some(values)
+    }
+
+    /// Parses a URL that is there, which is not shown where it may hold a user name and a password.
     pub(super) fn url<T>(
         &mut self,
         place: Place,
@@ -170,7 +215,7 @@ impl Report {
         }
     }
 
-    /// The same for a flag that beats a variable.
+    /// Parses a flag, or the variable that it beats.
     pub(super) fn flag_or_variable<T>(
         &mut self,
         (flag, given): (&str, &Option<String>),

@@ -59,11 +59,12 @@ impl WebSettings {
 
 pub(super) fn resolve(flags: &Flags, raw: &RawWeb, report: &mut Report) -> WebSettings {
     let listen_addresses = if flags.listen_addresses.is_empty() {
-        let place = Place::variable("WEB_LISTEN_ADDRESS");
         report
-            .value(place, &raw.listen_address, |text| {
-                parse::list(text, listen_address)
-            })
+            .list(
+                |number| Place::variable("WEB_LISTEN_ADDRESS").item(number),
+                &raw.listen_address,
+                listen_address,
+            )
             .unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()])
     } else {
         flags

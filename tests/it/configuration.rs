@@ -245,15 +245,15 @@ async fn everything_that_is_wrong_is_told_at_once() {
             ("HTTPS_PROXY", "socks5://desk:hunter2@proxy"),
         ],
         &[
-            "TRADERNET_SAFETY_TYPES=\"2\": \"2\" is no name for a type: write 2=token",
+            "TRADERNET_SAFETY_TYPES=\"2\": is no name for a type: write 2=token",
             &long_name,
             "TRADERNET_POLL_INTERVAL=\"soon\": is no duration: write 30s, 1m, or a number of seconds",
             "TRADERNET_TIMEOUT=\"40s\": is longer than the polling interval of 30s: shorten it, or raise \
              TRADERNET_POLL_INTERVAL",
             "TRADERNET_MAX_SESSIONS=\"2\": is less than TRADERNET_MIN_SESSIONS=3",
-            "TRADERNET_ALLOWED_CLIENT_IPS=\"192.0.2.1, desk\": \"desk\" is no address and no network: write \
+            "TRADERNET_ALLOWED_CLIENT_IPS, item 2=\"desk\": is no address and no network: write \
              203.0.113.7 or 203.0.113.0/24",
-            "TRADERNET_ALLOWED_SAFETY_TYPES=\"2,,3\": has an empty item",
+            "TRADERNET_ALLOWED_SAFETY_TYPES, item 2=\"\": is empty: write a value, or remove the item",
             "TRADERNET_EXPIRE_UNIT=\"us\": is none of auto, ms, s",
             "TRADERNET_SESSION_DETAILS=\"all\": is none of off, anonymous, full",
             "TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",
