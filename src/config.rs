@@ -253,11 +253,12 @@ fn file_place(flags: &Flags) -> Place {
 }
 
 fn refuse_account_variables(flags: &Flags, environment: &Environment, report: &mut Report) {
+    let doubts = &environment.doubts;
     for key in environment.account.given() {
         let wrong = parse::clash(format!("{}, which lists the accounts", file_place(flags)));
         let text = environment.account.text(key);
         let value = text.and_then(|text| shown::text(key, text));
-        report.add(Variables.place(key), value, wrong);
+        report.add(Variables { doubts }.place(key), value, wrong);
     }
 }
 
@@ -268,7 +269,13 @@ fn environment_account(
     names: Vec<(i64, String)>,
     report: &mut Report,
 ) -> Accounts {
-    let account = environment.account.resolve(&Variables, report);
+    let mut doubts = environment.doubts.clone();
+    if doubts.contains("config_file") {
+        // What seems to be missing here stands there.
+        doubts.add(None);
+    }
+    let variables = Variables { doubts: &doubts };
+    let account = environment.account.resolve(&variables, report);
     let account = account.filter(|account| shard.owns(&account.name));
     Accounts {
         accounts: account.into_iter().collect(),

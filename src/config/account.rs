@@ -148,7 +148,9 @@ impl RawAccount {
                 login: login.clone(),
             },
             (Transport::Socketio, None) => {
-                if let Some(CredentialSource::Sid(_)) = credential {
+                if let Some(CredentialSource::Sid(_)) = credential
+                    && !home.is_in_doubt("login")
+                {
                     let wrong = format!(
                         "is missing: {}=socketio subscribes with the login's name, beside an SID too",
                         home.mention("transport")
@@ -164,7 +166,7 @@ impl RawAccount {
             (Some(_), _) => found?,
             (None, origin) => {
                 let derived = stream_origin(origin?, host);
-                if derived.is_none() {
+                if derived.is_none() && !home.is_in_doubt(key) {
                     let wrong = format!(
                         "is missing: it cannot be told from {}, which names an address or a port",
                         home.mention("url")
@@ -177,40 +179,51 @@ impl RawAccount {
         Some(StreamTarget { origin, dialect })
     }
 
-    /// Interval, timeout and age; a default where one is wrong, so that the others are judged too.
+    /// Interval, timeout and age. Where one is wrong or cannot be read, the others are not measured by
+    /// it.
     fn times(&self, home: &dyn Home, report: &mut Report) -> (Duration, Duration, Duration) {
-        let interval = report
-            .value(home.place("poll_interval"), &self.poll_interval, |text| {
-                parse::duration(text, Duration::from_secs(1), DAY)
-            })
-            .unwrap_or(DEFAULT_INTERVAL);
-        let timeout = report
-            .value(home.place("timeout"), &self.timeout, |text| {
-                let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
-                if timeout > interval {
-                    return Err(format!(
-                        "is longer than the polling interval of {}: shorten it, or raise {}",
-                        humantime::format_duration(interval),
-                        home.mention("poll_interval"),
-                    ));
-                }
-                Ok(timeout)
-            })
-            .unwrap_or(DEFAULT_TIMEOUT.min(interval));
-        let least = interval + timeout;
-        let max_age = report
-            .value(home.place("max_age"), &self.max_age, |text| {
-                let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
-                if max_age < least {
-                    return Err(format!(
-                        "is too short: at least {} (polling interval and timeout together)",
-                        humantime::format_duration(least)
-                    ));
-                }
-                Ok(max_age)
-            })
-            .unwrap_or(interval * 3);
-        (interval, timeout, max_age)
+        let known = |key, text: &Option<String>, parsed: Option<Duration>, default| match text {
+            None => (!home.is_in_doubt(key)).then_some(default),
+            Some(_) => parsed,
+        };
+        let text = &self.poll_interval;
+        let interval = report.value(home.place("poll_interval"), text, |text| {
+            parse::duration(text, Duration::from_secs(1), DAY)
+        });
+        let interval = known("poll_interval", text, interval, DEFAULT_INTERVAL);
+
+        let text = &self.timeout;
+        let timeout = report.value(home.place("timeout"), text, |text| {
+            let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
+            match interval {
+                Some(interval) if timeout > interval => Err(format!(
+                    "is longer than the polling interval of {}: shorten it, or raise {}",
+                    humantime::format_duration(interval),
+                    home.mention("poll_interval"),
+                )),
+                _ => Ok(timeout),
+            }
+        });
+        let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
+        let timeout = known("timeout", text, timeout, default);
+
+        let least = interval.zip(timeout).map(|(one, other)| one + other);
+        let max_age = report.value(home.place("max_age"), &self.max_age, |text| {
+            let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
+            match least {
+                Some(least) if max_age < least => Err(format!(
+                    "is too short: at least {} (polling interval and timeout together)",
+                    humantime::format_duration(least)
+                )),
+                _ => Ok(max_age),
+            }
+        });
+        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+        (
+            interval,
+            timeout.unwrap_or(default),
+            max_age.unwrap_or(interval * 3),
+        )
     }
 
     fn policy(&self, home: &dyn Home, report: &mut Report) -> Policy {

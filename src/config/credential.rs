@@ -6,10 +6,30 @@ use super::environment::RawAccount;
 use super::home::Home;
 use super::parse;
 use super::problem::Report;
-use super::shown;
+use super::shown::{self, SECRET_KEYS};
 use crate::account::CredentialSource;
 use crate::secret::SecretSource;
 use crate::tradernet::KeyVersion;
+
+/// An account has exactly one of these.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Sid,
+    Password,
+    KeyPair,
+}
+
+impl Kind {
+    /// The kind that a key belongs to; a login goes with two of them and is none.
+    pub(super) fn of(key: &str) -> Option<Self> {
+        match key {
+            "sid" | "sid_file" => Some(Self::Sid),
+            "password" | "password_file" => Some(Self::Password),
+            "api_key" | "api_key_file" | "api_secret" | "api_secret_file" => Some(Self::KeyPair),
+            _ => None,
+        }
+    }
+}
 
 impl RawAccount {
     pub(super) fn credential(
@@ -34,81 +54,45 @@ impl RawAccount {
             &self.api_secret,
             &self.api_secret_file,
         );
-
         let kinds = [
-            ("sid", sid.given),
-            ("password", password.given),
-            ("key pair", key.given.or(secret.given)),
+            (Kind::Sid, sid.given),
+            (Kind::Password, password.given),
+            (Kind::KeyPair, key.given.or(secret.given)),
         ];
         let mut given = kinds
             .into_iter()
             .filter_map(|(kind, key)| Some((kind, key?)));
-        let (first, second) = (given.next(), given.next());
-        let mut wrong = |key: &str, text: String| {
-            self.note(home, report, key, text);
-            None
-        };
-        if let (Some((_, first)), Some((_, second))) = (first, second) {
-            return wrong(
-                second,
-                format!(
-                    "{}; an account has one credential",
-                    parse::clash(home.mention(first))
-                ),
-            );
-        }
+        let first = given.next();
+        let others: Vec<_> = given.map(|(_, key)| key).collect();
+        let version = self.version(first.map(|(kind, _)| kind), home, report);
         let Some((kind, kind_key)) = first else {
-            if !home.is_whole() {
-                return None;
-            }
-            return match &self.login {
-                Some(_) => wrong(
-                    "login",
-                    format!(
-                        "has no password: set {} or {}",
-                        home.name("password"),
-                        home.name("password_file")
-                    ),
-                ),
-                None => wrong(
-                    "sid",
-                    format!(
-                        "no credential is set: set {}, or {} and {}, or {} and {} (or their {} forms)",
-                        home.name("sid"),
-                        home.name("login"),
-                        home.name("password"),
-                        home.name("api_key"),
-                        home.name("api_secret"),
-                        home.file_suffix(),
-                    ),
-                ),
-            };
+            self.note_that_there_is_none(home, report);
+            return None;
         };
-        let version = self.key_version(kind, home, report);
+        for other in &others {
+            self.note_clash(home, report, other, kind_key);
+        }
+        if !others.is_empty() {
+            return None;
+        }
         match kind {
-            "sid" => Some(CredentialSource::Sid(sid.source?)),
-            "password" => match &self.login {
-                Some(login) => Some(CredentialSource::Login {
-                    login: login.clone(),
-                    password: password.source?,
-                }),
-                None if !home.is_whole() => None,
-                None => {
+            Kind::Sid => Some(CredentialSource::Sid(sid.source?)),
+            Kind::Password => {
+                if self.login.is_none() && !home.is_in_doubt("login") {
                     let text = format!("has no login: set {}", home.name("login"));
                     self.note(home, report, kind_key, text);
-                    None
                 }
-            },
-            _ => {
+                Some(CredentialSource::Login {
+                    login: self.login.clone()?,
+                    password: password.source?,
+                })
+            }
+            Kind::KeyPair => {
                 if self.login.is_some() {
-                    let text = format!(
-                        "{}; an account has one credential",
-                        parse::clash(home.mention(kind_key))
-                    );
-                    self.note(home, report, "login", text);
+                    self.note_clash(home, report, "login", kind_key);
                 }
                 for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
-                    if key.is_none() && home.is_whole() {
+                    if key.is_none() && !is_in_doubt(home, missing) {
                         let other = home.mention(kind_key);
                         let text = format!("is missing: {other} is of no use without it");
                         self.note(home, report, missing, text);
@@ -129,22 +113,54 @@ impl RawAccount {
         report.add(home.place(key), value, wrong);
     }
 
+    fn note_clash(&self, home: &dyn Home, report: &mut Report, key: &str, with: &str) {
+        let clash = parse::clash(home.mention(with));
+        let text = format!("{clash}; an account has one credential");
+        self.note(home, report, key, text);
+    }
+
+    /// Says that a credential is missing, unless what could not be read may be one.
+    fn note_that_there_is_none(&self, home: &dyn Home, report: &mut Report) {
+        if SECRET_KEYS.iter().any(|key| is_in_doubt(home, key)) {
+            return;
+        }
+        if self.login.is_some() {
+            let text = format!(
+                "has no password: set {} or {}",
+                home.name("password"),
+                home.name("password_file")
+            );
+            self.note(home, report, "login", text);
+        } else {
+            let text = format!(
+                "no credential is set: set {}, or {} and {}, or {} and {} (or their {} forms)",
+                home.name("sid"),
+                home.name("login"),
+                home.name("password"),
+                home.name("api_key"),
+                home.name("api_secret"),
+                home.file_suffix(),
+            );
+            self.note(home, report, "sid", text);
+        }
+    }
+
     /// Version 1 goes with an SID or a login, 2 and 3 with keys.
-    fn key_version(&self, kind: &str, home: &dyn Home, report: &mut Report) -> Option<KeyVersion> {
-        let keys = kind == "key pair";
+    fn version(
+        &self,
+        kind: Option<Kind>,
+        home: &dyn Home,
+        report: &mut Report,
+    ) -> Option<KeyVersion> {
         let version = match &self.api_version {
-            None => {
-                if keys {
-                    3
-                } else {
-                    1
-                }
-            }
+            None => 3,
             text => report.value(home.place("api_version"), text, |text| {
                 let version = parse::one_of(text, &[("1", 1), ("2", 2), ("3", 3)])?;
-                match (version, keys) {
-                    (1, true) => Err("does not go with a key pair: use 2 or 3".to_owned()),
-                    (2 | 3, false) => {
+                match (version, kind) {
+                    (1, Some(Kind::KeyPair)) => {
+                        Err("does not go with a key pair: use 2 or 3".to_owned())
+                    }
+                    (2 | 3, Some(Kind::Sid | Kind::Password)) => {
                         Err("does not go with an SID or a login: use 1, or a key pair".to_owned())
                     }
                     _ => Ok(version),
@@ -157,6 +173,11 @@ impl RawAccount {
             KeyVersion::V3
         })
     }
+}
+
+/// Whether a secret may have been meant, in one of its two forms, by what could not be read.
+fn is_in_doubt(home: &dyn Home, key: &str) -> bool {
+    home.is_in_doubt(key) || home.is_in_doubt(&format!("{key}_file"))
 }
 
 /// The key by which a secret was given, and the secret where it can be used.

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::home::Doubts;
 use super::misspelt;
 use super::problem::{Place, Report};
 use super::shown;
@@ -91,6 +92,8 @@ pub(super) struct Environment {
     pub(super) account: RawAccount,
     pub(super) global: RawGlobal,
     pub(super) web: RawWeb,
+    /// Keys with the prefix `TRADERNET_` that may have been meant by misspelt names and the like.
+    pub(super) doubts: Doubts,
     /// The variable that names the proxy, and its value, which may hold a password.
     pub(super) proxy: Option<(String, SecretString)>,
     pub(super) no_proxy: Option<String>,
@@ -107,6 +110,7 @@ impl Environment {
         report: &mut Report,
     ) -> Self {
         let mut ours = Vec::new();
+        let mut doubts = Doubts::default();
         for (name, value) in variables {
             let Ok(name) = name.into_string() else {
                 continue;
@@ -122,6 +126,9 @@ impl Environment {
             match value.into_string() {
                 Ok(value) => ours.push((name, value)),
                 Err(_) => {
+                    if let Some(key) = name.strip_prefix(PREFIX) {
+                        doubts.add(meant(key));
+                    }
                     let place = Place::variable(&shown::name(&name));
                     report.add(place, None, "is not UTF-8".to_owned());
                 }
@@ -132,6 +139,7 @@ impl Environment {
                 && !is_known(key)
                 && !is_from_kubernetes(key)
             {
+                doubts.add(meant(key));
                 let (shown, text) = unknown(key, value);
                 report.add(Place::variable(&shown::name(name)), shown, text);
             }
@@ -150,6 +158,7 @@ impl Environment {
             account: read_with_envy(PREFIX, &ours),
             global: read_with_envy(PREFIX, &ours),
             web: read_with_envy(WEB_PREFIX, &ours),
+            doubts,
         }
     }
 }
@@ -197,6 +206,12 @@ fn is_from_kubernetes(key: &str) -> bool {
         || key
             .match_indices("_PORT_")
             .any(|(at, found)| key.get(at + found.len()..).is_some_and(port))
+}
+
+/// The key that a name stands for, if that is clear.
+fn meant(key: &str) -> Option<&'static str> {
+    let guess = misspelt::guess(key, known_keys())?;
+    guess.is_clear.then_some(guess.nearest)
 }
 
 /// What is said of an unknown variable, and its value where that may be shown.

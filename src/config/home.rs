@@ -1,5 +1,6 @@
 //! Where an account was configured: in a file, or in variables.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::problem::Place;
@@ -20,16 +21,40 @@ pub(super) trait Home {
     fn path(&self, path: &str) -> PathBuf;
     /// What a secret's key ends in where it names a file.
     fn file_suffix(&self) -> &'static str;
-    /// Whether all that was written could be read; if not, nothing is said to be missing.
-    fn is_whole(&self) -> bool {
-        true
+    /// Whether a key that has no text may have been meant by something that could not be read: then
+    /// it is not said to be missing, and nothing is measured by its default.
+    fn is_in_doubt(&self, key: &str) -> bool;
+}
+
+/// Keys that were meant, or may have been, by what could not be read.
+#[derive(Clone, Default)]
+pub(super) struct Doubts {
+    any: bool,
+    keys: BTreeSet<&'static str>,
+}
+
+impl Doubts {
+    /// What could not be read is this key, or, where that cannot be told, any.
+    pub(super) fn add(&mut self, key: Option<&'static str>) {
+        match key {
+            Some(key) => {
+                self.keys.insert(key);
+            }
+            None => self.any = true,
+        }
+    }
+
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.any || self.keys.contains(key)
     }
 }
 
 /// The environment, which has one account.
-pub(super) struct Variables;
+pub(super) struct Variables<'a> {
+    pub(super) doubts: &'a Doubts,
+}
 
-impl Home for Variables {
+impl Home for Variables<'_> {
     fn name(&self, key: &str) -> String {
         format!("TRADERNET_{}", key.to_ascii_uppercase())
     }
@@ -48,5 +73,9 @@ impl Home for Variables {
 
     fn file_suffix(&self) -> &'static str {
         "_FILE"
+    }
+
+    fn is_in_doubt(&self, key: &str) -> bool {
+        self.doubts.contains(key)
     }
 }

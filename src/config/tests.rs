@@ -211,6 +211,28 @@ fn two_credentials() {
 }
 
 #[test]
+fn all_three_credentials_and_a_version_that_none_has() {
+    let one = "unset one of them; an account has one credential";
+    refused_with_sid(
+        &[
+            ("TRADERNET_PASSWORD", "hunter2"),
+            ("TRADERNET_API_KEY", "hunter2"),
+            ("TRADERNET_API_VERSION", "4"),
+        ],
+        &format!(
+            "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
+             TRADERNET_PASSWORD: is set together with TRADERNET_SID: {one}\n\
+             TRADERNET_API_KEY: is set together with TRADERNET_SID: {one}"
+        ),
+    );
+    refused(
+        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_API_VERSION", "4")],
+        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
+         TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+    );
+}
+
+#[test]
 fn a_login_may_stand_beside_an_sid() {
     assert!(load_with_sid(&[("TRADERNET_LOGIN", "me")]).is_ok());
 }
@@ -255,6 +277,60 @@ fn a_misspelt_name_is_shown_with_the_nearest_and_its_value_unless_it_may_be_a_se
         &[("TRADERNET_LISTEN_ADDRESS", ":80")],
         "TRADERNET_LISTEN_ADDRESS=\":80\": unknown variable; the nearest known one is WEB_LISTEN_ADDRESS",
     );
+}
+
+#[test]
+fn what_only_follows_from_a_misspelt_name_is_not_told() {
+    let hidden = "(its value is not shown: it may be a secret)";
+    // The credential that seems to be missing, and the interval that the timeout seems to exceed.
+    for (name, nearest) in [
+        ("TRADERNET_SIDD", "TRADERNET_SID"),
+        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
+        ("TRADERNET_TOKEN", "TRADERNET_LOGIN"),
+    ] {
+        refused(
+            &[(name, "hunter2")],
+            &format!("{name}: unknown variable; the nearest known one is {nearest} {hidden}"),
+        );
+    }
+    refused(
+        &[("TRADERNET_CONFIG_FIL", "accounts.yml")],
+        "TRADERNET_CONFIG_FIL=\"accounts.yml\": unknown variable; the nearest known one is TRADERNET_CONFIG_FILE",
+    );
+    refused(
+        &[("TRADERNET_LOGN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
+        "TRADERNET_LOGN=\"me\": unknown variable; the nearest known one is TRADERNET_LOGIN",
+    );
+    refused_with_sid(
+        &[
+            ("TRADERNET_POL_INTERVAL", "1m"),
+            ("TRADERNET_TIMEOUT", "45s"),
+        ],
+        "TRADERNET_POL_INTERVAL=\"1m\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
+    );
+    // A slip elsewhere hides nothing.
+    refused(
+        &[("TRADERNET_POL_INTERVAL", "1m"), ("TRADERNET_LOGIN", "me")],
+        "TRADERNET_POL_INTERVAL=\"1m\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL\n\
+         TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+    );
+}
+
+#[test]
+fn what_only_follows_from_a_value_that_is_wrong_is_not_told() {
+    refused_with_sid(
+        &[
+            ("TRADERNET_POLL_INTERVAL", "soon"),
+            ("TRADERNET_TIMEOUT", "45s"),
+            ("TRADERNET_MAX_AGE", "50s"),
+        ],
+        "TRADERNET_POLL_INTERVAL=\"soon\": is no duration: write 30s, 1m, or a number of seconds",
+    );
+    let mut login = variables(&[("TRADERNET_LOGIN", "me")]);
+    let bytes = OsString::from_vec(b"hunter2\xff".to_vec());
+    login.push(("TRADERNET_PASSWORD".into(), bytes));
+    let problems = Config::load(&Flags::default(), login).unwrap_err();
+    assert_eq!(problems.to_string(), "TRADERNET_PASSWORD: is not UTF-8");
 }
 
 #[test]

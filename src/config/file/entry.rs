@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::FileName;
+use crate::config::credential::Kind;
 use crate::config::home::Home;
 use crate::config::problem::Place;
 
@@ -59,8 +60,8 @@ impl Home for FileEntry<'_> {
         "_file"
     }
 
-    fn is_whole(&self) -> bool {
-        self.is_whole
+    fn is_in_doubt(&self, _key: &str) -> bool {
+        !self.is_whole
     }
 }
 
@@ -70,12 +71,12 @@ pub(super) fn merge(own: Keys, defaults: &Keys) -> Keys {
     let kinds: Vec<_> = own
         .iter()
         .filter(|(_, given)| given.text.is_some())
-        .filter_map(|(key, _)| credential_kind(key))
+        .filter_map(|(key, _)| Kind::of(key))
         .collect();
-    let goes = |key: &str| match credential_kind(key) {
+    let goes = |key: &str| match Kind::of(key) {
         _ if own.contains_key(other_form(key).as_str()) => false,
         Some(kind) => kinds.is_empty() || kinds.contains(&kind),
-        None if key == "login" => kinds.is_empty() || !kinds.contains(&"key pair"),
+        None if key == "login" => kinds.is_empty() || !kinds.contains(&Kind::KeyPair),
         None => true,
     };
     let mut merged: Keys = defaults
@@ -85,15 +86,6 @@ pub(super) fn merge(own: Keys, defaults: &Keys) -> Keys {
         .collect();
     merged.extend(own);
     merged
-}
-
-fn credential_kind(key: &str) -> Option<&'static str> {
-    match key {
-        "sid" | "sid_file" => Some("SID"),
-        "password" | "password_file" => Some("password"),
-        "api_key" | "api_key_file" | "api_secret" | "api_secret_file" => Some("key pair"),
-        _ => None,
-    }
 }
 
 fn other_form(key: &str) -> String {
