@@ -4,13 +4,16 @@
 //! what is known here is where each stands and what `defaults` add.
 
 mod entry;
+mod level;
 mod reader;
+mod value;
 
 use std::path::{Path, PathBuf};
 
 use self::reader::Reader;
 use super::problem::{Place, Problems, Report};
-use super::yaml::{self, Document, NotYaml};
+use super::shown;
+use super::yaml::{self, Document, Flaw};
 use crate::account::Account;
 use crate::safety::SafetyNames;
 use crate::secret::read_up_to;
@@ -49,16 +52,17 @@ impl AccountsFile {
 
     pub(super) fn read_into(&self, report: &mut Report) -> Accounts {
         let file = FileName(self.path.display().to_string());
-        let mut reader = Reader {
-            file: &file,
-            folder: self.path.parent().unwrap_or(Path::new("")),
-            report,
-            bytes: 0,
-        };
         let mut accounts = Vec::new();
         let mut safety_names = SafetyNames::default();
-        match load(&self.path) {
+        match load(&self.path, &file, report) {
             Ok(document) => {
+                let mut reader = Reader {
+                    file: &file,
+                    folder: self.path.parent().unwrap_or(Path::new("")),
+                    report,
+                    bytes: 0,
+                    is_cut: document.is_cut(),
+                };
                 let found = document.root().map(|root| reader.top(root));
                 let (found, names) = found.unwrap_or_default();
                 accounts = found;
@@ -66,8 +70,7 @@ impl AccountsFile {
                     .into_iter()
                     .for_each(|(id, name)| safety_names.set(id, name));
             }
-            Err(NotYaml { line: 0, text }) => report.add(file.whole(), None, text),
-            Err(NotYaml { line, text }) => report.add(file.line(line), None, text),
+            Err((place, wrong)) => report.add(place, None, wrong),
         }
         for (id, name) in &self.names {
             safety_names.set(*id, name.clone());
@@ -80,9 +83,14 @@ impl AccountsFile {
     }
 }
 
-/// The file's document; line 0 is the file as a whole.
-fn load(path: &Path) -> Result<Document, NotYaml> {
-    let whole = |text: String| NotYaml { line: 0, text };
+/// The file's document; what is wrong with parts of it is noted.
+fn load(path: &Path, file: &FileName, report: &mut Report) -> Result<Document, (Place, String)> {
+    let whole = |text: String| (file.whole(), text);
+    // The flag; an empty variable is unset.
+    if path.as_os_str().is_empty() {
+        let place = Place::flag("--config.file");
+        return Err((place, "is empty: write the path of a file".to_owned()));
+    }
     let bytes = read_up_to(path, yaml::LARGEST + 1)
         .map_err(|error| whole(format!("cannot be read: {error}")))?;
     if bytes.len() as u64 > yaml::LARGEST {
@@ -91,13 +99,18 @@ fn load(path: &Path) -> Result<Document, NotYaml> {
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();
-        NotYaml {
-            line: 1 + before.iter().filter(|byte| **byte == b'\n').count(),
-            text: "is not UTF-8".to_owned(),
-        }
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        (file.line(line), "is not UTF-8".to_owned())
     })?;
+    let mut tell = |Flaw { line, key, text }: Flaw<'_>| {
+        let place = match key {
+            Some(key) => file.key(line, &shown::name(key)),
+            None => file.line(line),
+        };
+        report.add(place, None, text);
+    };
     let empty = || whole("is empty: list the accounts under accounts:".to_owned());
-    Document::parse(&text)?.ok_or_else(empty)
+    Document::parse(&text, &mut tell).ok_or_else(empty)
 }
 
 /// The file as the user named it.

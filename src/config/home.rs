@@ -44,6 +44,16 @@ impl Doubts {
         }
     }
 
+    pub(super) fn extend(&mut self, others: &Self) {
+        self.any |= others.any;
+        self.keys.extend(&others.keys);
+    }
+
+    /// The keys that were clearly meant.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().copied()
+    }
+
     pub(super) fn contains(&self, key: &str) -> bool {
         self.any || self.keys.contains(key)
     }

@@ -1,6 +1,6 @@
 //! A name that is not known: which known one it was meant to be, and whether its value may be shown.
 
-use super::shown::{self, SECRET_KEYS};
+use super::shown::{self, SECRET_KEYS, start};
 
 /// A name with one of these in it may hold a secret, whatever it is near to: `allowed_pins`,
 /// `account_pwd`. Several are short, so that harmless names are caught too; that costs little.
@@ -25,6 +25,9 @@ const SMELLS: &[&str] = &[
     "parol",
     "парол",
 ];
+
+/// Of a longer name the rest is not looked at; no known one is half as long.
+const LONGEST_NAME: usize = 100;
 
 /// What is made of a name that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,7 @@ impl Guess {
 ///   known one does so too: what stands there is a path;
 /// - it is a name and nothing else: `timeout:hunter2` is not.
 pub(super) fn guess(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<Guess> {
+    let name = start(name, LONGEST_NAME);
     let spelt = spelling(name);
     let distance = |known: &str| strsim::damerau_levenshtein(&spelt, known);
     let nearest = known.into_iter().min_by_key(|known| distance(known))?;
@@ -85,8 +89,7 @@ fn spelling(name: &str) -> String {
     let name = name.split(is_foreign).next().unwrap_or_default();
     let mut spelt = String::with_capacity(name.len());
     let mut after_lower = false;
-    // No known name is half as long.
-    for c in name.trim().chars().take(100) {
+    for c in name.trim().chars() {
         if c.is_uppercase() && after_lower {
             spelt.push('_');
         }

@@ -33,15 +33,18 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Du
 }
 
 pub(super) fn whole_number(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    let value: u64 = text
-        .trim()
-        .parse()
-        .map_err(|_| "is no whole number".to_owned())?;
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("is out of range: {least} to {most}"))
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        return Err(format!(
+            "is no whole number: write one from {least} to {most}"
+        ));
     }
+    // What is too long for the type is out of range all the more.
+    text.parse()
+        .ok()
+        .filter(|value| (least..=most).contains(value))
+        .ok_or_else(|| format!("is out of range: {least} to {most}"))
 }
 
 /// One of a few words.

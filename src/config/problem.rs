@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use super::shown;
 
 /// A longer value is cut where it is shown: a thousand networks on one line say no more.
-const LONGEST_VALUE: usize = 256;
+pub(super) const LONGEST_VALUE: usize = 256;
 /// A text quotes a path at the most.
 const LONGEST_TEXT: usize = 1024;
 /// Where ten thousand accounts share a mistake, the first show what it is.
@@ -252,10 +252,9 @@ pub(super) fn first_given<'a>(
 }
 
 fn cut(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
-        None => text.to_owned(),
-    }
+    let start = shown::start(text, most);
+    let end = if start.len() < text.len() { "…" } else { "" };
+    format!("{start}{end}")
 }
 
 /// A key or path with a line break or a terminal's control sequence in it forges no line of the

@@ -4,6 +4,8 @@
 //! One place decides, for the file and for variables. When in doubt, nothing is shown: a line and a
 //! key are enough to find a value, and a password in a log is there for good.
 
+use super::problem::LONGEST_VALUE;
+
 pub(super) const SECRET_KEYS: [&str; 4] = ["sid", "password", "api_key", "api_secret"];
 const URL_KEYS: [&str; 4] = ["url", "ws_url", "socketio_url", "external_url"];
 /// The file's own keys hold whole accounts, or what was meant to be one.
@@ -11,20 +13,55 @@ const SECTION_KEYS: [&str; 2] = ["defaults", "accounts"];
 /// Longest name that is shown, in characters.
 const LONGEST_NAME: usize = 64;
 
+/// No URL and no login is longer, in bytes.
+const LONGEST_URL: usize = 2048;
+const LONGEST_LOGIN: usize = 512;
+
 /// Says that a value was kept back, and why.
 pub(super) const NOT_SHOWN: &str = " (its value is not shown: it may be a secret)";
 
 /// The text under a known key, unless it is or may hold a secret.
 pub(super) fn text<'a>(key: &str, text: &'a str) -> Option<&'a str> {
-    if URL_KEYS.contains(&key) {
-        return url(text);
-    }
-    (!SECRET_KEYS.contains(&key) && !SECTION_KEYS.contains(&key)).then_some(text)
+    let may_be_shown = match key {
+        "login" => is_plain_login(text),
+        key if URL_KEYS.contains(&key) => is_plain_url(text),
+        key => !SECRET_KEYS.contains(&key) && !SECTION_KEYS.contains(&key),
+    };
+    may_be_shown.then_some(text)
 }
 
 /// A URL, unless it holds more than scheme, host, port and path.
 pub(super) fn url(text: &str) -> Option<&str> {
     is_plain_url(text).then_some(text)
+}
+
+/// Texts where one belongs, if all of them may be shown: a login beside its password is written so.
+/// None among them is something else than a text.
+pub(super) fn several<'a>(
+    key: &str,
+    texts: impl Iterator<Item = Option<&'a str>>,
+) -> Option<String> {
+    if key == "login" {
+        return None;
+    }
+    let mut joined = String::new();
+    for (index, item) in texts.enumerate() {
+        if index > 0 {
+            joined.push(',');
+        }
+        joined.push_str(start(text(key, item?)?, LONGEST_VALUE + 1));
+        // More is cut anyway, and an alias may stand for a million of them.
+        if joined.len() > 4 * LONGEST_VALUE {
+            break;
+        }
+    }
+    Some(joined)
+}
+
+/// Whether nothing stands beside the login: `me:hunter2` and two lines are its password too.
+fn is_plain_login(text: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+');
+    text.len() <= LONGEST_LOGIN && text.chars().all(is_part)
 }
 
 /// Whether there is no user name, no password, no query, no fragment, also where the text is too
@@ -47,24 +84,30 @@ fn is_plain_url(text: &str) -> bool {
     };
     let hides_something =
         |c: char| matches!(c, '@' | '?' | '#' | '%' | '\\' | ';') || c.is_whitespace();
-    is_port && !path.contains(':') && !text.contains(hides_something)
+    text.len() <= LONGEST_URL && is_port && !path.contains(':') && !text.contains(hides_something)
 }
 
 /// A name as far as it is one: of `sid:hunter2`, which is what is read where the blank after the
 /// colon was forgotten in a `{}`, the first three letters.
 pub(super) fn name(name: &str) -> String {
+    let whole = name;
+    let name = start(name, 4 * LONGEST_NAME);
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let start = name.find(is_part).unwrap_or(name.len());
-    let mut shown = String::new();
-    for (at, c) in name.char_indices() {
-        let is_mark = at < start && c.is_ascii_punctuation();
-        if !(is_mark || is_part(c)) || shown.chars().count() >= LONGEST_NAME {
-            shown.push('…');
-            break;
-        }
-        shown.push(c);
+    let rest = name.trim_start_matches(|c: char| c.is_ascii_punctuation() && !is_part(c));
+    let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+    let end = name.len() - rest.len() + end;
+    let shown = name.get(..end).unwrap_or_default();
+    let shown = start(shown, LONGEST_NAME);
+    let cut = if shown.len() < whole.len() { "…" } else { "" };
+    format!("{shown}{cut}")
+}
+
+/// The first characters of a text.
+pub(super) fn start(text: &str, most: usize) -> &str {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => text.get(..end).unwrap_or_default(),
+        None => text,
     }
-    shown
 }
 
 #[cfg(test)]

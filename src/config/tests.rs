@@ -191,6 +191,14 @@ fn half_a_credential() {
 }
 
 #[test]
+fn a_password_beside_the_login_is_not_shown() {
+    refused(
+        &[("TRADERNET_LOGIN", "me:hunter2")],
+        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+    );
+}
+
+#[test]
 fn two_credentials() {
     refused_with_sid(
         &[("TRADERNET_LOGIN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
@@ -428,7 +436,16 @@ fn values_out_of_range() {
             "sms",
             "is no safety type: write a number such as 4",
         ),
-        ("TRADERNET_MIN_SESSIONS", "-1", "is no whole number"),
+        (
+            "TRADERNET_MIN_SESSIONS",
+            "-1",
+            "is no whole number: write one from 0 to 4294967295",
+        ),
+        (
+            "TRADERNET_MAX_SESSIONS",
+            "99999999999999999999999",
+            "is out of range: 0 to 4294967295",
+        ),
         (
             "TRADERNET_MAX_RESPONSE_BYTES",
             "12",

@@ -2,9 +2,11 @@
 //!
 //! Scalars stay as they are written: what is a number and what is not, only the key can tell
 //! (`password: 0123` is no 83). Aliases are references, never copies, so that nine lines of them
-//! cannot become a billion values. It knows nothing of accounts.
+//! cannot become a billion values. What is not understood leaves a hole in the tree, and the rest is
+//! read. It knows nothing of accounts.
 
 mod builder;
+mod words;
 
 use saphyr_parser::Parser;
 
@@ -17,6 +19,9 @@ pub(super) const LARGEST: u64 = 64 << 20;
 pub(super) struct Document {
     nodes: Vec<Node>,
     root: NodeId,
+    /// How many nodes are whole; the collections behind them were open where reading had to stop.
+    whole: usize,
+    is_cut: bool,
 }
 
 struct Node {
@@ -32,15 +37,19 @@ enum Content {
     Missing,
     /// `null` or `~`, written out.
     Null,
+    /// Not understood, which has been told.
+    Unread,
     Text(String),
     List(Vec<NodeId>),
     Map(Vec<(NodeId, NodeId)>),
 }
 
-/// Why a text is no YAML, or none that is understood here, and in which line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotYaml {
+/// What is no YAML, or none that is understood here.
+pub(super) struct Flaw<'a> {
     pub(super) line: usize,
+    /// The key whose value it is in, if there is one.
+    pub(super) key: Option<&'a str>,
+    /// Quotes nothing of the file.
     pub(super) text: String,
 }
 
@@ -48,6 +57,7 @@ pub(super) struct NotYaml {
 #[derive(Clone, Copy)]
 pub(super) struct Value<'a> {
     document: &'a Document,
+    id: NodeId,
     node: &'a Node,
 }
 
@@ -55,9 +65,46 @@ pub(super) struct Value<'a> {
 pub(super) enum Shape<'a> {
     Missing,
     Null,
+    /// Not understood, which has been told.
+    Unread,
     Text(&'a str),
-    List(Vec<Value<'a>>),
-    Map(Vec<(Value<'a>, Value<'a>)>),
+    List(List<'a>),
+    Map(Map<'a>),
+}
+
+/// The values of a list. An alias may stand for millions of them: looking at one costs nothing.
+#[derive(Clone, Copy)]
+pub(super) struct List<'a> {
+    document: &'a Document,
+    items: &'a [NodeId],
+}
+
+impl<'a> List<'a> {
+    pub(super) fn len(self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn iter(self) -> impl Iterator<Item = Value<'a>> {
+        self.items
+            .iter()
+            .filter_map(move |id| self.document.value(*id))
+    }
+}
+
+/// The keys and values of a mapping.
+#[derive(Clone, Copy)]
+pub(super) struct Map<'a> {
+    document: &'a Document,
+    pairs: &'a [(NodeId, NodeId)],
+}
+
+impl<'a> Map<'a> {
+    pub(super) fn iter(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
+        let value = move |id: &NodeId| self.document.value(*id);
+        self.pairs
+            .iter()
+            .filter_map(move |(key, item)| value(key).zip(value(item)))
+    }
 }
 
 impl<'a> Value<'a> {
@@ -66,54 +113,60 @@ impl<'a> Value<'a> {
         self.node.line
     }
 
+    /// Whether its end was not reached.
+    pub(super) fn is_cut(self) -> bool {
+        self.id.0 >= self.document.whole
+    }
+
     pub(super) fn shape(self) -> Shape<'a> {
-        let value = |id: &NodeId| self.document.value(*id);
+        let document = self.document;
         match &self.node.content {
             Content::Missing => Shape::Missing,
             Content::Null => Shape::Null,
+            Content::Unread => Shape::Unread,
             Content::Text(text) => Shape::Text(text),
-            Content::List(items) => Shape::List(items.iter().filter_map(value).collect()),
-            Content::Map(pairs) => Shape::Map(
-                pairs
-                    .iter()
-                    .filter_map(|(key, item)| value(key).zip(value(item)))
-                    .collect(),
-            ),
+            Content::List(items) => Shape::List(List { document, items }),
+            Content::Map(pairs) => Shape::Map(Map { document, pairs }),
         }
     }
 }
 
 impl Document {
-    /// Parses one document; `None` where there is nothing but comments.
-    pub(super) fn parse(text: &str) -> Result<Option<Self>, NotYaml> {
-        let mut builder = Builder::default();
+    /// Parses one document; `None` where there is nothing but comments. What is wrong is told one by
+    /// one, in the order of the lines; what could be read is there nevertheless.
+    pub(super) fn parse(text: &str, tell: &mut dyn FnMut(Flaw<'_>)) -> Option<Self> {
+        let mut builder = Builder::new(tell);
+        let mut is_cut = false;
         for event in Parser::new_from_str(text) {
-            let (event, span) = event.map_err(|error| NotYaml {
-                line: error.marker().line(),
-                text: format!("is not YAML: {}", error.info()),
-            })?;
-            let line = span.start.line();
-            builder
-                .take(event, line)
-                .map_err(|text| NotYaml { line, text })?;
+            let goes_on = match event {
+                Ok((event, span)) => builder.take(event, span.start.line()),
+                Err(error) => builder.take_error(error.marker().line(), error.info()),
+            };
+            if !goes_on {
+                is_cut = true;
+                break;
+            }
         }
-        let Some(root) = builder.root else {
-            return Ok(None);
-        };
-        let document = Self {
-            nodes: builder.nodes,
-            root,
-        };
+        let document = builder.finish(is_cut)?;
         let empty = matches!(document.root().map(Value::shape), Some(Shape::Missing));
-        Ok((!empty).then_some(document))
+        (!empty || is_cut).then_some(document)
     }
 
     pub(super) fn root(&self) -> Option<Value<'_>> {
         self.value(self.root)
     }
 
+    /// Whether the text went on where reading had to stop: nothing can be said to be missing.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
+    }
+
     fn value(&self, id: NodeId) -> Option<Value<'_>> {
         let document = self;
-        self.nodes.get(id.0).map(|node| Value { document, node })
+        let node = self.nodes.get(id.0)?;
+        Some(Value { document, id, node })
     }
 }
+
+#[cfg(test)]
+mod tests;

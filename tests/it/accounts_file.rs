@@ -283,14 +283,37 @@ fn hostile_files_end_soon() {
         aliases("login: d, password")
     );
     let deep = format!("accounts: {}", "[".repeat(10_000));
+    let dashes = format!("accounts: \n  {}1\n", "- ".repeat(500_000));
+    let accounts = |keys: &str| format!("accounts:\n  - account: desk\n    sid: abc\n    {keys}\n");
+    let items = |item: &str| accounts(&format!("allowed_client_ips: [{}1]", item.repeat(110_000)));
+    // A long text under many misspelt names, and a long name.
+    let misspelt = format!(
+        "{}    logn: &x {}\n{}",
+        accounts(""),
+        "l".repeat(1_000_000),
+        aliases("sid: abc, acount: *x, ulr: *x, logn")
+    );
+    let name = format!("{}    ? {}\n    : 1\n", accounts(""), "n".repeat(1_000_000));
     for (text, wanted) in [
         (list, "makes more than 64 MiB of values"),
         (text, "makes more than 64 MiB of values"),
-        (deep, "is not YAML: recursion limit exceeded"),
+        (deep, "is nested more than 16 deep"),
+        (dashes, "is nested more than 16 deep"),
+        // So many problems that they are not even counted.
+        (items("a,"), "and at least 99950 more"),
+        (items("!a,"), "makes it a tag: quote it"),
+        (items("*a,"), "has an alias to nothing"),
+        (
+            accounts(&"? a\n    ".repeat(20_000)),
+            "an unknown key without a value",
+        ),
+        (misspelt, "and 551 more"),
+        (name, "the nearest known one is"),
     ] {
         std::fs::write(&path, text).unwrap();
         let problems = load(&path).unwrap_err();
-        let start: String = problems.chars().take(200).collect();
+        let start: String = problems.chars().take(2000).collect();
         assert!(problems.contains(wanted), "{start}");
+        assert!(problems.len() < 100_000, "{}", problems.len());
     }
 }

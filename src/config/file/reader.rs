@@ -5,69 +5,57 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 
 use super::FileName;
-use super::entry::{FileEntry, Given, Keys, merge};
+use super::entry::{FileEntry, Section, Written, merge};
+use super::level::{Level, Meant};
+use super::value::{account_keys, shown};
 use crate::account::Account;
-use crate::config::environment::{ACCOUNT_KEYS, RawAccount};
-use crate::config::home::Home as _;
+use crate::config::environment::RawAccount;
+use crate::config::home::{Doubts, Home as _};
 use crate::config::parse;
 use crate::config::problem::Report;
-use crate::config::yaml::{Shape, Value};
-
-const TOP_KEYS: [&str; 3] = ["defaults", "accounts", "safety_types"];
-const LIST_KEYS: [&str; 3] = [
-    "allowed_client_ips",
-    "allowed_safety_types",
-    "allowed_logins",
-];
-/// An alias costs a word and may stand for a long text: all values together are at most this long.
-const MOST_BYTES: usize = 64 << 20;
-/// What an item of a list costs beside its text.
-const ITEM_BYTES: usize = 16;
+use crate::config::shown::{NOT_SHOWN, name as shown_name};
+use crate::config::yaml::{Map, Shape, Value};
 
 /// Known keys, each with its line.
 type Pairs<'a> = BTreeMap<&'static str, (usize, Value<'a>)>;
-
-/// The keys of `defaults` or of an account.
-struct Section {
-    keys: Keys,
-    /// Whether all of them could be read: where one could not, it may be the one that is missing.
-    is_whole: bool,
-}
 
 pub(super) struct Reader<'a> {
     pub(super) file: &'a FileName,
     pub(super) folder: &'a Path,
     pub(super) report: &'a mut Report,
     pub(super) bytes: usize,
+    /// Whether the file goes on where reading had to stop.
+    pub(super) is_cut: bool,
 }
 
 impl Reader<'_> {
     pub(super) fn top(&mut self, root: Value<'_>) -> (Vec<Account>, Vec<(i64, String)>) {
-        let Some((sections, _)) = self.pairs(root, "the file", "", |key| {
-            if ACCOUNT_KEYS.contains(&key) {
-                return Err(
-                    "is an account's key: write it under defaults, or in an account".into(),
-                );
-            }
-            known(key, &TOP_KEYS)
-        }) else {
+        let Some((sections, mut doubts)) = self.pairs(root, Level::Top) else {
             return (Vec::new(), Vec::new());
         };
-        let section = |name: &str| sections.get(name).map(|(_, value)| *value);
-        let defaults = section("defaults")
+        if self.is_cut {
+            doubts.add(None);
+        }
+        let section = |name: &str| sections.get(name).copied();
+        let mut defaults = Section::default();
+        if let Some((_, value)) = section("defaults") {
             // With every key commented out there is no mapping, and nothing wrong.
-            .filter(|value| !matches!(value.shape(), Shape::Null | Shape::Missing))
-            .map(|value| self.section(value, "defaults.", true));
-        let (keys, is_whole) = match defaults {
-            None => (Keys::new(), true),
-            Some(None) => (Keys::new(), false),
-            Some(Some(section)) => (section.keys, section.is_whole),
-        };
-        let defaults = Section { keys, is_whole };
-        let names = section("safety_types").map(|value| self.safety_types(value));
-        let accounts = match (section("accounts"), sections.get("accounts")) {
-            (Some(value), Some((line, _))) => self.accounts(value, *line, &defaults),
-            _ => {
+            if !matches!(value.shape(), Shape::Null | Shape::Missing) {
+                match self.section(value, Level::Defaults) {
+                    Some(section) => defaults = section,
+                    None => defaults.doubts.add(None),
+                }
+            }
+        } else if doubts.contains("defaults") {
+            defaults.doubts.add(None);
+        }
+        // Keys of an account that stand here were meant for one of them.
+        defaults.doubts.extend(&doubts);
+        let names = section("safety_types").map(|(line, value)| self.safety_types(line, value));
+        let accounts = match section("accounts") {
+            Some((line, value)) => self.accounts(value, line, &defaults),
+            None if doubts.contains("accounts") => Vec::new(),
+            None => {
                 let text = "has no accounts: list them under accounts:".to_owned();
                 self.report.add(self.file.whole(), None, text);
                 Vec::new()
@@ -77,167 +65,255 @@ impl Reader<'_> {
     }
 
     fn accounts(&mut self, value: Value<'_>, line: usize, defaults: &Section) -> Vec<Account> {
-        let items = match value.shape() {
-            Shape::List(items) if !items.is_empty() => items,
+        let (text, hidden) = match value.shape() {
+            Shape::List(items) if items.len() > 0 => {
+                let mut accounts = Vec::new();
+                let mut lines_of_names = BTreeMap::new();
+                for item in items.iter() {
+                    accounts.extend(self.account(item, defaults, &mut lines_of_names));
+                }
+                return accounts;
+            }
+            Shape::Unread => return Vec::new(),
+            Shape::List(_) | Shape::Missing | Shape::Null if self.is_cut => return Vec::new(),
             Shape::List(_) | Shape::Missing | Shape::Null => {
-                let text = "lists no account".to_owned();
-                self.report.add(self.file.key(line, "accounts"), None, text);
-                return Vec::new();
+                ("lists no account: write - account: NAME for each", "")
             }
-            Shape::Text(_) | Shape::Map(_) => {
-                let text = "is no list: write - account: NAME for each".to_owned();
-                self.report.add(self.file.key(line, "accounts"), None, text);
-                return Vec::new();
-            }
+            Shape::Map(_) => ("is no list: write - account: NAME for each", ""),
+            Shape::Text(_) => ("is no list: write - account: NAME for each", NOT_SHOWN),
         };
-        let mut accounts = Vec::new();
-        let mut lines_of_names: BTreeMap<String, usize> = BTreeMap::new();
-        for item in items {
-            let Some(own) = self.section(item, "", false) else {
-                continue;
-            };
-            let merged = merge(own.keys, &defaults.keys);
-            let mut raw = RawAccount::default();
-            for (key, given) in &merged {
-                if let Some(slot) = raw.slot(key) {
-                    slot.clone_from(&given.text);
-                }
-            }
-            let entry = FileEntry {
-                file: self.file,
-                folder: self.folder,
-                line: item.line(),
-                keys: &merged,
-                is_whole: own.is_whole && defaults.is_whole,
-            };
-            let name = raw.account.as_deref().unwrap_or("default");
-            if raw.account.is_none() && !entry.is_whole {
-                continue;
-            }
-            match lines_of_names.entry(name.to_owned()) {
-                Entry::Vacant(vacant) => {
-                    vacant.insert(item.line());
-                }
-                Entry::Occupied(first) => {
-                    let text = format!(
-                        "is the name of the account in line {} too: a name is given once",
-                        first.get()
-                    );
-                    self.report.add(entry.place("account"), Some(name), text);
-                }
-            }
-            accounts.extend(raw.resolve(&entry, self.report));
-        }
-        accounts
+        let place = self.file.key(line, "accounts");
+        self.report.add(place, None, format!("{text}{hidden}"));
+        Vec::new()
     }
 
-    fn section(&mut self, value: Value<'_>, prefix: &str, is_default: bool) -> Option<Section> {
-        let what = if is_default { "defaults" } else { "an account" };
-        let (pairs, mut is_whole) =
-            self.pairs(value, what, prefix, |key| known(key, ACCOUNT_KEYS))?;
-        let mut keys = Keys::new();
+    fn account(
+        &mut self,
+        item: Value<'_>,
+        defaults: &Section,
+        lines_of_names: &mut BTreeMap<String, usize>,
+    ) -> Option<Account> {
+        let own = self.section(item, Level::Account)?;
+        let section = merge(own, defaults);
+        let mut raw = RawAccount::default();
+        for (key, given) in &section.keys {
+            if let (Some(slot), Written::Text(text)) = (raw.slot(key), &given.written) {
+                *slot = Some(text.clone());
+            }
+        }
+        let entry = FileEntry {
+            file: self.file,
+            folder: self.folder,
+            line: item.line(),
+            section: &section,
+        };
+        let name = match &raw.account {
+            Some(name) => Some(name.as_str()),
+            None => (!entry.is_in_doubt("account")).then_some("default"),
+        };
+        match name.map(|name| lines_of_names.entry(name.to_owned())) {
+            None => {}
+            Some(Entry::Vacant(vacant)) => {
+                vacant.insert(item.line());
+            }
+            Some(Entry::Occupied(first)) => {
+                let line = first.get();
+                let text = match &raw.account {
+                    Some(_) => format!(
+                        "is the name of the account in line {line} too: a name is given once"
+                    ),
+                    None => format!(
+                        "is missing: without it the name is \"default\", as that of the account in \
+                         line {line} is"
+                    ),
+                };
+                let place = entry.place("account");
+                self.report.add(place, raw.account.as_deref(), text);
+            }
+        }
+        raw.resolve(&entry, self.report)
+    }
+
+    fn section(&mut self, value: Value<'_>, level: Level) -> Option<Section> {
+        let (pairs, doubts) = self.pairs(value, level)?;
+        let mut section = Section {
+            doubts,
+            ..Section::default()
+        };
+        let is_default = level == Level::Defaults;
         for (key, (line, value)) in pairs {
-            let text = if is_default && key == "account" {
-                Err("is no default: every account has a name of its own".to_owned())
-            } else {
-                self.text(key, value)
+            let name = format!("{}{key}", level.prefix());
+            if is_default && key == "account" {
+                let text = "is no default: every account has a name of its own".to_owned();
+                let place = self.file.key(line, &name);
+                self.report.add(place, shown(key, value).as_deref(), text);
+                continue;
+            }
+            if let Shape::Map(map) = value.shape() {
+                // They were meant to stand beside it.
+                account_keys(map).for_each(|(key, _)| section.doubts.add(Some(key)));
+            }
+            let mut given = self.given(key, &name, line, value);
+            given.is_default = is_default;
+            section.keys.insert(key, given);
+        }
+        Some(section)
+    }
+
+    /// The keys of a mapping that belong in it, and what the others may have been meant for.
+    fn pairs<'v>(&mut self, value: Value<'v>, level: Level) -> Option<(Pairs<'v>, Doubts)> {
+        let mut found = Pairs::new();
+        let mut doubts = Doubts::default();
+        for (key, value) in self.map(value, level)?.iter() {
+            if self.report.is_full() {
+                doubts.add(None);
+                break;
+            }
+            let line = key.line();
+            let name = match key.shape() {
+                Shape::Text(name) => name,
+                shape => {
+                    doubts.add(None);
+                    if !matches!(shape, Shape::Unread) {
+                        let text = format!(
+                            "{} has a key that is no text: write KEY: VALUE lines",
+                            level.what()
+                        );
+                        self.report.add(self.file.line(line), None, text);
+                    }
+                    continue;
+                }
             };
-            match text {
-                Ok(text) => {
-                    let given = Given {
-                        line,
-                        text,
-                        is_default,
-                    };
-                    keys.insert(key, given);
+            match level.key(name).map(|key| found.entry(key)) {
+                Some(Entry::Vacant(vacant)) => {
+                    vacant.insert((line, value));
                 }
-                Err(text) => {
-                    is_whole = false;
-                    let shown = format!("{prefix}{key}");
-                    self.report.add(self.file.key(line, &shown), None, text);
+                Some(Entry::Occupied(first)) => {
+                    let text = twice(first.get().0);
+                    let place = self.file.key(line, &format!("{}{name}", level.prefix()));
+                    self.report
+                        .add(place, shown(first.key(), value).as_deref(), text);
                 }
+                None => self.stray(level, line, name, value, &mut doubts),
             }
         }
-        Some(Section { keys, is_whole })
+        Some((found, doubts))
     }
 
-    /// A key's value as the text that a variable would hold; the error never quotes it.
-    fn text(&mut self, key: &str, value: Value<'_>) -> Result<Option<String>, String> {
-        let is_list = LIST_KEYS.contains(&key);
-        // Before anything is looked at: past the limit even looking is too much.
-        self.spend(0)?;
-        match value.shape() {
-            Shape::Null => Ok(None),
-            Shape::Text(text) => {
-                self.spend(text.len())?;
-                one_line(text).map(Some)
-            }
-            Shape::Missing => Err("has no value: write one, or remove the key".to_owned()),
-            Shape::Map(_) if is_list => Err("is a mapping, where a list is wanted".to_owned()),
-            Shape::Map(_) => Err("is a mapping, where one value is wanted".to_owned()),
-            Shape::List(_) if !is_list => Err("is a list, where one value is wanted".to_owned()),
-            Shape::List(items) if items.is_empty() => {
-                Err("is an empty list: remove the key to allow any".to_owned())
-            }
-            Shape::List(items) => {
-                let mut texts = Vec::with_capacity(items.len());
-                for value in items {
-                    let text = item(value)?;
-                    self.spend(text.len() + ITEM_BYTES)?;
-                    texts.push(text);
-                }
-                Ok(Some(texts.join(",")))
-            }
+    /// Notes a key that does not belong where it stands.
+    fn stray(
+        &mut self,
+        level: Level,
+        line: usize,
+        name: &str,
+        value: Value<'_>,
+        doubts: &mut Doubts,
+    ) {
+        let stray = level.stray(name);
+        let meant = stray.meant;
+        let shape = value.shape();
+        // A single value at the top is no section that could be missing.
+        let is_section = matches!(shape, Shape::List(_) | Shape::Map(_));
+        if meant != Meant::Unknown || level != Level::Top || is_section {
+            doubts.add(meant.key());
         }
+        if meant == Meant::Unknown && matches!(shape, Shape::Missing) {
+            // In `{password: hun,ter2}` it is the second half of the secret.
+            let text = format!(
+                "{} has an unknown key without a value, which is not shown: it may be the rest of a \
+                 secret; quote a value with a comma in it",
+                level.what()
+            );
+            self.report.add(self.file.line(line), None, text);
+            return;
+        }
+        let shown = stray.shown_as.and_then(|key| shown(key, value));
+        let mut text = match shape {
+            Shape::Map(map) if meant == Meant::Unknown && account_keys(map).next().is_some() => {
+                level.named_account().to_owned()
+            }
+            _ => stray.text,
+        };
+        if shown.is_none() && !is_empty(&shape) && meant != Meant::Merge {
+            text.push_str(NOT_SHOWN);
+        }
+        let name = format!("{}{}", level.prefix(), shown_name(name));
+        let place = self.file.key(line, &name);
+        self.report.add(place, shown.as_deref(), text);
     }
 
-    fn spend(&mut self, bytes: usize) -> Result<(), String> {
-        self.bytes += bytes;
-        if self.bytes > MOST_BYTES {
-            return Err(format!(
-                "makes more than {} MiB of values",
-                MOST_BYTES >> 20
-            ));
+    fn map<'v>(&mut self, value: Value<'v>, level: Level) -> Option<Map<'v>> {
+        let shape = value.shape();
+        match shape {
+            Shape::Map(map) => return Some(map),
+            Shape::Unread => return None,
+            Shape::Missing | Shape::Null if self.is_cut => return None,
+            _ => {}
         }
-        Ok(())
+        let hidden = match level {
+            Level::Defaults | Level::Account if !is_empty(&shape) => NOT_SHOWN,
+            _ => "",
+        };
+        let wrong = format!("is no mapping: write KEY: VALUE lines{hidden}");
+        let line = value.line();
+        let (place, text) = match level {
+            Level::Defaults => (self.file.key(line, "defaults"), wrong),
+            _ => (self.file.line(line), format!("{} {wrong}", level.what())),
+        };
+        self.report.add(place, None, text);
+        None
     }
 
-    fn safety_types(&mut self, value: Value<'_>) -> Vec<(i64, String)> {
-        if matches!(value.shape(), Shape::Null | Shape::Missing) {
-            return Vec::new();
-        }
-        let wanted = "safety_types";
-        let Some(pairs) = self.map(value, wanted) else {
-            return Vec::new();
+    fn safety_types(&mut self, line: usize, value: Value<'_>) -> Vec<(i64, String)> {
+        const KEY: &str = "safety_types";
+        let pairs = match value.shape() {
+            Shape::Map(pairs) => pairs,
+            Shape::Missing | Shape::Null | Shape::Unread => return Vec::new(),
+            Shape::Text(_) | Shape::List(_) => {
+                let text = "is no mapping: write NUMBER: NAME lines, such as 2: token".to_owned();
+                let place = self.file.key(line, KEY);
+                self.report.add(place, shown(KEY, value).as_deref(), text);
+                return Vec::new();
+            }
         };
         let mut names: BTreeMap<i64, (usize, String)> = BTreeMap::new();
-        for (key, value) in pairs {
+        for (key, value) in pairs.iter() {
             let line = key.line();
-            let Shape::Text(id) = key.shape() else {
-                let text = "has a key that is no number".to_owned();
-                self.report.add(self.file.key(line, wanted), None, text);
-                continue;
+            let id = match key.shape() {
+                Shape::Text(id) => id,
+                Shape::Unread => continue,
+                _ => {
+                    let text = "has a key that is no number".to_owned();
+                    self.report.add(self.file.key(line, KEY), None, text);
+                    continue;
+                }
+            };
+            let place = self.file.key(line, &format!("{KEY}.{}", shown_name(id)));
+            let number = match parse::safety_type(id) {
+                Ok(number) => number,
+                Err(mut text) => {
+                    // It may be an account's key that was indented too far.
+                    if !is_empty(&value.shape()) {
+                        text.push_str(NOT_SHOWN);
+                    }
+                    self.report.add(place, None, text);
+                    continue;
+                }
             };
             let name = match value.shape() {
-                Shape::Text(name) => Some(name),
-                _ => None,
+                Shape::Unread => continue,
+                Shape::Text(name) => parse::safety_name(name),
+                _ => Err("is no name: write one, such as token".to_owned()),
             };
-            let read = parse::safety_type(id).and_then(|id| {
-                let name = name.ok_or("is no name: write one, such as token")?;
-                let name = parse::safety_name(name)?;
-                match names.get(&id) {
-                    Some((first, _)) => Err(twice(*first)),
-                    None => Ok((id, name)),
-                }
+            let name = name.and_then(|name| match names.get(&number) {
+                Some((first, _)) => Err(twice(*first)),
+                None => Ok(name),
             });
-            match read {
-                Ok((id, name)) => {
-                    names.insert(id, (line, name));
+            match name {
+                Ok(name) => {
+                    names.insert(number, (line, name));
                 }
-                Err(text) => {
-                    let shown = format!("{wanted}.{id}");
-                    self.report.add(self.file.key(line, &shown), name, text);
-                }
+                Err(text) => self.report.add(place, shown(KEY, value).as_deref(), text),
             }
         }
         names
@@ -245,96 +321,17 @@ impl Reader<'_> {
             .map(|(id, (_, name))| (id, name))
             .collect()
     }
-
-    /// The known keys of a mapping with the line of each, and whether there are no others.
-    fn pairs<'v>(
-        &mut self,
-        value: Value<'v>,
-        what: &str,
-        prefix: &str,
-        known: impl Fn(&str) -> Result<&'static str, String>,
-    ) -> Option<(Pairs<'v>, bool)> {
-        let mut found = Pairs::new();
-        let mut are_all = true;
-        for (key, value) in self.map(value, what)? {
-            let line = key.line();
-            let Shape::Text(name) = key.shape() else {
-                let text = format!("{what} has a key that is no text");
-                self.report.add(self.file.line(line), None, text);
-                are_all = false;
-                continue;
-            };
-            let shown = format!("{prefix}{name}");
-            let wrong = match known(name) {
-                Ok(key) => match found.entry(key) {
-                    Entry::Vacant(vacant) => {
-                        vacant.insert((line, value));
-                        continue;
-                    }
-                    Entry::Occupied(first) => twice(first.get().0),
-                },
-                Err(wrong) => {
-                    are_all = false;
-                    wrong
-                }
-            };
-            self.report.add(self.file.key(line, &shown), None, wrong);
-        }
-        Some((found, are_all))
-    }
-
-    fn map<'v>(&mut self, value: Value<'v>, what: &str) -> Option<Vec<(Value<'v>, Value<'v>)>> {
-        match value.shape() {
-            Shape::Map(pairs) => Some(pairs),
-            _ => {
-                let text = format!("{what} is no mapping: write KEY: VALUE lines");
-                self.report.add(self.file.line(value.line()), None, text);
-                None
-            }
-        }
-    }
 }
 
-/// The known key, or the nearest one. The value is not shown: it may be a misspelt secret's.
-fn known(key: &str, keys: &[&'static str]) -> Result<&'static str, String> {
-    if let Some(known) = keys.iter().find(|known| **known == key) {
-        return Ok(known);
+/// Whether nothing stands there that could be shown.
+fn is_empty(shape: &Shape<'_>) -> bool {
+    match shape {
+        Shape::Missing | Shape::Null | Shape::Unread => true,
+        Shape::List(items) => items.len() == 0,
+        Shape::Text(_) | Shape::Map(_) => false,
     }
-    if key == "<<" {
-        return Err("merges are not understood: write what accounts share under defaults".into());
-    }
-    let lower = key.to_ascii_lowercase();
-    let bare = lower.strip_prefix("tradernet_").unwrap_or(&lower);
-    let nearest = keys
-        .iter()
-        .min_by_key(|known| strsim::damerau_levenshtein(bare, known));
-    Err(nearest.map_or_else(
-        || "unknown key".to_owned(),
-        |nearest| format!("unknown key; the nearest known one is {nearest}"),
-    ))
 }
 
 fn twice(first: usize) -> String {
     format!("is set in line {first} already: a key is given once")
-}
-
-fn one_line(text: &str) -> Result<String, String> {
-    if text.is_empty() {
-        return Err("has no value: write one, or remove the key".to_owned());
-    }
-    if text.contains(['\n', '\r', '\0']) {
-        return Err("has a line break in it".to_owned());
-    }
-    Ok(text.to_owned())
-}
-
-fn item(value: Value<'_>) -> Result<&str, String> {
-    match value.shape() {
-        Shape::Text(text) if text.contains(',') => {
-            Err("has an item with a comma in it, and commas separate items".to_owned())
-        }
-        Shape::Text(text) if !text.trim().is_empty() => Ok(text),
-        Shape::Text(_) | Shape::Missing | Shape::Null => Err("has an empty item".to_owned()),
-        Shape::List(_) | Shape::Map(_) => Err("has an item that is no single value".to_owned()),
-    }
 }

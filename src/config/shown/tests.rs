@@ -28,6 +28,22 @@ fn no_text_under_a_secrets_key_or_in_an_accounts_place() {
 }
 
 #[test]
+fn logins() {
+    for plain in ["me", "desk-1", "desk.1+a_b@example.com", "Дежурный", ""] {
+        assert_eq!(text("login", plain), Some(plain));
+    }
+    for hidden in [
+        "me:hunter2",
+        "me hunter2",
+        "me\nhunter2",
+        "me/hunter2",
+        "me,hunter2",
+    ] {
+        assert_eq!(text("login", hidden), None, "{hidden}");
+    }
+}
+
+#[test]
 fn urls() {
     for plain in [
         "https://tradernet.com",
@@ -66,6 +82,20 @@ fn urls() {
     ] {
         assert_eq!(text("url", hidden), None, "{hidden}");
     }
+}
+
+#[test]
+fn several_texts_are_joined_unless_they_may_hold_a_secret() {
+    let joined = |key, items: &[&'static str]| several(key, items.iter().copied().map(Some));
+    assert_eq!(joined("account", &["a", "b"]).as_deref(), Some("a,b"));
+    assert_eq!(joined("url", &["https://a"]).as_deref(), Some("https://a"));
+    assert_eq!(joined("url", &["https://a", "https://b:c@d"]), None);
+    for key in ["login", "password", "sid", "api_key", "api_secret"] {
+        assert_eq!(joined(key, &["me", "hunter2"]), None);
+    }
+    assert_eq!(several("account", [Some("a"), None].into_iter()), None);
+    let many = vec!["0123456789"; 1_000_000];
+    assert!(joined("account", &many).is_some_and(|text| text.len() < 2000));
 }
 
 #[test]
