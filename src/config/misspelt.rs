@@ -22,6 +22,7 @@ const SMELLS: &[&str] = &[
     "cookie",
     "bearer",
     "private",
+    "shared",
     "parol",
     "парол",
 ];

@@ -82,6 +82,7 @@ fn what_may_be_a_secrets_name_does_not() {
         ("max_sidions", "max_sessions", true),
         ("allowed_logins_pw", "allowed_logins", true),
         ("pinout", "timeout", false),
+        ("shared", "shard", true),
         // No longer a name.
         ("timeout:5s", "timeout", true),
         ("sid:hunter2", "sid", true),
