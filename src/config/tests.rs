@@ -7,6 +7,10 @@
     clippy::indexing_slicing
 )]
 
+mod credentials;
+mod names;
+mod streams;
+
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
@@ -78,21 +82,6 @@ fn an_sid_is_enough() {
 }
 
 #[test]
-fn a_key_pair_is_version_3_unless_told_otherwise() {
-    let keys = [("TRADERNET_API_KEY", "k"), ("TRADERNET_API_SECRET", "s")];
-    let version = |more: &[(&str, &str)]| {
-        let config = load(&[&keys, more].concat()).unwrap();
-        let CredentialSource::KeyPair { version, .. } = config.accounts[0].credential else {
-            panic!()
-        };
-        version
-    };
-    assert_eq!(version(&[]), KeyVersion::V3);
-    assert_eq!(version(&[("TRADERNET_API_VERSION", "3")]), KeyVersion::V3);
-    assert_eq!(version(&[("TRADERNET_API_VERSION", "2")]), KeyVersion::V2);
-}
-
-#[test]
 fn every_value_is_read() {
     let account = account(&[
         ("TRADERNET_URL", "https://tradernet.kz/"),
@@ -159,230 +148,6 @@ fn a_short_interval_shortens_the_timeout() {
     let account = account(&[("TRADERNET_POLL_INTERVAL", "3")]);
     assert_eq!(account.target.timeout, Duration::from_secs(3));
     assert_eq!(account.reading.max_age, Duration::from_secs(9));
-}
-
-#[test]
-fn no_credential() {
-    refused(
-        &[],
-        "TRADERNET_SID: no credential is set: set TRADERNET_SID, or TRADERNET_LOGIN and TRADERNET_PASSWORD, \
-         or TRADERNET_API_KEY and TRADERNET_API_SECRET (or their _FILE forms)",
-    );
-}
-
-#[test]
-fn half_a_credential() {
-    refused(
-        &[("TRADERNET_LOGIN", "me")],
-        "TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-    refused(
-        &[("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: has no login: set TRADERNET_LOGIN",
-    );
-    refused(
-        &[("TRADERNET_API_KEY", "k")],
-        "TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it",
-    );
-    refused(
-        &[("TRADERNET_API_SECRET", "s")],
-        "TRADERNET_API_KEY: is missing: TRADERNET_API_SECRET is of no use without it",
-    );
-}
-
-#[test]
-fn a_password_beside_the_login_is_not_shown() {
-    refused(
-        &[("TRADERNET_LOGIN", "me:hunter2")],
-        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-}
-
-#[test]
-fn two_credentials() {
-    refused_with_sid(
-        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: is set together with TRADERNET_SID: unset one of them; an account has one credential",
-    );
-    refused_with_sid(
-        &[("TRADERNET_SID_FILE", "/nowhere")],
-        "TRADERNET_SID: is set together with TRADERNET_SID_FILE: unset one of them",
-    );
-    refused(
-        &[
-            ("TRADERNET_LOGIN", "me"),
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-        ],
-        "TRADERNET_LOGIN=\"me\": is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
-    );
-}
-
-#[test]
-fn all_three_credentials_and_a_version_that_none_has() {
-    let one = "unset one of them; an account has one credential";
-    refused_with_sid(
-        &[
-            ("TRADERNET_PASSWORD", "hunter2"),
-            ("TRADERNET_API_KEY", "hunter2"),
-            ("TRADERNET_API_VERSION", "4"),
-        ],
-        &format!(
-            "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
-             TRADERNET_PASSWORD: is set together with TRADERNET_SID: {one}\n\
-             TRADERNET_API_KEY: is set together with TRADERNET_SID: {one}"
-        ),
-    );
-    refused(
-        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_API_VERSION", "4")],
-        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
-         TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-}
-
-#[test]
-fn a_login_may_stand_beside_an_sid() {
-    assert!(load_with_sid(&[("TRADERNET_LOGIN", "me")]).is_ok());
-}
-
-#[test]
-fn a_version_that_does_not_go_with_the_credential() {
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "3")],
-        "TRADERNET_API_VERSION=\"3\": does not go with an SID or a login: use 1, or a key pair",
-    );
-    refused(
-        &[
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-            ("TRADERNET_API_VERSION", "1"),
-        ],
-        "TRADERNET_API_VERSION=\"1\": does not go with a key pair: use 2 or 3",
-    );
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "4")],
-        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3",
-    );
-}
-
-#[test]
-fn a_misspelt_name_is_shown_with_the_nearest_and_its_value_unless_it_may_be_a_secret() {
-    refused_with_sid(
-        &[("TRADERNET_PASWORD", "hunter2")],
-        "TRADERNET_PASWORD: unknown variable; the nearest known one is TRADERNET_PASSWORD \
-         (its value is not shown: it may be a secret)",
-    );
-    refused_with_sid(
-        &[("TRADERNET_POLL_INTERVALL", "30s")],
-        "TRADERNET_POLL_INTERVALL=\"30s\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
-    );
-    refused_with_sid(
-        &[("TRADERNET_ULR", "https://me:hunter2@tradernet.com")],
-        "TRADERNET_ULR: unknown variable; the nearest known one is TRADERNET_URL \
-         (its value is not shown: it may be a secret)",
-    );
-    refused_with_sid(
-        &[("TRADERNET_LISTEN_ADDRESS", ":80")],
-        "TRADERNET_LISTEN_ADDRESS=\":80\": unknown variable; the nearest known one is WEB_LISTEN_ADDRESS",
-    );
-}
-
-#[test]
-fn what_only_follows_from_a_misspelt_name_is_not_told() {
-    let hidden = "(its value is not shown: it may be a secret)";
-    // The credential that seems to be missing, and the interval that the timeout seems to exceed.
-    for (name, nearest) in [
-        ("TRADERNET_SIDD", "TRADERNET_SID"),
-        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
-        ("TRADERNET_TOKEN", "TRADERNET_LOGIN"),
-    ] {
-        refused(
-            &[(name, "hunter2")],
-            &format!("{name}: unknown variable; the nearest known one is {nearest} {hidden}"),
-        );
-    }
-    refused(
-        &[("TRADERNET_CONFIG_FIL", "accounts.yml")],
-        "TRADERNET_CONFIG_FIL=\"accounts.yml\": unknown variable; the nearest known one is TRADERNET_CONFIG_FILE",
-    );
-    refused(
-        &[("TRADERNET_LOGN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_LOGN=\"me\": unknown variable; the nearest known one is TRADERNET_LOGIN",
-    );
-    refused_with_sid(
-        &[
-            ("TRADERNET_POL_INTERVAL", "1m"),
-            ("TRADERNET_TIMEOUT", "45s"),
-        ],
-        "TRADERNET_POL_INTERVAL=\"1m\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
-    );
-    // A slip elsewhere hides nothing.
-    refused(
-        &[("TRADERNET_POL_INTERVAL", "1m"), ("TRADERNET_LOGIN", "me")],
-        "TRADERNET_POL_INTERVAL=\"1m\": unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL\n\
-         TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-}
-
-#[test]
-fn what_only_follows_from_a_value_that_is_wrong_is_not_told() {
-    refused_with_sid(
-        &[
-            ("TRADERNET_POLL_INTERVAL", "soon"),
-            ("TRADERNET_TIMEOUT", "45s"),
-            ("TRADERNET_MAX_AGE", "50s"),
-        ],
-        "TRADERNET_POLL_INTERVAL=\"soon\": is no duration: write 30s, 1m, or a number of seconds",
-    );
-    let mut login = variables(&[("TRADERNET_LOGIN", "me")]);
-    let bytes = OsString::from_vec(b"hunter2\xff".to_vec());
-    login.push(("TRADERNET_PASSWORD".into(), bytes));
-    let problems = Config::load(&Flags::default(), login).unwrap_err();
-    assert_eq!(problems.to_string(), "TRADERNET_PASSWORD: is not UTF-8");
-}
-
-#[test]
-fn a_name_with_a_control_sequence_forges_no_line() {
-    refused_with_sid(
-        &[("TRADERNET_TIMEOUT\n\u{1b}[31mTRADERNET_SID", "hunter2")],
-        "TRADERNET_TIMEOUT…: unknown variable; the nearest known one is TRADERNET_TIMEOUT \
-         (its value is not shown: it may be a secret)",
-    );
-}
-
-#[test]
-fn what_kubernetes_injects_is_passed_over() {
-    let injected = [
-        ("TRADERNET_EXPORTER_SERVICE_HOST", "10.0.0.1"),
-        ("TRADERNET_EXPORTER_SERVICE_PORT", "10460"),
-        ("TRADERNET_EXPORTER_SERVICE_PORT_METRICS", "10460"),
-        ("TRADERNET_EXPORTER_PORT", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_EXPORTER_PORT_10460_TCP", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_EXPORTER_PORT_10460_TCP_ADDR", "10.0.0.1"),
-        ("TRADERNET_SERVICE_HOST", "10.0.0.1"),
-        ("TRADERNET_PORT", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_PORT_10460_TCP_PROTO", "tcp"),
-    ];
-    assert!(load_with_sid(&injected).is_ok());
-    assert!(load_with_sid(&[("TRADERNET_PORT_OF_CALL", "x")]).is_err());
-}
-
-#[test]
-fn an_empty_variable_is_unset() {
-    assert!(load_with_sid(&[("TRADERNET_POLL_INTERVAL", ""), ("TRADERNET_PASSWORD", "")]).is_ok());
-    assert!(load_with_sid(&[("TRADERNET_NONSENSE", "")]).is_ok());
-}
-
-#[test]
-fn what_is_not_utf_8_matters_only_if_it_is_ours() {
-    let bytes = || OsString::from_vec(vec![0xff, 0xfe]);
-    let mut theirs = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
-    theirs.push(("PATH".into(), bytes()));
-    theirs.push((bytes(), "x".into()));
-    assert!(Config::load(&Flags::default(), theirs.clone()).is_ok());
-    theirs.push(("TRADERNET_ACCOUNT".into(), bytes()));
-    let problems = Config::load(&Flags::default(), theirs).unwrap_err();
-    assert_eq!(problems.to_string(), "TRADERNET_ACCOUNT: is not UTF-8");
 }
 
 #[test]
@@ -598,14 +363,6 @@ fn urls() {
 }
 
 #[test]
-fn a_secret_that_no_header_can_carry_is_not_shown() {
-    refused(
-        &[("TRADERNET_SID", "two words")],
-        "TRADERNET_SID: has a space or another character that no SID or key has: check how it was copied",
-    );
-}
-
-#[test]
 fn a_proxy_that_cannot_be_used_is_not_shown() {
     refused_with_sid(
         &[("HTTPS_PROXY", "socks5://me:hunter2@proxy:1080")],
@@ -622,47 +379,6 @@ fn an_account_name_has_an_end() {
     refused_with_sid(
         &[("TRADERNET_ACCOUNT", &longer)],
         &format!("TRADERNET_ACCOUNT={longer:?}: is longer than 128 characters"),
-    );
-}
-
-#[test]
-fn several_problems_are_told_at_once() {
-    refused(
-        &[
-            ("TRADERNET_SIDD", "x"),
-            ("TRADERNET_POLL_INTERVAL", "0"),
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_LOG_LEVEL", "loud"),
-        ],
-        "TRADERNET_SIDD: unknown variable; the nearest known one is TRADERNET_SID (its value is not shown: it may be a secret)\n\
-         TRADERNET_POLL_INTERVAL=\"0\": is too short: at least 1s\n\
-         TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it\n\
-         TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",
-    );
-}
-
-#[test]
-fn a_flag_beats_its_variable_and_is_named_when_it_is_wrong() {
-    let flags = Flags {
-        log_level: Some("warn".to_owned()),
-        listen_addresses: vec![":1".to_owned(), "127.0.0.1:2".to_owned()],
-        ..Flags::default()
-    };
-    let pairs = variables(&[
-        ("TRADERNET_SID", "0123456789abcdef"),
-        ("TRADERNET_LOG_LEVEL", "nonsense that is never read"),
-        ("WEB_LISTEN_ADDRESS", "127.0.0.1:3"),
-    ]);
-    let config = Config::load(&flags, pairs.clone()).unwrap();
-    assert_eq!(config.log.level, tracing::Level::WARN);
-    assert_eq!(config.web.listen_addresses, ["[::]:1", "127.0.0.1:2"]);
-    let flags = Flags {
-        log_level: Some("loud".to_owned()),
-        ..Flags::default()
-    };
-    assert_eq!(
-        Config::load(&flags, pairs).unwrap_err().to_string(),
-        "--log.level=\"loud\": is none of debug, info, warn, error"
     );
 }
 
@@ -692,110 +408,5 @@ fn an_external_url_may_hold_a_password() {
     assert_eq!(
         Config::load(&flags, sid).unwrap_err().to_string(),
         format!("--web.external-url: {wrong}")
-    );
-}
-
-/// Where an account streams from.
-fn stream(pairs: &[(&str, &str)]) -> String {
-    account(pairs).stream.unwrap().origin.to_string()
-}
-
-#[test]
-fn streams_live_beside_the_api() {
-    let websocket = ("TRADERNET_TRANSPORT", "websocket");
-    let socketio = ("TRADERNET_TRANSPORT", "socketio");
-    let login = ("TRADERNET_LOGIN", "desk");
-    assert_eq!(stream(&[websocket]), "wss://wss.tradernet.com/");
-    assert_eq!(stream(&[socketio, login]), "wss://ws.tradernet.com/");
-    let url = ("TRADERNET_URL", "https://www.freedom24.com");
-    assert_eq!(stream(&[websocket, url]), "wss://wss.freedom24.com/");
-    assert_eq!(stream(&[socketio, login, url]), "wss://ws.freedom24.com/");
-    let given = ("TRADERNET_WS_URL", "wss://stream.example:8443");
-    assert_eq!(stream(&[websocket, given]), "wss://stream.example:8443/");
-    let given = ("TRADERNET_SOCKETIO_URL", "ws://127.0.0.1:8080");
-    assert_eq!(stream(&[socketio, login, given]), "ws://127.0.0.1:8080/");
-}
-
-#[test]
-fn a_polled_account_has_no_stream() {
-    let polled = account(&[("TRADERNET_WS_URL", "wss://stream.example")]);
-    assert_eq!(polled.transport, Transport::Http);
-    assert_eq!(polled.stream, None);
-}
-
-#[test]
-fn a_stream_subscribes_with_the_login() {
-    let socketio = ("TRADERNET_TRANSPORT", "socketio");
-    let beside_an_sid = account(&[socketio, ("TRADERNET_LOGIN", "desk")]);
-    let of_a_login = [
-        socketio,
-        ("TRADERNET_LOGIN", "desk"),
-        ("TRADERNET_PASSWORD", "secret"),
-    ];
-    let of_a_login = load(&of_a_login).unwrap().accounts.remove(0);
-    for account in [beside_an_sid, of_a_login] {
-        assert_eq!(account.transport, Transport::Socketio);
-        let login = "desk".to_owned();
-        let dialect = account.stream.unwrap().dialect;
-        assert_eq!(dialect, Dialect::Socketio { login });
-    }
-}
-
-#[test]
-fn a_streams_origin_that_cannot_be_told_must_be_given() {
-    for url in [
-        "https://192.0.2.1",
-        "https://[2001:db8::1]",
-        "https://tradernet.com:8443",
-        "http://localhost",
-    ] {
-        refused_with_sid(
-            &[("TRADERNET_TRANSPORT", "websocket"), ("TRADERNET_URL", url)],
-            "TRADERNET_WS_URL: is missing: it cannot be told from TRADERNET_URL, which names an address or a port",
-        );
-        refused_with_sid(
-            &[
-                ("TRADERNET_TRANSPORT", "socketio"),
-                ("TRADERNET_LOGIN", "desk"),
-                ("TRADERNET_URL", url),
-            ],
-            "TRADERNET_SOCKETIO_URL: is missing: it cannot be told from TRADERNET_URL, which names an address or a port",
-        );
-    }
-}
-
-#[test]
-fn a_key_pair_does_not_stream() {
-    for transport in ["websocket", "socketio"] {
-        let problems = load(&[
-            ("TRADERNET_API_KEY", "key"),
-            ("TRADERNET_API_SECRET", "secret"),
-            ("TRADERNET_TRANSPORT", transport),
-        ]);
-        assert_eq!(
-            problems.unwrap_err().to_string(),
-            format!(
-                "TRADERNET_TRANSPORT={transport:?}: needs an SID or a login: a key pair reads over http alone"
-            )
-        );
-    }
-}
-
-#[test]
-fn socketio_needs_a_name_beside_an_sid() {
-    refused_with_sid(
-        &[("TRADERNET_TRANSPORT", "socketio")],
-        "TRADERNET_LOGIN: is missing: TRADERNET_TRANSPORT=socketio subscribes with the login's name, beside an SID too",
-    );
-}
-
-#[test]
-fn a_wrong_stream_url_is_told_once() {
-    refused_with_sid(
-        &[
-            ("TRADERNET_TRANSPORT", "websocket"),
-            ("TRADERNET_WS_URL", "ws://stream.example"),
-        ],
-        "TRADERNET_WS_URL=\"ws://stream.example\": would send credentials unencrypted: use wss://, ws:// is for loopback alone",
     );
 }
