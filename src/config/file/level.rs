@@ -2,7 +2,10 @@
 
 use crate::config::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
 use crate::config::misspelt::{self, Guess};
+use crate::config::shown::start;
 
+/// Of a longer name the rest is not looked at.
+const LONGEST_NAME: usize = 256;
 const TOP_KEYS: [&str; 3] = ["defaults", "accounts", "safety_types"];
 
 /// Where in the file keys stand.
@@ -72,6 +75,8 @@ impl Level {
 
     /// What is to be said of a key that does not belong here.
     pub(super) fn stray(self, name: &str) -> Stray {
+        // An alias may stand for a long name, often.
+        let name = start(name, LONGEST_NAME);
         if name == "<<" {
             return Stray {
                 meant: Meant::Merge,
@@ -121,14 +126,9 @@ impl Level {
             Some(elsewhere(key, text))
         };
         let bare = lower.strip_prefix("tradernet_").unwrap_or(&lower);
+        let bare_of_web = lower.strip_prefix("web_").unwrap_or(&lower);
         variable("TRADERNET_", GLOBAL_KEYS, bare)
-            .or_else(|| {
-                variable(
-                    "WEB_",
-                    WEB_KEYS,
-                    lower.strip_prefix("web_").unwrap_or(&lower),
-                )
-            })
+            .or_else(|| variable("WEB_", WEB_KEYS, bare_of_web))
             .filter(|stray| stray.meant != Meant::Key("safety_types"))
     }
 

@@ -21,6 +21,8 @@ const ITEM_BYTES: usize = 32;
 /// So many keys of a mapping that stands in the wrong place are looked at.
 const FEW: usize = 32;
 
+const NO_VALUE: &str = "has no value: write one, or remove the key";
+
 /// What is wrong with a value, and as much of it as may be shown.
 struct Wrong {
     shown: Option<String>,
@@ -200,8 +202,6 @@ impl Reader<'_> {
         Ok(())
     }
 }
-
-const NO_VALUE: &str = "has no value: write one, or remove the key";
 
 fn one_line(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
