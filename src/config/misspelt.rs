@@ -33,7 +33,7 @@ const LONGEST_NAME: usize = 100;
 /// What is made of a name that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Guess {
-    /// The known name with the fewest differences.
+    /// The known name with the fewest differences for its length.
     pub(super) nearest: &'static str,
     /// Whether it is clearly the one that was meant.
     pub(super) is_clear: bool,
@@ -65,7 +65,11 @@ pub(super) fn guess(name: &str, known: impl IntoIterator<Item = &'static str>) -
     let name = start(name, LONGEST_NAME);
     let spelt = spelling(name);
     let distance = |known: &str| strsim::damerau_levenshtein(&spelt, known);
-    let nearest = known.into_iter().min_by_key(|known| distance(known))?;
+    // In proportion to the length, or every short name would be nearest to `url`.
+    let length = spelt.chars().count();
+    let unlikeness =
+        |known: &str| distance(known) * 1000 / known.chars().count().max(length).max(1);
+    let nearest = known.into_iter().min_by_key(|known| unlikeness(known))?;
     let differences = distance(nearest);
     let is_clear = differences <= (nearest.chars().count() / 4).clamp(1, 3);
     let is_far_from_secrets = SECRET_KEYS

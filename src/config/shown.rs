@@ -90,6 +90,9 @@ fn is_plain_url(text: &str) -> bool {
 /// A name as far as it is one: of `sid:hunter2`, which is what is read where the blank after the
 /// colon was forgotten in a `{}`, the first three letters.
 pub(super) fn name(name: &str) -> String {
+    if name.is_empty() {
+        return "\"\"".to_owned();
+    }
     let whole = name;
     let name = start(name, 4 * LONGEST_NAME);
     let is_part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');

@@ -73,8 +73,8 @@ impl Level {
         find(self.keys(), name)
     }
 
-    /// What is to be said of a key that does not belong here.
-    pub(super) fn stray(self, name: &str) -> Stray {
+    /// What is to be said of a key that does not belong here, with several values under it or one.
+    pub(super) fn stray(self, name: &str, has_several: bool) -> Stray {
         // An alias may stand for a long name, often.
         let name = start(name, LONGEST_NAME);
         if name == "<<" {
@@ -85,7 +85,11 @@ impl Level {
                     .to_owned(),
             };
         }
-        self.misplaced(name).unwrap_or_else(|| self.misspelt(name))
+        // A list of accounts under the key of an account's name.
+        let is_misspelt = self == Self::Top && name == "account" && has_several;
+        self.misplaced(name)
+            .filter(|_| !is_misspelt)
+            .unwrap_or_else(|| self.misspelt(name))
     }
 
     /// What is to be said of an unknown key that has an account's keys under it.

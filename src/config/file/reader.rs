@@ -209,12 +209,12 @@ impl Reader<'_> {
         value: Value<'_>,
         doubts: &mut Doubts,
     ) {
-        let stray = level.stray(name);
-        let meant = stray.meant;
         let shape = value.shape();
+        let has_several = matches!(shape, Shape::List(_) | Shape::Map(_));
+        let stray = level.stray(name, has_several);
+        let meant = stray.meant;
         // A single value at the top is no section that could be missing.
-        let is_section = matches!(shape, Shape::List(_) | Shape::Map(_));
-        if meant != Meant::Unknown || level != Level::Top || is_section {
+        if meant != Meant::Unknown || level != Level::Top || has_several {
             doubts.add(meant.key());
         }
         if meant == Meant::Unknown && matches!(shape, Shape::Missing) {

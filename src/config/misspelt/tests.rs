@@ -68,13 +68,14 @@ fn what_may_be_a_secrets_name_does_not() {
         ("token", "login", false),
         ("secret", "api_secret", false),
         ("interval", "poll_interval", false),
-        ("x", "url", false),
+        ("pass", "password", false),
+        ("session", "min_sessions", false),
         ("parol", "url", false),
         // As near to a secret's name as to a harmless one's, or nearly so.
         ("srl", "url", true),
         ("uid", "sid", true),
         ("password_f", "password", true),
-        ("sid_f", "sid", false),
+        ("sid_f", "sid_file", false),
         // Near to a harmless name, but for a word.
         ("allowed_pins", "allowed_logins", true),
         ("login_key", "login", false),

@@ -113,7 +113,7 @@ fn names() {
         ("{sid:hunter2}", "{sid…"),
         ("a\u{1b}[31m", "a…"),
         ("\n", "…"),
-        ("", ""),
+        ("", "\"\""),
         (long.as_str(), &format!("{}…", "x".repeat(64))),
     ] {
         assert_eq!(name(given), shown);

@@ -126,6 +126,12 @@ fn the_parsers_words_come_with_what_would_be_right() {
              line 1, or quote a value that starts with it",
         ),
         (
+            "a: ,hunter2",
+            1,
+            "while parsing a node, did not find expected node content: quote a value that starts \
+             with \",\", or remove the comma",
+        ),
+        (
             "a: ]hunter2",
             1,
             "misplaced bracket: quote a value that starts with \"]\" or \"}\"",

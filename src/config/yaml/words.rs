@@ -4,7 +4,7 @@ pub(super) const UNKNOWN_ANCHOR: &str = "while parsing node, found unknown ancho
 pub(super) const TOO_DEEP: &str = "recursion limit exceeded";
 
 /// A part of the parser's words, and what would be right.
-const MENDS: [(&str, &str); 20] = [
+const MENDS: [(&str, &str); 21] = [
     (
         "simple key expect",
         "write KEY: VALUE, with a blank after the colon",
@@ -18,6 +18,10 @@ const MENDS: [(&str, &str); 20] = [
         "quote a value that starts with \"?\", and check the indentation",
     ),
     ("':' must be followed", "write a blank after the colon"),
+    (
+        "expected node content",
+        "quote a value that starts with \",\", or remove the comma",
+    ),
     ("unprintable", "remove the character"),
     ("tab", "use blanks"),
     ("expected '-' indicator", INDENTATION),
