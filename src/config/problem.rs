@@ -6,8 +6,6 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use super::shown;
 
-/// A longer value is cut where it is shown: a thousand networks on one line say no more.
-pub(super) const LONGEST_VALUE: usize = 256;
 /// A text quotes a path at the most.
 const LONGEST_TEXT: usize = 1024;
 /// Where ten thousand accounts share a mistake, the first show what it is.
@@ -122,7 +120,7 @@ impl Report {
     pub(super) fn add(&mut self, place: Place, value: Option<&str>, text: String) {
         let problem = Problem {
             place: Place::in_line(place.line, on_one_line(&place.text)),
-            value: value.map(|value| cut(value, LONGEST_VALUE)),
+            value: value.map(|value| cut(value, shown::LONGEST_VALUE)),
             text: on_one_line(&cut(&text, LONGEST_TEXT)),
         };
         let mut hasher = DefaultHasher::new();

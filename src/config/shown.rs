@@ -4,12 +4,12 @@
 //! One place decides, for the file and for variables. When in doubt, nothing is shown: a line and a
 //! key are enough to find a value, and a password in a log is there for good.
 
-use super::problem::LONGEST_VALUE;
-
 pub(super) const SECRET_KEYS: [&str; 4] = ["sid", "password", "api_key", "api_secret"];
 const URL_KEYS: [&str; 4] = ["url", "ws_url", "socketio_url", "external_url"];
 /// The file's own keys hold whole accounts, or what was meant to be one.
 const SECTION_KEYS: [&str; 2] = ["defaults", "accounts"];
+/// A longer value is cut where it is shown: a thousand networks on one line say no more.
+pub(super) const LONGEST_VALUE: usize = 256;
 /// Longest name that is shown, in characters.
 const LONGEST_NAME: usize = 64;
 

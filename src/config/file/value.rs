@@ -5,8 +5,8 @@ use std::rc::Rc;
 use super::entry::{Given, Item, Written};
 use super::reader::Reader;
 use crate::config::environment::ACCOUNT_KEYS;
-use crate::config::problem::{EMPTY_ITEM, LONGEST_VALUE};
-use crate::config::shown;
+use crate::config::problem::EMPTY_ITEM;
+use crate::config::shown::{self, LONGEST_VALUE};
 use crate::config::yaml::{List, Map, Shape, Value};
 
 const LIST_KEYS: [&str; 3] = [
