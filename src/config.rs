@@ -4,22 +4,27 @@
 //! which the value was given, the value unless it may be a secret, and the mend.
 
 mod account;
+mod credential;
 mod environment;
 mod file;
+mod home;
+mod misspelt;
 mod parse;
 mod problem;
+mod shown;
 mod web;
 mod yaml;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use self::account::{Home as _, Variables};
 use self::environment::Environment;
 pub use self::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
 pub use self::file::{Accounts, AccountsFile};
+use self::home::{Home as _, Variables};
 use self::problem::{Place, Report};
 pub use self::problem::{Problem, Problems};
 pub use self::web::WebSettings;
@@ -248,9 +253,12 @@ fn file_place(flags: &Flags) -> Place {
 }
 
 fn refuse_account_variables(flags: &Flags, environment: &Environment, report: &mut Report) {
+    let doubts = &environment.doubts;
     for key in environment.account.given() {
         let wrong = parse::clash(format!("{}, which lists the accounts", file_place(flags)));
-        report.add(Variables.place(key), None, wrong);
+        let text = environment.account.text(key);
+        let value = text.and_then(|text| shown::text(key, text));
+        report.add(Variables { doubts }.place(key), value, wrong);
     }
 }
 
@@ -261,7 +269,13 @@ fn environment_account(
     names: Vec<(i64, String)>,
     report: &mut Report,
 ) -> Accounts {
-    let account = environment.account.resolve(&Variables, report);
+    let mut doubts = environment.doubts.clone();
+    if doubts.contains("config_file") {
+        // What seems to be missing here stands there.
+        doubts.add(None);
+    }
+    let variables = Variables { doubts: &doubts };
+    let account = environment.account.resolve(&variables, report);
     let account = account.filter(|account| shard.owns(&account.name));
     Accounts {
         accounts: account.into_iter().collect(),
@@ -278,11 +292,19 @@ fn named(names: Vec<(i64, String)>) -> SafetyNames {
 }
 
 fn safety_names(environment: &Environment, report: &mut Report) -> Vec<(i64, String)> {
-    let place = Place::variable("TRADERNET_SAFETY_TYPES");
-    let given = &environment.global.safety_types;
-    report
-        .value(place, given, parse::safety_names)
-        .unwrap_or_default()
+    let mut named = HashSet::new();
+    let names = report.list(
+        |number| Place::variable("TRADERNET_SAFETY_TYPES").item(number),
+        &environment.global.safety_types,
+        |item| {
+            let (id, name) = parse::named_safety_type(item)?;
+            match named.insert(id) {
+                true => Ok((id, name)),
+                false => Err(format!("names type {id} again: a type has one name")),
+            }
+        },
+    );
+    names.unwrap_or_default()
 }
 
 fn shard(flags: &Flags, environment: &Environment, report: &mut Report) -> Shard {

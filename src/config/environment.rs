@@ -5,9 +5,13 @@ use std::ffi::OsString;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::home::Doubts;
+use super::misspelt;
 use super::problem::{Place, Report};
+use super::shown;
 
 const PREFIX: &str = "TRADERNET_";
+const WEB_PREFIX: &str = "WEB_";
 /// Names the CA certificates.
 pub(super) const CA_FILE: &str = "SSL_CERT_FILE";
 const POD_NAME: &str = "POD_NAME";
@@ -29,12 +33,19 @@ macro_rules! raw {
                 }
             }
 
+            /// A key's text.
+            #[allow(dead_code, reason = "the same")]
+            pub(super) fn text(&self, key: &str) -> Option<&str> {
+                match key {
+                    $(stringify!($key) => self.$key.as_deref(),)*
+                    _ => None,
+                }
+            }
+
             /// The keys that have a text.
             #[allow(dead_code, reason = "the same")]
             pub(super) fn given(&self) -> impl Iterator<Item = &'static str> {
-                [$((stringify!($key), self.$key.is_some()),)*]
-                    .into_iter()
-                    .filter_map(|(key, given)| given.then_some(key))
+                $list.iter().copied().filter(|key| self.text(key).is_some())
             }
         }
 
@@ -81,6 +92,8 @@ pub(super) struct Environment {
     pub(super) account: RawAccount,
     pub(super) global: RawGlobal,
     pub(super) web: RawWeb,
+    /// Keys with the prefix `TRADERNET_` that may have been meant by misspelt names and the like.
+    pub(super) doubts: Doubts,
     /// The variable that names the proxy, and its value, which may hold a password.
     pub(super) proxy: Option<(String, SecretString)>,
     pub(super) no_proxy: Option<String>,
@@ -97,12 +110,13 @@ impl Environment {
         report: &mut Report,
     ) -> Self {
         let mut ours = Vec::new();
+        let mut doubts = Doubts::default();
         for (name, value) in variables {
             let Ok(name) = name.into_string() else {
                 continue;
             };
             let relevant = name.starts_with(PREFIX)
-                || name.starts_with("WEB_")
+                || name.starts_with(WEB_PREFIX)
                 || is_proxy(&name)
                 || name == CA_FILE
                 || name == POD_NAME;
@@ -111,15 +125,23 @@ impl Environment {
             }
             match value.into_string() {
                 Ok(value) => ours.push((name, value)),
-                Err(_) => report.add(Place::variable(&name), None, "is not UTF-8".to_owned()),
+                Err(_) => {
+                    if let Some(key) = name.strip_prefix(PREFIX) {
+                        doubts.add(meant(key));
+                    }
+                    let place = Place::variable(&shown::name(&name));
+                    report.add(place, None, "is not UTF-8".to_owned());
+                }
             }
         }
-        for (name, _) in &ours {
+        for (name, value) in &ours {
             if let Some(key) = name.strip_prefix(PREFIX)
                 && !is_known(key)
                 && !is_from_kubernetes(key)
             {
-                report.add(Place::variable(name), None, unknown(key));
+                doubts.add(meant(key));
+                let (shown, text) = unknown(key, value);
+                report.add(Place::variable(&shown::name(name)), shown, text);
             }
         }
         let first = |names: &[&str]| {
@@ -135,7 +157,8 @@ impl Environment {
             pod_name: first(&[POD_NAME]).map(|(_, value)| value),
             account: read_with_envy(PREFIX, &ours),
             global: read_with_envy(PREFIX, &ours),
-            web: read_with_envy("WEB_", &ours),
+            web: read_with_envy(WEB_PREFIX, &ours),
+            doubts,
         }
     }
 }
@@ -185,14 +208,30 @@ fn is_from_kubernetes(key: &str) -> bool {
             .any(|(at, found)| key.get(at + found.len()..).is_some_and(port))
 }
 
-/// The nearest known name. The value is not shown: it may be a misspelt secret's.
-fn unknown(key: &str) -> String {
-    let distance = |known: &str| strsim::damerau_levenshtein(&key.to_ascii_lowercase(), known);
-    match known_keys().min_by_key(|known| distance(known)) {
-        Some(nearest) => format!(
-            "unknown variable; the nearest known one is {PREFIX}{}",
-            nearest.to_ascii_uppercase()
-        ),
-        None => "unknown variable".to_owned(),
+/// The key that a name stands for, if that is clear.
+fn meant(key: &str) -> Option<&'static str> {
+    let guess = misspelt::guess(key, known_keys())?;
+    guess.is_clear.then_some(guess.nearest)
+}
+
+/// What is said of an unknown variable, and its value where that may be shown.
+fn unknown<'a>(key: &str, value: &'a str) -> (Option<&'a str>, String) {
+    let nearest = |name: String| format!("unknown variable; the nearest known one is {name}");
+    let lower = key.to_ascii_lowercase();
+    if let Some(web) = WEB_KEYS.iter().find(|known| **known == lower) {
+        let text = nearest(in_upper_case(WEB_PREFIX, web));
+        return (shown::text(web, value), text);
     }
+    let Some(guess) = misspelt::guess(key, known_keys()) else {
+        return (None, "unknown variable".to_owned());
+    };
+    let text = nearest(in_upper_case(PREFIX, guess.nearest));
+    match guess.shown(value) {
+        Some(value) => (Some(value), text),
+        None => (None, text + shown::NOT_SHOWN),
+    }
+}
+
+fn in_upper_case(prefix: &str, key: &str) -> String {
+    format!("{prefix}{}", key.to_ascii_uppercase())
 }

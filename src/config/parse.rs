@@ -1,6 +1,5 @@
 //! One value's text to its type. The error says what would be right.
 
-use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -34,15 +33,18 @@ pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Du
 }
 
 pub(super) fn whole_number(text: &str, least: u64, most: u64) -> Result<u64, String> {
-    let value: u64 = text
-        .trim()
-        .parse()
-        .map_err(|_| "is no whole number".to_owned())?;
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(format!("is out of range: {least} to {most}"))
+    let text = text.trim();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        return Err(format!(
+            "is no whole number: write one from {least} to {most}"
+        ));
     }
+    // What is too long for the type is out of range all the more.
+    text.parse()
+        .ok()
+        .filter(|value| (least..=most).contains(value))
+        .ok_or_else(|| format!("is out of range: {least} to {most}"))
 }
 
 /// One of a few words.
@@ -80,25 +82,12 @@ pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
     one_of(text, &words)
 }
 
-/// A comma-separated list; an empty item is a slip of the hand.
-pub(super) fn list<T>(
-    text: &str,
-    item: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, String> {
-    text.split(',')
-        .map(|text| match text.trim() {
-            "" => Err("has an empty item".to_owned()),
-            text => item(text),
-        })
-        .collect()
-}
-
 /// An address or a network; an IPv4 address mapped into IPv6 is the IPv4 address.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let network = match text.parse::<IpAddr>() {
         Ok(ip) => Ok(IpNet::from(ip)),
         Err(_) => text.parse::<IpNet>().map_err(|_| {
-            format!("{text:?} is no address and no network: write 203.0.113.7 or 203.0.113.0/24")
+            "is no address and no network: write 203.0.113.7 or 203.0.113.0/24".to_owned()
         }),
     }?;
     Ok(canonical(network))
@@ -116,23 +105,17 @@ fn canonical(network: IpNet) -> IpNet {
 
 pub(super) fn safety_type(text: &str) -> Result<i64, String> {
     text.parse()
-        .map_err(|_| format!("{text:?} is no safety type: write a number such as 4"))
+        .map_err(|_| "is no safety type: write a number such as 4".to_owned())
 }
 
-pub(super) fn safety_types(text: &str) -> Result<BTreeSet<i64>, String> {
-    list(text, safety_type).map(BTreeSet::from_iter)
-}
-
-/// `2=token,3=sms`.
-pub(super) fn safety_names(text: &str) -> Result<Vec<(i64, String)>, String> {
-    list(text, |item| {
-        let (id, name) = item
-            .split_once('=')
-            .ok_or_else(|| format!("{item:?} is no name for a type: write 2=token"))?;
-        let name =
-            safety_name(name).map_err(|wrong| format!("{item:?} has a name that {wrong}"))?;
-        Ok((safety_type(id.trim())?, name))
-    })
+/// `2=token`.
+pub(super) fn named_safety_type(text: &str) -> Result<(i64, String), String> {
+    let (id, name) = text
+        .split_once('=')
+        .ok_or("is no name for a type: write 2=token")?;
+    let name = safety_name(name).map_err(|wrong| format!("has a name that {wrong}"))?;
+    let id = safety_type(id.trim()).map_err(|wrong| format!("has a number that {wrong}"))?;
+    Ok((id, name))
 }
 
 pub(super) fn safety_name(text: &str) -> Result<String, String> {
@@ -170,11 +153,6 @@ pub(super) fn origin(text: &str, secure: &str, plain: &str) -> Result<Url, Strin
         return Err(format!("has the scheme {}: use {secure}://", url.scheme()));
     }
     Ok(url)
-}
-
-/// Whether a URL may be shown: it holds no user name, no password and no query.
-pub(super) fn is_showable(text: &str) -> bool {
-    !text.contains(['@', '?'])
 }
 
 /// A proxy's address; the error never quotes it.

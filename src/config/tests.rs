@@ -7,6 +7,10 @@
     clippy::indexing_slicing
 )]
 
+mod credentials;
+mod names;
+mod streams;
+
 use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
@@ -75,21 +79,6 @@ fn an_sid_is_enough() {
             format: LogFormat::Logfmt
         }
     );
-}
-
-#[test]
-fn a_key_pair_is_version_3_unless_told_otherwise() {
-    let keys = [("TRADERNET_API_KEY", "k"), ("TRADERNET_API_SECRET", "s")];
-    let version = |more: &[(&str, &str)]| {
-        let config = load(&[&keys, more].concat()).unwrap();
-        let CredentialSource::KeyPair { version, .. } = config.accounts[0].credential else {
-            panic!()
-        };
-        version
-    };
-    assert_eq!(version(&[]), KeyVersion::V3);
-    assert_eq!(version(&[("TRADERNET_API_VERSION", "3")]), KeyVersion::V3);
-    assert_eq!(version(&[("TRADERNET_API_VERSION", "2")]), KeyVersion::V2);
 }
 
 #[test]
@@ -162,127 +151,6 @@ fn a_short_interval_shortens_the_timeout() {
 }
 
 #[test]
-fn no_credential() {
-    refused(
-        &[],
-        "TRADERNET_SID: no credential is set: set TRADERNET_SID, or TRADERNET_LOGIN and TRADERNET_PASSWORD, \
-         or TRADERNET_API_KEY and TRADERNET_API_SECRET (or their _FILE forms)",
-    );
-}
-
-#[test]
-fn half_a_credential() {
-    refused(
-        &[("TRADERNET_LOGIN", "me")],
-        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-    refused(
-        &[("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: has no login: set TRADERNET_LOGIN",
-    );
-    refused(
-        &[("TRADERNET_API_KEY", "k")],
-        "TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it",
-    );
-    refused(
-        &[("TRADERNET_API_SECRET", "s")],
-        "TRADERNET_API_KEY: is missing: TRADERNET_API_SECRET is of no use without it",
-    );
-}
-
-#[test]
-fn two_credentials() {
-    refused_with_sid(
-        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: is set together with TRADERNET_SID: unset one of them; an account has one credential",
-    );
-    refused_with_sid(
-        &[("TRADERNET_SID_FILE", "/nowhere")],
-        "TRADERNET_SID: is set together with TRADERNET_SID_FILE: unset one of them",
-    );
-    refused(
-        &[
-            ("TRADERNET_LOGIN", "me"),
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-        ],
-        "TRADERNET_LOGIN: is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
-    );
-}
-
-#[test]
-fn a_login_may_stand_beside_an_sid() {
-    assert!(load_with_sid(&[("TRADERNET_LOGIN", "me")]).is_ok());
-}
-
-#[test]
-fn a_version_that_does_not_go_with_the_credential() {
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "3")],
-        "TRADERNET_API_VERSION=\"3\": does not go with an SID or a login: use 1, or a key pair",
-    );
-    refused(
-        &[
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-            ("TRADERNET_API_VERSION", "1"),
-        ],
-        "TRADERNET_API_VERSION=\"1\": does not go with a key pair: use 2 or 3",
-    );
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "4")],
-        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3",
-    );
-}
-
-#[test]
-fn a_misspelt_name_is_shown_with_the_nearest_and_never_with_its_value() {
-    refused_with_sid(
-        &[("TRADERNET_PASWORD", "hunter2")],
-        "TRADERNET_PASWORD: unknown variable; the nearest known one is TRADERNET_PASSWORD",
-    );
-    refused_with_sid(
-        &[("TRADERNET_POLL_INTERVALL", "30s")],
-        "TRADERNET_POLL_INTERVALL: unknown variable; the nearest known one is TRADERNET_POLL_INTERVAL",
-    );
-}
-
-#[test]
-fn what_kubernetes_injects_is_passed_over() {
-    let injected = [
-        ("TRADERNET_EXPORTER_SERVICE_HOST", "10.0.0.1"),
-        ("TRADERNET_EXPORTER_SERVICE_PORT", "10460"),
-        ("TRADERNET_EXPORTER_SERVICE_PORT_METRICS", "10460"),
-        ("TRADERNET_EXPORTER_PORT", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_EXPORTER_PORT_10460_TCP", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_EXPORTER_PORT_10460_TCP_ADDR", "10.0.0.1"),
-        ("TRADERNET_SERVICE_HOST", "10.0.0.1"),
-        ("TRADERNET_PORT", "tcp://10.0.0.1:10460"),
-        ("TRADERNET_PORT_10460_TCP_PROTO", "tcp"),
-    ];
-    assert!(load_with_sid(&injected).is_ok());
-    assert!(load_with_sid(&[("TRADERNET_PORT_OF_CALL", "x")]).is_err());
-}
-
-#[test]
-fn an_empty_variable_is_unset() {
-    assert!(load_with_sid(&[("TRADERNET_POLL_INTERVAL", ""), ("TRADERNET_PASSWORD", "")]).is_ok());
-    assert!(load_with_sid(&[("TRADERNET_NONSENSE", "")]).is_ok());
-}
-
-#[test]
-fn what_is_not_utf_8_matters_only_if_it_is_ours() {
-    let bytes = || OsString::from_vec(vec![0xff, 0xfe]);
-    let mut theirs = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
-    theirs.push(("PATH".into(), bytes()));
-    theirs.push((bytes(), "x".into()));
-    assert!(Config::load(&Flags::default(), theirs.clone()).is_ok());
-    theirs.push(("TRADERNET_ACCOUNT".into(), bytes()));
-    let problems = Config::load(&Flags::default(), theirs).unwrap_err();
-    assert_eq!(problems.to_string(), "TRADERNET_ACCOUNT: is not UTF-8");
-}
-
-#[test]
 fn values_out_of_range() {
     for (name, value, problem) in [
         ("TRADERNET_POLL_INTERVAL", "0", "is too short: at least 1s"),
@@ -326,19 +194,23 @@ fn values_out_of_range() {
         (
             "TRADERNET_ALLOWED_CLIENT_IPS",
             "10.0.0.0/40",
-            "\"10.0.0.0/40\" is no address and no network: write 203.0.113.7 or 203.0.113.0/24",
-        ),
-        (
-            "TRADERNET_ALLOWED_CLIENT_IPS",
-            "10.0.0.1,,10.0.0.2",
-            "has an empty item",
+            "is no address and no network: write 203.0.113.7 or 203.0.113.0/24",
         ),
         (
             "TRADERNET_ALLOWED_SAFETY_TYPES",
             "sms",
-            "\"sms\" is no safety type: write a number such as 4",
+            "is no safety type: write a number such as 4",
         ),
-        ("TRADERNET_MIN_SESSIONS", "-1", "is no whole number"),
+        (
+            "TRADERNET_MIN_SESSIONS",
+            "-1",
+            "is no whole number: write one from 0 to 4294967295",
+        ),
+        (
+            "TRADERNET_MAX_SESSIONS",
+            "99999999999999999999999",
+            "is out of range: 0 to 4294967295",
+        ),
         (
             "TRADERNET_MAX_RESPONSE_BYTES",
             "12",
@@ -352,7 +224,7 @@ fn values_out_of_range() {
         (
             "TRADERNET_SAFETY_TYPES",
             "2:token",
-            "\"2:token\" is no name for a type: write 2=token",
+            "is no name for a type: write 2=token",
         ),
         (
             "TRADERNET_LOG_LEVEL",
@@ -396,6 +268,38 @@ fn values_out_of_range() {
 }
 
 #[test]
+fn every_wrong_item_of_a_list_is_told() {
+    let address = "is no address to listen on: write 127.0.0.1:10460, [::]:10460 or :10460";
+    let network = "is no address and no network: write 203.0.113.7 or 203.0.113.0/24";
+    let empty = "is empty: write a value, or remove the item";
+    refused_with_sid(
+        &[
+            ("TRADERNET_ALLOWED_CLIENT_IPS", "10.0.0.1,desk, 10.0.0.0/40,,desk"),
+            ("TRADERNET_ALLOWED_SAFETY_TYPES", "sms,2,"),
+            ("TRADERNET_ALLOWED_LOGINS", " "),
+            ("TRADERNET_SAFETY_TYPES", "2=token,3,sms=3,4=,2=dongle"),
+            ("WEB_LISTEN_ADDRESS", "::1:80,:81,:99999"),
+        ],
+        &[
+            "TRADERNET_SAFETY_TYPES, item 2=\"3\": is no name for a type: write 2=token",
+            "TRADERNET_SAFETY_TYPES, item 3=\"sms=3\": has a number that is no safety type: write a number such as 4",
+            "TRADERNET_SAFETY_TYPES, item 4=\"4=\": has a name that is empty or longer than 64 characters",
+            "TRADERNET_SAFETY_TYPES, item 5=\"2=dongle\": names type 2 again: a type has one name",
+            &format!("TRADERNET_ALLOWED_CLIENT_IPS, item 2=\"desk\": {network}"),
+            &format!("TRADERNET_ALLOWED_CLIENT_IPS, item 3=\"10.0.0.0/40\": {network}"),
+            &format!("TRADERNET_ALLOWED_CLIENT_IPS, item 4=\"\": {empty}"),
+            &format!("TRADERNET_ALLOWED_CLIENT_IPS, item 5=\"desk\": {network}"),
+            "TRADERNET_ALLOWED_SAFETY_TYPES, item 1=\"sms\": is no safety type: write a number such as 4",
+            &format!("TRADERNET_ALLOWED_SAFETY_TYPES, item 3=\"\": {empty}"),
+            &format!("TRADERNET_ALLOWED_LOGINS=\"\": {empty}"),
+            &format!("WEB_LISTEN_ADDRESS, item 1=\"::1:80\": {address}"),
+            &format!("WEB_LISTEN_ADDRESS, item 3=\":99999\": {address}"),
+        ]
+        .join("\n"),
+    );
+}
+
+#[test]
 fn more_than_there_may_be_is_less_than_there_must_be() {
     refused_with_sid(
         &[
@@ -425,10 +329,18 @@ fn urls() {
             "ftp://tradernet.com",
             "TRADERNET_URL=\"ftp://tradernet.com\": has the scheme ftp: use https://",
         ),
-        // Neither of these is shown: both hold a secret.
+        // None of these is shown: they hold a secret.
         (
             "https://me:hunter2@tradernet.com",
             "TRADERNET_URL: has a user name or password in it: give credentials in their own variables",
+        ),
+        (
+            "https://me:hunter2",
+            "TRADERNET_URL: is no URL: write https://host, as in https://tradernet.com",
+        ),
+        (
+            "https://tradernet.com/#hunter2",
+            "TRADERNET_URL: is more than an origin: write https://host or https://host:port",
         ),
         (
             "https://tradernet.com/?SID=0123",
@@ -448,14 +360,6 @@ fn urls() {
             "{loopback}"
         );
     }
-}
-
-#[test]
-fn a_secret_that_no_header_can_carry_is_not_shown() {
-    refused(
-        &[("TRADERNET_SID", "two words")],
-        "TRADERNET_SID: has a space or another character that no SID or key has: check how it was copied",
-    );
 }
 
 #[test]
@@ -479,47 +383,6 @@ fn an_account_name_has_an_end() {
 }
 
 #[test]
-fn several_problems_are_told_at_once() {
-    refused(
-        &[
-            ("TRADERNET_SIDD", "x"),
-            ("TRADERNET_POLL_INTERVAL", "0"),
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_LOG_LEVEL", "loud"),
-        ],
-        "TRADERNET_SIDD: unknown variable; the nearest known one is TRADERNET_SID\n\
-         TRADERNET_POLL_INTERVAL=\"0\": is too short: at least 1s\n\
-         TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it\n\
-         TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",
-    );
-}
-
-#[test]
-fn a_flag_beats_its_variable_and_is_named_when_it_is_wrong() {
-    let flags = Flags {
-        log_level: Some("warn".to_owned()),
-        listen_addresses: vec![":1".to_owned(), "127.0.0.1:2".to_owned()],
-        ..Flags::default()
-    };
-    let pairs = variables(&[
-        ("TRADERNET_SID", "0123456789abcdef"),
-        ("TRADERNET_LOG_LEVEL", "nonsense that is never read"),
-        ("WEB_LISTEN_ADDRESS", "127.0.0.1:3"),
-    ]);
-    let config = Config::load(&flags, pairs.clone()).unwrap();
-    assert_eq!(config.log.level, tracing::Level::WARN);
-    assert_eq!(config.web.listen_addresses, ["[::]:1", "127.0.0.1:2"]);
-    let flags = Flags {
-        log_level: Some("loud".to_owned()),
-        ..Flags::default()
-    };
-    assert_eq!(
-        Config::load(&flags, pairs).unwrap_err().to_string(),
-        "--log.level=\"loud\": is none of debug, info, warn, error"
-    );
-}
-
-#[test]
 fn no_debug_output_shows_a_secret() {
     let config = load(&[
         ("TRADERNET_LOGIN", "me"),
@@ -529,107 +392,21 @@ fn no_debug_output_shows_a_secret() {
     assert!(!format!("{config:?}").contains("hunter2"));
 }
 
-/// Where an account streams from.
-fn stream(pairs: &[(&str, &str)]) -> String {
-    account(pairs).stream.unwrap().origin.to_string()
-}
-
 #[test]
-fn streams_live_beside_the_api() {
-    let websocket = ("TRADERNET_TRANSPORT", "websocket");
-    let socketio = ("TRADERNET_TRANSPORT", "socketio");
-    let login = ("TRADERNET_LOGIN", "desk");
-    assert_eq!(stream(&[websocket]), "wss://wss.tradernet.com/");
-    assert_eq!(stream(&[socketio, login]), "wss://ws.tradernet.com/");
-    let url = ("TRADERNET_URL", "https://www.freedom24.com");
-    assert_eq!(stream(&[websocket, url]), "wss://wss.freedom24.com/");
-    assert_eq!(stream(&[socketio, login, url]), "wss://ws.freedom24.com/");
-    let given = ("TRADERNET_WS_URL", "wss://stream.example:8443");
-    assert_eq!(stream(&[websocket, given]), "wss://stream.example:8443/");
-    let given = ("TRADERNET_SOCKETIO_URL", "ws://127.0.0.1:8080");
-    assert_eq!(stream(&[socketio, login, given]), "ws://127.0.0.1:8080/");
-}
-
-#[test]
-fn a_polled_account_has_no_stream() {
-    let polled = account(&[("TRADERNET_WS_URL", "wss://stream.example")]);
-    assert_eq!(polled.transport, Transport::Http);
-    assert_eq!(polled.stream, None);
-}
-
-#[test]
-fn a_stream_subscribes_with_the_login() {
-    let socketio = ("TRADERNET_TRANSPORT", "socketio");
-    let beside_an_sid = account(&[socketio, ("TRADERNET_LOGIN", "desk")]);
-    let of_a_login = [
-        socketio,
-        ("TRADERNET_LOGIN", "desk"),
-        ("TRADERNET_PASSWORD", "secret"),
-    ];
-    let of_a_login = load(&of_a_login).unwrap().accounts.remove(0);
-    for account in [beside_an_sid, of_a_login] {
-        assert_eq!(account.transport, Transport::Socketio);
-        let login = "desk".to_owned();
-        let dialect = account.stream.unwrap().dialect;
-        assert_eq!(dialect, Dialect::Socketio { login });
-    }
-}
-
-#[test]
-fn a_streams_origin_that_cannot_be_told_must_be_given() {
-    for url in [
-        "https://192.0.2.1",
-        "https://[2001:db8::1]",
-        "https://tradernet.com:8443",
-        "http://localhost",
-    ] {
-        refused_with_sid(
-            &[("TRADERNET_TRANSPORT", "websocket"), ("TRADERNET_URL", url)],
-            "TRADERNET_WS_URL: is missing: it cannot be told from TRADERNET_URL, which names an address or a port",
-        );
-        refused_with_sid(
-            &[
-                ("TRADERNET_TRANSPORT", "socketio"),
-                ("TRADERNET_LOGIN", "desk"),
-                ("TRADERNET_URL", url),
-            ],
-            "TRADERNET_SOCKETIO_URL: is missing: it cannot be told from TRADERNET_URL, which names an address or a port",
-        );
-    }
-}
-
-#[test]
-fn a_key_pair_does_not_stream() {
-    for transport in ["websocket", "socketio"] {
-        let problems = load(&[
-            ("TRADERNET_API_KEY", "key"),
-            ("TRADERNET_API_SECRET", "secret"),
-            ("TRADERNET_TRANSPORT", transport),
-        ]);
-        assert_eq!(
-            problems.unwrap_err().to_string(),
-            format!(
-                "TRADERNET_TRANSPORT={transport:?}: needs an SID or a login: a key pair reads over http alone"
-            )
-        );
-    }
-}
-
-#[test]
-fn socketio_needs_a_name_beside_an_sid() {
+fn an_external_url_may_hold_a_password() {
+    let wrong = "is no URL: write https://host/path";
+    let url = "ftp://me:hunter2@proxy";
     refused_with_sid(
-        &[("TRADERNET_TRANSPORT", "socketio")],
-        "TRADERNET_LOGIN: is missing: TRADERNET_TRANSPORT=socketio subscribes with the login's name, beside an SID too",
+        &[("WEB_EXTERNAL_URL", url)],
+        &format!("WEB_EXTERNAL_URL: {wrong}"),
     );
-}
-
-#[test]
-fn a_wrong_stream_url_is_told_once() {
-    refused_with_sid(
-        &[
-            ("TRADERNET_TRANSPORT", "websocket"),
-            ("TRADERNET_WS_URL", "ws://stream.example"),
-        ],
-        "TRADERNET_WS_URL=\"ws://stream.example\": would send credentials unencrypted: use wss://, ws:// is for loopback alone",
+    let flags = Flags {
+        external_url: Some(url.to_owned()),
+        ..Flags::default()
+    };
+    let sid = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
+    assert_eq!(
+        Config::load(&flags, sid).unwrap_err().to_string(),
+        format!("--web.external-url: {wrong}")
     );
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use url::Url;
 
 use super::environment::{Environment, RawWeb};
-use super::problem::{Place, Problems, Report};
+use super::problem::{Place, Problems, Report, first_given};
 use super::{Flags, parse};
 
 /// The port that the exporter listens on unless told otherwise.
@@ -59,11 +59,12 @@ impl WebSettings {
 
 pub(super) fn resolve(flags: &Flags, raw: &RawWeb, report: &mut Report) -> WebSettings {
     let listen_addresses = if flags.listen_addresses.is_empty() {
-        let place = Place::variable("WEB_LISTEN_ADDRESS");
         report
-            .value(place, &raw.listen_address, |text| {
-                parse::list(text, listen_address)
-            })
+            .list(
+                |number| Place::variable("WEB_LISTEN_ADDRESS").item(number),
+                &raw.listen_address,
+                listen_address,
+            )
             .unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()])
     } else {
         flags
@@ -88,11 +89,11 @@ pub(super) fn resolve(flags: &Flags, raw: &RawWeb, report: &mut Report) -> WebSe
         ("WEB_TELEMETRY_PATH", &raw.telemetry_path),
         telemetry_path,
     );
-    let external_url = report.flag_or_variable(
+    let (place, text) = first_given(
         ("--web.external-url", &flags.external_url),
         ("WEB_EXTERNAL_URL", &raw.external_url),
-        external_url,
     );
+    let external_url = report.url(place, text.as_deref(), external_url);
     let place = Place::variable("WEB_ENABLE_LIFECYCLE");
     let lifecycle = report.value(place, &raw.enable_lifecycle, parse::switch);
     WebSettings {

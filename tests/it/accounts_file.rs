@@ -162,7 +162,7 @@ fn the_account_of_the_variables_and_a_file_exclude_each_other() {
     assert_eq!(
         load_with(path, &variables).unwrap_err(),
         "TRADERNET_SID: is set together with --config.file, which lists the accounts: unset one of them\n\
-         TRADERNET_POLL_INTERVAL: is set together with --config.file, which lists the accounts: unset one of them"
+         TRADERNET_POLL_INTERVAL=\"30s\": is set together with --config.file, which lists the accounts: unset one of them"
     );
     let flags = Flags::default();
     let file = "tests/it/config/one_account_without_a_name.good.yml";
@@ -173,7 +173,7 @@ fn the_account_of_the_variables_and_a_file_exclude_each_other() {
     let variables = variables.map(|(name, value)| (name.into(), value.into()));
     assert_eq!(
         Config::load(&flags, variables).unwrap_err().to_string(),
-        "TRADERNET_ACCOUNT: is set together with TRADERNET_CONFIG_FILE, which lists the accounts: unset one of them"
+        "TRADERNET_ACCOUNT=\"desk\": is set together with TRADERNET_CONFIG_FILE, which lists the accounts: unset one of them"
     );
 }
 
@@ -283,14 +283,37 @@ fn hostile_files_end_soon() {
         aliases("login: d, password")
     );
     let deep = format!("accounts: {}", "[".repeat(10_000));
+    let dashes = format!("accounts: \n  {}1\n", "- ".repeat(500_000));
+    let accounts = |keys: &str| format!("accounts:\n  - account: desk\n    sid: abc\n    {keys}\n");
+    let items = |item: &str| accounts(&format!("allowed_client_ips: [{}1]", item.repeat(110_000)));
+    // A long text under many misspelt names, and a long name.
+    let misspelt = format!(
+        "{}    logn: &x {}\n{}",
+        accounts(""),
+        "l".repeat(1_000_000),
+        aliases("sid: abc, acount: *x, ulr: *x, logn")
+    );
+    let name = format!("{}    ? {}\n    : 1\n", accounts(""), "n".repeat(1_000_000));
     for (text, wanted) in [
         (list, "makes more than 64 MiB of values"),
         (text, "makes more than 64 MiB of values"),
-        (deep, "is not YAML: recursion limit exceeded"),
+        (deep, "is nested more than 16 deep"),
+        (dashes, "is nested more than 16 deep"),
+        // So many problems that they are not even counted.
+        (items("a,"), "and at least 99950 more"),
+        (items("!a,"), "makes it a tag: quote it"),
+        (items("*a,"), "has an alias to nothing"),
+        (
+            accounts(&"? a\n    ".repeat(20_000)),
+            "an unknown key without a value",
+        ),
+        (misspelt, "and 551 more"),
+        (name, "the nearest known one is"),
     ] {
         std::fs::write(&path, text).unwrap();
         let problems = load(&path).unwrap_err();
-        let start: String = problems.chars().take(200).collect();
+        let start: String = problems.chars().take(2000).collect();
         assert!(problems.contains(wanted), "{start}");
+        assert!(problems.len() < 100_000, "{}", problems.len());
     }
 }

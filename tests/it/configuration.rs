@@ -67,7 +67,7 @@ async fn credentials() {
         ),
         (
             &[LOGIN],
-            "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+            "TRADERNET_LOGIN=\"desk-1\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
         ),
         (
             &[PASSWORD],
@@ -124,15 +124,31 @@ async fn secret_files() {
 async fn misspelt_names() {
     for (name, nearest) in [
         ("TRADERNET_SIDD", "TRADERNET_SID"),
-        ("TRADERNET_POLL_INTERVALL", "TRADERNET_POLL_INTERVAL"),
-        ("TRADERNET_INTERVAL", "TRADERNET_POLL_INTERVAL"),
-        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
-        ("TRADERNET_API_SECERT_FILE", "TRADERNET_API_SECRET_FILE"),
         ("TRADERNET_sid", "TRADERNET_SID"),
+        ("TRADERNET_PASWORD", "TRADERNET_PASSWORD"),
+        ("TRADERNET_APIKEY", "TRADERNET_API_KEY"),
+        ("TRADERNET_INTERVAL", "TRADERNET_POLL_INTERVAL"),
+        ("TRADERNET_ALLOWED_PINS", "TRADERNET_ALLOWED_LOGINS"),
     ] {
-        let wanted = format!("{name}: unknown variable; the nearest known one is {nearest}");
-        // The value is not shown: it may be a misspelt secret's.
+        let wanted = format!(
+            "{name}: unknown variable; the nearest known one is {nearest} \
+             (its value is not shown: it may be a secret)"
+        );
         is_refused(&[SID, (name, "hunter2")], &[&wanted]).await;
+    }
+    for (name, value, nearest) in [
+        ("TRADERNET_POLL_INTERVALL", "30s", "TRADERNET_POLL_INTERVAL"),
+        ("TRADERNET_TIMOUT", "5s", "TRADERNET_TIMEOUT"),
+        ("TRADERNET_LOGN", "desk-1", "TRADERNET_LOGIN"),
+        (
+            "TRADERNET_API_SECERT_FILE",
+            "/run/secret",
+            "TRADERNET_API_SECRET_FILE",
+        ),
+    ] {
+        let wanted =
+            format!("{name}={value:?}: unknown variable; the nearest known one is {nearest}");
+        is_refused(&[SID, (name, value)], &[&wanted]).await;
     }
 }
 
@@ -208,7 +224,7 @@ async fn everything_that_is_wrong_is_told_at_once() {
             SID,
             ("TRADERNET_ACCOUNT", &long),
             ("TRADERNET_POLL_INTERVAL", "soon"),
-            // Judged by the default interval, since the one given is wrong.
+            // Not measured by an interval that is wrong itself.
             ("TRADERNET_TIMEOUT", "40s"),
             ("TRADERNET_EXPIRE_UNIT", "us"),
             ("TRADERNET_SESSION_DETAILS", "all"),
@@ -229,15 +245,13 @@ async fn everything_that_is_wrong_is_told_at_once() {
             ("HTTPS_PROXY", "socks5://desk:hunter2@proxy"),
         ],
         &[
-            "TRADERNET_SAFETY_TYPES=\"2\": \"2\" is no name for a type: write 2=token",
+            "TRADERNET_SAFETY_TYPES=\"2\": is no name for a type: write 2=token",
             &long_name,
             "TRADERNET_POLL_INTERVAL=\"soon\": is no duration: write 30s, 1m, or a number of seconds",
-            "TRADERNET_TIMEOUT=\"40s\": is longer than the polling interval of 30s: shorten it, or raise \
-             TRADERNET_POLL_INTERVAL",
             "TRADERNET_MAX_SESSIONS=\"2\": is less than TRADERNET_MIN_SESSIONS=3",
-            "TRADERNET_ALLOWED_CLIENT_IPS=\"192.0.2.1, desk\": \"desk\" is no address and no network: write \
+            "TRADERNET_ALLOWED_CLIENT_IPS, item 2=\"desk\": is no address and no network: write \
              203.0.113.7 or 203.0.113.0/24",
-            "TRADERNET_ALLOWED_SAFETY_TYPES=\"2,,3\": has an empty item",
+            "TRADERNET_ALLOWED_SAFETY_TYPES, item 2=\"\": is empty: write a value, or remove the item",
             "TRADERNET_EXPIRE_UNIT=\"us\": is none of auto, ms, s",
             "TRADERNET_SESSION_DETAILS=\"all\": is none of off, anonymous, full",
             "TRADERNET_LOG_LEVEL=\"loud\": is none of debug, info, warn, error",

@@ -328,8 +328,8 @@ async fn a_bad_file_changes_nothing_and_says_so() {
     );
     let reply = post(program.address, "/-/reload").await;
     let reasons = format!(
-        "{path}:3: defaults.poll_intervall: unknown key; the nearest known one is poll_interval\n\
-         {path}:7: max_sessions=\"many\": is no whole number"
+        "{path}:3: defaults.poll_intervall=\"1h\": unknown key; the nearest known one is poll_interval\n\
+         {path}:7: max_sessions=\"many\": is no whole number: write one from 0 to 4294967295"
     );
     assert_eq!(
         (reply.status, reply.text().trim_end()),

@@ -18,6 +18,7 @@ mod failures;
 mod fleet;
 mod front;
 mod harness;
+mod hidden;
 mod login;
 mod memory;
 mod observability;
