@@ -19,6 +19,7 @@ mod fleet;
 mod front;
 mod harness;
 mod hidden;
+mod image;
 mod login;
 mod memory;
 mod observability;
