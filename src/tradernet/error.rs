@@ -169,32 +169,32 @@ impl Error {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::Timeout { .. } => {
-                "check that TRADERNET_URL can be reached from here, or raise TRADERNET_TIMEOUT"
+                "check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT"
             }
             Self::Network { .. } => {
-                "check TRADERNET_URL, name resolution, the firewall and the proxy (HTTPS_PROXY, NO_PROXY)"
+                "check TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL), name resolution, the firewall and the proxy (HTTPS_PROXY, NO_PROXY)"
             }
             Self::Tls { .. } => {
                 "check the host name and the clock; name a private CA with SSL_CERT_FILE"
             }
             Self::TooLarge { .. } => {
-                "check that TRADERNET_URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
+                "check that TRADERNET_URL or the stream's URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
             }
             Self::RateLimited { .. } => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
             Self::Auth(error) => error.advice(),
             Self::Api { .. } => "look the code up on the vendor's API page; it may pass by itself",
             Self::HttpStatus { status, .. } => match status {
                 300..400 => {
-                    "redirects are not followed with credentials: set TRADERNET_URL to the final origin"
+                    "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
                 }
                 403 => {
                     "the content network in front of the API refused this address: ask the broker"
                 }
-                404 => "check that TRADERNET_URL is the API's origin",
+                404 => "check that TRADERNET_URL, or the stream's URL, is the right origin",
                 _ => "the server is in trouble; it may pass by itself",
             },
             Self::Decode { .. } => {
-                "check that TRADERNET_URL is a Tradernet API; if it is, report the shape of its answer"
+                "check that TRADERNET_URL or the stream's URL is a Tradernet API; if it is, report the shape of its answer"
             }
         }
     }

@@ -163,7 +163,7 @@ fn a_failure_says_what_to_do() {
     let page = page_of(vec![failed(starting("a"), &timeout(), NOW)], 1);
     assert!(page.contains("<code>timeout</code><br>No complete answer within 10s."));
     assert!(page.contains(
-        "Check that TRADERNET_URL can be reached from here, or raise TRADERNET_TIMEOUT."
+        "Check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT."
     ));
 }
 
