@@ -15,12 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use secrecy::ExposeSecret as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, error, info, warn};
 
-use self::credential::Credential;
 pub use self::credential::CredentialSource;
+use self::credential::{Credential, Former};
 use crate::backoff;
 use crate::breaker::{Breaker, LoginHistory};
 use crate::clock::Clock;
@@ -39,6 +40,8 @@ use crate::tradernet::{
 /// should not have to wait for the back-off.
 const SECRET_CHECK: Duration = Duration::from_secs(5);
 
+/// Of a longer login or address the rest is not shown: a label has no more.
+const LONGEST_SHOWN: usize = 128;
 /// Stands for a login or an address that holds a secret.
 const HIDDEN: &str = "[redacted]";
 
@@ -98,6 +101,7 @@ pub struct Poller {
     shared: Shared,
     commands: mpsc::Receiver<Command>,
     credential: Credential,
+    former: Former,
     breaker: Breaker,
     ledger: Ledger,
     status: AccountStatus,
@@ -105,6 +109,8 @@ pub struct Poller {
     /// The end of a pause that the server asked for.
     not_before: Option<Instant>,
     told_stale: bool,
+    /// Whether a login was refused that has not been told of.
+    login_refused: bool,
     /// Whether a stream has stood before, so that the next is a reconnect.
     streamed: bool,
 }
@@ -175,12 +181,14 @@ impl Poller {
             shared,
             commands,
             credential,
+            former: Former::default(),
             breaker: Breaker::new(logins),
             ledger,
             status,
             failures_in_a_row: 0,
             not_before: None,
             told_stale: false,
+            login_refused: false,
             streamed: false,
         }
     }
@@ -292,9 +300,11 @@ impl Poller {
     /// missing for just the moment in which it is replaced.
     fn read_secrets(&mut self) -> bool {
         let account = &*self.account.name;
+        let before = self.credential.secrets();
         match self.credential.read_again(&self.account.credential) {
             Ok(false) => false,
             Ok(true) => {
+                self.former.add(before);
                 info!(account, "the credential has changed");
                 self.breaker.allow();
                 true
@@ -391,11 +401,21 @@ impl Poller {
     /// Asks once; nothing where that was broken off to make room. An SID that is refused means one
     /// new login and one retry.
     async fn attempt(&mut self, slot: &mut Slot) -> Result<Option<Found>, Error> {
-        let scrubber = &mut Scrubber::default();
+        let mut scrubber = self.former.scrubber();
+        let result = self.attempt_with(slot, &mut scrubber).await;
+        self.former.set_signatures(scrubber.into_signatures());
+        result
+    }
+
+    async fn attempt_with(
+        &mut self,
+        slot: &mut Slot,
+        scrubber: &mut Scrubber,
+    ) -> Result<Option<Found>, Error> {
         if let Some(identity) = self.credential.identity() {
             let result = self.ask(identity, slot, scrubber).await;
             let refused = matches!(result, Err(Error::Auth(_)));
-            if !refused || !self.credential.forget_sid() {
+            if !refused || !self.forget_sid() {
                 return result;
             }
             debug!(
@@ -409,9 +429,15 @@ impl Poller {
         };
         let result = self.ask(identity, slot, scrubber).await;
         if matches!(result, Err(Error::Auth(_))) {
-            self.credential.forget_sid();
+            self.forget_sid();
         }
         result
+    }
+
+    /// Drops a refused SID; whether there is a way to another one.
+    fn forget_sid(&mut self) -> bool {
+        self.former.add(self.credential.secrets());
+        self.credential.forget_sid()
     }
 
     /// Asks the API, or opens a stream, unless the slot is needed for others. That breaks off
@@ -473,6 +499,7 @@ impl Poller {
             }
             Err(error) => {
                 if let Error::Auth(refusal) = &error {
+                    self.login_refused = true;
                     self.status.login_failures += 1;
                     self.breaker.refuse(refusal.clone());
                 }
@@ -527,21 +554,31 @@ impl Poller {
     /// The view as it may be shown: a server that puts an SID where a login belongs would have it
     /// stand on every page.
     fn without_secrets(&self, mut view: View) -> View {
-        if view.disclosed == SessionDetails::Full {
-            let scrubber = self.credential.scrubber();
-            for detail in &mut view.details {
-                if detail
-                    .user_login
-                    .as_ref()
-                    .is_some_and(|login| scrubber.holds_secret(login))
-                {
-                    detail.user_login = Some(HIDDEN.into());
-                }
-                if let Some(ClientAddress::Other(text)) = &detail.client
-                    && scrubber.holds_secret(text)
-                {
-                    detail.client = Some(ClientAddress::Other(HIDDEN.into()));
-                }
+        if view.disclosed != SessionDetails::Full {
+            return view;
+        }
+        let mut scrubber = self.former.scrubber();
+        for secret in self.credential.secrets() {
+            scrubber.add(secret.expose_secret());
+        }
+        let showable = |text: &str| match scrubber.holds_secret(text) {
+            true => Some(HIDDEN.into()),
+            // Cut after the look: what is left of a secret that starts near the end is not seen.
+            false => text
+                .char_indices()
+                .nth(LONGEST_SHOWN)
+                .and_then(|(end, _)| Some(text.get(..end)?.into())),
+        };
+        for detail in &mut view.details {
+            if let Some(login) = &mut detail.user_login
+                && let Some(shown) = showable(login)
+            {
+                *login = shown;
+            }
+            if let Some(ClientAddress::Other(text)) = &mut detail.client
+                && let Some(shown) = showable(text)
+            {
+                *text = shown;
             }
         }
         view
@@ -602,7 +639,9 @@ impl Poller {
         let took_ms = duration.map(milliseconds);
         let last = before.and_then(|attempt| attempt.failure.as_ref());
         let (error, advice) = (failure.message.as_str(), failure.advice);
-        if last.is_none_or(|last| last.reason != failure.reason) {
+        // A login that is refused is always news: somebody may have just changed the password.
+        let login_refused = std::mem::take(&mut self.login_refused);
+        if login_refused || last.is_none_or(|last| last.matter != failure.matter) {
             warn!(account, reason, error, advice, took_ms, "poll failed");
         } else {
             let failures = self.failures_in_a_row;

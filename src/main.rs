@@ -1,5 +1,6 @@
 //! Arguments, log, signals, exit codes: nothing else.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -93,7 +94,7 @@ async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, Stop> {
         true => check::offline(&config),
         false => check::online(&config).await.map_err(wrong)?,
     };
-    print(&findings.table);
+    print(&findings.table)?;
     Ok(if findings.all_well {
         ExitCode::SUCCESS
     } else {
@@ -153,17 +154,22 @@ fn failed(error: impl std::fmt::Display) -> Stop {
     Stop(FAILED, error.to_string())
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "there is no log yet, or it is not what was asked for"
-)]
+/// There is no log yet, or it is not what was asked for. Where nobody can be told, the exit code is
+/// what is left.
 fn say(words: &str) {
-    words
-        .lines()
-        .for_each(|line| eprintln!("tradernet-exporter: {line}"));
+    let mut to = std::io::stderr().lock();
+    for line in words.lines() {
+        let _ = writeln!(to, "tradernet-exporter: {line}");
+    }
 }
 
-#[expect(clippy::print_stdout, reason = "what was asked for")]
-fn print(text: &str) {
-    print!("{text}");
+/// Writes what was asked for. A reader that has seen enough and hung up is no failure.
+fn print(text: &str) -> Result<(), Stop> {
+    let mut to = std::io::stdout().lock();
+    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(failed(format!("cannot write the table: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -89,6 +89,8 @@ pub struct Attempt {
 pub struct Failure {
     /// The label value's source.
     pub reason: Reason,
+    /// What is the matter, see [`Error::matter`].
+    pub matter: &'static str,
     /// What happened, lower case, no full stop.
     pub message: String,
     /// What to do about it, lower case, no full stop.
@@ -108,6 +110,7 @@ impl From<&Error> for Failure {
     fn from(error: &Error) -> Self {
         Self {
             reason: error.reason(),
+            matter: error.matter(),
             message: error.to_string(),
             advice: error.advice(),
         }

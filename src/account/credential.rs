@@ -1,9 +1,14 @@
 //! An account's credential: where it comes from, what it is now, and the SID it was traded for.
 
+use std::collections::VecDeque;
+
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::secret::{SecretError, SecretSource};
 use crate::tradernet::{Identity, KeyVersion, Scrubber};
+
+/// Replaced secrets that are remembered. Each costs time for every text of a server.
+const MOST_FORMER: usize = 8;
 
 /// A credential as configured.
 #[derive(Clone, Debug)]
@@ -134,17 +139,15 @@ impl Credential {
     }
 
     /// What must not be seen in anything that a server says.
-    pub(super) fn scrubber(&self) -> Scrubber {
-        let secrets: &[Option<&SecretString>] = match self {
-            Self::Sid(sid) => &[Some(sid)],
-            Self::Login { password, sid, .. } => &[Some(password), sid.as_ref()],
-            Self::KeyPair { key, secret, .. } => &[Some(key), Some(secret)],
-        };
-        let mut scrubber = Scrubber::default();
-        for secret in secrets.iter().flatten() {
-            scrubber.add(secret.expose_secret());
+    pub(super) fn secrets(&self) -> Vec<SecretString> {
+        match self {
+            Self::Sid(sid) => vec![sid.clone()],
+            Self::Login { password, sid, .. } => {
+                let sid = sid.iter().cloned();
+                sid.chain([password.clone()]).collect()
+            }
+            Self::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
         }
-        scrubber
     }
 
     /// What an SID can be had for.
@@ -173,6 +176,41 @@ impl Credential {
             }
             Self::Sid(_) | Self::KeyPair { .. } => false,
         }
+    }
+}
+
+/// What was secret and was replaced: an SID that the server knows still, a password that somebody
+/// has elsewhere too, a signature. A server may quote it long after.
+#[derive(Default)]
+pub(super) struct Former {
+    secrets: VecDeque<SecretString>,
+    signatures: Vec<SecretString>,
+}
+
+impl Former {
+    /// Remembers these too, and of all the latest.
+    pub(super) fn add(&mut self, secrets: Vec<SecretString>) {
+        for secret in secrets {
+            let is_same = |known: &SecretString| known.expose_secret() == secret.expose_secret();
+            self.secrets.retain(|known| !is_same(known));
+            self.secrets.push_back(secret);
+        }
+        let surplus = self.secrets.len().saturating_sub(MOST_FORMER);
+        self.secrets.drain(..surplus);
+    }
+
+    /// Remembers the signatures of the last attempt alone.
+    pub(super) fn set_signatures(&mut self, signatures: Vec<SecretString>) {
+        self.signatures = signatures;
+    }
+
+    /// What strikes them out.
+    pub(super) fn scrubber(&self) -> Scrubber {
+        let mut scrubber = Scrubber::default();
+        for secret in self.secrets.iter().chain(&self.signatures) {
+            scrubber.add(secret.expose_secret());
+        }
+        scrubber
     }
 }
 

@@ -43,7 +43,7 @@ impl Poller {
             }
             End::Lost(error) => {
                 if matches!(error, Error::Auth(_)) {
-                    self.credential.forget_sid();
+                    self.forget_sid();
                 }
                 // A loss is no attempt, but ends one that is under way.
                 if vigil.is_asking() {

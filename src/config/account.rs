@@ -270,6 +270,7 @@ impl RawAccount {
 
 fn account_name(text: &str) -> Result<Arc<str>, String> {
     match text.chars().count() {
+        _ if text.trim().is_empty() => Err("is blank: write a name".to_owned()),
         1..=LONGEST_NAME => Ok(text.into()),
         _ => Err(format!("is longer than {LONGEST_NAME} characters")),
     }

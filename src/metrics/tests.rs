@@ -73,6 +73,7 @@ impl Watched {
             queued: Duration::ZERO,
             failure: failure.map(|reason| Failure {
                 reason,
+                matter: reason.name(),
                 message: "it did not answer".to_owned(),
                 advice: "wait",
             }),

@@ -162,6 +162,15 @@ fn uri(secure: bool, host: &str, port: u16) -> Result<Uri, Error> {
         })
 }
 
+/// What was wrong with TLS. What people meet who try a certificate of their own is named in words.
+pub(super) fn in_words(error: &rustls::Error) -> String {
+    let text = error.to_string();
+    match text.contains("CaUsedAsEndEntity") {
+        true => "the server's own certificate is that of a CA: make it without CA:TRUE, or have the CA sign another".to_owned(),
+        false => text,
+    }
+}
+
 /// Sorts a failed connection into TLS and network, in the words of the innermost cause: none of
 /// them knows the URL.
 pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Scrubber) -> Error {
@@ -169,7 +178,7 @@ pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Scrubber) -> Err
     loop {
         if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
-                detail: scrubber.clean(&tls.to_string()),
+                detail: scrubber.clean(&in_words(tls)),
             };
         }
         match http::cause(innermost) {

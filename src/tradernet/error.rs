@@ -200,7 +200,29 @@ impl Error {
     }
 }
 
+impl Error {
+    /// What is the matter, more closely than the reason says: while this stays the same, an
+    /// account's state has not changed, whatever the server's words are.
+    pub fn matter(&self) -> &'static str {
+        match self {
+            Self::Auth(error) => error.matter(),
+            error => error.reason().name(),
+        }
+    }
+}
+
 impl AuthError {
+    fn matter(&self) -> &'static str {
+        match self {
+            Self::Refused { .. } | Self::Status(_) | Self::DemoMode => "credential refused",
+            Self::LoginRefused { .. } => "login refused",
+            Self::LoginWithoutSession => "login without session",
+            // It goes on as long as nobody does anything.
+            Self::BlockedAfterRefusal(refusal) => refusal.matter(),
+            Self::BlockedByRate => "too many logins",
+        }
+    }
+
     fn advice(&self) -> &'static str {
         match self {
             Self::Refused { code: Some(8), .. } => {
@@ -216,7 +238,7 @@ impl AuthError {
                 "check login and password; a changed credential or POST /-/reload?account=NAME allows another try"
             }
             Self::LoginWithoutSession => {
-                "the account confirms logins by another step (SMS): use a key pair or an SID instead"
+                "if the account confirms logins by another step (SMS), use a key pair or an SID; if the server was in trouble, POST /-/reload?account=NAME allows another try"
             }
             Self::BlockedAfterRefusal(refusal) => match **refusal {
                 Self::LoginWithoutSession => refusal.advice(),

@@ -18,7 +18,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
-use super::connect::Connector;
+use super::connect::{Connector, in_words};
 use super::error::Error;
 use super::scrub::Scrubber;
 use super::stream::Stream;
@@ -503,8 +503,9 @@ pub(super) fn secret_header(value: &str) -> Result<HeaderValue, Error> {
 /// that a clock that is off by hours does not turn a minute into hours.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // What does not fit is very long, and kept as long as anything is.
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let until = httpdate::parse_http_date(value).ok()?;
     let now = headers
@@ -529,7 +530,7 @@ fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Scrubber) -> Err
     loop {
         if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
-                detail: scrubber.clean(&tls.to_string()),
+                detail: scrubber.clean(&in_words(tls)),
             };
         }
         transfer |= innermost.is::<hyper::Error>();
@@ -559,5 +560,27 @@ pub(super) fn cause<'a>(
             .get_ref()
             .map(|inner| inner as &(dyn StdError + 'static)),
         None => error.source(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_that_no_number_holds_is_a_very_long_one() {
+        let asked = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
+            retry_after(&headers)
+        };
+        assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(
+            asked("99999999999999999999"),
+            Some(Duration::from_secs(u64::MAX))
+        );
+        for nothing in ["", "-1", "+1", "1.5", "soon"] {
+            assert_eq!(asked(nothing), None, "{nothing}");
+        }
     }
 }

@@ -18,6 +18,9 @@ use super::wire::{self, Answer};
 /// Names under which a body has been seen to carry the session.
 const BODY_KEYS: [&str; 3] = ["SID", "sid", "sessionId"];
 
+/// Some servers begin their texts with it.
+const BOM: &[u8] = "\u{feff}".as_bytes();
+
 /// The form of a login.
 pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
     form_urlencoded::Serializer::new(String::new())
@@ -49,7 +52,8 @@ pub(super) fn sid(reply: &LoginReply, scrubber: &Scrubber) -> Result<SecretStrin
             message,
         }));
     }
-    let body = serde_json::from_slice::<Value>(&reply.body).ok();
+    let bare = reply.body.strip_prefix(BOM).unwrap_or(&reply.body);
+    let body = serde_json::from_slice::<Value>(bare).ok();
     if *status == StatusCode::UNAUTHORIZED || (*status == StatusCode::FORBIDDEN && body.is_some()) {
         let message = format!("HTTP {}", status.as_u16());
         return Err(Error::Auth(AuthError::LoginRefused {
@@ -60,7 +64,8 @@ pub(super) fn sid(reply: &LoginReply, scrubber: &Scrubber) -> Result<SecretStrin
     if !status.is_success() {
         return Err(http_status(*status, *retry_after));
     }
-    if let Some(sid) = reply.cookies.iter().find_map(cookie_sid) {
+    // The last one is what a browser keeps.
+    if let Some(sid) = reply.cookies.iter().rev().find_map(cookie_sid) {
         return Ok(sid);
     }
     // No SID at all is a refusal, whatever else the page says: it may ask for an SMS code, and
@@ -84,13 +89,19 @@ fn cookie_sid(header: &SecretString) -> Option<SecretString> {
     let (name, value) = pair.split_once('=')?;
     let value = value.trim().trim_matches('"');
     // PHP takes a cookie back by setting it to "deleted".
-    let usable = name.trim() == "SID" && !value.is_empty() && value != "deleted";
+    let usable = name.trim() == "SID" && is_sendable(value) && value != "deleted";
     usable.then(|| value.into())
+}
+
+/// Whether it can be sent back as a cookie; what cannot is no SID.
+fn is_sendable(sid: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',');
+    !sid.is_empty() && sid.bytes().all(is_part)
 }
 
 fn body_sid(body: &Value) -> Option<SecretString> {
     BODY_KEYS.iter().find_map(|key| match body.get(key)? {
-        Value::String(sid) if !sid.is_empty() => Some(sid.as_str().into()),
+        Value::String(sid) if is_sendable(sid) => Some(sid.as_str().into()),
         Value::Number(sid) => Some(sid.to_string().into()),
         _ => None,
     })

@@ -18,6 +18,7 @@ use crate::session::SessionList;
 const COMMAND: &str = "getSecuritySessions";
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
+const SIGNATURE: &str = "X-NtApi-Sig";
 
 /// Where an account lives, and how long one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,9 +89,12 @@ impl Http {
                     KeyVersion::V3 => by_key_version_3(target, key, secret, now),
                 },
             };
-            for (_, signed) in &outgoing.signed {
-                scrubber.add(signed.expose_secret());
-            }
+            // The key is known already, and the time is no secret.
+            let signatures = outgoing
+                .signed
+                .iter()
+                .filter(|(name, _)| *name == SIGNATURE);
+            signatures.for_each(|(_, signature)| scrubber.add_signature(signature));
             outgoing
         };
         self.list(outgoing, scrubber).await
@@ -156,10 +160,7 @@ fn by_key_version_2(
         content_type: FORM,
         body: form(&fields),
         sid: None,
-        signed: vec![(
-            "X-NtApi-Sig",
-            sign::version_2(secret.expose_secret(), &fields),
-        )],
+        signed: vec![(SIGNATURE, sign::version_2(secret.expose_secret(), &fields))],
         timeout: target.timeout,
     }
 }
@@ -181,7 +182,7 @@ fn by_key_version_3(
             ("X-NtApi-PublicKey", key.clone()),
             ("X-NtApi-Timestamp", timestamp.to_string().into()),
             (
-                "X-NtApi-Sig",
+                SIGNATURE,
                 sign::version_3(secret.expose_secret(), body, timestamp),
             ),
         ],

@@ -19,6 +19,7 @@ const STRUCK: &str = "[redacted]";
 #[derive(Clone, Default)]
 pub struct Scrubber {
     secrets: Vec<SecretString>,
+    signatures: Vec<SecretString>,
 }
 
 impl Scrubber {
@@ -34,6 +35,17 @@ impl Scrubber {
                 .filter(|form| !form.is_empty())
                 .map(|form| SecretString::from(form.to_lowercase())),
         );
+    }
+
+    /// Strikes out a signature too, and remembers that it was sent.
+    pub fn add_signature(&mut self, signature: &SecretString) {
+        self.add(signature.expose_secret());
+        self.signatures.push(signature.clone());
+    }
+
+    /// The signatures that were sent.
+    pub fn into_signatures(self) -> Vec<SecretString> {
+        self.signatures
     }
 
     /// The text without anything of a secret, without control characters, cut to 200 characters.

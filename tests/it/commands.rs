@@ -50,6 +50,33 @@ async fn help_fits_80_columns_and_names_what_there_is() {
     }
 }
 
+#[test]
+fn a_table_that_nobody_reads_and_one_that_cannot_be_written() {
+    let check = |stdout: std::process::Stdio| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
+            .args(["check", "--offline"])
+            .env_clear()
+            .env("TRADERNET_SID", SID)
+            .stdout(stdout)
+            .output()
+            .unwrap();
+        let words = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), words)
+    };
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(check(writer.into()), (Some(0), String::new()));
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    assert_eq!(
+        check(full.unwrap().into()),
+        (
+            Some(1),
+            "tradernet-exporter: cannot write the table: No space left on device (os error 28)\n"
+                .to_owned()
+        )
+    );
+}
+
 #[tokio::test]
 async fn version_is_one_line() {
     for flag in ["--version", "-V"] {

@@ -7,7 +7,7 @@ use tradernet_exporter::simulator::{
     AccountSpec, Envelope, Fault, FaultTarget, LoginBehaviour, SessionSpec, Times, World,
 };
 
-use crate::harness::{Exporter, LOGIN, Page, TestClock, Upstream, let_pass, post};
+use crate::harness::{Exporter, LOGIN, Page, Program, TestClock, Upstream, let_pass, post, until};
 
 const PASSWORD: &str = "right";
 const CREDENTIAL: [(&str, &str); 2] =
@@ -68,6 +68,34 @@ async fn the_sid_is_found_wherever_it_is() {
     }
 }
 
+fn logged_in(cookies: &[&str], body: &'static str) -> Fault {
+    let cookies = cookies.iter().map(|&cookie| cookie.to_owned());
+    Fault::Status {
+        code: 200,
+        body: Bytes::from_static(body.as_bytes()),
+        content_type: "application/json",
+        headers: cookies.map(|cookie| ("set-cookie", cookie)).collect(),
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_several_cookies_counts_as_in_a_browser() {
+    for (cookies, body) in [
+        (&["SID=left-over", "SID=good-one"][..], "{}"),
+        (&["SID=good-one; Path=/", "SID=deleted"], "{}"),
+        (&["SID=no\u{e9}"], "\u{feff}{\"SID\": \"good-one\"}"),
+    ] {
+        let upstream = Upstream::start_with(account().sid("good-one")).await;
+        let fault = logged_in(cookies, body);
+        fail_logins(&upstream.world, Times::Forever, fault);
+        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{cookies:?}");
+        assert_eq!(seen(&upstream.world), (1, 1));
+        exporter.stop().await;
+    }
+}
+
 /// The login is refused: no list is asked for, and no login tried, for half an hour of polls.
 async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fault>) {
     let behaviour = behaviour.unwrap_or(LoginBehaviour::Cookie);
@@ -115,12 +143,6 @@ async fn a_refusal_is_not_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cookie_that_only_ends_like_an_sid_is_none() {
-    let decoy = |cookie: &str| Fault::Status {
-        code: 200,
-        body: Bytes::from_static(b"{\"logged\":true}"),
-        content_type: "application/json",
-        headers: vec![("set-cookie", cookie.to_owned())],
-    };
     for cookie in [
         "PHPSESSID=0123456789abcdef; Path=/",
         "uid=7; Path=/; SID=0123456789abcdef",
@@ -128,8 +150,12 @@ async fn a_cookie_that_only_ends_like_an_sid_is_none() {
         "SID=; Path=/",
         "SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT",
     ] {
-        is_refused_for_good(None, Some(decoy(cookie))).await;
+        let decoy = logged_in(&[cookie], "{\"logged\":true}");
+        is_refused_for_good(None, Some(decoy)).await;
     }
+    // No cookie could bring it back.
+    let broken = logged_in(&[], "{\"SID\": \"a\\u0007 b\"}");
+    is_refused_for_good(None, Some(broken)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,6 +364,44 @@ async fn after_a_refusal_an_operator_may_ask() {
     assert_ne!(unknown.status, 200);
     assert!(unknown.text().contains(r#"no account is named "nobody""#));
     exporter.stop().await;
+}
+
+/// In the log of somebody who watches a password being changed.
+#[tokio::test]
+async fn every_refusal_and_the_breaker_are_told() {
+    let world = World::new();
+    world.add_account(account());
+    let upstream = Upstream::of(world, TestClock::new(), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "wrong\n").unwrap();
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD_FILE", file.to_str().unwrap()),
+        ("TRADERNET_POLL_INTERVAL", "1s"),
+    ];
+    let mut program = Program::start(&[], &variables).await;
+    let refused =
+        |line: &&String| line.contains("level=warn") && line.contains("the login was refused");
+    program
+        .logged("the first", |line| refused(&&line.to_owned()))
+        .await;
+    std::fs::write(&file, "wrong too\n").unwrap();
+    until("the second", async || {
+        (program.log().iter().filter(refused).count() == 2).then_some(())
+    })
+    .await;
+    // Refused for good: nothing is tried, and nothing is new.
+    let blocked = |page: &Page| page.get("tradernet_polls_total", &[]) >= 4.0;
+    program.when("some polls", blocked).await;
+    assert_eq!(program.log().iter().filter(refused).count(), 2);
+
+    // Logins work, and each SID is refused.
+    upstream.fail(Fault::envelope(Envelope::method(12, "no")));
+    std::fs::write(&file, PASSWORD).unwrap();
+    let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
+    program.logged("the breaker", breaker).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,6 +94,29 @@ async fn a_certificate_for_another_name_is_not_trusted() {
     assert_eq!(world.requests().len(), 0);
 }
 
+/// As `openssl req -x509` makes one, which curl takes.
+#[tokio::test]
+async fn a_ca_that_is_its_own_server_is_told_in_words() {
+    let (pem, tls) = Ca::server_as_itself();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let world = World::new();
+    tokio::spawn(simulator::serve(
+        listener,
+        world,
+        Some(tls),
+        std::future::pending(),
+    ));
+    let file = ("SSL_CERT_FILE", file.to_str().unwrap());
+    let (page, log) = first(&[("TRADERNET_URL", &origin), file]).await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    let words = "own certificate is that of a CA: make it without CA:TRUE";
+    assert!(log.contains(words), "{log}");
+}
+
 #[tokio::test]
 async fn a_ca_file_that_is_not_there_is_told_at_start() {
     let run = finish(

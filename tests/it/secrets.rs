@@ -372,6 +372,96 @@ async fn of_a_login_that_works_and_an_sid_that_expires() {
     assert_nothing_leaked(&texts, &forbidden);
 }
 
+/// A list that can be read, with what was sent in the places of logins and addresses.
+#[tokio::test]
+async fn of_sessions_that_carry_what_was_sent() {
+    for case in [
+        sid(),
+        key_pair("2"),
+        key_pair("3"),
+        login(FaultTarget::Lists),
+    ] {
+        let upstream = upstream().await;
+        let common = [
+            ("TRADERNET_URL", upstream.origin.as_str()),
+            ("TRADERNET_SESSION_DETAILS", "full"),
+            ("TRADERNET_LOG_LEVEL", "debug"),
+        ];
+        let variables = [&common[..], &case.credential].concat();
+        let program = Program::start(&[], &variables).await;
+        let mut texts = Texts::new();
+        let secret = ["{SID}", "{KEY}", "{SIG}", "{PASSWORD}"];
+        // Where a text is cut, the start of a secret would be left of it.
+        for before in [0, 3, 100, 120, 127, 190, 204, 245, 248, 251] {
+            let before = "-".repeat(before);
+            let sessions: Vec<_> = (0..)
+                .zip(secret)
+                .map(|(id, secret)| {
+                    serde_json::json!({
+                        "id": id,
+                        "user_login": format!("{before}{secret}"),
+                        "ip_client": format!("{before}{secret}"),
+                    })
+                })
+                .collect();
+            let list = serde_json::to_string(&sessions).unwrap();
+            upstream.fail(status(200, "application/json", list));
+            let page = program.poll().await;
+            assert_eq!(page.get("tradernet_security_sessions_open", &[]), 4.0);
+            texts.extend(shown(&program).await);
+        }
+        texts.push(("the log".to_owned(), program.log().join("\n")));
+        assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+    }
+}
+
+/// A server may quote for long what is no credential any more, and may be good for something still.
+#[tokio::test]
+async fn of_secrets_that_were_replaced() {
+    const NEW: &str = "pTzXvQwKjBmYrGnHcLsDfRkVtZxQwPbJ";
+    let upstream = upstream().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sid");
+    std::fs::write(&file, SID).unwrap();
+    let common = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOG_LEVEL", "debug"),
+    ];
+    let by_file = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
+    let program = Program::start(&[], &[&common[..], &by_file].concat()).await;
+    program.poll().await;
+    std::fs::write(&file, NEW).unwrap();
+    let words = format!("{SID} is no more, {{SID}} is");
+    upstream.fail(Fault::envelope(Envelope::general(1, words)));
+    let mut texts = Texts::new();
+    for _ in 0..3 {
+        program.poll().await;
+        texts.extend(shown(&program).await);
+    }
+    texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[SID, NEW]));
+
+    // The SID of a login, refused and replaced.
+    upstream.heal();
+    let credential = login(FaultTarget::Lists).credential;
+    let program = Program::start(&[], &[&common[..], &credential].concat()).await;
+    program.poll().await;
+    let requests = upstream.world.requests();
+    let cookie = requests.last().unwrap().header("cookie").unwrap();
+    let first = cookie.strip_prefix("SID=").unwrap().to_owned();
+    upstream.world.forget_sids(LOGIN).unwrap();
+    program.poll().await;
+    let words = format!("{first} is no more, {{SID}} is");
+    upstream.fail(Fault::envelope(Envelope::general(1, words)));
+    let mut texts = Texts::new();
+    for _ in 0..3 {
+        program.poll().await;
+        texts.extend(shown(&program).await);
+    }
+    texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[PASSWORD, &first]));
+}
+
 #[tokio::test]
 async fn where_no_connection_is_made() {
     let upstream = upstream().await;

@@ -25,6 +25,14 @@ fn a_misspelt_name_is_shown_with_the_nearest_and_its_value_unless_it_may_be_a_se
 }
 
 #[test]
+fn a_blank_name_is_none() {
+    refused_with_sid(
+        &[("TRADERNET_ACCOUNT", " ")],
+        "TRADERNET_ACCOUNT=\" \": is blank: write a name",
+    );
+}
+
+#[test]
 fn what_only_follows_from_a_misspelt_name_is_not_told() {
     let hidden = "(its value is not shown: it may be a secret)";
     // The credential that seems to be missing, and the interval that the timeout seems to exceed.

@@ -36,6 +36,9 @@ pub(super) struct EntrySeed<'a> {
     first: bool,
     /// Whether the entry stands by itself already.
     isolated: bool,
+    /// Whether a field that no type can hold, as `1e400` or half a surrogate pair, costs itself
+    /// alone.
+    lenient: bool,
 }
 
 impl<'a> EntrySeed<'a> {
@@ -44,6 +47,7 @@ impl<'a> EntrySeed<'a> {
             fold,
             first: true,
             isolated: false,
+            lenient: false,
         }
     }
 
@@ -52,6 +56,7 @@ impl<'a> EntrySeed<'a> {
             fold,
             first: false,
             isolated: false,
+            lenient: false,
         }
     }
 }
@@ -64,12 +69,20 @@ impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
             return json.deserialize_any(self);
         }
         let entry = <&RawValue>::deserialize(json)?;
-        let alone = EntrySeed {
-            isolated: true,
-            ..self
-        };
-        let read = alone.deserialize(&mut serde_json::Deserializer::from_str(entry.get()));
-        Ok(read.unwrap_or(Entry::Other))
+        let Self { fold, first, .. } = self;
+        for lenient in [false, true] {
+            let alone = EntrySeed {
+                fold: &mut *fold,
+                first,
+                isolated: true,
+                lenient,
+            };
+            let json = &mut serde_json::Deserializer::from_str(entry.get());
+            if let Ok(read) = alone.deserialize(json) {
+                return Ok(read);
+            }
+        }
+        Ok(Entry::Other)
     }
 }
 
@@ -136,7 +149,13 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
                 object.next_value::<IgnoredAny>()?;
                 continue;
             }
-            let value = object.next_value_seed(ScalarSeed)?;
+            let value = if self.lenient {
+                let json = object.next_value::<&RawValue>()?;
+                let json = &mut serde_json::Deserializer::from_str(json.get());
+                ScalarSeed.deserialize(json).unwrap_or(Scalar::Null)
+            } else {
+                object.next_value_seed(ScalarSeed)?
+            };
             match key {
                 Key::Id => fields.id = value.integer().and_then(|id| u64::try_from(id).ok()),
                 Key::SafetyTypeId => fields.safety_type = value.integer(),
