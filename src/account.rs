@@ -17,8 +17,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
+use url::Url;
 
 pub use self::credential::CredentialSource;
 use self::credential::{Credential, Former};
@@ -28,7 +29,7 @@ use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::ledger::{Ledger, Reading, SessionDetails, View};
 use crate::session::{ClientAddress, SessionList};
-use crate::slots::{Slot, Slots};
+use crate::slots::{self, Lane, Slot, Slots};
 use crate::status::{
     AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
 };
@@ -108,6 +109,8 @@ pub struct Poller {
     failures_in_a_row: u32,
     /// The end of a pause that the server asked for.
     not_before: Option<Instant>,
+    /// How long its answers usually take; `None` before the first.
+    usual: Option<Duration>,
     told_stale: bool,
     /// Whether a login was refused that has not been told of.
     login_refused: bool,
@@ -127,6 +130,14 @@ enum Outcome {
     List(SessionList),
     /// No list, but the last one still holds.
     StillTrue,
+}
+
+/// An attempt's way to its slots.
+struct Queue {
+    /// Whether the last attempt timed out.
+    hangs: bool,
+    /// The wait so far.
+    waited: Duration,
 }
 
 /// How long an attempt took.
@@ -187,6 +198,7 @@ impl Poller {
             status,
             failures_in_a_row: 0,
             not_before: None,
+            usual: None,
             told_stale: false,
             login_refused: false,
             streamed: false,
@@ -325,33 +337,16 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        let mut slot = self.slot(timed_out).await;
-        let started = Instant::now();
-        let mut queued = started.duration_since(asked);
-        let result = loop {
-            // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
-            let result = AssertUnwindSafe(self.attempt(&mut slot))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(panicked()));
-            drop(slot);
-            let broken_off = match result {
-                Ok(Some(found)) => break Ok(found),
-                Err(error) => break Err(error),
-                Ok(None) => Instant::now(),
-            };
-            debug!(
-                account = &*self.account.name,
-                "broken off to make room for others, waiting for a slot among those that hang"
-            );
-            // All in all it takes no longer than one that was never broken off.
-            let after = self.account.target.timeout;
-            match timeout_at(started + after, self.slot(true)).await {
-                Ok(another) => slot = another,
-                Err(_) => break Err(Error::Timeout { after }),
-            }
-            queued += broken_off.elapsed();
+        let mut queue = Queue {
+            hangs: timed_out,
+            waited: Duration::ZERO,
         };
+        // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
+        let result = AssertUnwindSafe(self.attempt(&mut queue))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| Err(panicked()));
+        let queued = queue.waited;
         let interval = self.account.reading.interval;
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
         self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
@@ -375,22 +370,27 @@ impl Poller {
             let random = fastrand::f64();
             Instant::now() + backoff::pause(interval, self.failures_in_a_row, retry_after, random)
         } else {
-            Instant::now().max(started + interval)
+            Instant::now().max(asked + queued + interval)
         };
         (due, stream)
     }
 
     /// Waits for a slot to the host. That may take long where many hang, so what is configured
     /// meanwhile is taken up in the queue.
-    async fn slot(&mut self, timed_out: bool) -> Slot {
+    async fn slot(&mut self, origin: Url, lane: Lane, queue: &mut Queue) -> Slot {
+        let lane = match queue.hangs {
+            true => Lane::Hanging,
+            false => lane,
+        };
+        let since = Instant::now();
         let slots = self.shared.slots.clone();
-        // A stream's slot is for opening it.
-        let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
-        let origin = stream.unwrap_or(&self.account.target.origin).clone();
-        let mut taken = pin!(slots.take(&origin, timed_out));
+        let mut taken = pin!(slots.take(&origin, lane));
         loop {
             tokio::select! {
-                slot = &mut taken => return slot,
+                slot = &mut taken => {
+                    queue.waited += since.elapsed();
+                    return slot;
+                }
                 Ok(()) = self.configured.changed() => {
                     self.take_up(Instant::now());
                 }
@@ -398,22 +398,21 @@ impl Poller {
         }
     }
 
-    /// Asks once; nothing where that was broken off to make room. An SID that is refused means one
-    /// new login and one retry.
-    async fn attempt(&mut self, slot: &mut Slot) -> Result<Option<Found>, Error> {
+    /// Asks once. An SID that is refused means one new login and one retry.
+    async fn attempt(&mut self, queue: &mut Queue) -> Result<Found, Error> {
         let mut scrubber = self.former.scrubber();
-        let result = self.attempt_with(slot, &mut scrubber).await;
+        let result = self.attempt_with(queue, &mut scrubber).await;
         self.former.set_signatures(scrubber.into_signatures());
         result
     }
 
     async fn attempt_with(
         &mut self,
-        slot: &mut Slot,
+        queue: &mut Queue,
         scrubber: &mut Scrubber,
-    ) -> Result<Option<Found>, Error> {
-        if let Some(identity) = self.credential.identity() {
-            let result = self.ask(identity, slot, scrubber).await;
+    ) -> Result<Found, Error> {
+        if self.credential.identity().is_some() {
+            let result = self.ask(queue, scrubber).await;
             let refused = matches!(result, Err(Error::Auth(_)));
             if !refused || !self.forget_sid() {
                 return result;
@@ -423,11 +422,8 @@ impl Poller {
                 "the SID was refused, logging in again"
             );
         }
-        self.log_in(scrubber).await?;
-        let Some(identity) = self.credential.identity() else {
-            return Err(Error::Auth(AuthError::LoginWithoutSession));
-        };
-        let result = self.ask(identity, slot, scrubber).await;
+        self.log_in(queue, scrubber).await?;
+        let result = self.ask(queue, scrubber).await;
         if matches!(result, Err(Error::Auth(_))) {
             self.forget_sid();
         }
@@ -440,50 +436,70 @@ impl Poller {
         self.credential.forget_sid()
     }
 
-    /// Asks the API, or opens a stream, unless the slot is needed for others. That breaks off
-    /// what changes nothing over there, which a login does.
-    async fn ask(
-        &self,
-        identity: Identity<'_>,
-        slot: &mut Slot,
-        scrubber: &mut Scrubber,
-    ) -> Result<Option<Found>, Error> {
-        let http = &self.shared.http;
-        let target = &self.account.target;
-        let started = Instant::now();
-        let asked = async {
-            match (&self.account.stream, identity) {
-                (Some(stream), Identity::Sid(sid)) => {
-                    let opened = http.stream(stream, sid, target.timeout, scrubber).await;
-                    opened.map(|(stream, list)| Found {
-                        list,
-                        stream: Some(stream),
-                    })
+    /// Asks the API, or opens a stream. Where the slot is needed for others that is broken off, which
+    /// changes nothing over there, and done again.
+    async fn ask(&mut self, queue: &mut Queue, scrubber: &mut Scrubber) -> Result<Found, Error> {
+        let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
+        let origin = stream.unwrap_or(&self.account.target.origin).clone();
+        let mut lane = Lane::Open;
+        loop {
+            let mut slot = self.slot(origin.clone(), lane, queue).await;
+            let started = Instant::now();
+            tokio::select! {
+                biased;
+                found = self.ask_now(scrubber) => {
+                    if found.is_ok() {
+                        let took = started.elapsed();
+                        slot.answered(took);
+                        self.usual = Some(slots::usual(self.usual, took));
+                    }
+                    return found;
                 }
-                // The configuration gives no stream to a key pair.
-                (_, identity) => {
-                    let now = self.shared.clock.now();
-                    let list = http.sessions(target, identity, now, scrubber).await?;
-                    Ok(Found { list, stream: None })
-                }
+                () = slot.make_room(self.usual) => {}
             }
-        };
-        let found = tokio::select! {
-            biased;
-            found = asked => found?,
-            () = slot.make_room() => return Ok(None),
-        };
-        slot.answered(started.elapsed());
-        Ok(Some(found))
+            lane = Lane::BrokenOff;
+            debug!(
+                account = &*self.account.name,
+                "broken off to make room for others, waiting among those that were"
+            );
+        }
     }
 
-    async fn log_in(&mut self, scrubber: &mut Scrubber) -> Result<(), Error> {
+    async fn ask_now(&self, scrubber: &mut Scrubber) -> Result<Found, Error> {
+        let http = &self.shared.http;
+        let target = &self.account.target;
+        let identity = self.credential.identity();
+        let identity = identity.ok_or(Error::Auth(AuthError::LoginWithoutSession))?;
+        match (&self.account.stream, identity) {
+            (Some(stream), Identity::Sid(sid)) => {
+                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
+                opened.map(|(stream, list)| Found {
+                    list,
+                    stream: Some(stream),
+                })
+            }
+            // The configuration gives no stream to a key pair.
+            (_, identity) => {
+                let now = self.shared.clock.now();
+                let list = http.sessions(target, identity, now, scrubber).await?;
+                Ok(Found { list, stream: None })
+            }
+        }
+    }
+
+    async fn log_in(&mut self, queue: &mut Queue, scrubber: &mut Scrubber) -> Result<(), Error> {
+        if self.credential.login().is_none() {
+            return Ok(());
+        }
+        self.breaker
+            .permit(self.shared.clock.now())
+            .map_err(Error::Auth)?;
+        let origin = self.account.target.origin.clone();
+        let _slot = self.slot(origin, Lane::Login, queue).await;
         let Some((login, password)) = self.credential.login() else {
             return Ok(());
         };
-        let now = self.shared.clock.now();
-        self.breaker.permit(now).map_err(Error::Auth)?;
-        self.breaker.note(now);
+        self.breaker.note(self.shared.clock.now());
         self.status.logins += 1;
         let target = &self.account.target;
         match self

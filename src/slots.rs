@@ -1,11 +1,11 @@
 //! Slots to a host: how many requests may be under way to it at once.
 //!
-//! Accounts that hang share at most a quarter of the slots, so that they cannot starve the rest:
-//! those whose last attempt timed out, and, since nobody knows before the first time, any whose
-//! request takes much longer than the host's usual while others wait. Where the quarter is full,
-//! such a request makes room and waits for the quarter like the others that hang.
+//! Requests that may hang have lanes, a quarter of the slots each, so that they cannot starve the
+//! rest: those of accounts whose last attempt timed out; logins, which cannot be broken off; and,
+//! since nobody knows before the first time, those that were broken off since they took much
+//! longer than usual while others waited. With fewer than four slots there is one lane for all.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,10 +16,13 @@ use url::Url;
 
 /// A request that takes so many times as long as usual may be one that hangs.
 const MUCH_LONGER: u32 = 4;
-/// It is not suspected before this, however fast the host is.
+/// It is not suspected before this, however fast the host and the account are.
 const LEAST_PATIENCE: Duration = Duration::from_millis(250);
-/// The share of the latest answer in what is usual: the last eight or so count.
-const SHARE_OF_THE_LATEST: u32 = 8;
+/// Nor before this where the account has never answered: it may be a slow one.
+const PATIENCE_WITH_A_STRANGER: Duration = Duration::from_secs(1);
+/// What a host usually takes is the median of so many answers: more than a few slow accounts
+/// that are asked one after the other.
+const ANSWERS: usize = 64;
 
 /// Slots to every host.
 #[derive(Clone, Debug)]
@@ -28,10 +31,25 @@ pub struct Slots {
     hosts: Arc<Mutex<HashMap<String, Arc<Host>>>>,
 }
 
+/// What a slot is wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// A request that nothing is known against.
+    Open,
+    /// Any request of an account whose last attempt timed out.
+    Hanging,
+    /// A login of another account.
+    Login,
+    /// A request that was broken off.
+    BrokenOff,
+}
+
 #[derive(Debug)]
 struct Host {
     all: Arc<Semaphore>,
     hanging: Arc<Semaphore>,
+    logins: Arc<Semaphore>,
+    broken_off: Arc<Semaphore>,
     state: Mutex<State>,
     /// Somebody began to wait for one of `all`.
     wanted: Notify,
@@ -43,8 +61,8 @@ struct State {
     waiting: usize,
     /// Those of them for whom somebody makes room.
     expected: usize,
-    /// How long an answer usually takes; `None` before the first.
-    usual: Option<Duration>,
+    /// How long the last answers took.
+    answers: VecDeque<Duration>,
 }
 
 /// Holds a slot until it is dropped.
@@ -52,7 +70,7 @@ struct State {
 pub struct Slot {
     host: Arc<Host>,
     _all: Option<OwnedSemaphorePermit>,
-    hanging: Option<OwnedSemaphorePermit>,
+    lane: Option<OwnedSemaphorePermit>,
 }
 
 impl Slots {
@@ -64,15 +82,14 @@ impl Slots {
         }
     }
 
-    /// Waits for a slot to the host of `origin`; for one of the quarter if the account is known
-    /// to hang.
-    pub async fn take(&self, origin: &Url, hangs: bool) -> Slot {
+    /// Waits for a slot to the host of `origin`.
+    pub async fn take(&self, origin: &Url, lane: Lane) -> Slot {
         let host = self.host(origin);
-        // Never closed, so never an error. The quarter comes first: one that waits for it must not
+        // Never closed, so never an error. The lane comes first: one that waits for it must not
         // hold one of the others.
-        let hanging = match hangs {
-            true => Arc::clone(&host.hanging).acquire_owned().await.ok(),
-            false => None,
+        let lane = match host.lane(lane) {
+            Some(lane) => Arc::clone(lane).acquire_owned().await.ok(),
+            None => None,
         };
         let all = match Arc::clone(&host.all).try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -84,41 +101,35 @@ impl Slots {
         Slot {
             host,
             _all: all,
-            hanging,
+            lane,
         }
     }
 
     fn host(&self, origin: &Url) -> Arc<Host> {
         let name = origin.origin().ascii_serialization();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(name).or_insert_with(|| {
-            Arc::new(Host {
-                all: Arc::new(Semaphore::new(self.per_host)),
-                hanging: Arc::new(Semaphore::new((self.per_host / 4).max(1))),
-                state: Mutex::default(),
-                wanted: Notify::new(),
-            })
-        });
+        let host = hosts
+            .entry(name)
+            .or_insert_with(|| Arc::new(Host::new(self.per_host)));
         Arc::clone(host)
     }
 }
 
 impl Slot {
     /// Waits until the request that this slot is for, begun just now, is to be broken off and
-    /// made again with a slot of the quarter. That is never so for one that has such a slot, nor
-    /// before the host has answered for the first time: a slow host is not one that hangs.
-    pub async fn make_room(&mut self) {
-        let Some(patience) = self.host.patience() else {
+    /// made again in its lane. That is never so for one that is in a lane, nor before the host
+    /// has answered for the first time. `usual` is how long the account's own answers take.
+    pub async fn make_room(&mut self, usual: Option<Duration>) {
+        let patience = self.host.patience(usual).filter(|_| self.lane.is_none());
+        let Some(patience) = patience else {
             return pending().await;
         };
-        if self.hanging.is_some() {
-            return pending().await;
-        }
         sleep(patience).await;
         tokio::select! {
             biased;
-            hanging = Arc::clone(&self.host.hanging).acquire_owned() => {
-                self.hanging = hanging.ok();
+            // Where there is room in the lane nobody has to make any.
+            lane = Arc::clone(&self.host.broken_off).acquire_owned() => {
+                self.lane = lane.ok();
                 pending().await
             }
             () = self.host.room_is_wanted() => {}
@@ -127,20 +138,68 @@ impl Slot {
 
     /// Takes in how long the host took to answer.
     pub fn answered(&self, took: Duration) {
-        let mut state = self.host.state();
-        let before = state.usual.unwrap_or(took);
-        state.usual = Some(before - before / SHARE_OF_THE_LATEST + took / SHARE_OF_THE_LATEST);
+        let answers = &mut self.host.state().answers;
+        answers.push_back(took);
+        if answers.len() > ANSWERS {
+            answers.pop_front();
+        }
     }
 }
 
+/// How long an account's answers usually take, with one more: growing at once and shrinking
+/// slowly, so that one that is slow now and then is not suspected.
+pub fn usual(before: Option<Duration>, took: Duration) -> Duration {
+    const SHARE: u32 = 8;
+    before.map_or(took, |before| {
+        took.max(before - before / SHARE + took / SHARE)
+    })
+}
+
 impl Host {
+    fn new(slots: usize) -> Self {
+        let lane = || Arc::new(Semaphore::new((slots / 4).max(1)));
+        let hanging = lane();
+        let other = || match slots {
+            0..4 => Arc::clone(&hanging),
+            4.. => lane(),
+        };
+        Self {
+            all: Arc::new(Semaphore::new(slots)),
+            logins: other(),
+            broken_off: other(),
+            hanging,
+            state: Mutex::default(),
+            wanted: Notify::new(),
+        }
+    }
+
+    fn lane(&self, lane: Lane) -> Option<&Arc<Semaphore>> {
+        match lane {
+            Lane::Open => None,
+            Lane::Hanging => Some(&self.hanging),
+            Lane::Login => Some(&self.logins),
+            Lane::BrokenOff => Some(&self.broken_off),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn patience(&self) -> Option<Duration> {
-        let usual = self.state().usual?;
-        Some((usual * MUCH_LONGER).max(LEAST_PATIENCE))
+    /// How long a request may take before it is suspected; `None` while nothing is known.
+    fn patience(&self, usual: Option<Duration>) -> Option<Duration> {
+        let mut answers: Vec<Duration> = self.state().answers.iter().copied().collect();
+        let middle = answers.len() / 2;
+        let (_, median, _) = answers
+            .get(middle)
+            .is_some()
+            .then(|| answers.select_nth_unstable(middle))?;
+        let least = match usual {
+            Some(_) => LEAST_PATIENCE,
+            None => PATIENCE_WITH_A_STRANGER,
+        };
+        let usual = usual.unwrap_or_default().max(*median);
+        Some((usual * MUCH_LONGER).max(least))
     }
 
     fn wait(&self) -> Waiting<'_> {

@@ -534,57 +534,128 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     exporter.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn accounts_that_begin_to_hang_at_once_starve_no_other() {
-    const HANGING: usize = 60;
-    let desks = Desks::with_time(HANGING + 4).await;
-    let world = desks.world();
-    let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
-    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
-    let exporter = desks
-        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
-        .await;
-    let_pass(SECOND * 30).await;
-    let page = exporter.metrics().await;
-    assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
+/// Well accounts `desk-0` to `desk-3` beside others that have trouble.
+const WELL: usize = 4;
+const TROUBLED: std::ops::Range<usize> = WELL..WELL + 60;
 
-    for n in 0..HANGING {
-        world
-            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
-            .unwrap();
-    }
-    let polls = || -> Vec<_> {
-        (HANGING..HANGING + 4)
-            .map(|n| world.lists_seen(&desk(n)))
-            .collect()
-    };
-    let before = polls();
-    for _ in 0..60 {
+/// Whether the well accounts are polled as if nothing was the matter, for so many seconds.
+async fn well_are_polled(exporter: &Exporter, world: &World, seconds: u64) {
+    let polls = || (0..WELL).map(|n| world.lists_seen(&desk(n)));
+    let before: Vec<_> = polls().collect();
+    for _ in 0..seconds {
         let_pass(SECOND).await;
         let page = exporter.metrics().await;
-        for n in HANGING..HANGING + 4 {
+        for n in 0..WELL {
             let queued = page.get("tradernet_poll_queue_seconds", &[("account", &desk(n))]);
             assert!(queued < 1.0, "{}: {queued}", desk(n));
         }
     }
-    for (now, before) in polls().iter().zip(before) {
-        assert!((5..=7).contains(&(now - before)), "{now} {before}");
+    for (now, before) in polls().zip(before) {
+        let due = seconds / 10;
+        let polls = now - before;
+        assert!((due - 1..=due + 1).contains(&polls), "{polls} of {due}");
     }
-    // Each one that hangs was found out, and found out once.
+}
+
+async fn eight_slots(desks: &Desks) -> Exporter {
+    let exporter = desks
+        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "8")])
+        .await;
+    let_pass(SECOND * 30).await;
     let page = exporter.metrics().await;
-    for n in 0..HANGING {
+    assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
+    exporter
+}
+
+#[tokio::test(start_paused = true)]
+async fn accounts_that_begin_to_hang_at_once_starve_no_other() {
+    let desks = Desks::with_time(TROUBLED.end).await;
+    let world = desks.world();
+    let all: Vec<_> = (0..TROUBLED.end).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
+    let exporter = eight_slots(&desks).await;
+    for n in TROUBLED {
+        world
+            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .unwrap();
+    }
+    well_are_polled(&exporter, world, 300).await;
+    // Each one that hangs was found out.
+    let page = exporter.metrics().await;
+    for n in TROUBLED {
         let account = desk(n);
-        let of = |name, reason: &[(&str, &str)]| {
-            let account = ("account", account.as_str());
-            page.get(name, &[&[account], reason].concat())
-        };
-        assert_eq!(of("tradernet_up", &[]), 0.0, "{account}");
-        let failures = of("tradernet_poll_failures_total", &[("reason", "timeout")]);
-        assert!((1.0..=3.0).contains(&failures), "{account}: {failures}");
-        assert!(
-            of("tradernet_polls_total", &[]) <= 4.0 + failures,
-            "{account}"
-        );
+        let timeouts = [("account", account.as_str()), ("reason", "timeout")];
+        assert_eq!(page.get("tradernet_up", &timeouts[..1]), 0.0, "{account}");
+        assert!(page.get("tradernet_poll_failures_total", &timeouts) >= 1.0);
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn logins_that_hang_starve_no_other() {
+    let desks = Desks::with_time(TROUBLED.end).await;
+    let world = desks.world();
+    let logins: Vec<_> = TROUBLED.map(login).collect();
+    let well = (0..WELL).map(|n| (n, ""));
+    let all: Vec<_> = well
+        .chain(TROUBLED.zip(logins.iter().map(String::as_str)))
+        .collect();
+    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
+    let exporter = eight_slots(&desks).await;
+    for n in TROUBLED {
+        world.forget_sids(&desk(n)).unwrap();
+        world
+            .fail(&desk(n), FaultTarget::Logins, Times::Forever, Fault::Hang)
+            .unwrap();
+    }
+    well_are_polled(&exporter, world, 300).await;
+    // None was broken off: it may be done over there, and counts.
+    let page = exporter.metrics().await;
+    for n in TROUBLED {
+        let account = [("account", &*desk(n))];
+        let logins = page.get("tradernet_logins_total", &account);
+        assert_eq!(logins, world.logins_seen(&desk(n)) as f64);
+        assert!((2.0..=3.0).contains(&logins), "{}: {logins}", desk(n));
+    }
+    exporter.stop().await;
+}
+
+/// They take what the others leave, and an answer that is slow is an answer.
+#[tokio::test(start_paused = true)]
+async fn slow_accounts_are_not_taken_for_ones_that_hang() {
+    let desks = Desks::with_time(TROUBLED.end).await;
+    let world = desks.world();
+    let all: Vec<_> = (0..TROUBLED.end).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s\ntimeout: 5s", &all);
+    let exporter = eight_slots(&desks).await;
+    let slow = TROUBLED.start..TROUBLED.start + 10;
+    let hanging = slow.end..TROUBLED.end;
+    for n in slow.clone() {
+        let delay = SECOND * 3 / 2;
+        world
+            .fail(
+                &desk(n),
+                FaultTarget::Lists,
+                Times::Forever,
+                Fault::Slow { delay },
+            )
+            .unwrap();
+    }
+    well_are_polled(&exporter, world, 60).await;
+    for n in hanging {
+        world
+            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .unwrap();
+    }
+    well_are_polled(&exporter, world, 120).await;
+    let page = exporter.metrics().await;
+    for n in slow {
+        let account = [("account", &*desk(n))];
+        assert_eq!(page.get("tradernet_up", &account), 1.0, "{}", desk(n));
+        let timeouts = [account[0], ("reason", "timeout")];
+        assert_eq!(page.get("tradernet_poll_failures_total", &timeouts), 0.0);
+        let polls = page.get("tradernet_polls_total", &account);
+        assert!(polls >= 20.0, "{}: {polls}", desk(n));
     }
     exporter.stop().await;
 }
