@@ -24,7 +24,7 @@ use url::Url;
 pub use self::credential::CredentialSource;
 use self::credential::{Credential, Former};
 use crate::backoff;
-use crate::breaker::{Breaker, LoginHistory};
+use crate::breaker::{Breaker, LoginHistory, Tried};
 use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::ledger::{Ledger, Reading, SessionDetails, View};
@@ -168,6 +168,7 @@ impl Poller {
         let account = configured.borrow_and_update().clone();
         let credential = Credential::new(&account.credential);
         let ledger = Ledger::new(account.reading.clone());
+        let breaker = Breaker::new(logins, to_try(&account, &credential));
         let status = AccountStatus {
             account: Arc::clone(&account.name),
             transport: account.transport,
@@ -177,7 +178,7 @@ impl Poller {
             failures: FailureCounts::default(),
             logins: 0,
             login_failures: 0,
-            login_blocked: None,
+            login_blocked: breaker.block(shared.clock.now()),
             last_attempt: None,
             last_success: None,
             movements: None,
@@ -193,7 +194,7 @@ impl Poller {
             commands,
             credential,
             former: Former::default(),
-            breaker: Breaker::new(logins),
+            breaker,
             ledger,
             status,
             failures_in_a_row: 0,
@@ -303,7 +304,10 @@ impl Poller {
                 account = &*self.account.name,
                 "another attempt was asked for"
             );
-            self.breaker.allow();
+            match to_try(&self.account, &self.credential) {
+                Some(tried) => self.breaker.forget(tried),
+                None => self.breaker.allow(),
+            }
         }
         changed || command == Command::TryNow
     }
@@ -496,7 +500,10 @@ impl Poller {
             .map_err(Error::Auth)?;
         let origin = self.account.target.origin.clone();
         let _slot = self.slot(origin, Lane::Login, queue).await;
-        let Some((login, password)) = self.credential.login() else {
+        let (Some((login, password)), Some(tried)) = (
+            self.credential.login(),
+            to_try(&self.account, &self.credential),
+        ) else {
             return Ok(());
         };
         self.breaker.note(self.shared.clock.now());
@@ -510,6 +517,7 @@ impl Poller {
         {
             Ok(sid) => {
                 info!(account = &*self.account.name, "logged in");
+                self.breaker.forget(tried);
                 self.credential.keep_sid(sid);
                 Ok(())
             }
@@ -517,7 +525,7 @@ impl Poller {
                 if let Error::Auth(refusal) = &error {
                     self.login_refused = true;
                     self.status.login_failures += 1;
-                    self.breaker.refuse(refusal.clone());
+                    self.breaker.refuse(refusal.clone(), tried);
                 }
                 Err(error)
             }
@@ -677,6 +685,13 @@ impl Poller {
             );
         }
     }
+}
+
+/// What the account's next login would be tried with.
+fn to_try(account: &Account, credential: &Credential) -> Option<Tried> {
+    let (login, password) = credential.login()?;
+    let place = account.target.origin.as_str();
+    Some(Tried::new(place, login, password))
 }
 
 fn milliseconds(duration: Duration) -> u64 {

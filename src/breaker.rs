@@ -1,8 +1,11 @@
 //! The circuit breaker of logins: one login too many can lock a client out of the market.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::Moment;
 use crate::status::LoginBlock;
@@ -12,45 +15,80 @@ use crate::tradernet::AuthError;
 const MOST_LOGINS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
 
+/// Refusals that are remembered of each account; the latest count.
+const MOST_REFUSALS: usize = 8;
+
 /// Counts an account's logins and says when another is allowed.
 #[derive(Debug, Default)]
 pub struct Breaker {
-    recent: LoginHistory,
+    history: LoginHistory,
     /// The refusal that tripped it.
     refused: Option<AuthError>,
 }
 
-/// An account's last logins. It outlives the account's poller: one that is stopped and started
-/// again by reloads has no more logins than one that runs on.
+/// What a login is tried with, where, and as whom: a number that tells nothing to anybody, and
+/// means nothing outside of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried(u64);
+
+/// An account's last logins and refusals. It outlives the account's poller: one that is stopped
+/// and started again by reloads has no more logins than one that runs on, and does not try again
+/// what was refused.
 #[derive(Clone, Debug, Default)]
-pub struct LoginHistory(Arc<Mutex<VecDeque<Moment>>>);
+pub struct LoginHistory(Arc<Mutex<Past>>);
+
+#[derive(Debug, Default)]
+struct Past {
+    logins: VecDeque<Moment>,
+    refused: VecDeque<(Tried, AuthError)>,
+}
+
+impl Tried {
+    /// A login at that place with that name and password.
+    pub fn new(place: &str, login: &str, password: &SecretString) -> Self {
+        /// Random, so that nobody who sees the number can try passwords on it.
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(KEY.hash_one((place, login, password.expose_secret())))
+    }
+}
 
 impl LoginHistory {
     /// Whether it allows as much as an empty one.
     pub fn is_past(&self, now: Moment) -> bool {
-        self.within_window(now) == 0
+        self.within_window(now) == 0 && self.past().refused.is_empty()
     }
 
     fn within_window(&self, now: Moment) -> usize {
         // By the monotonic clock: a wall clock set forward must not allow a fourth.
-        self.logins()
+        self.past()
+            .logins
             .iter()
             .filter(|then| now.monotonic_since(**then) < WINDOW)
             .count()
     }
 
-    fn logins(&self) -> MutexGuard<'_, VecDeque<Moment>> {
+    fn past(&self) -> MutexGuard<'_, Past> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Past {
+    fn forget(&mut self, tried: Tried) {
+        self.refused.retain(|(refused, _)| *refused != tried);
+    }
+}
+
 impl Breaker {
-    /// A breaker that remembers the logins of those before it.
-    pub fn new(recent: LoginHistory) -> Self {
-        Self {
-            recent,
-            refused: None,
-        }
+    /// A breaker that remembers the logins of those before it, and whether what is going to be
+    /// tried was refused.
+    pub fn new(history: LoginHistory, to_try: Option<Tried>) -> Self {
+        let refused = history
+            .past()
+            .refused
+            .iter()
+            .find(|(refused, _)| Some(*refused) == to_try)
+            .map(|(_, refusal)| refusal.clone());
+        Self { history, refused }
     }
 
     /// Whether a login may be tried now.
@@ -77,25 +115,39 @@ impl Breaker {
     }
 
     fn is_over_rate(&self, now: Moment) -> bool {
-        self.recent.within_window(now) >= MOST_LOGINS
+        self.history.within_window(now) >= MOST_LOGINS
     }
 
     /// Notes a login, before it is sent: one that is never answered counts too.
     pub fn note(&mut self, now: Moment) {
-        let mut logins = self.recent.logins();
+        let logins = &mut self.history.past().logins;
         logins.push_back(now);
         if logins.len() > MOST_LOGINS {
             logins.pop_front();
         }
     }
 
-    /// Notes a refusal: no more until [`Self::allow`].
-    pub fn refuse(&mut self, refusal: AuthError) {
+    /// Notes a refusal: no more until [`Self::allow`] or [`Self::forget`].
+    pub fn refuse(&mut self, refusal: AuthError, tried: Tried) {
+        let mut past = self.history.past();
+        past.forget(tried);
+        past.refused.push_back((tried, refusal.clone()));
+        if past.refused.len() > MOST_REFUSALS {
+            past.refused.pop_front();
+        }
+        drop(past);
         self.refused = Some(refusal);
     }
 
-    /// The credential changed, or an operator asks: a refusal is forgotten, the rate is not.
+    /// The credential changed: the refusal was another one's. The rate is not lifted.
     pub fn allow(&mut self) {
+        self.refused = None;
+    }
+
+    /// An operator asks, or a login worked: that it was refused is forgotten. The rate is not
+    /// lifted.
+    pub fn forget(&mut self, tried: Tried) {
+        self.history.past().forget(tried);
         self.refused = None;
     }
 }
@@ -130,7 +182,7 @@ mod tests {
     fn a_refusal_lasts_until_it_is_lifted() {
         let mut breaker = Breaker::default();
         breaker.note(at(0));
-        breaker.refuse(AuthError::LoginWithoutSession);
+        breaker.refuse(AuthError::LoginWithoutSession, tried("a"));
         assert_eq!(breaker.block(at(100_000)), Some(LoginBlock::Refused));
         breaker.allow();
         assert_eq!(breaker.block(at(0)), None);
@@ -140,23 +192,68 @@ mod tests {
     fn lifting_a_refusal_does_not_lift_the_rate() {
         let mut breaker = Breaker::default();
         (0..3).for_each(|minute| breaker.note(at(minute)));
-        breaker.refuse(AuthError::LoginWithoutSession);
+        breaker.refuse(AuthError::LoginWithoutSession, tried("a"));
         breaker.allow();
         assert_eq!(breaker.block(at(3)), Some(LoginBlock::TooMany));
     }
 
+    fn tried(password: &str) -> Tried {
+        Tried::new("https://tradernet.com", "desk", &password.into())
+    }
+
     #[test]
-    fn the_next_breaker_inherits_the_rate_and_no_refusal() {
+    fn the_next_breaker_inherits_the_rate() {
         let history = LoginHistory::default();
-        let mut first = Breaker::new(history.clone());
+        let mut first = Breaker::new(history.clone(), None);
         (0..3).for_each(|minute| first.note(at(minute)));
-        first.refuse(AuthError::LoginWithoutSession);
         drop(first);
-        let next = Breaker::new(history.clone());
+        let next = Breaker::new(history.clone(), None);
         assert_eq!(next.block(at(3)), Some(LoginBlock::TooMany));
         assert!(!history.is_past(at(16)));
         assert!(history.is_past(at(17)));
         assert_eq!(next.block(at(17)), None);
+    }
+
+    #[test]
+    fn the_next_breaker_inherits_the_refusal_of_what_it_would_try() {
+        let history = LoginHistory::default();
+        let mut first = Breaker::new(history.clone(), Some(tried("a")));
+        first.refuse(AuthError::LoginWithoutSession, tried("a"));
+        drop(first);
+        let late = at(100_000);
+        assert!(!history.is_past(late));
+        let next = |password: &str| Breaker::new(history.clone(), Some(tried(password)));
+        assert_eq!(next("a").block(late), Some(LoginBlock::Refused));
+        assert_eq!(next("b").block(late), None);
+        assert_ne!(
+            tried("a"),
+            Tried::new("https://tradernet.kz", "desk", &"a".into())
+        );
+        assert_ne!(
+            tried("a"),
+            Tried::new("https://tradernet.com", "des", &"ka".into())
+        );
+
+        next("a").forget(tried("a"));
+        assert_eq!(next("a").block(late), None);
+        assert!(history.is_past(late));
+    }
+
+    #[test]
+    fn the_latest_refusals_are_remembered() {
+        let history = LoginHistory::default();
+        let passwords: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+        let mut breaker = Breaker::new(history.clone(), None);
+        for password in passwords.iter().chain(&passwords) {
+            breaker.refuse(AuthError::LoginWithoutSession, tried(password));
+        }
+        let is_refused = |password: &&String| {
+            Breaker::new(history.clone(), Some(tried(password)))
+                .block(at(0))
+                .is_some()
+        };
+        let refused: Vec<_> = passwords.iter().filter(is_refused).collect();
+        assert_eq!(refused, passwords.iter().skip(12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -274,6 +274,45 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
 }
 
 #[tokio::test]
+async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
+    let desks = Desks::new(2).await;
+    let world = desks.world();
+    let wrong = (0, "login: desk-0\npassword: wrong");
+    desks.write(HOURLY, &[wrong, (1, "")]);
+    let exporter = desks.start().await;
+    let told = |page: &crate::harness::Page| {
+        let account = [("account", "desk-0")];
+        let of = |name| page.find(name, &account);
+        (
+            of("tradernet_polls_total"),
+            of("tradernet_logins_total"),
+            of("tradernet_login_blocked"),
+        )
+    };
+    let refused = (Some(1.0), Some(1.0), Some(1.0));
+    assert_eq!(told(&exporter.metrics().await), refused);
+    for other in [None, Some((0, "sid: sid-of-desk-0"))] {
+        // Gone, or with another credential, for a while.
+        let accounts: Vec<_> = other.into_iter().chain([(1, "")]).collect();
+        desks.write(HOURLY, &accounts);
+        assert_eq!(reload(&exporter).await.0, 200);
+        // Long enough for the count to say nothing.
+        desks.upstream.clock.advance(SECOND * 3600);
+        desks.write(HOURLY, &[wrong, (1, "")]);
+        assert_eq!(reload(&exporter).await.0, 200);
+        let page = exporter
+            .when("it is back and polled", |page| told(page).0 == Some(1.0))
+            .await;
+        assert_eq!(told(&page), (Some(1.0), Some(0.0), Some(1.0)));
+        assert_eq!(world.logins_seen("desk-0"), 1);
+    }
+    // An operator may ask.
+    exporter.poll_account("desk-0").await;
+    assert_eq!(world.logins_seen("desk-0"), 2);
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_breaker() {
     let desks = Desks::new(1).await;
     let world = desks.world();
