@@ -113,7 +113,10 @@ fn read_file(path: &Path) -> Result<SecretString, SecretError> {
         return Err(not_a_secret());
     }
     let text = SecretString::from(String::from_utf8(bytes).map_err(|_| not_a_secret())?);
-    let line = text.expose_secret().trim_end_matches(['\r', '\n']);
+    // Some editors begin a file with a mark that no secret has.
+    let text = text.expose_secret();
+    let line = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let line = line.trim_end_matches(['\r', '\n']);
     if line.trim().is_empty() {
         return Err(SecretError::Empty(path.to_owned()));
     }
@@ -159,8 +162,16 @@ pub(crate) fn read_up_to(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod pipe_tests {
+mod file_tests {
     use super::*;
+
+    #[test]
+    fn what_an_editor_adds_is_no_part_of_the_secret() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        std::fs::write(&file, "\u{feff}s3cret \r\n").unwrap();
+        assert_eq!(read_file(&file).unwrap().expose_secret(), "s3cret ");
+    }
 
     #[test]
     fn a_pipe_that_nobody_writes_to_is_given_up() {

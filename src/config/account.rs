@@ -271,6 +271,8 @@ impl RawAccount {
 fn account_name(text: &str) -> Result<Arc<str>, String> {
     match text.chars().count() {
         _ if text.trim().is_empty() => Err("is blank: write a name".to_owned()),
+        // Nobody could tell the two apart.
+        _ if text.trim() != text => Err("begins or ends with a blank: remove it".to_owned()),
         1..=LONGEST_NAME => Ok(text.into()),
         _ => Err(format!("is longer than {LONGEST_NAME} characters")),
     }

@@ -263,6 +263,11 @@ async fn reload_tells_how_it_went() {
             400,
             "account is given more than once\n",
         ),
+        (
+            "/-/reload?acount=a",
+            400,
+            "unknown parameter: account is the only one\n",
+        ),
     ] {
         let answer = served.ask("POST", target, &[]).await;
         assert_eq!((answer.status, answer.text()), (status, text));

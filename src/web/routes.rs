@@ -232,16 +232,19 @@ fn page_number(query: &str) -> usize {
         .unwrap_or(1)
 }
 
-/// `?account=NAME`; none is the whole configuration.
+/// `?account=NAME`; none is the whole configuration. A misspelt name of the parameter would be
+/// answered as if the account's refused login could be tried again, and it could not.
 fn account_named(query: &str) -> Result<Option<String>, &'static str> {
-    let mut names = form_urlencoded::parse(query.as_bytes())
-        .filter(|(key, _)| key == "account")
-        .map(|(_, value)| value.into_owned());
-    match (names.next(), names.next()) {
-        (Some(_), Some(_)) => Err("account is given more than once"),
-        (Some(name), None) if name.is_empty() => Err("account is empty"),
-        (name, _) => Ok(name),
+    let mut account = None;
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        match (key.as_ref(), &account) {
+            ("account", None) if value.is_empty() => return Err("account is empty"),
+            ("account", None) => account = Some(value.into_owned()),
+            ("account", Some(_)) => return Err("account is given more than once"),
+            _ => return Err("unknown parameter: account is the only one"),
+        }
     }
+    Ok(account)
 }
 
 #[cfg(test)]

@@ -25,10 +25,14 @@ fn a_misspelt_name_is_shown_with_the_nearest_and_its_value_unless_it_may_be_a_se
 }
 
 #[test]
-fn a_blank_name_is_none() {
+fn a_name_is_not_blank_and_does_not_begin_or_end_so() {
     refused_with_sid(
         &[("TRADERNET_ACCOUNT", " ")],
         "TRADERNET_ACCOUNT=\" \": is blank: write a name",
+    );
+    refused_with_sid(
+        &[("TRADERNET_ACCOUNT", "desk-1 ")],
+        "TRADERNET_ACCOUNT=\"desk-1 \": begins or ends with a blank: remove it",
     );
 }
 
