@@ -1,16 +1,17 @@
 //! One account's poller: the only retry loop.
 //!
-//! [`Poller::run`] is the policy (when), `Poller::attempt` one attempt (what); a stream that an
-//! attempt has opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
+//! [`Poller::run`] is the policy (when), `attempt` one attempt (what); a stream that an attempt has
+//! opened is held in between (`stream`, and `vigil` for its rhythm). It publishes
 //! whole states and knows nothing of who reads them.
 
+mod attempt;
 mod credential;
 mod identity;
 mod stream;
+mod tell;
 mod vigil;
 
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,24 +19,22 @@ use futures_util::FutureExt as _;
 use secrecy::ExposeSecret as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
-use url::Url;
+use tracing::{debug, error, info};
 
+use self::attempt::{Queue, to_try};
 pub use self::credential::CredentialSource;
 use self::credential::{Credential, Former};
 use crate::backoff;
-use crate::breaker::{Breaker, LoginHistory, Tried};
+use crate::breaker::{Breaker, LoginHistory};
 use crate::clock::Clock;
 use crate::clock::Moment;
 use crate::ledger::{Ledger, Reading, SessionDetails, View};
 use crate::session::{ClientAddress, SessionList};
-use crate::slots::{self, Lane, Slot, Slots};
+use crate::slots::Slots;
 use crate::status::{
     AccountStatus, Attempt, Board, Failure, FailureCounts, StreamStatus, Transport,
 };
-use crate::tradernet::{
-    AuthError, Error, Http, Identity, Reason, Scrubber, Stream, StreamTarget, Target,
-};
+use crate::tradernet::{Error, Http, Reason, Stream, StreamTarget, Target};
 
 /// While an account fails, its secret files are looked at this often: whoever mends a credential
 /// should not have to wait for the back-off.
@@ -130,14 +129,6 @@ enum Outcome {
     List(SessionList),
     /// No list, but the last one still holds.
     StillTrue,
-}
-
-/// An attempt's way to its slots.
-struct Queue {
-    /// Whether the last attempt timed out.
-    hangs: bool,
-    /// The wait so far.
-    waited: Duration,
 }
 
 /// How long an attempt took.
@@ -379,159 +370,6 @@ impl Poller {
         (due, stream)
     }
 
-    /// Waits for a slot to the host. That may take long where many hang, so what is configured
-    /// meanwhile is taken up in the queue.
-    async fn slot(&mut self, origin: Url, lane: Lane, queue: &mut Queue) -> Slot {
-        let lane = match queue.hangs {
-            true => Lane::Hanging,
-            false => lane,
-        };
-        let since = Instant::now();
-        let slots = self.shared.slots.clone();
-        let mut taken = pin!(slots.take(&origin, lane));
-        loop {
-            tokio::select! {
-                slot = &mut taken => {
-                    queue.waited += since.elapsed();
-                    return slot;
-                }
-                Ok(()) = self.configured.changed() => {
-                    self.take_up(Instant::now());
-                }
-            }
-        }
-    }
-
-    /// Asks once. An SID that is refused means one new login and one retry.
-    async fn attempt(&mut self, queue: &mut Queue) -> Result<Found, Error> {
-        let mut scrubber = self.former.scrubber();
-        let result = self.attempt_with(queue, &mut scrubber).await;
-        self.former.set_signatures(scrubber.into_signatures());
-        result
-    }
-
-    async fn attempt_with(
-        &mut self,
-        queue: &mut Queue,
-        scrubber: &mut Scrubber,
-    ) -> Result<Found, Error> {
-        if self.credential.identity().is_some() {
-            let result = self.ask(queue, scrubber).await;
-            let refused = matches!(result, Err(Error::Auth(_)));
-            if !refused || !self.forget_sid() {
-                return result;
-            }
-            debug!(
-                account = &*self.account.name,
-                "the SID was refused, logging in again"
-            );
-        }
-        self.log_in(queue, scrubber).await?;
-        let result = self.ask(queue, scrubber).await;
-        if matches!(result, Err(Error::Auth(_))) {
-            self.forget_sid();
-        }
-        result
-    }
-
-    /// Drops a refused SID; whether there is a way to another one.
-    fn forget_sid(&mut self) -> bool {
-        self.former.add(self.credential.secrets());
-        self.credential.forget_sid()
-    }
-
-    /// Asks the API, or opens a stream. Where the slot is needed for others that is broken off, which
-    /// changes nothing over there, and done again.
-    async fn ask(&mut self, queue: &mut Queue, scrubber: &mut Scrubber) -> Result<Found, Error> {
-        let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
-        let origin = stream.unwrap_or(&self.account.target.origin).clone();
-        let mut lane = Lane::Open;
-        loop {
-            let mut slot = self.slot(origin.clone(), lane, queue).await;
-            let started = Instant::now();
-            tokio::select! {
-                biased;
-                found = self.ask_now(scrubber) => {
-                    if found.is_ok() {
-                        let took = started.elapsed();
-                        slot.answered(took);
-                        self.usual = Some(slots::usual(self.usual, took));
-                    }
-                    return found;
-                }
-                () = slot.make_room(self.usual) => {}
-            }
-            lane = Lane::BrokenOff;
-            debug!(
-                account = &*self.account.name,
-                "broken off to make room for others, waiting among those that were"
-            );
-        }
-    }
-
-    async fn ask_now(&self, scrubber: &mut Scrubber) -> Result<Found, Error> {
-        let http = &self.shared.http;
-        let target = &self.account.target;
-        let identity = self.credential.identity();
-        let identity = identity.ok_or(Error::Auth(AuthError::LoginWithoutSession))?;
-        match (&self.account.stream, identity) {
-            (Some(stream), Identity::Sid(sid)) => {
-                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
-                opened.map(|(stream, list)| Found {
-                    list,
-                    stream: Some(stream),
-                })
-            }
-            // The configuration gives no stream to a key pair.
-            (_, identity) => {
-                let now = self.shared.clock.now();
-                let list = http.sessions(target, identity, now, scrubber).await?;
-                Ok(Found { list, stream: None })
-            }
-        }
-    }
-
-    async fn log_in(&mut self, queue: &mut Queue, scrubber: &mut Scrubber) -> Result<(), Error> {
-        if self.credential.login().is_none() {
-            return Ok(());
-        }
-        self.breaker
-            .permit(self.shared.clock.now())
-            .map_err(Error::Auth)?;
-        let origin = self.account.target.origin.clone();
-        let _slot = self.slot(origin, Lane::Login, queue).await;
-        let (Some((login, password)), Some(tried)) = (
-            self.credential.login(),
-            to_try(&self.account, &self.credential),
-        ) else {
-            return Ok(());
-        };
-        self.breaker.note(self.shared.clock.now());
-        self.status.logins += 1;
-        let target = &self.account.target;
-        match self
-            .shared
-            .http
-            .log_in(target, login, password, scrubber)
-            .await
-        {
-            Ok(sid) => {
-                info!(account = &*self.account.name, "logged in");
-                self.breaker.forget(tried);
-                self.credential.keep_sid(sid);
-                Ok(())
-            }
-            Err(error) => {
-                if let Error::Auth(refusal) = &error {
-                    self.login_refused = true;
-                    self.status.login_failures += 1;
-                    self.breaker.refuse(refusal.clone(), tried);
-                }
-                Err(error)
-            }
-        }
-    }
-
     /// Counts, tells and publishes what an attempt came to; without `took` it was none, but
     /// something that a stream told unasked.
     fn conclude(&mut self, result: Result<Outcome, Error>, took: Option<Took>) {
@@ -619,83 +457,6 @@ impl Poller {
     fn publish(&self) {
         self.shared.board.publish(self.status.clone());
     }
-
-    fn tell_success(&self, before: Option<&Attempt>, open: u64, duration: Option<Duration>) {
-        let account = &*self.account.name;
-        let took_ms = duration.map(milliseconds);
-        match before {
-            None => info!(account, open, took_ms, "first answer"),
-            Some(Attempt {
-                failure: Some(_), ..
-            }) => {
-                info!(
-                    account,
-                    open,
-                    took_ms,
-                    failures = self.failures_in_a_row,
-                    "answering again"
-                );
-            }
-            Some(_) => match took_ms {
-                Some(took_ms) => debug!(account, open, took_ms, "polled"),
-                None => debug!(account, open, "the list was pushed"),
-            },
-        }
-        let (unit, confirmed) = self.ledger.unit();
-        if (unit, confirmed) != self.status.unit {
-            info!(
-                account,
-                unit = unit.name(),
-                confirmed,
-                "the unit of expire is settled"
-            );
-        }
-    }
-
-    fn tell_failure(
-        &mut self,
-        before: Option<&Attempt>,
-        failure: &Failure,
-        duration: Option<Duration>,
-    ) {
-        let account = &*self.account.name;
-        let reason = failure.reason.name();
-        let took_ms = duration.map(milliseconds);
-        let last = before.and_then(|attempt| attempt.failure.as_ref());
-        let (error, advice) = (failure.message.as_str(), failure.advice);
-        // A login that is refused is always news: somebody may have just changed the password.
-        let login_refused = std::mem::take(&mut self.login_refused);
-        if login_refused || last.is_none_or(|last| last.matter != failure.matter) {
-            warn!(account, reason, error, advice, took_ms, "poll failed");
-        } else {
-            let failures = self.failures_in_a_row;
-            debug!(
-                account,
-                reason, error, took_ms, failures, "poll failed again"
-            );
-        }
-        let stale =
-            self.status.view.is_some() && self.status.fresh_view(self.shared.clock.now()).is_none();
-        if stale && !self.told_stale {
-            self.told_stale = true;
-            let max_age_s = self.account.reading.max_age.as_secs();
-            warn!(
-                account,
-                reason, max_age_s, "the last answer is too old, its gauges are dropped"
-            );
-        }
-    }
-}
-
-/// What the account's next login would be tried with.
-fn to_try(account: &Account, credential: &Credential) -> Option<Tried> {
-    let (login, password) = credential.login()?;
-    let place = account.target.origin.as_str();
-    Some(Tried::new(place, login, password))
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a panic over an answer is counted as; its line in the log is the panic hook's.
