@@ -291,13 +291,18 @@ impl Poller {
     fn obey(&mut self, command: Command) -> bool {
         let changed = self.read_secrets();
         if command == Command::TryNow {
-            info!(
-                account = &*self.account.name,
-                "another attempt was asked for"
-            );
             match to_try(&self.account, &self.credential) {
                 Some(tried) => self.breaker.forget(tried),
                 None => self.breaker.allow(),
+            }
+            let account = &*self.account.name;
+            match self.breaker.permit(self.shared.clock.now()) {
+                Ok(()) => info!(account, "another attempt was asked for"),
+                // Whoever asks should not have to guess why nothing comes of it.
+                Err(error) => {
+                    let advice = Error::Auth(error.clone()).advice();
+                    info!(account, %error, advice, "another attempt was asked for, without a login");
+                }
             }
         }
         changed || command == Command::TryNow

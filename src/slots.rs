@@ -3,7 +3,8 @@
 //! Requests that may hang have lanes, a quarter of the slots each, so that they cannot starve the
 //! rest: those of accounts whose last attempt timed out; logins, which cannot be broken off; and,
 //! since nobody knows before the first time, those that were broken off since they took much
-//! longer than usual while others waited. With fewer than four slots there is one lane for all.
+//! longer than usual while others waited. The latter may also have what nobody else wants. With
+//! fewer than four slots there is one lane for all.
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -53,6 +54,8 @@ struct Host {
     state: Mutex<State>,
     /// Somebody began to wait for one of `all`.
     wanted: Notify,
+    /// One of `all` was given back, and nobody waited for it.
+    idle: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -69,8 +72,17 @@ struct State {
 #[derive(Debug)]
 pub struct Slot {
     host: Arc<Host>,
-    _all: Option<OwnedSemaphorePermit>,
+    all: Option<OwnedSemaphorePermit>,
     lane: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.all = None;
+        if self.host.state().waiting == 0 {
+            self.host.idle.notify_one();
+        }
+    }
 }
 
 impl Slots {
@@ -85,11 +97,20 @@ impl Slots {
     /// Waits for a slot to the host of `origin`.
     pub async fn take(&self, origin: &Url, lane: Lane) -> Slot {
         let host = self.host(origin);
-        // Never closed, so never an error. The lane comes first: one that waits for it must not
-        // hold one of the others.
-        let lane = match host.lane(lane) {
-            Some(lane) => Arc::clone(lane).acquire_owned().await.ok(),
+        // Semaphores are never closed, so there is never an error. The lane comes first: one that
+        // waits for it must not hold one of the others.
+        let permit = match host.lane(lane) {
             None => None,
+            Some(semaphore) => {
+                let semaphore = Arc::clone(semaphore);
+                tokio::select! {
+                    biased;
+                    permit = semaphore.acquire_owned() => permit.ok(),
+                    all = host.idle_slot(), if lane == Lane::BrokenOff => {
+                        return Slot { all: Some(all), lane: None, host };
+                    }
+                }
+            }
         };
         let all = match Arc::clone(&host.all).try_acquire_owned() {
             Ok(permit) => Some(permit),
@@ -100,8 +121,8 @@ impl Slots {
         };
         Slot {
             host,
-            _all: all,
-            lane,
+            all,
+            lane: permit,
         }
     }
 
@@ -170,6 +191,7 @@ impl Host {
             hanging,
             state: Mutex::default(),
             wanted: Notify::new(),
+            idle: Notify::new(),
         }
     }
 
@@ -204,8 +226,22 @@ impl Host {
 
     fn wait(&self) -> Waiting<'_> {
         self.state().waiting += 1;
-        self.wanted.notify_one();
+        // The one that was suspected last: whoever hangs longest is soon known to.
+        self.wanted.notify_last();
         Waiting(self)
+    }
+
+    /// Waits for one of all the slots that nobody else wants.
+    async fn idle_slot(&self) -> OwnedSemaphorePermit {
+        loop {
+            let idle = self.idle.notified();
+            if self.state().waiting == 0
+                && let Ok(permit) = Arc::clone(&self.all).try_acquire_owned()
+            {
+                return permit;
+            }
+            idle.await;
+        }
     }
 
     /// Waits until somebody waits for whom nobody makes room yet.

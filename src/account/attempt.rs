@@ -51,7 +51,7 @@ impl Poller {
     pub(super) async fn attempt(&mut self, queue: &mut Queue) -> Result<Found, Error> {
         let mut scrubber = self.former.scrubber();
         let result = self.attempt_with(queue, &mut scrubber).await;
-        self.former.set_signatures(scrubber.into_signatures());
+        self.former.add_signatures(scrubber.into_signatures());
         result
     }
 

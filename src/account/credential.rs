@@ -9,6 +9,8 @@ use crate::tradernet::{Identity, KeyVersion, Scrubber};
 
 /// Replaced secrets that are remembered. Each costs time for every text of a server.
 const MOST_FORMER: usize = 8;
+/// The same of signatures; older ones are known by their looks.
+const MOST_SIGNATURES: usize = 8;
 
 /// A credential as configured.
 #[derive(Clone, Debug)]
@@ -184,7 +186,7 @@ impl Credential {
 #[derive(Default)]
 pub(super) struct Former {
     secrets: VecDeque<SecretString>,
-    signatures: Vec<SecretString>,
+    signatures: VecDeque<SecretString>,
 }
 
 impl Former {
@@ -199,9 +201,11 @@ impl Former {
         self.secrets.drain(..surplus);
     }
 
-    /// Remembers the signatures of the last attempt alone.
-    pub(super) fn set_signatures(&mut self, signatures: Vec<SecretString>) {
-        self.signatures = signatures;
+    /// Remembers the last signatures.
+    pub(super) fn add_signatures(&mut self, signatures: Vec<SecretString>) {
+        self.signatures.extend(signatures);
+        let surplus = self.signatures.len().saturating_sub(MOST_SIGNATURES);
+        self.signatures.drain(..surplus);
     }
 
     /// What strikes them out.
@@ -209,6 +213,9 @@ impl Former {
         let mut scrubber = Scrubber::default();
         for secret in self.secrets.iter().chain(&self.signatures) {
             scrubber.add(secret.expose_secret());
+        }
+        if !self.signatures.is_empty() {
+            scrubber.add_all_signatures();
         }
         scrubber
     }

@@ -43,6 +43,7 @@ impl Slots {
     /// How long a request may hang while another waits and nobody else may make room.
     async fn patience(&self, usual: Duration) -> Duration {
         let _lane = self.take(&origin(), Lane::BrokenOff).await;
+        assert!(_lane.lane.is_some());
         let waits = async {
             yield_now().await;
             self.open().await;
@@ -68,13 +69,18 @@ async fn all_slots_are_given_and_no_more() {
 async fn each_lane_is_a_quarter() {
     let slots = slots(8).await;
     let mut held = Vec::new();
-    for lane in [Lane::Hanging, Lane::Login, Lane::BrokenOff] {
+    for lane in [Lane::Hanging, Lane::Login] {
         let first = slots.take(&origin(), lane).await;
         held.push(slots.take(&origin(), lane).await);
         let third = timeout(SECOND, slots.take(&origin(), lane)).await;
         assert!(third.is_err(), "a third of {lane:?}");
         drop(first);
         held.push(slots.take(&origin(), lane).await);
+    }
+    for _ in 0..2 {
+        let slot = slots.take(&origin(), Lane::BrokenOff).await;
+        assert!(slot.lane.is_some());
+        held.push(slot);
     }
     // A quarter is left to those that nothing is known against, whatever hangs.
     let _open = [slots.open().await, slots.open().await];
@@ -85,11 +91,34 @@ async fn each_lane_is_a_quarter() {
 async fn of_three_slots_one_is_for_all_that_may_hang() {
     let slots = slots(3).await;
     let _lane = slots.take(&origin(), Lane::Login).await;
+    let _open = [slots.open().await, slots.open().await];
     for lane in [Lane::Hanging, Lane::Login, Lane::BrokenOff] {
         let another = timeout(SECOND, slots.take(&origin(), lane)).await;
         assert!(another.is_err(), "{lane:?}");
     }
-    let _open = [slots.open().await, slots.open().await];
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_broken_off_may_have_what_nobody_wants() {
+    let slots = slots(4).await;
+    let _lane = slots.take(&origin(), Lane::BrokenOff).await;
+    // Idle ones are there, and it may be suspected again.
+    let mut second = slots.take(&origin(), Lane::BrokenOff).await;
+    assert!(second.lane.is_none());
+    let first = slots.open().await;
+    let _last = slots.open().await;
+    let here = origin();
+    let mut third = std::pin::pin!(slots.take(&here, Lane::BrokenOff));
+    assert!(timeout(SECOND, third.as_mut()).await.is_err());
+    // Who waits like everybody comes first, though later.
+    let makes_room = async {
+        second.make_room(Some(USUAL)).await;
+        drop(second);
+    };
+    let (_well, ()) = tokio::join!(slots.open(), makes_room);
+    assert!(timeout(SECOND, third.as_mut()).await.is_err());
+    drop(first);
+    assert!(third.await.lane.is_none());
 }
 
 #[tokio::test(start_paused = true)]

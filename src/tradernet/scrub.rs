@@ -13,6 +13,8 @@ const LONG_STRETCH: usize = 12;
 const SHORTEST_IN_A_NAME: usize = 8;
 /// Longest text kept, in characters.
 const LONGEST_TEXT: usize = 200;
+/// So many hexadecimal digits in a row: half of a signature.
+const LIKE_A_SIGNATURE: usize = 32;
 const STRUCK: &str = "[redacted]";
 
 /// The secrets of one attempt.
@@ -20,6 +22,8 @@ const STRUCK: &str = "[redacted]";
 pub struct Scrubber {
     secrets: Vec<SecretString>,
     signatures: Vec<SecretString>,
+    /// Whether whatever looks like a signature is one.
+    all_signatures: bool,
 }
 
 impl Scrubber {
@@ -41,6 +45,11 @@ impl Scrubber {
     pub fn add_signature(&mut self, signature: &SecretString) {
         self.add(signature.expose_secret());
         self.signatures.push(signature.clone());
+    }
+
+    /// Strikes out whatever looks like a signature: one that was sent long ago.
+    pub fn add_all_signatures(&mut self) {
+        self.all_signatures = true;
     }
 
     /// The signatures that were sent.
@@ -97,6 +106,20 @@ impl Scrubber {
 
     /// Marks what stands in a secret too, in stretches of at least `shortest`.
     fn strike(&self, spelling: &[Unit], shortest: usize, struck: &mut [bool]) {
+        if self.all_signatures {
+            let is_digit = |unit: &Unit| unit.char.is_ascii_hexdigit();
+            for run in spelling.chunk_by(|one, next| is_digit(one) && is_digit(next)) {
+                if run.len() >= LIKE_A_SIGNATURE
+                    && let (Some(first), Some(last)) = (run.first(), run.last())
+                {
+                    let from_to = struck.get_mut(first.start..last.end);
+                    from_to
+                        .into_iter()
+                        .flatten()
+                        .for_each(|struck| *struck = true);
+                }
+            }
+        }
         for secret in &self.secrets {
             let secret: Vec<char> = secret.expose_secret().chars().collect();
             let length = secret.len().min(shortest);
@@ -251,6 +274,18 @@ mod tests {
         ] {
             assert!(scrubber.holds_secret(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_looks_like_a_signature_is_struck_out_where_there_are_any() {
+        let old = "9F86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+        let text = format!("old {old} and 0123456789");
+        assert_eq!(Scrubber::default().clean(&text), text);
+        let mut scrubber = Scrubber::default();
+        scrubber.add_all_signatures();
+        assert_eq!(scrubber.clean(&text), "old [redacted] and 0123456789");
+        assert!(scrubber.holds_secret(old));
+        assert!(!scrubber.holds_secret("desk-1@example.com"));
     }
 
     #[test]

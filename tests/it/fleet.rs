@@ -686,7 +686,23 @@ async fn slow_accounts_are_not_taken_for_ones_that_hang() {
             .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
             .unwrap();
     }
-    well_are_polled(&exporter, world, 120).await;
+    let_pass(SECOND * 20).await;
+    // One of the well ones is slow just once, and suspected.
+    let once = desk(WELL - 1);
+    let delay = SECOND * 3;
+    world
+        .fail(
+            &once,
+            FaultTarget::Lists,
+            Times::Count(1),
+            Fault::Slow { delay },
+        )
+        .unwrap();
+    let seen = world.lists_seen(&once);
+    let_pass(SECOND * 60).await;
+    let polls = world.lists_seen(&once) - seen;
+    assert!(polls >= 5, "{polls}");
+    well_are_polled(&exporter, world, 60).await;
     let page = exporter.metrics().await;
     for n in slow {
         let account = [("account", &*desk(n))];

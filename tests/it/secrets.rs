@@ -463,6 +463,48 @@ async fn of_secrets_that_were_replaced() {
 }
 
 #[tokio::test]
+async fn of_signatures_that_were_sent_long_ago() {
+    for version in ["2", "3"] {
+        let case = key_pair(version);
+        let upstream = upstream().await;
+        let common = [
+            ("TRADERNET_URL", upstream.origin.as_str()),
+            ("TRADERNET_SESSION_DETAILS", "full"),
+            ("TRADERNET_LOG_LEVEL", "debug"),
+        ];
+        let program = Program::start(&[], &[&common[..], &case.credential].concat()).await;
+        for _ in 0..10 {
+            program.poll().await;
+        }
+        let signatures: Vec<String> = upstream
+            .world
+            .requests()
+            .iter()
+            .filter_map(|request| request.header("x-ntapi-sig").map(str::to_owned))
+            .collect();
+        assert!(signatures.len() > 10);
+        let mut texts = Texts::new();
+        for signature in &signatures {
+            let sessions = serde_json::json!([
+                {"id": 1, "user_login": signature, "ip_client": signature.to_uppercase()},
+                {"id": 2, "user_login": format!("by {signature}")},
+            ]);
+            upstream.heal();
+            upstream.fail(status(200, "application/json", sessions.to_string()));
+            program.poll().await;
+            texts.extend(shown(&program).await);
+            let words = format!("not {signature} again");
+            upstream.heal();
+            upstream.fail(Fault::envelope(Envelope::general(1, words)));
+            program.poll().await;
+            texts.extend(shown(&program).await);
+        }
+        texts.push(("the log".to_owned(), program.log().join("\n")));
+        assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+    }
+}
+
+#[tokio::test]
 async fn where_no_connection_is_made() {
     let upstream = upstream().await;
     let secure = upstream.origin.replace("http://", "https://");
