@@ -22,6 +22,7 @@ use url::Url;
 use super::error::Error;
 use super::http::{self, Outbound, is_loopback};
 use super::scrub::Scrubber;
+use super::unanswered::cause;
 use super::upgrade::converse;
 
 /// Bytes both ways.
@@ -181,7 +182,7 @@ pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Scrubber) -> Err
                 detail: scrubber.clean(&in_words(tls)),
             };
         }
-        match http::cause(innermost) {
+        match cause(innermost) {
             Some(source) => innermost = source,
             None => break,
         }

@@ -1,11 +1,11 @@
 //! The only code that knows the Tradernet API: what is sent, what comes back, what it means.
 //!
 //! It makes one request at a time, or holds one connection, and never decides whether to make
-//! another. `stream` is a connection that pushes the list, over `connect` and `upgrade`, in the words
-//! of `websocket` or `socketio`. `request` knows the
-//! paths and forms, `sign` the signatures, `http` the transfer, `wire` the answer's shapes,
-//! `judge` and `login` what they mean, `scrub` keeps a server from quoting our secrets, and
-//! `error` is everything that can go wrong.
+//! another, but for the one that a dying connection swallowed. `stream` is a connection that pushes
+//! the list, over `connect` and `upgrade`, in the words of `websocket` or `socketio`. `request` knows
+//! the paths and forms, `sign` the signatures, `http` the transfer, `unanswered` why nothing came of
+//! it, `wire` the answer's shapes, `judge` and `login` what they mean, `scrub` keeps a server from
+//! quoting our secrets, and `error` is everything that can go wrong.
 
 mod connect;
 mod error;
@@ -18,6 +18,7 @@ mod sign;
 mod socketio;
 mod stream;
 mod transport;
+mod unanswered;
 mod upgrade;
 mod websocket;
 pub mod wire;

@@ -109,14 +109,8 @@ impl Scrubber {
         if self.all_signatures {
             let is_digit = |unit: &Unit| unit.char.is_ascii_hexdigit();
             for run in spelling.chunk_by(|one, next| is_digit(one) && is_digit(next)) {
-                if run.len() >= LIKE_A_SIGNATURE
-                    && let (Some(first), Some(last)) = (run.first(), run.last())
-                {
-                    let from_to = struck.get_mut(first.start..last.end);
-                    from_to
-                        .into_iter()
-                        .flatten()
-                        .for_each(|struck| *struck = true);
+                if run.len() >= LIKE_A_SIGNATURE {
+                    mark(run, struck);
                 }
             }
         }
@@ -125,21 +119,24 @@ impl Scrubber {
             let length = secret.len().min(shortest);
             for stretch in secret.windows(length) {
                 for window in spelling.windows(length) {
-                    if window
-                        .iter()
-                        .map(|unit| unit.char)
-                        .eq(stretch.iter().copied())
-                        && let (Some(first), Some(last)) = (window.first(), window.last())
-                    {
-                        let from_to = struck.get_mut(first.start..last.end);
-                        from_to
-                            .into_iter()
-                            .flatten()
-                            .for_each(|struck| *struck = true);
+                    let chars = window.iter().map(|unit| unit.char);
+                    if chars.eq(stretch.iter().copied()) {
+                        mark(window, struck);
                     }
                 }
             }
         }
+    }
+}
+
+/// Marks where these are written.
+fn mark(units: &[Unit], struck: &mut [bool]) {
+    if let (Some(first), Some(last)) = (units.first(), units.last()) {
+        let from_to = struck.get_mut(first.start..last.end);
+        from_to
+            .into_iter()
+            .flatten()
+            .for_each(|struck| *struck = true);
     }
 }
 
