@@ -430,6 +430,7 @@ async fn of_secrets_that_were_replaced() {
     let by_file = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
     let program = Program::start(&[], &[&common[..], &by_file].concat()).await;
     program.poll().await;
+    upstream.world.add_sid(LOGIN, NEW).unwrap();
     std::fs::write(&file, NEW).unwrap();
     let words = format!("{SID} is no more, {{SID}} is");
     upstream.fail(Fault::envelope(Envelope::general(1, words)));
@@ -439,6 +440,7 @@ async fn of_secrets_that_were_replaced() {
         texts.extend(shown(&program).await);
     }
     texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert!(texts.iter().any(|(_, text)| text.contains("is no more")));
     assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[SID, NEW]));
 
     // The SID of a login, refused and replaced.
@@ -459,6 +461,7 @@ async fn of_secrets_that_were_replaced() {
         texts.extend(shown(&program).await);
     }
     texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert!(texts.iter().any(|(_, text)| text.contains("is no more")));
     assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[PASSWORD, &first]));
 }
 
