@@ -1,4 +1,4 @@
-//! Reading an answer: the fold of the exporter against building a list of owned sessions, and a
+//! TrackingConfig an answer: the fold of the exporter against building a list of owned sessions, and a
 //! tree of JSON values, in one run. `cargo bench --bench reading` prints the ratios.
 
 #![allow(
@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
-use tradernet_exporter::tradernet::wire;
+use tradernet_exporter::tradernet::response;
 
 /// What a reader that keeps everything would build.
 #[derive(Deserialize)]
@@ -67,7 +67,7 @@ fn main() {
         let answer = answer(sessions);
         let calls = u32::try_from(20_000 / sessions + 1).unwrap();
         let fold = best(7, calls, || {
-            black_box(wire::read(black_box(&answer)).unwrap());
+            black_box(response::read(black_box(&answer)).unwrap());
         });
         let owned = best(7, calls, || {
             black_box(serde_json::from_slice::<Vec<Owned>>(black_box(&answer)).unwrap());

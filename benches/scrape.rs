@@ -24,7 +24,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
-use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, World};
+use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, Simulator};
 
 const ROUNDS: usize = 5;
 const SID: &str = "bench-sid-0123456789";
@@ -82,7 +82,7 @@ fn main() {
 }
 
 async fn simulate() -> SocketAddr {
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(AccountSpec::new("bench").sid(SID));
     for safety_type in [2, 3, 4] {
         world

@@ -21,7 +21,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use tradernet_exporter::simulator::{self, AccountSpec, Cut, SessionSpec, World};
+use tradernet_exporter::simulator::{self, AccountSpec, Cut, SessionSpec, Simulator};
 
 const ACCOUNTS: usize = 1000;
 const CHANGES: usize = 200;
@@ -44,7 +44,7 @@ impl Drop for Exporter {
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let world = World::new();
+    let world = Simulator::new();
     let simulator = runtime.block_on(simulate(&world));
     println!("From a change at the server to the number on `/metrics`, {CHANGES} changes each:\n");
     println!("| transport | median, ms | 95 %, ms | worst, ms |\n| --- | ---: | ---: | ---: |");
@@ -57,7 +57,7 @@ fn main() {
     }
 }
 
-async fn simulate(world: &World) -> SocketAddr {
+async fn simulate(world: &Simulator) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(simulator::serve(
@@ -109,7 +109,7 @@ fn until(address: SocketAddr, line: &str) {
     }
 }
 
-fn latency(world: &World, simulator: SocketAddr, transport: &str) {
+fn latency(world: &Simulator, simulator: SocketAddr, transport: &str) {
     let login = format!("latency-{transport}");
     let sid = format!("sid-{login}");
     world.add_account(AccountSpec::new(&login).sid(&sid));
@@ -153,7 +153,7 @@ fn memory_kib(exporter: &Exporter) -> f64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-fn until_open(world: &World, wanted: usize) {
+fn until_open(world: &Simulator, wanted: usize) {
     let start = Instant::now();
     while world.streams_open() != wanted {
         assert!(
@@ -167,7 +167,7 @@ fn until_open(world: &World, wanted: usize) {
 
 /// Since `start`: when the first, a quarter, half, three quarters and the last connect came, and
 /// the most within one second.
-fn spread(world: &World, start: SystemTime) -> String {
+fn spread(world: &Simulator, start: SystemTime) -> String {
     let mut times: Vec<f64> = world
         .stream_connects()
         .iter()
@@ -198,7 +198,7 @@ fn spread(world: &World, start: SystemTime) -> String {
     )
 }
 
-fn fleet(world: &World, simulator: SocketAddr, transport: &str) {
+fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
     let mut file = format!(
         "defaults:\n  url: http://{simulator}\n  ws_url: ws://{simulator}\n  socketio_url: ws://{simulator}\n  \
          transport: {transport}\n  poll_interval: {}s\naccounts:\n",

@@ -17,7 +17,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, World};
+use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, Simulator};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: simulator LISTEN-ADDRESS ACCOUNTS FILE".into());
     };
     let listener = TcpListener::bind(address).await?;
-    let world = World::new();
+    let world = Simulator::new();
     let file_text = populate(&world, &listener, accounts.parse()?)?;
     std::fs::write(file, file_text)?;
     println!("listening");
@@ -39,7 +39,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// Makes the accounts, and the file that lists them.
 fn populate(
-    world: &World,
+    world: &Simulator,
     listener: &TcpListener,
     accounts: usize,
 ) -> Result<String, Box<dyn Error>> {

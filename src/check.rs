@@ -7,14 +7,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::account::{Account, Poller, Shared};
-use crate::breaker::LoginHistory;
-use crate::clock::Moment;
+use crate::app::http;
+use crate::clock::Timestamps;
+use crate::config::AccountConfig;
 use crate::config::Config;
-use crate::serve::http;
-use crate::slots::Slots;
-use crate::status::{AccountStatus, Board};
-use crate::tradernet::{Observe, SetupError};
+use crate::poller::host_limiter::HostLimiter;
+use crate::poller::login_breaker::LoginLog;
+use crate::poller::{Poller, PollerContext};
+use crate::status::{AccountStatus, StatusStore};
+use crate::tradernet::{RequestObserver, SetupError};
 
 /// What a check found.
 #[derive(Debug)]
@@ -53,10 +54,10 @@ pub fn offline(config: &Config) -> Findings {
 ///
 /// Where outgoing connections cannot be prepared.
 pub async fn online(config: &Config) -> Result<Findings, SetupError> {
-    let shared = Shared {
-        http: http(config, Observe(Arc::new(|_, _| {})))?,
-        slots: Slots::new(config.max_requests_per_host),
-        board: Board::default(),
+    let shared = PollerContext {
+        http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
+        slots: HostLimiter::new(config.max_requests_per_host),
+        board: StatusStore::default(),
         clock: config.clock.clone(),
     };
     let mut asked = JoinSet::new();
@@ -75,10 +76,10 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     })
 }
 
-async fn ask(account: Account, shared: Shared) -> AccountStatus {
+async fn ask(account: AccountConfig, shared: PollerContext) -> AccountStatus {
     let (_configure, configured) = watch::channel(account);
     let (_commands, inbox) = mpsc::channel(1);
-    let poller = Poller::new(configured, shared, inbox, LoginHistory::default());
+    let poller = Poller::new(configured, shared, inbox, LoginLog::default());
     poller.once().await
 }
 
@@ -91,7 +92,7 @@ fn start_of_row(account: &str, transport: &str) -> Vec<String> {
     vec![account, transport.to_owned()]
 }
 
-fn row(status: &AccountStatus, now: Moment) -> Vec<String> {
+fn row(status: &AccountStatus, now: Timestamps) -> Vec<String> {
     let mut row = start_of_row(&status.account, status.transport.name());
     let failure = status
         .last_attempt

@@ -1,6 +1,6 @@
 //! The one place that reads the clocks.
 //!
-//! Everything else is handed a [`Moment`], so that expiry, age and evidence are functions of
+//! Everything else is handed a [`Timestamps`], so that expiry, age and evidence are functions of
 //! their arguments and a test can suspend the machine or move the wall clock.
 
 use std::fmt;
@@ -12,47 +12,47 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 /// The two differ when the machine was suspended (the monotonic clock stands still on Linux)
 /// or when somebody set the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Moment {
+pub struct Timestamps {
     /// Milliseconds since the Unix epoch by the wall clock.
     pub wall_ms: f64,
     /// Time since an arbitrary start by the monotonic clock.
     pub monotonic: Duration,
 }
 
-impl Moment {
+impl Timestamps {
     /// Seconds since the Unix epoch by the wall clock.
     pub fn wall_seconds(self) -> f64 {
         self.wall_ms / 1000.0
     }
 
     /// How much the wall clock moved since `earlier`; zero where it was set back.
-    pub fn wall_since(self, earlier: Moment) -> Duration {
+    pub fn wall_since(self, earlier: Timestamps) -> Duration {
         Duration::try_from_secs_f64((self.wall_ms - earlier.wall_ms) / 1000.0)
             .unwrap_or(Duration::ZERO)
     }
 
     /// How much the monotonic clock moved since `earlier`.
-    pub fn monotonic_since(self, earlier: Moment) -> Duration {
+    pub fn monotonic_since(self, earlier: Timestamps) -> Duration {
         self.monotonic.saturating_sub(earlier.monotonic)
     }
 
     /// The age of what happened at `earlier`: the greater of both clocks' opinions, since data
     /// that slept through a suspend is old even though the monotonic clock did not move.
-    pub fn age_of(self, earlier: Moment) -> Duration {
+    pub fn age_of(self, earlier: Timestamps) -> Duration {
         self.wall_since(earlier).max(self.monotonic_since(earlier))
     }
 }
 
-/// A source of [`Moment`]s.
+/// A source of [`Timestamps`]s.
 #[derive(Clone)]
-pub struct Clock(Arc<dyn Fn() -> Moment + Send + Sync>);
+pub struct Clock(Arc<dyn Fn() -> Timestamps + Send + Sync>);
 
 impl Clock {
     /// The machine's own clocks.
     #[expect(clippy::disallowed_methods, reason = "the one place that may")]
     pub fn system() -> Self {
         let start = Instant::now();
-        Self::from_fn(move || Moment {
+        Self::from_fn(move || Timestamps {
             wall_ms: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0.0, |since| since.as_secs_f64() * 1000.0),
@@ -61,12 +61,12 @@ impl Clock {
     }
 
     /// A clock that a test moves by hand.
-    pub fn from_fn(now: impl Fn() -> Moment + Send + Sync + 'static) -> Self {
+    pub fn from_fn(now: impl Fn() -> Timestamps + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }
 
     /// What both clocks show.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Timestamps {
         (self.0)()
     }
 }

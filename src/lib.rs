@@ -1,46 +1,36 @@
 //! Watches the open security sessions of Tradernet accounts and serves them to Prometheus.
 //!
-//! The map of the house, from the outside in:
+//! Imports run downwards only:
 //!
-//! | module | owns | must not know |
+//! | module | owns | does not know |
 //! | --- | --- | --- |
-//! | [`config`] | flags and variables to a [`Config`] that cannot be wrong | sockets |
-//! | [`account`], [`fleet`] | one poller an account, the only retry loop | who reads the result |
-//! | [`tradernet`] | the API: requests, answers, errors | when to try again |
-//! | [`shard`] | which accounts are ours: pure | the others |
-//! | [`ledger`], [`anomaly`], [`expiry`], [`session`] | what answers mean: pure | wire, metrics, runtime |
-//! | [`status`] | what is published of each account | how it was found out |
-//! | [`metrics`] | names, HELP, rendering | how data arrived |
-//! | [`web`] | routes, status page, probes | accounts' internals |
+//! | [`app`] | [`run`]: puts the parts together | ports, signals |
+//! | [`config`] | flags, variables and the accounts file to a valid [`Config`] | sockets |
+//! | [`web`] | routes, status page, probes | pollers |
+//! | [`metrics`] | names, HELP, exposition formats | transports |
+//! | [`poller`] | one account's loop: attempt, back off, again | readers of the result |
+//! | [`status`] | the published state of each account | where it came from |
+//! | [`tradernet`] | the API: requests, responses, errors | retry policy |
+//! | [`session`] | the domain, pure: time is an argument | serde, metrics, tokio |
 //! | [`simulator`], [`demo`] | a Tradernet of our own | the client's code |
-//!
-//! [`run`] puts them together; it chooses neither port nor signal.
 
-pub mod account;
-pub mod anomaly;
-pub mod backoff;
-pub mod breaker;
+pub mod app;
 pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
-pub mod expiry;
-pub mod fleet;
 pub mod healthcheck;
-pub mod ledger;
-pub mod log;
+pub mod logging;
 pub mod metrics;
-pub mod safety;
+pub mod poller;
 pub mod secret;
-pub mod serve;
 pub mod session;
 pub mod shard;
 pub mod simulator;
-pub mod slots;
 pub mod status;
 pub mod tradernet;
 pub mod web;
 
+pub use app::{Listeners, Signals, run};
 pub use config::Config;
-pub use serve::{Listeners, Signals, run};

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tradernet_exporter::cli::{Cli, Command};
 use tradernet_exporter::config::{Config, WebSettings};
 use tradernet_exporter::demo::Demo;
-use tradernet_exporter::{Listeners, Signals, check, healthcheck, log, run};
+use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
 
 const FAILED: u8 = 1;
 const WRONG_CONFIGURATION: u8 = 2;
@@ -114,7 +114,7 @@ fn variables() -> std::env::VarsOs {
 }
 
 fn start_log(config: &Config) -> Result<(), Stop> {
-    log::start(config.log).map_err(failed)
+    logging::start(config.log).map_err(failed)
 }
 
 /// SIGTERM and SIGINT end the program, the second of them at once; SIGHUP reloads.

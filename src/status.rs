@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 pub use self::history::{Course, History, Stretch};
-use crate::clock::Moment;
-use crate::expiry::Unit;
-use crate::ledger::{Movements, View};
+use crate::clock::Timestamps;
+use crate::session::expire_unit::Unit;
+use crate::session::tracker::{SessionCounters, Summary};
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
@@ -42,13 +42,13 @@ pub struct AccountStatus {
     pub last_attempt: Option<Attempt>,
     /// When the last good answer was last known to hold: its arrival, or that of a pong after it
     /// on the stream that pushed it.
-    pub last_success: Option<Moment>,
+    pub last_success: Option<Timestamps>,
     /// Opened and closed sessions; `None` before the first answer.
-    pub movements: Option<Movements>,
+    pub movements: Option<SessionCounters>,
     /// The unit of `expire` in force, and whether it is settled.
     pub unit: (Unit, bool),
     /// The last good answer, however old: ask [`Self::fresh_view`].
-    pub view: Option<Arc<View>>,
+    pub view: Option<Arc<Summary>>,
     /// With a transport that streams, how the connection is.
     pub stream: Option<StreamStatus>,
 }
@@ -75,7 +75,7 @@ pub enum LoginBlock {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     /// When it ended.
-    pub at: Moment,
+    pub at: Timestamps,
     /// How long it took, without the wait for a slot.
     pub duration: Duration,
     /// How long it waited for a slot to the host.
@@ -101,7 +101,7 @@ pub struct Failure {
 #[derive(Clone, Debug)]
 pub struct PastFailure {
     /// When it ended.
-    pub at: Moment,
+    pub at: Timestamps,
     /// Why it failed.
     pub failure: Failure,
 }
@@ -138,7 +138,7 @@ impl FailureCounts {
 impl AccountStatus {
     /// The last good answer, unless it is too long ago that it was known to hold. A stream that has
     /// been silent but answers pings is not stale.
-    pub fn fresh_view(&self, now: Moment) -> Option<&View> {
+    pub fn fresh_view(&self, now: Timestamps) -> Option<&Summary> {
         let held = self.last_success?;
         self.view
             .as_deref()
@@ -156,7 +156,7 @@ impl AccountStatus {
 
 /// All accounts' published state.
 #[derive(Clone, Debug)]
-pub struct Board(Arc<Inner>);
+pub struct StatusStore(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -169,7 +169,7 @@ struct Inner {
     generation: watch::Sender<u64>,
 }
 
-impl Default for Board {
+impl Default for StatusStore {
     fn default() -> Self {
         Self(Arc::new(Inner {
             accounts: RwLock::default(),
@@ -180,7 +180,7 @@ impl Default for Board {
     }
 }
 
-impl Board {
+impl StatusStore {
     /// Puts an account's state in the place of its last one.
     pub fn publish(&self, status: AccountStatus) {
         self.note(&status);
@@ -227,7 +227,7 @@ impl Board {
     }
 
     /// How an account's open count went, up to `now`; `None` before its first attempt.
-    pub fn history(&self, account: &str, now: Moment) -> Option<Course> {
+    pub fn history(&self, account: &str, now: Timestamps) -> Option<Course> {
         Some(self.histories().get(account)?.until(now))
     }
 

@@ -1,4 +1,4 @@
-//! One account: raw texts to an [`Account`].
+//! One account: raw texts to an [`AccountConfig`].
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::environment::RawAccount;
-use super::home::Home;
+use super::env::RawAccount;
+use super::error::Report;
 use super::parse;
-use super::problem::Report;
-use crate::account::{Account, CredentialSource};
-use crate::anomaly::Policy;
-use crate::expiry::{Unit, UnitSetting};
-use crate::ledger::{Reading, SessionDetails};
+use super::source::Home;
+use crate::config::{AccountConfig, CredentialSource};
+use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::rules::Policy;
+use crate::session::tracker::{SessionDetails, TrackingConfig};
 use crate::status::Transport;
-use crate::tradernet::{Dialect, StreamTarget, Target, is_loopback};
+use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
@@ -26,7 +26,7 @@ const LONGEST_NAME: usize = 128;
 
 impl RawAccount {
     /// The account, unless something is wrong with it; the report says what.
-    pub(super) fn resolve(&self, home: &dyn Home, report: &mut Report) -> Option<Account> {
+    pub(super) fn resolve(&self, home: &dyn Home, report: &mut Report) -> Option<AccountConfig> {
         let account_name = match &self.account {
             None => Some("default".into()),
             text => report.value(home.place("account"), text, account_name),
@@ -69,16 +69,16 @@ impl RawAccount {
                 )
             },
         );
-        Some(Account {
+        Some(AccountConfig {
             name: account_name?,
-            target: Target {
+            target: Endpoint {
                 origin: origin?,
                 timeout,
             },
             credential: credential?,
             transport: transport?,
             stream,
-            reading: Reading {
+            reading: TrackingConfig {
                 policy,
                 details: details.unwrap_or_default(),
                 expire_unit: expire_unit.unwrap_or(UnitSetting::Auto),
@@ -128,7 +128,7 @@ impl RawAccount {
         credential: Option<&CredentialSource>,
         home: &dyn Home,
         report: &mut Report,
-    ) -> Option<StreamTarget> {
+    ) -> Option<StreamEndpoint> {
         let transport = transport?;
         let (key, given, found, host) = match transport {
             Transport::Http => return None,
@@ -144,7 +144,7 @@ impl RawAccount {
             );
         }
         let dialect = match (transport, &self.login) {
-            (Transport::Socketio, Some(login)) => Dialect::Socketio {
+            (Transport::Socketio, Some(login)) => StreamProtocol::Socketio {
                 login: login.clone(),
             },
             (Transport::Socketio, None) => {
@@ -159,7 +159,7 @@ impl RawAccount {
                 }
                 return None;
             }
-            _ => Dialect::Websocket,
+            _ => StreamProtocol::Websocket,
         };
         let origin = match (given, origin) {
             // What is wrong with it has been said.
@@ -176,7 +176,7 @@ impl RawAccount {
                 derived?
             }
         };
-        Some(StreamTarget { origin, dialect })
+        Some(StreamEndpoint { origin, dialect })
     }
 
     /// Interval, timeout and age. Where one is wrong or cannot be read, the others are not measured by

@@ -2,12 +2,12 @@
 
 use secrecy::SecretString;
 
-use super::environment::RawAccount;
-use super::home::Home;
+use super::env::RawAccount;
+use super::error::Report;
 use super::parse;
-use super::problem::Report;
-use super::shown::{self, SECRET_KEYS};
-use crate::account::CredentialSource;
+use super::redaction::{self, SECRET_KEYS};
+use super::source::Home;
+use crate::config::CredentialSource;
 use crate::secret::SecretSource;
 use crate::tradernet::KeyVersion;
 
@@ -109,7 +109,7 @@ impl RawAccount {
 
     /// Notes what is wrong with a key, with its text where that is no secret.
     fn note(&self, home: &dyn Home, report: &mut Report, key: &str, wrong: String) {
-        let value = self.text(key).and_then(|text| shown::text(key, text));
+        let value = self.text(key).and_then(|text| redaction::text(key, text));
         report.add(home.place(key), value, wrong);
     }
 

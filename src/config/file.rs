@@ -11,12 +11,12 @@ mod value;
 use std::path::{Path, PathBuf};
 
 use self::reader::Reader;
-use super::problem::{Place, Problems, Report};
-use super::shown;
+use super::error::{Place, Problems, Report};
+use super::redaction;
 use super::yaml::{self, Document, Flaw};
-use crate::account::Account;
-use crate::safety::SafetyNames;
+use crate::config::AccountConfig;
 use crate::secret::read_up_to;
+use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 
 /// `--config.file`, and what else decides which accounts come of it.
@@ -32,7 +32,7 @@ pub struct AccountsFile {
 #[derive(Clone, Debug)]
 pub struct Accounts {
     /// The accounts of this shard, their names unique.
-    pub accounts: Vec<Account>,
+    pub accounts: Vec<AccountConfig>,
     /// Names of safety types.
     pub safety_names: SafetyNames,
 }
@@ -104,7 +104,7 @@ fn load(path: &Path, file: &FileName, report: &mut Report) -> Result<Document, (
     })?;
     let mut tell = |Flaw { line, key, text }: Flaw<'_>| {
         let place = match key {
-            Some(key) => file.key(line, &shown::name(key)),
+            Some(key) => file.key(line, &redaction::name(key)),
             None => file.line(line),
         };
         report.add(place, None, text);

@@ -15,10 +15,10 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::time::Duration;
 
 use super::*;
-use crate::account::CredentialSource;
-use crate::expiry::{Unit, UnitSetting};
-use crate::ledger::SessionDetails;
-use crate::tradernet::{Dialect, KeyVersion, Transport};
+use crate::config::CredentialSource;
+use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::tracker::SessionDetails;
+use crate::tradernet::{KeyVersion, StreamProtocol, Transport};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
     pairs
@@ -38,7 +38,7 @@ fn load_with_sid(pairs: &[(&str, &str)]) -> Result<Config, Problems> {
     load(&all)
 }
 
-fn account(pairs: &[(&str, &str)]) -> Account {
+fn account(pairs: &[(&str, &str)]) -> AccountConfig {
     load_with_sid(pairs).unwrap().accounts.remove(0)
 }
 
@@ -65,7 +65,10 @@ fn an_sid_is_enough() {
     assert_eq!(account.reading.max_age, Duration::from_secs(90));
     assert_eq!(account.reading.expire_unit, UnitSetting::Auto);
     assert_eq!(account.reading.details, SessionDetails::Off);
-    assert_eq!(account.reading.policy, crate::anomaly::Policy::default());
+    assert_eq!(
+        account.reading.policy,
+        crate::session::rules::Policy::default()
+    );
     assert!(matches!(account.credential, CredentialSource::Sid(_)));
     assert_eq!(config.outbound.max_response_bytes, 64 << 20);
     assert_eq!(config.max_requests_per_host, 16);

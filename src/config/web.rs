@@ -4,8 +4,8 @@ use std::ffi::OsString;
 
 use url::Url;
 
-use super::environment::{Environment, RawWeb};
-use super::problem::{Place, Problems, Report, first_given};
+use super::env::{Environment, RawWeb};
+use super::error::{Place, Problems, Report, first_given};
 use super::{Flags, parse};
 
 /// The port that the exporter listens on unless told otherwise.

@@ -7,11 +7,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use super::exposition::{Family, Kind, Meta, Page, Value, label};
-use crate::anomaly::Closed;
-use crate::clock::Moment;
-use crate::expiry::Unit;
-use crate::ledger::{Detail, Movements, Range, SessionDetails, View};
-use crate::safety::SafetyNames;
+use crate::clock::Timestamps;
+use crate::session::expire_unit::Unit;
+use crate::session::rules::CloseReason;
+use crate::session::safety_type::SafetyNames;
+use crate::session::tracker::{Range, SessionCounters, SessionDetail, SessionDetails, Summary};
 use crate::status::{AccountStatus, Attempt};
 
 /// A family and how an account adds to it.
@@ -116,7 +116,7 @@ static FAMILIES: &[AccountFamily] = &[
         "tradernet_security_sessions_closed_total",
         "Sessions gone from an answer: expired, ended before their time, or unknown.",
         |account, to| {
-            for reason in Closed::ALL {
+            for reason in CloseReason::ALL {
                 to.of_movements(account, &[("reason", &reason.name())], |movements| {
                     movements.closed(reason)
                 });
@@ -241,7 +241,7 @@ pub(super) fn write(
     page: &mut Page,
     statuses: &[Arc<AccountStatus>],
     names: &SafetyNames,
-    now: Moment,
+    now: Timestamps,
 ) {
     let accounts: Vec<Account<'_>> = statuses
         .iter()
@@ -262,7 +262,7 @@ pub(super) fn write(
 /// What the families of one account are made of.
 struct Account<'a> {
     status: &'a AccountStatus,
-    view: Option<&'a View>,
+    view: Option<&'a Summary>,
     names: &'a SafetyNames,
     /// `account="…"`, made once. Its length is the configuration's affair: a cut could make two
     /// accounts one.
@@ -270,7 +270,7 @@ struct Account<'a> {
 }
 
 impl<'a> Account<'a> {
-    fn new(status: &'a AccountStatus, names: &'a SafetyNames, now: Moment) -> Self {
+    fn new(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamps) -> Self {
         let mut account = String::new();
         label(&mut account, "account", &status.account, usize::MAX);
         Self {
@@ -281,7 +281,7 @@ impl<'a> Account<'a> {
         }
     }
 
-    fn details(&self) -> impl Iterator<Item = &'a Detail> + use<'a> {
+    fn details(&self) -> impl Iterator<Item = &'a SessionDetail> + use<'a> {
         self.view.into_iter().flat_map(|view| &view.details)
     }
 }
@@ -306,7 +306,7 @@ impl Samples<'_> {
     fn of_view<V: Into<Value>>(
         &mut self,
         account: &Account<'_>,
-        value: impl Fn(&View) -> Option<V>,
+        value: impl Fn(&Summary) -> Option<V>,
     ) {
         self.maybe(account.view.and_then(value));
     }
@@ -319,7 +319,7 @@ impl Samples<'_> {
         &mut self,
         account: &Account<'_>,
         labels: &[(&str, &dyn Display)],
-        count: impl Fn(&Movements) -> u64,
+        count: impl Fn(&SessionCounters) -> u64,
     ) {
         if let Some(movements) = &account.status.movements {
             self.add(labels, count(movements));
@@ -360,9 +360,9 @@ fn info(account: &Account<'_>, to: &mut Samples<'_>) {
     }
 }
 
-/// Times left in milliseconds, to the microsecond: the server's own precision, without what
+/// Repeat left in milliseconds, to the microsecond: the server's own precision, without what
 /// the conversion between units leaves behind.
-fn left(view: &View) -> Option<Range> {
+fn left(view: &Summary) -> Option<Range> {
     let left_ms = view.expiry?.left_ms;
     let round = |ms: f64| {
         if ms < 1e12 {
@@ -377,7 +377,7 @@ fn left(view: &View) -> Option<Range> {
     })
 }
 
-fn ends(view: &View) -> Option<Range> {
+fn ends(view: &Summary) -> Option<Range> {
     view.expiry?.at_ms
 }
 

@@ -12,10 +12,10 @@ use std::path::Path;
 use ipnet::IpNet;
 
 use super::*;
-use crate::anomaly::Policy;
-use crate::expiry::{Unit, UnitSetting};
-use crate::ledger::{Ledger, Reading, SessionDetails};
-use crate::session::samples::{after, expiring, list, moment, session, vendors};
+use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::rules::Policy;
+use crate::session::test_support::{after, expiring, list, moment, session, vendors};
+use crate::session::tracker::{SessionDetails, SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
 use crate::status::{Attempt, Failure, FailureCounts, LoginBlock};
 use crate::tradernet::Reason;
@@ -24,7 +24,7 @@ const MAX_AGE: Duration = Duration::from_secs(90);
 
 /// An account under a ledger, as a poller would publish it.
 struct Watched {
-    ledger: Ledger,
+    ledger: SessionTracker,
     status: AccountStatus,
 }
 
@@ -35,7 +35,7 @@ impl Watched {
 
     fn reading(account: &str, details: SessionDetails, policy: Policy) -> Self {
         let interval = Duration::from_secs(30);
-        let ledger = Ledger::new(Reading {
+        let ledger = SessionTracker::new(TrackingConfig {
             policy,
             details,
             expire_unit: UnitSetting::Auto,
@@ -62,7 +62,7 @@ impl Watched {
         Self { ledger, status }
     }
 
-    fn attempt(mut self, at: Moment, failure: Option<Reason>) -> Self {
+    fn attempt(mut self, at: Timestamps, failure: Option<Reason>) -> Self {
         self.status.polls += 1;
         if let Some(reason) = failure {
             self.status.failures.add(reason);
@@ -81,7 +81,7 @@ impl Watched {
         self
     }
 
-    fn answered(mut self, list: SessionList, at: Moment) -> Self {
+    fn answered(mut self, list: SessionList, at: Timestamps) -> Self {
         self.status.view = Some(Arc::new(self.ledger.accept(list, at)));
         self.status.movements = self.ledger.movements();
         self.status.unit = self.ledger.unit();
@@ -89,21 +89,21 @@ impl Watched {
         self.attempt(at, None)
     }
 
-    fn failed(self, reason: Reason, at: Moment) -> Self {
+    fn failed(self, reason: Reason, at: Timestamps) -> Self {
         self.attempt(at, Some(reason))
     }
 }
 
 /// A board, its page, and a clock that stands where it is put.
 struct Bench {
-    board: Board,
-    now: Arc<Mutex<Moment>>,
+    board: StatusStore,
+    now: Arc<Mutex<Timestamps>>,
     metrics: Metrics,
 }
 
 impl Bench {
-    fn new(now: Moment) -> Self {
-        let board = Board::default();
+    fn new(now: Timestamps) -> Self {
+        let board = StatusStore::default();
         let now = Arc::new(Mutex::new(now));
         let hands = Arc::clone(&now);
         let clock = Clock::from_fn(move || *hands.lock().unwrap());
@@ -119,7 +119,7 @@ impl Bench {
         self
     }
 
-    fn set(&self, now: Moment) {
+    fn set(&self, now: Timestamps) {
         *self.now.lock().unwrap() = now;
     }
 
@@ -518,8 +518,8 @@ fn a_view_vanishes_right_after_its_last_moment_by_the_monotonic_clock() {
 
 #[test]
 fn of_two_views_each_vanishes_in_its_time() {
-    let by_wall: fn(f64) -> Moment = |seconds| moment(seconds, 0.0);
-    let by_monotonic: fn(f64) -> Moment = |seconds| moment(0.0, seconds);
+    let by_wall: fn(f64) -> Timestamps = |seconds| moment(seconds, 0.0);
+    let by_monotonic: fn(f64) -> Timestamps = |seconds| moment(0.0, seconds);
     for at in [by_wall, by_monotonic] {
         let older = Watched::new("b").answered(list([vendors()]), at(0.0));
         let mut bench = Bench::new(at(60.0)).with(older);
@@ -538,7 +538,7 @@ fn of_two_views_each_vanishes_in_its_time() {
 
 #[test]
 fn seconds_of_the_server_leave_no_rounding_errors_in_milliseconds() {
-    let reading = Reading {
+    let reading = TrackingConfig {
         policy: Policy::default(),
         details: SessionDetails::Off,
         expire_unit: UnitSetting::Fixed(Unit::Seconds),
@@ -546,7 +546,7 @@ fn seconds_of_the_server_leave_no_rounding_errors_in_milliseconds() {
         max_age: MAX_AGE,
     };
     let mut account = Watched::new("default");
-    account.ledger = Ledger::new(reading);
+    account.ledger = SessionTracker::new(reading);
     // As doubles, 16.1 times 1000 is 16100.000000000002.
     let account = account.answered(list([expiring(1, 16.1), expiring(2, 1e306)]), after(0.0));
     let page = Bench::new(after(0.0)).with(account).text();

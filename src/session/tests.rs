@@ -1,7 +1,7 @@
 //! Addresses as equals, and a list in which each id comes once.
 #![allow(clippy::unwrap_used)]
 
-use super::samples::{expiring, list, session};
+use super::test_support::{expiring, list, session};
 use super::*;
 
 fn shown(text: &str) -> Option<String> {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::spec::Envelope;
+use super::options::ErrorEnvelope;
 use super::stream::Cut;
 
 /// What happens to a request instead of, or before, its answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
-    /// Any status with any body. `{SID}` and the like in a body of text are replaced as in an [`Envelope`].
+    /// Any status with any body. `{SID}` and the like in a body of text are replaced as in an [`ErrorEnvelope`].
     Status {
         /// The status.
         code: u16,
@@ -36,7 +36,7 @@ pub enum Fault {
         /// The status it comes with; the API sends 200 as often as 4xx.
         status: u16,
         /// The error.
-        envelope: Envelope,
+        envelope: ErrorEnvelope,
     },
     /// The request is read and never answered.
     Hang,
@@ -103,7 +103,7 @@ impl Fault {
 
     /// An error envelope with status 200.
     #[must_use]
-    pub fn envelope(envelope: Envelope) -> Self {
+    pub fn envelope(envelope: ErrorEnvelope) -> Self {
         Self::ErrorEnvelope {
             status: 200,
             envelope,
@@ -146,7 +146,7 @@ pub enum FaultTarget {
 
 /// How often a fault happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Times {
+pub enum Repeat {
     /// For so many requests.
     Count(u32),
     /// Until the account is healed.
@@ -167,10 +167,10 @@ pub(super) enum Kind {
 
 /// The faults that an account has coming, the oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<(FaultTarget, Times, Fault)>);
+pub(super) struct Faults(VecDeque<(FaultTarget, Repeat, Fault)>);
 
 impl Faults {
-    pub(super) fn push(&mut self, target: FaultTarget, times: Times, fault: Fault) {
+    pub(super) fn push(&mut self, target: FaultTarget, times: Repeat, fault: Fault) {
         self.0.push_back((target, times, fault));
     }
 
@@ -180,7 +180,7 @@ impl Faults {
 
     /// The fault that befalls a request of this kind, used up once.
     pub(super) fn next(&mut self, kind: Kind) -> Option<Fault> {
-        self.0.retain(|(_, times, _)| *times != Times::Count(0));
+        self.0.retain(|(_, times, _)| *times != Repeat::Count(0));
         let (_, times, fault) = self.0.iter_mut().find(|(target, ..)| {
             matches!(
                 (target, kind),
@@ -191,7 +191,7 @@ impl Faults {
                     | (FaultTarget::StreamRequests, Kind::StreamRequest { .. })
             )
         })?;
-        if let Times::Count(left) = times {
+        if let Repeat::Count(left) = times {
             *left -= 1;
         }
         Some(fault.clone())
@@ -205,9 +205,9 @@ mod tests {
     #[test]
     fn faults_come_in_their_order_to_the_kind_they_are_for() {
         let mut faults = Faults::default();
-        faults.push(FaultTarget::Lists, Times::Count(2), Fault::Garbage);
-        faults.push(FaultTarget::Logins, Times::Count(1), Fault::Hang);
-        faults.push(FaultTarget::Any, Times::Forever, Fault::EmptyBody);
+        faults.push(FaultTarget::Lists, Repeat::Count(2), Fault::Garbage);
+        faults.push(FaultTarget::Logins, Repeat::Count(1), Fault::Hang);
+        faults.push(FaultTarget::Any, Repeat::Forever, Fault::EmptyBody);
 
         let seen: Vec<_> = [Kind::List, Kind::Login, Kind::List, Kind::List, Kind::Login]
             .map(|kind| faults.next(kind))
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_fault_of_no_times_never_happens() {
         let mut faults = Faults::default();
-        faults.push(FaultTarget::Any, Times::Count(0), Fault::Garbage);
+        faults.push(FaultTarget::Any, Repeat::Count(0), Fault::Garbage);
         assert_eq!(faults.next(Kind::List), None);
     }
 }

@@ -6,17 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
-use super::reply::{Reply, Sent};
+use super::options::{ErrorEnvelope, LoginBehaviour};
+use super::response::{Reply, Sent};
 use super::session::SessionSpec;
-use super::spec::{Envelope, LoginBehaviour};
 use super::state::State;
-use super::world::World;
+use super::world::Simulator;
 
 /// Logins are counted over this time.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// What the form answers, and what the login does to the world.
-pub(super) fn answer(world: &World, sent: &Sent, remember: bool, peer: IpAddr) -> Reply {
+pub(super) fn answer(world: &Simulator, sent: &Sent, remember: bool, peer: IpAddr) -> Reply {
     let now = world.now();
     let reply = submit(&mut world.state(), sent, remember, peer, now);
     world.note();
@@ -32,8 +32,8 @@ fn submit(
     remember: bool,
     peer: IpAddr,
     now: SystemTime,
-) -> Result<Reply, Envelope> {
-    let unknown = || Envelope::method(7, "User not found");
+) -> Result<Reply, ErrorEnvelope> {
+    let unknown = || ErrorEnvelope::method(7, "User not found");
     let (login, _) = state
         .accounts
         .get_key_value(sent.login.as_str())
@@ -55,7 +55,7 @@ fn submit(
     }
     recent.push_back(now);
     if account.password.as_deref() != Some(sent.password.as_str()) {
-        return Err(Envelope::method(12, "Wrong login or password"));
+        return Err(ErrorEnvelope::method(12, "Wrong login or password"));
     }
 
     let body_only = |key: &str, sid: &str| json!({ key: sid, "logged": true });
@@ -136,18 +136,18 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::simulator::{AccountSpec, OwnLogin};
+    use crate::simulator::{AccountSpec, LoginSession};
 
     const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
 
-    fn world(spec: AccountSpec) -> World {
+    fn world(spec: AccountSpec) -> Simulator {
         let world =
-            World::with_clock(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+            Simulator::with_clock(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
         world.add_account(spec.password("right"));
         world
     }
 
-    fn log_in(world: &World, password: &str) -> Reply {
+    fn log_in(world: &Simulator, password: &str) -> Reply {
         let sent = Sent {
             login: "desk-1".into(),
             password: password.into(),
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn behaviours_differ_in_where_the_sid_is() {
-        let refusal = Envelope::general(12, "no, {LOGIN}");
+        let refusal = ErrorEnvelope::general(12, "no, {LOGIN}");
         let world = world(AccountSpec::new("desk-1"));
         let with = |behaviour| {
             world.set_login_behaviour("desk-1", behaviour).unwrap();
@@ -244,7 +244,7 @@ mod tests {
     fn the_sixth_login_of_a_minute_is_refused_with_the_time_to_wait() {
         let clock = Arc::new(AtomicU64::new(1_700_000_000));
         let read = Arc::clone(&clock);
-        let world = World::with_clock(move || {
+        let world = Simulator::with_clock(move || {
             SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
         });
         world.add_account(AccountSpec::new("desk-1").password("right"));
@@ -264,9 +264,9 @@ mod tests {
     #[test]
     fn a_login_may_be_listed_itself() {
         for (mapped, wanted) in [(false, "198.51.100.7"), (true, "::ffff:198.51.100.7")] {
-            let own = OwnLogin {
+            let own = LoginSession {
                 mapped,
-                ..OwnLogin::default()
+                ..LoginSession::default()
             };
             let world = world(AccountSpec::new("desk-1").own_login(own));
             log_in(&world, "right");

@@ -18,45 +18,44 @@
 //!
 //! ```
 //! use std::time::Duration;
-//! use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, SessionSpec, Times, World};
+//! use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, SessionSpec, Repeat, Simulator};
 //!
-//! let world = World::new();
+//! let world = Simulator::new();
 //! world.add_account(AccountSpec::new("desk-1").sid("0123456789abcdef"));
 //! let id = world.open("desk-1", SessionSpec::new(2, Duration::from_secs(3600)))?;
-//! world.fail("desk-1", FaultTarget::Lists, Times::Count(1), Fault::status(502))?;
+//! world.fail("desk-1", FaultTarget::Lists, Repeat::Count(1), Fault::status(502))?;
 //! world.close("desk-1", id)?;
 //! assert!(world.sessions("desk-1").is_empty());
-//! # Ok::<(), tradernet_exporter::simulator::NotThere>(())
+//! # Ok::<(), tradernet_exporter::simulator::NotFound>(())
 //! ```
 
-mod access;
-mod answer;
-mod api;
-pub mod demo;
-mod face;
+mod auth;
 mod fault;
-mod log;
 mod login;
-mod reply;
+mod options;
+mod request_log;
+mod resettable_stream;
+mod response;
+mod routes;
+mod server;
 mod session;
-mod sign;
-mod spec;
+mod session_list;
+mod signature;
 mod spoil;
 mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod wire;
 mod world;
 
-pub use face::serve;
-pub use fault::{Fault, FaultTarget, RetryAfter, Times};
-pub use log::LoggedRequest;
-pub use session::{Session, SessionSpec};
-pub use spec::{
-    AccountSpec, AnswerShape, DatetimeStyle, Envelope, EnvelopeStyle, ExpireUnit, LoginBehaviour,
-    OwnLogin, Quirks,
+pub use fault::{Fault, FaultTarget, Repeat, RetryAfter};
+pub use options::{
+    AccountSpec, DatetimeFormat, ErrorEnvelope, ErrorField, ExpireUnit, LoginBehaviour,
+    LoginSession, ResponseOptions, ResponseShape,
 };
-pub use state::Seen;
-pub use stream::{Answered, Cut, DemoWords, SocketIoForms, StreamConnect, StreamQuirks};
-pub use world::{NotThere, World};
+pub use request_log::LoggedRequest;
+pub use server::serve;
+pub use session::{Session, SessionSpec};
+pub use state::RequestCounters;
+pub use stream::{Answered, Cut, DemoWords, SocketIoForms, StreamConnect, StreamOptions};
+pub use world::{NotFound, Simulator};

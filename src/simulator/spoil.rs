@@ -15,9 +15,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 use super::fault::{Fault, RetryAfter};
-use super::reply::{Reply, Sent};
+use super::response::{Reply, Sent};
 use super::session::later;
-use super::world::World;
+use super::world::Simulator;
 
 /// A body of the simulator's answers.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -40,7 +40,12 @@ pub(super) enum Spoilt {
 }
 
 /// Does what the fault says, time included; `None` where the usual answer follows.
-pub(super) async fn spoil(world: &World, login: &str, fault: Fault, sent: &Sent) -> Option<Spoilt> {
+pub(super) async fn spoil(
+    world: &Simulator,
+    login: &str,
+    fault: Fault,
+    sent: &Sent,
+) -> Option<Spoilt> {
     let json = |body: Bytes| Reply::new(200, "application/json", body);
     Some(match fault {
         Fault::Status {

@@ -10,9 +10,9 @@ use ring::digest;
 use tokio::sync::watch;
 
 use super::fault::Faults;
-use super::log::RequestLog;
+use super::options::{AccountSpec, LoginBehaviour, LoginSession, ResponseOptions};
+use super::request_log::RequestLog;
 use super::session::{Session, SessionSpec};
-use super::spec::{AccountSpec, LoginBehaviour, OwnLogin, Quirks};
 use super::stream::Streams;
 
 /// SIDs that an account remembers; the oldest makes room, so that a world runs for ever.
@@ -37,14 +37,14 @@ pub(super) struct Account {
     pub(super) password: Option<String>,
     user_login: String,
     pub(super) login_behaviour: LoginBehaviour,
-    pub(super) own_login: Option<OwnLogin>,
+    pub(super) own_login: Option<LoginSession>,
     pub(super) logins_per_minute: usize,
     pub(super) recent_logins: VecDeque<SystemTime>,
-    pub(super) quirks: Quirks,
+    pub(super) quirks: ResponseOptions,
     pub(super) sessions: BTreeMap<i64, Session>,
     sids: VecDeque<String>,
     pub(super) faults: Faults,
-    pub(super) seen: Seen,
+    pub(super) seen: RequestCounters,
     pub(super) generation: watch::Sender<u64>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Key {
 /// What an account's server has seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Seen {
+pub struct RequestCounters {
     /// Login attempts, refused and broken ones too.
     pub logins: u64,
     /// Logins that gave out a SID.
@@ -133,7 +133,7 @@ impl State {
             sessions: BTreeMap::new(),
             sids: VecDeque::new(),
             faults: Faults::default(),
-            seen: Seen::default(),
+            seen: RequestCounters::default(),
             generation: watch::Sender::new(0),
         };
         self.accounts.insert(Arc::clone(&login), account);

@@ -13,16 +13,16 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::answer;
-use super::fault::{Fault, FaultTarget, Kind, Times};
-use super::log::LoggedRequest;
+use super::fault::{Fault, FaultTarget, Kind, Repeat};
+use super::options::{AccountSpec, LoginBehaviour, ResponseOptions};
+use super::request_log::LoggedRequest;
 use super::session::{Session, SessionSpec, later};
-use super::spec::{AccountSpec, LoginBehaviour, Quirks};
-use super::state::{Account, Seen, State};
+use super::session_list;
+use super::state::{Account, RequestCounters, State};
 
 /// A simulated Tradernet. Clones share one state.
 #[derive(Clone)]
-pub struct World {
+pub struct Simulator {
     shared: Arc<Shared>,
 }
 
@@ -35,31 +35,31 @@ struct Shared {
 
 /// The world has no such account or session.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotThere(String);
+pub struct NotFound(String);
 
-impl fmt::Display for NotThere {
+impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the simulator has no {}", self.0)
     }
 }
 
-impl Error for NotThere {}
+impl Error for NotFound {}
 
-impl Default for World {
+impl Default for Simulator {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for Simulator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("World")
+        f.debug_struct("Simulator")
             .field("accounts", &self.state().accounts.len())
             .finish_non_exhaustive()
     }
 }
 
-impl World {
+impl Simulator {
     /// An empty world that lives by the system's clock.
     #[must_use]
     pub fn new() -> Self {
@@ -99,8 +99,8 @@ impl World {
     /// Opens a session and tells its id.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn open(&self, login: &str, spec: SessionSpec) -> Result<i64, NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn open(&self, login: &str, spec: SessionSpec) -> Result<i64, NotFound> {
         let now = self.now();
         self.change(login, |state, login| state.open(login, spec, now))?
             .ok_or_else(|| no_account(login))
@@ -109,8 +109,8 @@ impl World {
     /// Lets a session end so long from now.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account or no such open session.
-    pub fn renew(&self, login: &str, id: i64, lifetime: Duration) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account or no such open session.
+    pub fn renew(&self, login: &str, id: i64, lifetime: Duration) -> Result<(), NotFound> {
         let now = self.now();
         self.change(login, |state, login| {
             let account = state.accounts.get_mut(login)?;
@@ -125,8 +125,8 @@ impl World {
     /// Ends a session before its time.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account or no such open session.
-    pub fn close(&self, login: &str, id: i64) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account or no such open session.
+    pub fn close(&self, login: &str, id: i64) -> Result<(), NotFound> {
         let now = self.now();
         self.change(login, |state, login| {
             let account = state.accounts.get_mut(login)?;
@@ -165,12 +165,12 @@ impl World {
     /// Changes how the answers look. The closure must not ask the world: it runs under its lock.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
+    /// [`NotFound`] if there is no such account.
     pub fn set_quirks(
         &self,
         login: &str,
-        change: impl FnOnce(&mut Quirks),
-    ) -> Result<(), NotThere> {
+        change: impl FnOnce(&mut ResponseOptions),
+    ) -> Result<(), NotFound> {
         self.change_account(login, |account| {
             change(&mut account.quirks);
             account.bump();
@@ -180,36 +180,36 @@ impl World {
     /// Changes what the login form answers to the right password.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
+    /// [`NotFound`] if there is no such account.
     pub fn set_login_behaviour(
         &self,
         login: &str,
         behaviour: LoginBehaviour,
-    ) -> Result<(), NotThere> {
+    ) -> Result<(), NotFound> {
         self.change_account(login, |account| account.login_behaviour = behaviour)
     }
 
     /// Changes the password.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn set_password(&self, login: &str, password: impl Into<String>) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn set_password(&self, login: &str, password: impl Into<String>) -> Result<(), NotFound> {
         self.change_account(login, |account| account.password = Some(password.into()))
     }
 
     /// Accepts one more SID, or one that had been forgotten.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn add_sid(&self, login: &str, sid: impl Into<String>) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn add_sid(&self, login: &str, sid: impl Into<String>) -> Result<(), NotFound> {
         self.change(login, |state, login| state.accept_sid(login, sid.into()))
     }
 
     /// Forgets every SID of the account, as a platform does when it restarts: lists are refused until a login.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn forget_sids(&self, login: &str) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn forget_sids(&self, login: &str) -> Result<(), NotFound> {
         self.change(login, State::forget_sids)
     }
 
@@ -223,22 +223,22 @@ impl World {
     /// Lets requests of an account fail. Faults happen in the order they were given.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
+    /// [`NotFound`] if there is no such account.
     pub fn fail(
         &self,
         login: &str,
         target: FaultTarget,
-        times: Times,
+        times: Repeat,
         fault: Fault,
-    ) -> Result<(), NotThere> {
+    ) -> Result<(), NotFound> {
         self.change_account(login, |account| account.faults.push(target, times, fault))
     }
 
     /// Takes back every fault that the account has coming.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn heal(&self, login: &str) -> Result<(), NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn heal(&self, login: &str) -> Result<(), NotFound> {
         self.change_account(login, |account| account.faults.clear())
     }
 
@@ -246,7 +246,7 @@ impl World {
 
     /// What the account's server has seen; zeroes for an unknown account.
     #[must_use]
-    pub fn seen(&self, login: &str) -> Seen {
+    pub fn seen(&self, login: &str) -> RequestCounters {
         self.state()
             .accounts
             .get(login)
@@ -355,7 +355,7 @@ impl World {
         let account = state.accounts.get_mut(login)?;
         let quirks = account.quirks.clone();
         Some((
-            answer::body(account.open_sessions(now), &quirks, now),
+            session_list::body(account.open_sessions(now), &quirks, now),
             quirks.gzip,
         ))
     }
@@ -367,7 +367,7 @@ impl World {
         let mut state = self.state();
         let account = state.accounts.get_mut(login)?;
         let quirks = account.quirks.clone();
-        Some(answer::list(account.open_sessions(now), &quirks, now))
+        Some(session_list::list(account.open_sessions(now), &quirks, now))
     }
 
     /// The account that this SID opens.
@@ -385,7 +385,7 @@ impl World {
         self.state().sids.get(sid).map(|sid| Arc::clone(&sid.login))
     }
 
-    pub(super) fn is_there(&self, login: &str) -> Result<(), NotThere> {
+    pub(super) fn is_there(&self, login: &str) -> Result<(), NotFound> {
         let there = self.state().accounts.contains_key(login);
         there.then_some(()).ok_or_else(|| no_account(login))
     }
@@ -394,7 +394,7 @@ impl World {
         &self,
         login: &str,
         change: impl FnOnce(&mut Account) -> T,
-    ) -> Result<T, NotThere> {
+    ) -> Result<T, NotFound> {
         self.change(login, |state, login| {
             state.accounts.get_mut(login).map(change)
         })?
@@ -405,7 +405,7 @@ impl World {
         &self,
         login: &str,
         change: impl FnOnce(&mut State, &Arc<str>) -> T,
-    ) -> Result<T, NotThere> {
+    ) -> Result<T, NotFound> {
         let mut state = self.state();
         let login = state
             .accounts
@@ -421,7 +421,7 @@ impl World {
 
 /// A request under way. Dropped when its answer is made, or the client has gone.
 pub(super) struct Visit {
-    world: World,
+    world: Simulator,
     pub(super) login: Arc<str>,
     pub(super) fault: Option<Fault>,
 }
@@ -435,10 +435,10 @@ impl Drop for Visit {
     }
 }
 
-fn no_account(login: &str) -> NotThere {
-    NotThere(format!("account {login}"))
+fn no_account(login: &str) -> NotFound {
+    NotFound(format!("account {login}"))
 }
 
-fn no_session(login: &str, id: i64) -> NotThere {
-    NotThere(format!("open session {id} of {login}"))
+fn no_session(login: &str, id: i64) -> NotFound {
+    NotFound(format!("open session {id} of {login}"))
 }

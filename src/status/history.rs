@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Timestamps;
 
 /// Samples of one history, at most. When they are used up two become one and the step doubles, so
 /// a history takes less than 2 KiB and always reaches back to its start.
@@ -24,7 +24,7 @@ pub struct History {
     /// The start by the wall clock, in milliseconds since the epoch.
     start_ms: f64,
     /// Up to where the samples reach.
-    at: Moment,
+    at: Timestamps,
     step_us: u64,
     /// Whole samples, the oldest first.
     done: Vec<Sample>,
@@ -37,7 +37,7 @@ pub struct History {
 /// The last good answer.
 #[derive(Clone, Copy, Debug)]
 struct Answer {
-    at: Moment,
+    at: Timestamps,
     open: u32,
     max_age: Duration,
 }
@@ -72,7 +72,7 @@ pub struct Stretch {
 
 impl History {
     /// Starts now, with nothing known.
-    pub fn new(now: Moment) -> Self {
+    pub fn new(now: Timestamps) -> Self {
         Self {
             start_ms: now.wall_ms,
             at: now,
@@ -85,7 +85,7 @@ impl History {
     }
 
     /// Notes that `open` sessions were open at `at`, to be believed for `max_age`.
-    pub fn note(&mut self, at: Moment, open: u64, max_age: Duration) {
+    pub fn note(&mut self, at: Timestamps, open: u64, max_age: Duration) {
         let wall = at.wall_since(self.at);
         if wall > at.monotonic_since(self.at) + LEAP {
             *self = Self::new(at);
@@ -98,7 +98,7 @@ impl History {
     }
 
     /// What is known up to `now`.
-    pub fn until(&self, now: Moment) -> Course {
+    pub fn until(&self, now: Timestamps) -> Course {
         let mut history = self.clone();
         history.advance(now);
         let stretch = |sample: &Sample, length_us: u64| Stretch {
@@ -118,7 +118,7 @@ impl History {
     }
 
     /// Fills up to `now` with what the last answer said, and with nothing from where it grew too old.
-    fn advance(&mut self, now: Moment) {
+    fn advance(&mut self, now: Timestamps) {
         let passed = micros(now.age_of(self.at));
         if passed == 0 {
             return;
@@ -183,5 +183,4 @@ fn micros(duration: Duration) -> u64 {
 }
 
 #[cfg(test)]
-#[path = "history_tests.rs"]
 mod tests;

@@ -19,11 +19,11 @@ use tokio_rustls::TlsConnector;
 use tower_service::Service as _;
 use url::Url;
 
+use super::client::{self, ClientConfig, is_loopback};
 use super::error::Error;
-use super::http::{self, Outbound, is_loopback};
-use super::scrub::Scrubber;
-use super::unanswered::cause;
-use super::upgrade::converse;
+use super::handshake::converse;
+use super::redact::Redactor;
+use super::transport_error::cause;
 
 /// Bytes both ways.
 pub(super) trait Bytestream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -42,7 +42,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    pub(super) fn new(outbound: &Outbound, mut tls: rustls::ClientConfig) -> Self {
+    pub(super) fn new(outbound: &ClientConfig, mut tls: rustls::ClientConfig) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -64,7 +64,7 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         origin: &Url,
-        scrubber: &Scrubber,
+        scrubber: &Redactor,
     ) -> Result<Connection, Error> {
         let secure = origin.scheme() == "wss";
         let host = origin.host_str().unwrap_or_default();
@@ -94,7 +94,7 @@ impl Connector {
         }
     }
 
-    async fn tcp(&self, there: Uri, scrubber: &Scrubber) -> Result<Connection, Error> {
+    async fn tcp(&self, there: Uri, scrubber: &Redactor) -> Result<Connection, Error> {
         let mut connector = self.tcp.clone();
         match connector.call(there).await {
             Ok(connection) => Ok(Box::new(connection.into_inner())),
@@ -106,7 +106,7 @@ impl Connector {
         &self,
         connection: Connection,
         host: &str,
-        scrubber: &Scrubber,
+        scrubber: &Redactor,
     ) -> Result<Connection, Error> {
         // A URL writes an IPv6 address in brackets, a certificate does not.
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -126,7 +126,7 @@ async fn tunnel(
     connection: Connection,
     there: &Uri,
     credential: Option<&hyper::header::HeaderValue>,
-    scrubber: &Scrubber,
+    scrubber: &Redactor,
 ) -> Result<Connection, Error> {
     let unusable = |_| Error::Network {
         detail: "the host's name cannot be asked of a proxy".to_owned(),
@@ -139,7 +139,7 @@ async fn tunnel(
         .method(Method::CONNECT)
         .uri(authority.clone())
         .header(HOST, authority)
-        .header(USER_AGENT, http::USER_AGENT);
+        .header(USER_AGENT, client::USER_AGENT);
     if let Some(credential) = credential {
         request = request.header(PROXY_AUTHORIZATION, credential);
     }
@@ -174,7 +174,7 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
 
 /// Sorts a failed connection into TLS and network, in the words of the innermost cause: none of
 /// them knows the URL.
-pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Scrubber) -> Error {
+pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Redactor) -> Error {
     let mut innermost = error;
     loop {
         if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {

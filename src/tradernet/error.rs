@@ -6,7 +6,7 @@ use std::time::Duration;
 /// What went wrong between us and Tradernet.
 ///
 /// The text is fit for logs and pages: whatever came from the server went through a
-/// [`Scrubber`](super::scrub::Scrubber), and nothing of ours that is secret is ever put in.
+/// [`Redactor`](super::redact::Redactor), and nothing of ours that is secret is ever put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// No complete answer within the time allowed for one request, connect included.

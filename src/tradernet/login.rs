@@ -10,10 +10,10 @@ use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
+use super::client::LoginReply;
 use super::error::{AuthError, Error};
-use super::http::LoginReply;
-use super::scrub::Scrubber;
-use super::wire::{self, Answer};
+use super::redact::Redactor;
+use super::response::{self, Answer};
 
 /// Names under which a body has been seen to carry the session.
 const BODY_KEYS: [&str; 3] = ["SID", "sid", "sessionId"];
@@ -32,14 +32,14 @@ pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
 }
 
 /// What a login's answer means.
-pub(super) fn sid(reply: &LoginReply, scrubber: &Scrubber) -> Result<SecretString, Error> {
+pub(super) fn sid(reply: &LoginReply, scrubber: &Redactor) -> Result<SecretString, Error> {
     let LoginReply {
         status,
         retry_after,
         ..
     } = reply;
     // An error first: a refused login may still be handed the cookie of an anonymous session.
-    if let Ok(Answer::Error(envelope)) = wire::read(&reply.body) {
+    if let Ok(Answer::Error(envelope)) = response::read(&reply.body) {
         let message = scrubber.clean(&envelope.message);
         if status.is_server_error() {
             return Err(Error::Api {

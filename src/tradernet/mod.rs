@@ -7,25 +7,28 @@
 //! it, `wire` the answer's shapes, `judge` and `login` what they mean, `scrub` keeps a server from
 //! quoting our secrets, and `error` is everything that can go wrong.
 
+mod classify;
+mod client;
 mod connect;
 mod error;
-mod http;
-mod judge;
+mod frame;
+mod handshake;
 mod login;
+mod redact;
 mod request;
-mod scrub;
-mod sign;
+pub mod response;
+mod signature;
 mod socketio;
 mod stream;
 mod transport;
-mod unanswered;
-mod upgrade;
+mod transport_error;
 mod websocket;
-pub mod wire;
 
+pub use client::{
+    Client, ClientConfig, RequestObserver, SetupError, USER_AGENT, is_loopback, system_roots,
+};
 pub use error::{AuthError, Error, Reason};
-pub use http::{Http, Observe, Outbound, SetupError, USER_AGENT, is_loopback, system_roots};
-pub use request::{Identity, KeyVersion, Target};
-pub use scrub::Scrubber;
-pub use stream::{News, Stream};
-pub use transport::{Dialect, StreamTarget, Transport};
+pub use redact::Redactor;
+pub use request::{Credentials, Endpoint, KeyVersion};
+pub use stream::{Stream, StreamEvent};
+pub use transport::{StreamEndpoint, StreamProtocol, Transport};

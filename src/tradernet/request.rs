@@ -8,11 +8,11 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::client::{Client, Outgoing};
 use super::error::Error;
-use super::http::{Http, Outgoing};
-use super::scrub::Scrubber;
-use super::{login, sign};
-use crate::clock::Moment;
+use super::redact::Redactor;
+use super::{login, signature};
+use crate::clock::Timestamps;
 use crate::session::SessionList;
 
 const COMMAND: &str = "getSecuritySessions";
@@ -22,7 +22,7 @@ const SIGNATURE: &str = "X-NtApi-Sig";
 
 /// Where an account lives, and how long one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
+pub struct Endpoint {
     /// `TRADERNET_URL`: scheme, host and port alone.
     pub origin: Url,
     /// `TRADERNET_TIMEOUT`, connect included.
@@ -40,7 +40,7 @@ pub enum KeyVersion {
 
 /// As whom a list is read.
 #[derive(Clone, Copy, Debug)]
-pub enum Identity<'a> {
+pub enum Credentials<'a> {
     /// An SID, sent as version 1 in a form: an SID never stands in an HTTP URL.
     Sid(&'a SecretString),
     /// A key pair. No SID goes with it: the server would let the SID win.
@@ -57,7 +57,7 @@ pub enum Identity<'a> {
 /// The last nonce of version 2 requests; a server refuses one that does not grow.
 static LAST_NONCE: AtomicU64 = AtomicU64::new(0);
 
-impl Http {
+impl Client {
     /// Reads the list of open sessions once.
     ///
     /// # Errors
@@ -65,22 +65,22 @@ impl Http {
     /// Every way in which there is no list to be had: see [`Error`].
     pub async fn sessions(
         &self,
-        target: &Target,
-        identity: Identity<'_>,
-        now: Moment,
-        scrubber: &mut Scrubber,
+        target: &Endpoint,
+        identity: Credentials<'_>,
+        now: Timestamps,
+        scrubber: &mut Redactor,
     ) -> Result<SessionList, Error> {
         match identity {
-            Identity::Sid(sid) => scrubber.add(sid.expose_secret()),
-            Identity::KeyPair { key, secret, .. } => {
+            Credentials::Sid(sid) => scrubber.add(sid.expose_secret()),
+            Credentials::KeyPair { key, secret, .. } => {
                 scrubber.add(key.expose_secret());
                 scrubber.add(secret.expose_secret());
             }
         }
-        let outgoing = |scrubber: &mut Scrubber| {
+        let outgoing = |scrubber: &mut Redactor| {
             let outgoing = match identity {
-                Identity::Sid(sid) => by_sid(target, sid),
-                Identity::KeyPair {
+                Credentials::Sid(sid) => by_sid(target, sid),
+                Credentials::KeyPair {
                     key,
                     secret,
                     version,
@@ -107,10 +107,10 @@ impl Http {
     /// [`Error::Auth`] where the login was refused, else why there was no verdict.
     pub async fn log_in(
         &self,
-        target: &Target,
+        target: &Endpoint,
         login: &str,
         password: &SecretString,
-        scrubber: &mut Scrubber,
+        scrubber: &mut Redactor,
     ) -> Result<SecretString, Error> {
         scrubber.add(login);
         scrubber.add(password.expose_secret());
@@ -122,12 +122,12 @@ impl Http {
             signed: Vec::new(),
             timeout: target.timeout,
         };
-        let reply = Http::login(self, outgoing, scrubber).await?;
+        let reply = Client::login(self, outgoing, scrubber).await?;
         login::sid(&reply, scrubber)
     }
 }
 
-fn by_sid(target: &Target, sid: &SecretString) -> Outgoing {
+fn by_sid(target: &Endpoint, sid: &SecretString) -> Outgoing {
     let query = serde_json::json!({
         "cmd": COMMAND,
         "SID": sid.expose_secret(),
@@ -144,10 +144,10 @@ fn by_sid(target: &Target, sid: &SecretString) -> Outgoing {
 }
 
 fn by_key_version_2(
-    target: &Target,
+    target: &Endpoint,
     key: &SecretString,
     secret: &SecretString,
-    now: Moment,
+    now: Timestamps,
 ) -> Outgoing {
     let nonce = next_nonce(now).to_string();
     let fields = [
@@ -160,16 +160,19 @@ fn by_key_version_2(
         content_type: FORM,
         body: form(&fields),
         sid: None,
-        signed: vec![(SIGNATURE, sign::version_2(secret.expose_secret(), &fields))],
+        signed: vec![(
+            SIGNATURE,
+            signature::version_2(secret.expose_secret(), &fields),
+        )],
         timeout: target.timeout,
     }
 }
 
 fn by_key_version_3(
-    target: &Target,
+    target: &Endpoint,
     key: &SecretString,
     secret: &SecretString,
-    now: Moment,
+    now: Timestamps,
 ) -> Outgoing {
     let body = "{}";
     let timestamp = whole(now.wall_seconds());
@@ -183,14 +186,14 @@ fn by_key_version_3(
             ("X-NtApi-Timestamp", timestamp.to_string().into()),
             (
                 SIGNATURE,
-                sign::version_3(secret.expose_secret(), body, timestamp),
+                signature::version_3(secret.expose_secret(), body, timestamp),
             ),
         ],
         timeout: target.timeout,
     }
 }
 
-fn at(target: &Target, path: &str) -> Url {
+fn at(target: &Endpoint, path: &str) -> Url {
     let mut url = target.origin.clone();
     url.set_path(path);
     url
@@ -204,7 +207,7 @@ fn form(fields: &[(&str, &str)]) -> SecretString {
 }
 
 /// Tenths of a millisecond since the epoch, and always more than the last.
-fn next_nonce(now: Moment) -> u64 {
+fn next_nonce(now: Timestamps) -> u64 {
     let proposed = whole(now.wall_ms * 10.0);
     let last = LAST_NONCE.fetch_max(proposed, Ordering::Relaxed);
     if last < proposed {

@@ -14,8 +14,8 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::wire::Envelope;
-use super::wire::event::{self, Event};
+use super::frame::{self, Event};
+use super::response::ApiErrorBody;
 
 pub(super) const PING: &str = "2";
 pub(super) const PONG: &str = "3";
@@ -67,7 +67,7 @@ pub(super) enum Packet {
     /// An event, and the form that is answered by such.
     Event(Event, Form),
     /// The server refuses the connection.
-    Refused(Envelope),
+    Refused(ApiErrorBody),
     /// The server ends the connection.
     End,
     /// Not for us.
@@ -104,14 +104,14 @@ fn message(text: &str) -> Packet {
         // The number of an acknowledgement may stand before the event.
         Some('2') => {
             let event = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            let (event, older) = event::socketio_event(event);
+            let (event, older) = frame::socketio_event(event);
             let form = match older {
                 true => Form::Older,
                 false => Form::Current,
             };
             Packet::Event(event, form)
         }
-        Some('4') => Packet::Refused(event::error_text(rest)),
+        Some('4') => Packet::Refused(frame::error_text(rest)),
         _ => Packet::Other,
     }
 }
@@ -132,7 +132,7 @@ mod tests {
     #![allow(clippy::panic)]
 
     use super::*;
-    use crate::tradernet::wire::Answer;
+    use crate::tradernet::response::Answer;
 
     #[test]
     fn the_open_packet_tells_the_heartbeat() {

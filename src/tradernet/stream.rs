@@ -12,12 +12,12 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::connect::{Connection, Connector, sort};
 use super::error::{AuthError, Error};
-use super::scrub::Scrubber;
+use super::frame::Event;
+use super::redact::Redactor;
+use super::response::{Answer, ApiErrorBody};
 use super::socketio::{self, Form, Packet};
-use super::transport::{Dialect, StreamTarget};
-use super::wire::event::Event;
-use super::wire::{Answer, Envelope};
-use super::{judge, upgrade, websocket};
+use super::transport::{StreamEndpoint, StreamProtocol};
+use super::{classify, handshake, websocket};
 use crate::session::SessionList;
 
 /// A server that asks for more pings does not get them.
@@ -30,7 +30,7 @@ pub struct Stream {
     socket: WebSocketStream<Connection>,
     spoken: Spoken,
     limit: u64,
-    scrubber: Scrubber,
+    scrubber: Redactor,
 }
 
 enum Spoken {
@@ -46,7 +46,7 @@ enum Spoken {
 
 /// What a connection tells.
 #[derive(Debug)]
-pub enum News {
+pub enum StreamEvent {
     /// The list.
     List(SessionList),
     /// In the place of a list came an error, or something that cannot be read. The connection
@@ -62,14 +62,14 @@ impl Stream {
     /// Connects, asks, and waits for the first list: each for no longer than `allowed`.
     pub(super) async fn open(
         connector: &Connector,
-        target: &StreamTarget,
+        target: &StreamEndpoint,
         sid: &SecretString,
         allowed: Duration,
         limit: u64,
-        scrubber: &mut Scrubber,
+        scrubber: &mut Redactor,
     ) -> Result<(Self, SessionList), Error> {
         scrubber.add(sid.expose_secret());
-        if let Dialect::Socketio { login } = &target.dialect {
+        if let StreamProtocol::Socketio { login } = &target.dialect {
             scrubber.add(login);
         }
         let late = Error::Timeout { after: allowed };
@@ -100,17 +100,17 @@ impl Stream {
 
     async fn connect(
         connector: &Connector,
-        target: &StreamTarget,
+        target: &StreamEndpoint,
         sid: &SecretString,
         limit: u64,
-        scrubber: &Scrubber,
+        scrubber: &Redactor,
     ) -> Result<Self, Error> {
         let origin = &target.origin;
         let connection = connector.connect(origin, scrubber).await?;
         // The page's example sends the SID as a cookie too for socket.io alone.
         let (path, cookie, spoken) = match &target.dialect {
-            Dialect::Websocket => (websocket::path(sid), None, Spoken::Websocket),
-            Dialect::Socketio { login } => (
+            StreamProtocol::Websocket => (websocket::path(sid), None, Spoken::Websocket),
+            StreamProtocol::Socketio { login } => (
                 socketio::path(sid),
                 Some(sid),
                 Spoken::Socketio {
@@ -121,7 +121,8 @@ impl Stream {
                 },
             ),
         };
-        let socket = upgrade::websocket(connection, origin, &path, cookie, limit, scrubber).await?;
+        let socket =
+            handshake::websocket(connection, origin, &path, cookie, limit, scrubber).await?;
         let mut stream = Self {
             socket,
             spoken,
@@ -129,7 +130,7 @@ impl Stream {
             scrubber: scrubber.clone(),
         };
         while !stream.connected() {
-            if let News::NoList(error) = stream.next().await? {
+            if let StreamEvent::NoList(error) = stream.next().await? {
                 return Err(error);
             }
         }
@@ -142,10 +143,10 @@ impl Stream {
     pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
         let limit = 64 << 20;
         Self {
-            socket: upgrade::client(Box::new(connection), limit).await,
+            socket: handshake::client(Box::new(connection), limit).await,
             spoken: Spoken::Websocket,
             limit,
-            scrubber: Scrubber::default(),
+            scrubber: Redactor::default(),
         }
     }
 
@@ -172,9 +173,9 @@ impl Stream {
                 },
             };
             match news {
-                News::List(list) => return Ok(list),
-                News::NoList(error) => return Err(error),
-                News::Pong | News::Alive => {}
+                StreamEvent::List(list) => return Ok(list),
+                StreamEvent::NoList(error) => return Err(error),
+                StreamEvent::Pong | StreamEvent::Alive => {}
             }
         }
     }
@@ -233,7 +234,7 @@ impl Stream {
     /// # Errors
     ///
     /// Why the connection is no more, or is of no more use: the SID is not accepted.
-    pub async fn next(&mut self) -> Result<News, Error> {
+    pub async fn next(&mut self) -> Result<StreamEvent, Error> {
         let message = match self.socket.next().await {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(lost(error, self.limit, &self.scrubber)),
@@ -243,13 +244,15 @@ impl Stream {
             Message::Text(text) => text,
             Message::Pong(_) => {
                 return Ok(match self.spoken {
-                    Spoken::Websocket => News::Pong,
+                    Spoken::Websocket => StreamEvent::Pong,
                     // Its heartbeat is its own.
-                    Spoken::Socketio { .. } => News::Alive,
+                    Spoken::Socketio { .. } => StreamEvent::Alive,
                 });
             }
             Message::Close(_) => return Err(closed()),
-            Message::Binary(_) | Message::Ping(_) | Message::Frame(_) => return Ok(News::Alive),
+            Message::Binary(_) | Message::Ping(_) | Message::Frame(_) => {
+                return Ok(StreamEvent::Alive);
+            }
         };
         match &mut self.spoken {
             Spoken::Websocket => self.news(websocket::read(&text)),
@@ -261,18 +264,18 @@ impl Stream {
             } => match socketio::read(&text) {
                 Packet::Open(every) => {
                     *ping_interval = every.map(|every| every.max(SHORTEST_BEAT));
-                    Ok(News::Alive)
+                    Ok(StreamEvent::Alive)
                 }
                 Packet::Connected => {
                     *connected = true;
-                    Ok(News::Alive)
+                    Ok(StreamEvent::Alive)
                 }
                 Packet::Ping(echo) => {
                     let pong = format!("{}{echo}", socketio::PONG);
                     self.send(Message::text(pong)).await?;
-                    Ok(News::Alive)
+                    Ok(StreamEvent::Alive)
                 }
-                Packet::Pong => Ok(News::Pong),
+                Packet::Pong => Ok(StreamEvent::Pong),
                 Packet::Event(event, came) => {
                     if matches!(event, Event::Sessions(Ok(Answer::Sessions(_)))) {
                         *form = came;
@@ -281,30 +284,30 @@ impl Stream {
                 }
                 Packet::Refused(envelope) => Err(self.refusal(envelope)),
                 Packet::End => Err(closed()),
-                Packet::Other => Ok(News::Alive),
+                Packet::Other => Ok(StreamEvent::Alive),
             },
         }
     }
 
-    fn news(&self, event: Event) -> Result<News, Error> {
+    fn news(&self, event: Event) -> Result<StreamEvent, Error> {
         match event {
-            Event::Sessions(Ok(Answer::Sessions(list))) => Ok(News::List(list)),
+            Event::Sessions(Ok(Answer::Sessions(list))) => Ok(StreamEvent::List(list)),
             Event::Sessions(Ok(Answer::Error(envelope))) | Event::Error(envelope) => {
                 match self.refusal(envelope) {
                     error @ Error::Auth(_) => Err(error),
-                    error => Ok(News::NoList(error)),
+                    error => Ok(StreamEvent::NoList(error)),
                 }
             }
-            Event::Sessions(Err(unreadable)) => Ok(News::NoList(Error::Decode {
+            Event::Sessions(Err(unreadable)) => Ok(StreamEvent::NoList(Error::Decode {
                 detail: unreadable.what,
             })),
             Event::Demo => Err(Error::Auth(AuthError::DemoMode)),
-            Event::Other => Ok(News::Alive),
+            Event::Other => Ok(StreamEvent::Alive),
         }
     }
 
-    fn refusal(&self, envelope: Envelope) -> Error {
-        judge::stream_error(envelope, &self.scrubber)
+    fn refusal(&self, envelope: ApiErrorBody) -> Error {
+        classify::stream_error(envelope, &self.scrubber)
     }
 }
 
@@ -320,7 +323,7 @@ fn closed() -> Error {
     }
 }
 
-fn lost(error: tungstenite::Error, limit: u64, scrubber: &Scrubber) -> Error {
+fn lost(error: tungstenite::Error, limit: u64, scrubber: &Redactor) -> Error {
     use tungstenite::Error as Ws;
     match error {
         Ws::Capacity(CapacityError::MessageTooLong { .. }) => Error::TooLarge { limit },

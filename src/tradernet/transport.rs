@@ -29,16 +29,16 @@ impl Transport {
 
 /// Where an account's list is pushed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamTarget {
+pub struct StreamEndpoint {
     /// `TRADERNET_WS_URL` or `TRADERNET_SOCKETIO_URL`: scheme, host and port alone.
     pub origin: Url,
     /// What is spoken there.
-    pub dialect: Dialect,
+    pub dialect: StreamProtocol,
 }
 
 /// What a stream's frames look like.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub enum StreamProtocol {
     /// JSON arrays `[event, data]`.
     Websocket,
     /// socket.io 2.x.
@@ -48,7 +48,7 @@ pub enum Dialect {
     },
 }
 
-impl Dialect {
+impl StreamProtocol {
     /// The transport that it makes.
     pub fn transport(&self) -> Transport {
         match self {

@@ -5,7 +5,7 @@
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::wire::event::{Event, websocket_event};
+use super::frame::{Event, websocket_event};
 
 /// Asks for the list, and for every change of it.
 pub(super) const ASK: &str = r#"["sessions"]"#;

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::state::State;
-use crate::anomaly::Closed;
-use crate::clock::Moment;
-use crate::ledger::{Detail, Movements, View};
-use crate::safety::SafetyNames;
-use crate::status::{AccountStatus, Attempt, Board, Course, Failure, LoginBlock, PastFailure};
+use super::health::State;
+use crate::clock::Timestamps;
+use crate::session::rules::CloseReason;
+use crate::session::safety_type::SafetyNames;
+use crate::session::tracker::{SessionCounters, SessionDetail, Summary};
+use crate::status::{
+    AccountStatus, Attempt, Course, Failure, LoginBlock, PastFailure, StatusStore,
+};
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -155,18 +157,18 @@ struct Single<'a> {
 /// The answer as of `now`.
 pub(super) fn render(
     accounts: &[Arc<AccountStatus>],
-    board: &Board,
+    board: &StatusStore,
     names: &SafetyNames,
-    now: Moment,
+    now: Timestamps,
 ) -> serde_json::Result<Bytes> {
     serde_json::to_vec(&document(accounts, board, names, now)).map(Bytes::from)
 }
 
 fn document<'a>(
     accounts: &'a [Arc<AccountStatus>],
-    board: &Board,
+    board: &StatusStore,
     names: &'a SafetyNames,
-    now: Moment,
+    now: Timestamps,
 ) -> Document<'a> {
     Document {
         timestamp_seconds: now.wall_seconds(),
@@ -186,7 +188,7 @@ fn account<'a>(
     history: Option<&Course>,
     past: Option<&PastFailure>,
     names: &'a SafetyNames,
-    now: Moment,
+    now: Timestamps,
 ) -> Account<'a> {
     let state = State::of(status, now);
     Account {
@@ -198,7 +200,7 @@ fn account<'a>(
         max_age_seconds: status.max_age.as_secs_f64(),
         up: status.up(),
         last_attempt: status.last_attempt.as_ref().map(last_attempt),
-        last_success_timestamp_seconds: status.last_success.map(Moment::wall_seconds),
+        last_success_timestamp_seconds: status.last_success.map(Timestamps::wall_seconds),
         last_failure: past.map(last_failure),
         polls_total: status.polls,
         poll_failures_total: status
@@ -264,14 +266,14 @@ fn failed_for(failure: &Failure) -> Failed {
     }
 }
 
-fn closed(movements: Movements) -> BTreeMap<&'static str, u64> {
-    Closed::ALL
+fn closed(movements: SessionCounters) -> BTreeMap<&'static str, u64> {
+    CloseReason::ALL
         .into_iter()
         .map(|reason| (reason.name(), movements.closed(reason)))
         .collect()
 }
 
-fn sessions<'a>(view: &'a View, names: &'a SafetyNames) -> Sessions<'a> {
+fn sessions<'a>(view: &'a Summary, names: &'a SafetyNames) -> Sessions<'a> {
     let left = view.expiry.map(|expiry| expiry.left_ms);
     let at = view.expiry.and_then(|expiry| expiry.at_ms);
     Sessions {
@@ -308,7 +310,7 @@ fn sessions<'a>(view: &'a View, names: &'a SafetyNames) -> Sessions<'a> {
     }
 }
 
-fn single<'a>(detail: &'a Detail, names: &'a SafetyNames) -> Single<'a> {
+fn single<'a>(detail: &'a SessionDetail, names: &'a SafetyNames) -> Single<'a> {
     Single {
         session_id: detail.id.to_string(),
         safety_type_id: detail.safety_type.to_string(),
@@ -325,10 +327,12 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
 
     use super::*;
-    use crate::anomaly::Policy;
-    use crate::ledger::SessionDetails;
+    use crate::session::rules::Policy;
+    use crate::session::tracker::SessionDetails;
     use crate::tradernet::Error;
-    use crate::web::testing::{NOW, ago, answered, failed, published, reading, session, starting};
+    use crate::web::test_support::{
+        NOW, ago, answered, failed, published, reading, session, starting,
+    };
 
     fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
         let board = published(accounts);

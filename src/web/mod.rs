@@ -5,18 +5,18 @@
 //! and a shutdown.
 
 mod api;
-mod encoding;
+mod compression;
+mod csrf;
+mod health;
 mod html;
+mod io_timeout;
 mod negotiation;
-mod origin;
 mod page;
-mod reply;
+mod response;
 mod routes;
 mod server;
-mod stall;
-mod state;
 #[cfg(test)]
-mod testing;
+mod test_support;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -27,8 +27,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::safety::SafetyNames;
-use crate::status::Board;
+use crate::session::safety_type::SafetyNames;
+use crate::status::StatusStore;
 
 pub use server::{Role, serve};
 
@@ -57,7 +57,7 @@ pub struct ReloadRequest {
 pub struct App {
     settings: Settings,
     metrics: Metrics,
-    board: Board,
+    board: StatusStore,
     clock: Clock,
     names: watch::Receiver<SafetyNames>,
     ready: watch::Receiver<bool>,
@@ -73,7 +73,7 @@ impl App {
     pub fn new(
         settings: Settings,
         metrics: Metrics,
-        board: Board,
+        board: StatusStore,
         clock: Clock,
         names: watch::Receiver<SafetyNames>,
         ready: watch::Receiver<bool>,

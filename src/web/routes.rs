@@ -9,10 +9,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 
-use super::encoding::whole;
-use super::reply::{self, Content, Reply};
+use super::compression::whole;
+use super::response::{self, Content, Reply};
 use super::server::Role;
-use super::{App, ReloadRequest, api, negotiation, origin, page};
+use super::{App, ReloadRequest, api, csrf, negotiation, page};
 use crate::metrics::Format;
 
 /// A scrape of up to so many bytes is written faster than it is handed to another thread.
@@ -91,7 +91,7 @@ impl App {
             .await
             .unwrap_or_else(|_| {
                 tracing::error!(handler = route.handler(), "an answer panicked");
-                reply::internal_error()
+                response::internal_error()
             });
         self.metrics
             .count_request(route.handler(), reply.status().as_u16());
@@ -100,23 +100,23 @@ impl App {
 
     async fn dispatch(&self, route: Route, request: &Parts) -> Reply {
         if let Some(allow) = route.refuses(&request.method) {
-            return reply::method_not_allowed(allow);
+            return response::method_not_allowed(allow);
         }
         let query = request.uri.query().unwrap_or_default();
         match route {
-            Route::Healthy => reply::text(StatusCode::OK, "healthy"),
+            Route::Healthy => response::text(StatusCode::OK, "healthy"),
             Route::Ready => self.ready(),
             Route::Telemetry => self.telemetry(&request.headers).await,
             Route::Status => self.status_page(&request.headers, query).await,
             Route::Accounts => self.accounts(&request.headers).await,
             Route::Reload => self.reload(&request.headers, query).await,
-            Route::Other => reply::text(StatusCode::NOT_FOUND, "not found"),
+            Route::Other => response::text(StatusCode::NOT_FOUND, "not found"),
         }
     }
 
     fn ready(&self) -> Reply {
         if *self.ready.borrow() {
-            return reply::text(StatusCode::OK, "ready");
+            return response::text(StatusCode::OK, "ready");
         }
         let accounts = self.board.accounts();
         let waiting = accounts
@@ -125,11 +125,11 @@ impl App {
             .count();
         if waiting == 0 && !accounts.is_empty() {
             // The latch is about to say so too.
-            return reply::text(StatusCode::OK, "ready");
+            return response::text(StatusCode::OK, "ready");
         }
         let all = accounts.len();
         let reason = format!("not ready: {waiting} of {all} accounts have not been asked yet");
-        reply::text(StatusCode::SERVICE_UNAVAILABLE, reason)
+        response::text(StatusCode::SERVICE_UNAVAILABLE, reason)
     }
 
     async fn telemetry(&self, headers: &HeaderMap) -> Reply {
@@ -202,18 +202,18 @@ impl App {
     async fn reload(&self, headers: &HeaderMap, query: &str) -> Reply {
         if !self.settings.enable_lifecycle {
             let reason = "reload is off: start with --web.enable-lifecycle";
-            return reply::text(StatusCode::FORBIDDEN, reason);
+            return response::text(StatusCode::FORBIDDEN, reason);
         }
-        if let Err(reason) = origin::admit(headers, self.settings.external_url.as_ref()) {
-            return reply::text(StatusCode::FORBIDDEN, reason);
+        if let Err(reason) = csrf::admit(headers, self.settings.external_url.as_ref()) {
+            return response::text(StatusCode::FORBIDDEN, reason);
         }
         let account = match account_named(query) {
             Ok(account) => account,
-            Err(reason) => return reply::text(StatusCode::BAD_REQUEST, reason),
+            Err(reason) => return response::text(StatusCode::BAD_REQUEST, reason),
         };
         match self.ask_for_reload(account).await {
-            Ok(()) => reply::text(StatusCode::OK, "reloaded"),
-            Err(reason) => reply::text(StatusCode::INTERNAL_SERVER_ERROR, reason),
+            Ok(()) => response::text(StatusCode::OK, "reloaded"),
+            Err(reason) => response::text(StatusCode::INTERNAL_SERVER_ERROR, reason),
         }
     }
 
@@ -252,5 +252,4 @@ fn account_named(query: &str) -> Result<Option<String>, &'static str> {
 }
 
 #[cfg(test)]
-#[path = "route_tests.rs"]
 mod tests;

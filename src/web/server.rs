@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::App;
-use super::stall::{Progress, WriteStall};
+use super::io_timeout::{Progress, WriteStall};
 
 /// What clients may cost.
 #[derive(Clone, Copy, Debug)]
@@ -181,5 +181,4 @@ async fn connection(
 }
 
 #[cfg(test)]
-#[path = "server_tests.rs"]
 mod tests;

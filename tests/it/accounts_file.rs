@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tradernet_exporter::Config;
-use tradernet_exporter::account::{Account, CredentialSource};
 use tradernet_exporter::config::Flags;
-use tradernet_exporter::ledger::SessionDetails;
-use tradernet_exporter::safety::SafetyType;
+use tradernet_exporter::config::{AccountConfig, CredentialSource};
+use tradernet_exporter::session::safety_type::SafetyType;
+use tradernet_exporter::session::tracker::SessionDetails;
 
 fn load_with(path: &Path, variables: &[(&str, &str)]) -> Result<Config, String> {
     let flags = Flags {
@@ -41,7 +41,7 @@ fn fixtures(verdict: &str) -> Vec<PathBuf> {
     paths
 }
 
-fn good(name: &str) -> BTreeMap<String, Account> {
+fn good(name: &str) -> BTreeMap<String, AccountConfig> {
     let path = PathBuf::from(format!("tests/it/config/{name}.good.yml"));
     let accounts = load(&path).unwrap().accounts.into_iter();
     accounts
@@ -50,7 +50,7 @@ fn good(name: &str) -> BTreeMap<String, Account> {
 }
 
 /// A secret in words that a test may compare.
-fn secret(account: &Account) -> String {
+fn secret(account: &AccountConfig) -> String {
     use secrecy::ExposeSecret as _;
     let text = |source: &tradernet_exporter::secret::SecretSource| {
         source.initial().expose_secret().to_owned()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AnswerShape, SessionSpec};
+use tradernet_exporter::simulator::{ResponseShape, SessionSpec};
 
 use crate::harness::{Exporter, LOGIN, Page, SID, Upstream};
 
@@ -136,15 +136,15 @@ async fn every_shape_of_answer_holds_the_same_sessions() {
     let upstream = Upstream::start().await;
     let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     for shape in [
-        AnswerShape::BareArray,
-        AnswerShape::ResponseInArray,
-        AnswerShape::ResponseObject,
-        AnswerShape::ObjectWithGaps,
-        AnswerShape::NullRes,
-        AnswerShape::MissingRes,
+        ResponseShape::BareArray,
+        ResponseShape::ResponseInArray,
+        ResponseShape::ResponseObject,
+        ResponseShape::ObjectWithGaps,
+        ResponseShape::NullRes,
+        ResponseShape::MissingRes,
     ] {
         for (strings, gzip) in [(false, false), (true, true)] {
-            let quirks = |quirks: &mut tradernet_exporter::simulator::Quirks| {
+            let quirks = |quirks: &mut tradernet_exporter::simulator::ResponseOptions| {
                 quirks.shape = shape;
                 quirks.numbers_as_strings = strings;
                 quirks.gzip = gzip;

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{
-    AccountSpec, Envelope, Fault, LoginBehaviour, SessionSpec, World,
+    AccountSpec, ErrorEnvelope, Fault, LoginBehaviour, SessionSpec, Simulator,
 };
 
 use crate::harness::{LOGIN, Program, SID, TestClock, Upstream, finish};
 
 /// The built binary has a clock of its own, so this world lives by the system's.
 async fn upstream(account: AccountSpec) -> Upstream {
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(account);
     Upstream::of(world, TestClock::new(), None).await
 }
@@ -133,7 +133,7 @@ async fn check_shows_sessions_and_the_next_expiry() {
 
 #[tokio::test]
 async fn check_says_what_failed_and_what_to_do() {
-    let refusal = Envelope::method(12, "Wrong login or password");
+    let refusal = ErrorEnvelope::method(12, "Wrong login or password");
     let account = AccountSpec::new(LOGIN)
         .sid(SID)
         .password("right")

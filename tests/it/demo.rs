@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tradernet_exporter::simulator::demo::accounts;
+use tradernet_exporter::demo::simulated::accounts;
 
 use crate::harness::{Page, Program, ask, promtool_check, python, python_file};
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::TcpSocket;
 use tradernet_exporter::simulator::{
-    AccountSpec, Envelope, EnvelopeStyle, Fault, RetryAfter, SessionSpec,
+    AccountSpec, ErrorEnvelope, ErrorField, Fault, RetryAfter, SessionSpec,
 };
 
 use crate::harness::{Ca, Exporter, LOGIN, Page, SID, Upstream};
@@ -112,7 +112,7 @@ fn status(code: u16, content_type: &'static str, body: &'static str) -> Fault {
     }
 }
 
-fn envelope(status: u16, envelope: Envelope) -> Fault {
+fn envelope(status: u16, envelope: ErrorEnvelope) -> Fault {
     Fault::ErrorEnvelope { status, envelope }
 }
 
@@ -183,7 +183,7 @@ async fn rate_limited() {
         limited(RetryAfter::Absent),
         limited(RetryAfter::Seconds(60)),
         limited(RetryAfter::Date(Duration::from_secs(60))),
-        envelope(429, Envelope::general(12, "slow down")),
+        envelope(429, ErrorEnvelope::general(12, "slow down")),
     ];
     watched.all_fail_as("rate_limited", faults).await;
 }
@@ -192,13 +192,13 @@ async fn rate_limited() {
 async fn auth() {
     let codes = [4, 7, 8, 12, 14];
     let faults = codes
-        .map(|code| envelope(200, Envelope::general(code, "no")))
+        .map(|code| envelope(200, ErrorEnvelope::general(code, "no")))
         .into_iter()
-        .chain(codes.map(|code| envelope(400, Envelope::method(code, "no"))))
+        .chain(codes.map(|code| envelope(400, ErrorEnvelope::method(code, "no"))))
         .chain([
-            envelope(401, Envelope::general(1, "no")),
-            envelope(403, Envelope::method(99, "no")),
-            envelope(500, Envelope::general(12, "no")),
+            envelope(401, ErrorEnvelope::general(1, "no")),
+            envelope(403, ErrorEnvelope::method(99, "no")),
+            envelope(500, ErrorEnvelope::general(12, "no")),
             status(401, "text/html", "<h1>401</h1>"),
             status(401, "text/plain", ""),
             status(403, "application/json", "{}"),
@@ -210,18 +210,18 @@ async fn auth() {
 
 #[tokio::test]
 async fn api_error() {
-    let without_code = Envelope {
-        style: EnvelopeStyle::ErrMsg,
+    let without_code = ErrorEnvelope {
+        style: ErrorField::ErrMsg,
         code: None,
         message: "no".to_owned(),
     };
     let faults = [1, 2, 3, 5, 99, -1]
-        .map(|code| envelope(200, Envelope::general(code, "no")))
+        .map(|code| envelope(200, ErrorEnvelope::general(code, "no")))
         .into_iter()
         .chain([
-            envelope(200, Envelope::method(3, "no")),
-            envelope(400, Envelope::method(5, "no")),
-            envelope(500, Envelope::general(2, "no")),
+            envelope(200, ErrorEnvelope::method(3, "no")),
+            envelope(400, ErrorEnvelope::method(5, "no")),
+            envelope(500, ErrorEnvelope::general(2, "no")),
             envelope(200, without_code),
         ]);
     Watched::start(&[])

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tradernet_exporter::clock::Clock;
 use tradernet_exporter::simulator::{
-    AccountSpec, Fault, FaultTarget, RetryAfter, SessionSpec, Times, World,
+    AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
 };
 
 use crate::harness::{Exporter, Program, TestClock, Upstream, finish, let_pass, post, until};
@@ -49,7 +49,7 @@ impl Desks {
         Self { upstream, folder }
     }
 
-    fn world(&self) -> &World {
+    fn world(&self) -> &Simulator {
         &self.upstream.world
     }
 
@@ -146,7 +146,7 @@ async fn a_hanging_account_is_removed_at_once() {
     let desks = Desks::new(2).await;
     let world = desks.world();
     world
-        .fail("desk-1", FaultTarget::Lists, Times::Forever, Fault::Hang)
+        .fail("desk-1", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
         .unwrap();
     desks.write(HOURLY, &[(0, ""), (1, "")]);
     let exporter = desks.launch(&[]).await;
@@ -477,7 +477,7 @@ async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
         retry_after: RetryAfter::Seconds(900),
     };
     world
-        .fail("desk-0", FaultTarget::Lists, Times::Count(1), fault)
+        .fail("desk-0", FaultTarget::Lists, Repeat::Count(1), fault)
         .unwrap();
     desks.write("poll_interval: 10m", &[(0, "")]);
     let start = desks.upstream.clock.wall();
@@ -502,8 +502,8 @@ async fn an_edit_of_a_default_costs_not_one_login() {
     let exporter = desks.start().await;
     let world = desks.world();
     let seen =
-        |of: fn(&World, &str) -> u64| (0..ACCOUNTS).map(|n| of(world, &desk(n))).sum::<u64>();
-    assert_eq!(seen(World::logins_seen), 100);
+        |of: fn(&Simulator, &str) -> u64| (0..ACCOUNTS).map(|n| of(world, &desk(n))).sum::<u64>();
+    assert_eq!(seen(Simulator::logins_seen), 100);
 
     desks.write("poll_interval: 1h", &all);
     assert_eq!(reload(&exporter).await.0, 200);
@@ -513,7 +513,7 @@ async fn an_edit_of_a_default_costs_not_one_login() {
                 .all(|(_, interval)| interval == 3600.0)
         })
         .await;
-    assert_eq!(seen(World::logins_seen), 100);
+    assert_eq!(seen(Simulator::logins_seen), 100);
     exporter.stop().await;
 }
 
@@ -522,7 +522,7 @@ async fn hostile_accounts_delay_no_other() {
     let desks = Desks::new(5).await;
     let world = desks.world();
     world
-        .fail("desk-0", FaultTarget::Lists, Times::Forever, Fault::Hang)
+        .fail("desk-0", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
         .unwrap();
     world
         .set_quirks("desk-1", |quirks| {
@@ -533,7 +533,7 @@ async fn hostile_accounts_delay_no_other() {
         .fail(
             "desk-2",
             FaultTarget::Lists,
-            Times::Forever,
+            Repeat::Forever,
             Fault::status(500),
         )
         .unwrap();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tradernet_exporter::simulator::{
-    AccountSpec, Envelope, Fault, FaultTarget, LoginBehaviour, SessionSpec, Times, World,
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, SessionSpec, Simulator,
 };
 
 use crate::harness::{Exporter, LOGIN, Page, Program, TestClock, Upstream, let_pass, post, until};
@@ -27,7 +27,7 @@ async fn upstream(behaviour: LoginBehaviour) -> Upstream {
 }
 
 /// Logins and requests for the list that the simulator saw.
-fn seen(world: &World) -> (u64, u64) {
+fn seen(world: &Simulator) -> (u64, u64) {
     (world.logins_seen(LOGIN), world.lists_seen(LOGIN))
 }
 
@@ -40,7 +40,7 @@ fn told(page: &Page) -> (f64, f64, f64) {
     )
 }
 
-fn fail_logins(world: &World, times: Times, fault: Fault) {
+fn fail_logins(world: &Simulator, times: Repeat, fault: Fault) {
     world
         .fail(LOGIN, FaultTarget::Logins, times, fault)
         .unwrap();
@@ -87,7 +87,7 @@ async fn the_last_of_several_cookies_counts_as_in_a_browser() {
     ] {
         let upstream = Upstream::start_with(account().sid("good-one")).await;
         let fault = logged_in(cookies, body);
-        fail_logins(&upstream.world, Times::Forever, fault);
+        fail_logins(&upstream.world, Repeat::Forever, fault);
         let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.metrics().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0, "{cookies:?}");
@@ -103,7 +103,7 @@ async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fa
     let account = account().login_behaviour(behaviour);
     let upstream = Upstream::serve(TestClock::with_tokio(), account, None).await;
     if let Some(fault) = fault {
-        fail_logins(&upstream.world, Times::Forever, fault);
+        fail_logins(&upstream.world, Repeat::Forever, fault);
     }
     let interval = ("TRADERNET_POLL_INTERVAL", "30s");
     let variables = [&CREDENTIAL[..], &[interval]].concat();
@@ -128,10 +128,10 @@ async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fa
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_tried_again() {
-    let refusal = || Envelope::method(12, "Wrong login or password");
+    let refusal = || ErrorEnvelope::method(12, "Wrong login or password");
     is_refused_for_good(Some(LoginBehaviour::Refuse(refusal())), None).await;
     is_refused_for_good(
-        Some(LoginBehaviour::Refuse(Envelope::general(99, "no"))),
+        Some(LoginBehaviour::Refuse(ErrorEnvelope::general(99, "no"))),
         None,
     )
     .await;
@@ -193,7 +193,7 @@ async fn trouble_at_login_is_no_refusal() {
     ] {
         let what = format!("{fault:?}");
         let upstream = upstream(LoginBehaviour::Cookie).await;
-        fail_logins(&upstream.world, Times::Count(1), fault);
+        fail_logins(&upstream.world, Repeat::Count(1), fault);
         let timeout = ("TRADERNET_TIMEOUT", "700ms");
         let variables = [&CREDENTIAL[..], &[timeout]].concat();
         let exporter = Exporter::start(&upstream, &variables).await;
@@ -211,7 +211,7 @@ async fn a_page_without_an_sid_is_a_refusal() {
     for fault in [Fault::Garbage, Fault::Html200, Fault::EmptyBody] {
         let what = format!("{fault:?}");
         let upstream = upstream(LoginBehaviour::Cookie).await;
-        fail_logins(&upstream.world, Times::Count(1), fault);
+        fail_logins(&upstream.world, Repeat::Count(1), fault);
         let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.metrics().await;
         assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into(), "{what}");
@@ -224,7 +224,7 @@ async fn a_page_without_an_sid_is_a_refusal() {
 #[tokio::test]
 async fn trouble_at_login_is_tried_again_without_being_asked() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
-    fail_logins(&upstream.world, Times::Count(1), Fault::status(500));
+    fail_logins(&upstream.world, Repeat::Count(1), Fault::status(500));
     let interval = ("TRADERNET_POLL_INTERVAL", "1s");
     let variables = [&CREDENTIAL[..], &[interval]].concat();
     let exporter = Exporter::start(&upstream, &variables).await;
@@ -257,13 +257,13 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 
     // The same by each of the other ways in which the list says "auth".
     let no = |status, envelope| Fault::ErrorEnvelope { status, envelope };
-    upstream.fail_once(no(401, Envelope::general(1, "no")));
+    upstream.fail_once(no(401, ErrorEnvelope::general(1, "no")));
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (3, 5));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
 
     // Not for anything else.
-    upstream.fail_once(no(200, Envelope::general(5, "no")));
+    upstream.fail_once(no(200, ErrorEnvelope::general(5, "no")));
     exporter.poll().await;
     upstream.fail_once(Fault::status(500));
     exporter.poll().await;
@@ -275,7 +275,7 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
-    upstream.fail(Fault::envelope(Envelope::general(8, "unknown IP")));
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(8, "unknown IP")));
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (2, 3));
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
@@ -326,7 +326,7 @@ async fn at_most_three_logins_in_fifteen_minutes() {
 #[tokio::test]
 async fn failed_logins_count_towards_the_three() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
-    fail_logins(&upstream.world, Times::Forever, Fault::status(500));
+    fail_logins(&upstream.world, Repeat::Forever, Fault::status(500));
     let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
     for _ in 0..4 {
         exporter.poll().await;
@@ -369,7 +369,7 @@ async fn after_a_refusal_an_operator_may_ask() {
 /// In the log of somebody who watches a password being changed.
 #[tokio::test]
 async fn every_refusal_and_the_breaker_are_told() {
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(account());
     let upstream = Upstream::of(world, TestClock::new(), None).await;
     let folder = tempfile::tempdir().unwrap();
@@ -398,7 +398,7 @@ async fn every_refusal_and_the_breaker_are_told() {
     assert_eq!(program.log().iter().filter(refused).count(), 2);
 
     // Logins work, and each SID is refused.
-    upstream.fail(Fault::envelope(Envelope::method(12, "no")));
+    upstream.fail(Fault::envelope(ErrorEnvelope::method(12, "no")));
     std::fs::write(&file, PASSWORD).unwrap();
     let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
     program.logged("the breaker", breaker).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec, World};
+use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec, Simulator};
 
 use crate::harness::{LOGIN, Page, Program, SID, TestClock, Upstream};
 
@@ -19,7 +19,7 @@ fn peak(program: &Program) -> u64 {
 
 /// What the process grows by at most while it reads an answer that is too large.
 async fn growth(limit: u64, fault: Fault) -> u64 {
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(AccountSpec::new(LOGIN).sid(SID));
     let upstream = Upstream::of(world, TestClock::new(), None).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tradernet_exporter::simulator::{self, AccountSpec, World};
+use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
 
 use crate::harness::{Ca, LOGIN, Page, Program, SID, TestClock, Upstream, finish};
 
@@ -20,7 +20,7 @@ impl Private {
         let ca = Ca::new();
         let folder = tempfile::tempdir().unwrap();
         ca.write(&folder.path().join("ca.pem"));
-        let world = World::new();
+        let world = Simulator::new();
         world.add_account(AccountSpec::new(LOGIN).sid(SID));
         let upstream = Upstream::of(world, TestClock::new(), Some(&ca)).await;
         Self { upstream, folder }
@@ -103,7 +103,7 @@ async fn a_ca_that_is_its_own_server_is_told_in_words() {
     std::fs::write(&file, pem).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("https://{}", listener.local_addr().unwrap());
-    let world = World::new();
+    let world = Simulator::new();
     tokio::spawn(simulator::serve(
         listener,
         world,

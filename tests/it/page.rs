@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tradernet_exporter::Config;
 use tradernet_exporter::simulator::{
-    AccountSpec, Envelope, Fault, FaultTarget, LoginBehaviour, SessionSpec, Times,
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, SessionSpec,
 };
 
 use crate::harness::{Browser, Exporter, LOGIN, SID, TestClock, Upstream, View, until};
@@ -52,12 +52,12 @@ impl AllStates {
             open(name, 2, 12 * HOUR);
         }
         open("expiring", 4, Duration::from_secs(240));
-        let refusal = Envelope::method(12, "Wrong login or password");
+        let refusal = ErrorEnvelope::method(12, "Wrong login or password");
         let refuses = LoginBehaviour::Refuse(refusal);
         world.set_login_behaviour("login-blocked", refuses).unwrap();
         let fail = |name, fault| {
             let lists = FaultTarget::Lists;
-            world.fail(name, lists, Times::Forever, fault).unwrap();
+            world.fail(name, lists, Repeat::Forever, fault).unwrap();
         };
         fail("unknown", Fault::status(502));
         fail("starting", Fault::Hang);
@@ -107,7 +107,7 @@ impl AllStates {
             .fail(
                 "failing",
                 FaultTarget::Lists,
-                Times::Forever,
+                Repeat::Forever,
                 Fault::status(502),
             )
             .unwrap();
@@ -332,7 +332,7 @@ async fn no_width_scrolls_sideways() {
     let long_name = "W".repeat(128);
     let upstream = Upstream::start().await;
     let given = [("TRADERNET_SID", SID), ("TRADERNET_ACCOUNT", &*long_name)];
-    upstream.fail(Fault::envelope(Envelope::general(99, &*long_name)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(99, &*long_name)));
     let exporter = Exporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
     for address in [fleet.exporter.address, exporter.address] {
@@ -455,7 +455,7 @@ async fn hostile_names_are_text() {
         );
         browser.sound(round).await;
         if round == "first" {
-            let message = Envelope::general(99, HOSTILE);
+            let message = ErrorEnvelope::general(99, HOSTILE);
             upstream.fail(Fault::envelope(message));
             exporter.poll_account(HOSTILE).await;
             browser.pass(REFRESH).await;

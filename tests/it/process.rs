@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
-use tradernet_exporter::simulator::{AccountSpec, Fault, World};
+use tradernet_exporter::simulator::{AccountSpec, Fault, Simulator};
 
 use crate::harness::{LOGIN, Program, SID, TestClock, Upstream, until};
 
 async fn upstream() -> Upstream {
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(AccountSpec::new(LOGIN).sid(SID));
     Upstream::of(world, TestClock::new(), None).await
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, RetryAfter, Times};
+use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat, RetryAfter};
 
 use crate::harness::{Exporter, LOGIN, SID, TestClock, Upstream, let_pass};
 
@@ -144,7 +144,7 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     let slow = Fault::Slow { delay };
     upstream
         .world
-        .fail(LOGIN, FaultTarget::Any, Times::Forever, slow)
+        .fail(LOGIN, FaultTarget::Any, Repeat::Forever, slow)
         .unwrap();
     let variables = [
         ("TRADERNET_LOGIN", LOGIN),

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tradernet_exporter::simulator::{AccountSpec, Quirks, SessionSpec, World};
+use tradernet_exporter::simulator::{AccountSpec, ResponseOptions, SessionSpec, Simulator};
 
 use crate::harness::{Ca, LOGIN, TestClock, Upstream, python_with};
 
@@ -28,7 +28,7 @@ async fn the_vendors_sdk_reads_the_simulator() {
     let ca_file = folder.path().join("ca.pem");
     ca.write(&ca_file);
     // The SDK signs by the system's clock.
-    let world = World::new();
+    let world = Simulator::new();
     world.add_account(AccountSpec::new(LOGIN).key(KEY, SECRET));
     for (safety_type, hours) in [(4, 24), (2, 8)] {
         let lifetime = Duration::from_secs(3600 * hours);
@@ -67,7 +67,7 @@ async fn the_vendors_sdk_reads_the_simulator() {
     assert!(refused["errMsg"].is_string());
 
     // The same sessions in another envelope are nothing that the SDK minds.
-    let quirks = |quirks: &mut Quirks| quirks.numbers_as_strings = true;
+    let quirks = |quirks: &mut ResponseOptions| quirks.numbers_as_strings = true;
     upstream.world.set_quirks(LOGIN, quirks).unwrap();
     assert_eq!(read(SECRET).await.as_array().unwrap().len(), 2);
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tradernet_exporter::simulator::{
-    AccountSpec, Envelope, Fault, FaultTarget, LoginBehaviour, RetryAfter, SessionSpec, Times,
-    World,
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, RetryAfter,
+    SessionSpec, Simulator,
 };
 
 use crate::harness::{Finished, LOGIN, Program, TestClock, Upstream, ask, finish, post};
@@ -75,8 +75,8 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
         status(500, "text/plain", QUOTE),
     ];
     for code in [1, 8, 12] {
-        faults.push(Fault::envelope(Envelope::general(code, QUOTE)));
-        faults.push(Fault::envelope(Envelope::method(
+        faults.push(Fault::envelope(ErrorEnvelope::general(code, QUOTE)));
+        faults.push(Fault::envelope(ErrorEnvelope::method(
             code,
             format!("{QUOTE}{QUOTE}"),
         )));
@@ -92,7 +92,7 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
             format!("\n\u{1b}[1m{secret}\r\n"),
         ];
         for quote in quotes {
-            faults.push(Fault::envelope(Envelope::general(
+            faults.push(Fault::envelope(ErrorEnvelope::general(
                 12,
                 format!("no: {quote}"),
             )));
@@ -106,7 +106,7 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
 }
 
 /// What the simulator was sent that is secret, in the spellings in which it may stand.
-fn forbidden(world: &World, secrets: &[&str]) -> BTreeSet<String> {
+fn forbidden(world: &Simulator, secrets: &[&str]) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
     for request in world.requests() {
         for name in ["x-ntapi-sig", "x-ntapi-publickey"] {
@@ -224,7 +224,7 @@ fn login(target: FaultTarget) -> Case {
 }
 
 async fn upstream() -> Upstream {
-    let world = World::new();
+    let world = Simulator::new();
     let account = AccountSpec {
         logins_per_minute: 1000,
         ..AccountSpec::new(LOGIN)
@@ -253,7 +253,7 @@ async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
             upstream.world.heal(LOGIN).unwrap();
             upstream
                 .world
-                .fail(LOGIN, case.target, Times::Forever, fault.clone())
+                .fail(LOGIN, case.target, Repeat::Forever, fault.clone())
                 .unwrap();
         };
         fail(&faults[0]);
@@ -305,8 +305,8 @@ async fn of_a_key_pair_version_3() {
 #[tokio::test]
 async fn of_a_login_and_the_sid_it_was_traded_for() {
     for fault in [
-        Fault::envelope(Envelope::method(12, QUOTE)),
-        Fault::envelope(Envelope::general(99, form_encoded(PASSWORD))),
+        Fault::envelope(ErrorEnvelope::method(12, QUOTE)),
+        Fault::envelope(ErrorEnvelope::general(99, form_encoded(PASSWORD))),
         status(200, "text/html", QUOTE),
         status(
             401,
@@ -354,7 +354,7 @@ async fn of_a_login_that_works_and_an_sid_that_expires() {
     upstream.world.forget_sids(LOGIN).unwrap();
     let page = program.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
-    let behaviour = LoginBehaviour::RefuseButSetsCookie(Envelope::method(12, QUOTE));
+    let behaviour = LoginBehaviour::RefuseButSetsCookie(ErrorEnvelope::method(12, QUOTE));
     upstream
         .world
         .set_login_behaviour(LOGIN, behaviour)
@@ -433,7 +433,7 @@ async fn of_secrets_that_were_replaced() {
     upstream.world.add_sid(LOGIN, NEW).unwrap();
     std::fs::write(&file, NEW).unwrap();
     let words = format!("{SID} is no more, {{SID}} is");
-    upstream.fail(Fault::envelope(Envelope::general(1, words)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
     let mut texts = Texts::new();
     for _ in 0..3 {
         program.poll().await;
@@ -454,7 +454,7 @@ async fn of_secrets_that_were_replaced() {
     upstream.world.forget_sids(LOGIN).unwrap();
     program.poll().await;
     let words = format!("{first} is no more, {{SID}} is");
-    upstream.fail(Fault::envelope(Envelope::general(1, words)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
     let mut texts = Texts::new();
     for _ in 0..3 {
         program.poll().await;
@@ -498,7 +498,7 @@ async fn of_signatures_that_were_sent_long_ago() {
             texts.extend(shown(&program).await);
             let words = format!("not {signature} again");
             upstream.heal();
-            upstream.fail(Fault::envelope(Envelope::general(1, words)));
+            upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
             program.poll().await;
             texts.extend(shown(&program).await);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{DatetimeStyle, ExpireUnit, Quirks, SessionSpec};
+use tradernet_exporter::simulator::{DatetimeFormat, ExpireUnit, ResponseOptions, SessionSpec};
 
 use crate::harness::{Exporter, LOGIN, Page, SID, Upstream};
 
@@ -17,7 +17,7 @@ struct Watched {
 }
 
 impl Watched {
-    async fn start(variables: &[(&str, &str)], change: impl FnOnce(&mut Quirks)) -> Self {
+    async fn start(variables: &[(&str, &str)], change: impl FnOnce(&mut ResponseOptions)) -> Self {
         let upstream = Upstream::start().await;
         upstream.world.set_quirks(LOGIN, change).unwrap();
         let session = upstream
@@ -75,7 +75,7 @@ fn unit(page: &Page) -> (&'static str, bool) {
 }
 
 /// Two pairs of answers settle it, whatever the datetimes look like.
-async fn is_settled(expire_unit: ExpireUnit, change: impl Fn(&mut Quirks)) {
+async fn is_settled(expire_unit: ExpireUnit, change: impl Fn(&mut ResponseOptions)) {
     let watched = Watched::start(&VARIABLES, |quirks| {
         quirks.expire_unit = expire_unit;
         change(quirks);
@@ -126,7 +126,7 @@ async fn a_server_whose_clock_is_five_hours_off() {
 #[tokio::test]
 async fn datetimes_in_another_zone() {
     for unit in [ExpireUnit::Milliseconds, ExpireUnit::Seconds] {
-        for style in [DatetimeStyle::Bare, DatetimeStyle::Offset] {
+        for style in [DatetimeFormat::Bare, DatetimeFormat::Offset] {
             is_settled(unit, |quirks| {
                 quirks.zone_seconds = 3 * 3600;
                 quirks.datetimes = style;
@@ -247,7 +247,7 @@ async fn a_settled_unit_changes_by_two_pieces_that_say_otherwise() {
     let watched = Watched::start(&VARIABLES, |_| {}).await;
     watched.after(SECOND * 30).await;
     assert_eq!(unit(&watched.after(SECOND * 30).await), ("ms", true));
-    let seconds = |quirks: &mut Quirks| quirks.expire_unit = ExpireUnit::Seconds;
+    let seconds = |quirks: &mut ResponseOptions| quirks.expire_unit = ExpireUnit::Seconds;
     watched.upstream.world.set_quirks(LOGIN, seconds).unwrap();
     // The pair across the change says nothing.
     assert_eq!(unit(&watched.after(SECOND * 30).await), ("ms", true));

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use super::FileName;
 use super::level::Level;
 use crate::config::credential::Kind;
-use crate::config::home::{Doubts, Home};
-use crate::config::problem::Place;
+use crate::config::error::Place;
+use crate::config::source::{Doubts, Home};
 
 /// What stands after a key, and where.
 #[derive(Clone)]

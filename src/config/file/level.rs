@@ -1,8 +1,8 @@
 //! The file's three kinds of mapping, and what is said of a key that does not belong in one.
 
-use crate::config::environment::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
-use crate::config::misspelt::{self, Guess};
-use crate::config::shown::start;
+use crate::config::env::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
+use crate::config::redaction::start;
+use crate::config::suggest::{self, Guess};
 
 /// Of a longer name the rest is not looked at.
 const LONGEST_NAME: usize = 256;
@@ -13,7 +13,7 @@ const TOP_KEYS: [&str; 3] = ["defaults", "accounts", "safety_types"];
 pub(super) enum Level {
     Top,
     Defaults,
-    Account,
+    AccountConfig,
 }
 
 /// A key that does not belong where it stands.
@@ -49,7 +49,7 @@ impl Level {
         match self {
             Self::Top => "the file",
             Self::Defaults => "defaults",
-            Self::Account => "an account",
+            Self::AccountConfig => "an account",
         }
     }
 
@@ -57,14 +57,14 @@ impl Level {
     pub(super) fn prefix(self) -> &'static str {
         match self {
             Self::Defaults => "defaults.",
-            Self::Top | Self::Account => "",
+            Self::Top | Self::AccountConfig => "",
         }
     }
 
     fn keys(self) -> &'static [&'static str] {
         match self {
             Self::Top => &TOP_KEYS,
-            Self::Defaults | Self::Account => ACCOUNT_KEYS,
+            Self::Defaults | Self::AccountConfig => ACCOUNT_KEYS,
         }
     }
 
@@ -99,7 +99,7 @@ impl Level {
                 "unknown key, with an account's keys under it: list it under accounts: as \
                  - account: NAME, or call it defaults"
             }
-            Self::Defaults | Self::Account => {
+            Self::Defaults | Self::AccountConfig => {
                 "unknown key, with an account's keys under it: write account: NAME, and the keys \
                  beside it"
             }
@@ -137,8 +137,8 @@ impl Level {
     }
 
     fn misspelt(self, name: &str) -> Stray {
-        let own = misspelt::guess(name, self.keys().iter().copied());
-        let of_accounts = || misspelt::guess(name, ACCOUNT_KEYS.iter().copied());
+        let own = suggest::guess(name, self.keys().iter().copied());
+        let of_accounts = || suggest::guess(name, ACCOUNT_KEYS.iter().copied());
         // A dedented `pasword` is near to no key of the file.
         let (guess, suffix) = match own {
             Some(own) if self == Self::Top && !own.is_clear => {

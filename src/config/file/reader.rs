@@ -8,12 +8,12 @@ use super::FileName;
 use super::entry::{FileEntry, Section, Written, merge};
 use super::level::{Level, Meant};
 use super::value::{account_keys, shown};
-use crate::account::Account;
-use crate::config::environment::RawAccount;
-use crate::config::home::{Doubts, Home as _};
+use crate::config::AccountConfig;
+use crate::config::env::RawAccount;
+use crate::config::error::Report;
 use crate::config::parse;
-use crate::config::problem::Report;
-use crate::config::shown::{NOT_SHOWN, name as shown_name};
+use crate::config::redaction::{NOT_SHOWN, name as shown_name};
+use crate::config::source::{Doubts, Home as _};
 use crate::config::yaml::{Map, Shape, Value};
 
 /// Known keys, each with its line.
@@ -29,7 +29,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    pub(super) fn top(&mut self, root: Value<'_>) -> (Vec<Account>, Vec<(i64, String)>) {
+    pub(super) fn top(&mut self, root: Value<'_>) -> (Vec<AccountConfig>, Vec<(i64, String)>) {
         let Some((sections, mut doubts)) = self.pairs(root, Level::Top) else {
             return (Vec::new(), Vec::new());
         };
@@ -64,7 +64,12 @@ impl Reader<'_> {
         (accounts, names.unwrap_or_default())
     }
 
-    fn accounts(&mut self, value: Value<'_>, line: usize, defaults: &Section) -> Vec<Account> {
+    fn accounts(
+        &mut self,
+        value: Value<'_>,
+        line: usize,
+        defaults: &Section,
+    ) -> Vec<AccountConfig> {
         let (text, hidden) = match value.shape() {
             Shape::List(items) if items.len() > 0 => {
                 let mut accounts = Vec::new();
@@ -92,8 +97,8 @@ impl Reader<'_> {
         item: Value<'_>,
         defaults: &Section,
         lines_of_names: &mut BTreeMap<String, usize>,
-    ) -> Option<Account> {
-        let own = self.section(item, Level::Account)?;
+    ) -> Option<AccountConfig> {
+        let own = self.section(item, Level::AccountConfig)?;
         let section = merge(own, defaults);
         let mut raw = RawAccount::default();
         for (key, given) in &section.keys {
@@ -251,7 +256,7 @@ impl Reader<'_> {
             _ => {}
         }
         let hidden = match level {
-            Level::Defaults | Level::Account if !is_empty(&shape) => NOT_SHOWN,
+            Level::Defaults | Level::AccountConfig if !is_empty(&shape) => NOT_SHOWN,
             _ => "",
         };
         let wrong = format!("is no mapping: write KEY: VALUE lines{hidden}");

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::entry::{Given, Item, Written};
 use super::reader::Reader;
-use crate::config::environment::ACCOUNT_KEYS;
-use crate::config::problem::EMPTY_ITEM;
-use crate::config::shown::{self, LONGEST_VALUE};
+use crate::config::env::ACCOUNT_KEYS;
+use crate::config::error::EMPTY_ITEM;
+use crate::config::redaction::{self, LONGEST_VALUE};
 use crate::config::yaml::{List, Map, Shape, Value};
 
 const LIST_KEYS: [&str; 3] = [
@@ -50,9 +50,10 @@ pub(super) fn shown(key: &str, value: Value<'_>) -> Option<String> {
     match value.shape() {
         Shape::Text(text) => {
             // An alias may stand for a long one, often.
-            shown::text(key, text).map(|text| shown::start(text, LONGEST_VALUE + 1).to_owned())
+            redaction::text(key, text)
+                .map(|text| redaction::start(text, LONGEST_VALUE + 1).to_owned())
         }
-        Shape::List(items) if items.len() > 0 => shown::several(
+        Shape::List(items) if items.len() > 0 => redaction::several(
             key,
             items.iter().map(|item| match item.shape() {
                 Shape::Text(text) => Some(text),

@@ -44,7 +44,7 @@ fn a_stream_subscribes_with_the_login() {
         assert_eq!(account.transport, Transport::Socketio);
         let login = "desk".to_owned();
         let dialect = account.stream.unwrap().dialect;
-        assert_eq!(dialect, Dialect::Socketio { login });
+        assert_eq!(dialect, StreamProtocol::Socketio { login });
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::super::world::{NotThere, World};
+use super::super::world::{NotFound, Simulator};
 
 /// Connects that are remembered; the oldest makes room.
 const CONNECTS_KEPT: usize = 65_536;
@@ -59,14 +59,14 @@ pub(super) struct Orders {
 
 /// A connection's place in the world. It is open until this is dropped.
 pub(super) struct Attendance {
-    world: World,
+    world: Simulator,
     number: u64,
     account: Option<Arc<str>>,
 }
 
 impl Attendance {
     /// Enters a connection. The orders reach it from now on.
-    pub(super) fn enter(world: &World, account: Option<Arc<str>>) -> (Self, Orders) {
+    pub(super) fn enter(world: &Simulator, account: Option<Arc<str>>) -> (Self, Orders) {
         let (says_to, says) = mpsc::unbounded_channel();
         let (cuts_to, cuts) = mpsc::unbounded_channel();
         let mut state = world.state();
@@ -106,7 +106,7 @@ impl Drop for Attendance {
     }
 }
 
-impl World {
+impl Simulator {
     /// Cuts every stream of everybody at once, those in demo mode too, and tells how many that were.
     pub fn cut_streams(&self, cut: Cut) -> usize {
         self.cut(cut, |_| true)
@@ -115,8 +115,8 @@ impl World {
     /// Cuts the streams of one account, and tells how many that were.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn cut_streams_of(&self, login: &str, cut: Cut) -> Result<usize, NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn cut_streams_of(&self, login: &str, cut: Cut) -> Result<usize, NotFound> {
         self.is_there(login)?;
         Ok(self.cut(cut, |account| account == Some(login)))
     }
@@ -127,8 +127,8 @@ impl World {
     /// the connection.
     ///
     /// # Errors
-    /// [`NotThere`] if there is no such account.
-    pub fn say(&self, login: &str, texts: &[&str]) -> Result<usize, NotThere> {
+    /// [`NotFound`] if there is no such account.
+    pub fn say(&self, login: &str, texts: &[&str]) -> Result<usize, NotFound> {
         self.is_there(login)?;
         let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
         let state = self.state();

@@ -8,15 +8,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::super::access;
-use super::super::answer;
+use super::super::auth;
 use super::super::fault::{Fault, Kind};
-use super::super::reply::{Reply, Sent};
-use super::super::spec::{AnswerShape, Envelope};
-use super::super::world::World;
+use super::super::options::{ErrorEnvelope, ResponseShape};
+use super::super::response::{Reply, Sent};
+use super::super::session_list;
+use super::super::world::Simulator;
 use super::attendance::Cut;
-use super::dialect::{Dialect, Form, Heard};
-use super::spec::{Answered, StreamQuirks};
+use super::dialect::{Form, Heard, StreamProtocol};
+use super::spec::{Answered, StreamOptions};
 use super::spoil;
 
 /// Something to be done over the line.
@@ -44,8 +44,8 @@ const NOT_ALLOWED: u16 = 1008;
 
 /// One connection, from the server's side.
 pub(super) struct Conversation {
-    world: World,
-    dialect: Dialect,
+    world: Simulator,
+    dialect: StreamProtocol,
     sent: Sent,
     /// Whose connection it is; in demo mode that is known of a SID that was forgotten.
     account: Option<Arc<str>>,
@@ -66,8 +66,8 @@ struct View {
 impl Conversation {
     /// A connection that carries this SID. The fault befalls its beginning.
     pub(super) fn new(
-        world: &World,
-        dialect: Dialect,
+        world: &Simulator,
+        dialect: StreamProtocol,
         sid: String,
         account: Option<Arc<str>>,
         opening: Option<Fault>,
@@ -94,7 +94,7 @@ impl Conversation {
         self.begins_with = texts.into_iter().collect();
     }
 
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(super) fn dialect(&self) -> StreamProtocol {
         self.dialect
     }
 
@@ -104,7 +104,7 @@ impl Conversation {
     }
 
     /// How the account's streams behave now.
-    pub(super) fn quirks(&self) -> StreamQuirks {
+    pub(super) fn quirks(&self) -> StreamOptions {
         let state = self.world.state();
         let account = self.account.as_ref().and_then(|it| state.accounts.get(it));
         account
@@ -194,8 +194,8 @@ impl Conversation {
         if self.demo {
             // The newer stream keeps silent; of the legacy one the page says that an error comes first.
             return match self.dialect {
-                Dialect::Plain => vec![],
-                Dialect::SocketIo => vec![self.error(&access::denied())],
+                StreamProtocol::Plain => vec![],
+                StreamProtocol::SocketIo => vec![self.error(&auth::denied())],
             };
         }
         if !self.is_admitted() {
@@ -218,7 +218,7 @@ impl Conversation {
     }
 
     /// A refusal, as an act.
-    pub(super) fn error(&self, envelope: &Envelope) -> Act {
+    pub(super) fn error(&self, envelope: &ErrorEnvelope) -> Act {
         let envelope = Reply::envelope(200, envelope, &self.sent).body;
         let envelope = String::from_utf8_lossy(&envelope);
         Act::Say(self.dialect.error(self.form, &envelope))
@@ -239,7 +239,7 @@ impl Conversation {
             return self.echoed(acts);
         }
         if form != Form::Plain && self.is_somebody_else(subscriber) {
-            return vec![self.error(&access::denied())];
+            return vec![self.error(&auth::denied())];
         }
         match quirks.answered {
             Answered::Every => self.answer(),
@@ -248,7 +248,7 @@ impl Conversation {
         }
     }
 
-    fn spoilt(&mut self, fault: Fault, form: Form, quirks: &StreamQuirks) -> Vec<Act> {
+    fn spoilt(&mut self, fault: Fault, form: Form, quirks: &StreamOptions) -> Vec<Act> {
         match fault {
             Fault::SidExpired => {
                 // An account that has gone since has no SIDs either.
@@ -262,7 +262,7 @@ impl Conversation {
                 let greeting = self.dialect.greeting(Some(quirks.demo_words));
                 match greeting {
                     Some(greeting) => vec![Act::Say(greeting)],
-                    None => vec![self.error(&access::denied())],
+                    None => vec![self.error(&auth::denied())],
                 }
             }
             Fault::ErrorEnvelope { envelope, .. } => vec![self.error(&envelope)],
@@ -286,12 +286,12 @@ impl Conversation {
     /// The SID was forgotten while the connection stood.
     fn shut_out(&self) -> Vec<Act> {
         vec![
-            self.error(&access::denied()),
+            self.error(&auth::denied()),
             Act::End(Cut::Close(NOT_ALLOWED)),
         ]
     }
 
-    fn show(&mut self, view: View, form: Form, quirks: &StreamQuirks) -> Vec<Act> {
+    fn show(&mut self, view: View, form: Form, quirks: &StreamOptions) -> Vec<Act> {
         self.shown = Some(view.generation);
         let (before, after) = self.dialect.around(form, quirks.third_element);
         let list = String::from_utf8_lossy(&view.list);
@@ -309,10 +309,10 @@ impl Conversation {
         let mut state = self.world.state();
         let account = state.accounts.get_mut(self.account.as_ref()?)?;
         let mut quirks = account.quirks.clone();
-        if self.dialect == Dialect::SocketIo && quirks.shape == AnswerShape::BareArray {
-            quirks.shape = AnswerShape::NullRes;
+        if self.dialect == StreamProtocol::SocketIo && quirks.shape == ResponseShape::BareArray {
+            quirks.shape = ResponseShape::NullRes;
         }
-        let list = answer::body(account.open_sessions(now), &quirks, now);
+        let list = session_list::body(account.open_sessions(now), &quirks, now);
         Some(View {
             list,
             generation: *account.generation.borrow(),

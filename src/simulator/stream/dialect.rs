@@ -15,7 +15,7 @@ const TOPIC: &str = "iitr_notify_sessions_json";
 
 /// Which stream a connection speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(super) enum StreamProtocol {
     /// WebSocket.
     Plain,
     /// socket.io.
@@ -51,7 +51,7 @@ pub(super) enum Heard {
     Other,
 }
 
-impl Dialect {
+impl StreamProtocol {
     /// Understands a text.
     pub(super) fn read(self, text: &str) -> Heard {
         match self {
@@ -201,7 +201,7 @@ mod tests {
             r#"["sessions",[]]"#,
             r#"["sessions",null]"#,
         ] {
-            assert_eq!(Dialect::Plain.read(text), request, "{text}");
+            assert_eq!(StreamProtocol::Plain.read(text), request, "{text}");
         }
         for text in [
             "",
@@ -214,7 +214,7 @@ mod tests {
             r#"{"0":"sessions"}"#,
             SUBSCRIBE,
         ] {
-            assert_eq!(Dialect::Plain.read(text), Heard::Other, "{text}");
+            assert_eq!(StreamProtocol::Plain.read(text), Heard::Other, "{text}");
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
             ),
         ];
         for (text, wanted) in cases {
-            assert_eq!(Dialect::SocketIo.read(text), wanted, "{text}");
+            assert_eq!(StreamProtocol::SocketIo.read(text), wanted, "{text}");
         }
     }
 }

@@ -10,15 +10,15 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::super::api::{Asked, cookie, field, header};
 use super::super::fault::Fault;
-use super::super::log::LoggedRequest;
-use super::super::reply::{Reply, Sent};
+use super::super::request_log::LoggedRequest;
+use super::super::response::{Reply, Sent};
+use super::super::routes::{Asked, cookie, field, header};
 use super::super::spoil::Spoilt;
-use super::super::world::World;
+use super::super::world::Simulator;
 use super::attendance::Attendance;
 use super::conversation::Conversation;
-use super::dialect::Dialect;
+use super::dialect::StreamProtocol;
 use super::engine::{self, Engine};
 use super::line::WebSocketLine;
 use super::talk;
@@ -73,7 +73,7 @@ pub(in super::super) struct Knock {
 }
 
 enum Wants {
-    WebSocket(Dialect),
+    WebSocket(StreamProtocol),
     Polling,
     /// The rest goes on with a session of this id.
     Poll(String),
@@ -84,10 +84,10 @@ enum Wants {
 
 impl Knock {
     /// `None` for any other request.
-    pub(in super::super) fn read(world: &World, asked: &Asked) -> Option<Self> {
+    pub(in super::super) fn read(world: &Simulator, asked: &Asked) -> Option<Self> {
         let websocket = header(&asked.headers, "upgrade").eq_ignore_ascii_case("websocket");
         let wants = match asked.path.strip_suffix('/').unwrap_or(&asked.path) {
-            "" if websocket => Wants::WebSocket(Dialect::Plain),
+            "" if websocket => Wants::WebSocket(StreamProtocol::Plain),
             SOCKET_IO => Wants::of_engine(asked, websocket),
             _ => return None,
         };
@@ -112,7 +112,7 @@ impl Knock {
     /// Lets the request in, or says what is wrong with it. The fault befalls what comes after a handshake.
     pub(in super::super) async fn open(
         self,
-        world: &World,
+        world: &Simulator,
         asked: &Asked,
         upgrade: OnUpgrade,
         doorway: &Doorway,
@@ -128,7 +128,7 @@ impl Knock {
                 Spoilt::Reply(guest.by_websocket(asked, upgrade, doorway))
             }
             (Wants::Polling, _) => {
-                let dialect = Dialect::SocketIo;
+                let dialect = StreamProtocol::SocketIo;
                 let guest = Guest::new(world, asked, dialect, self.sent.sid, self.account, opening);
                 guest.by_polling(&doorway.engine).await
             }
@@ -157,7 +157,7 @@ impl Wants {
         }
         match (transport.as_str(), &asked.method) {
             ("websocket", _) if !websocket => Self::Nonsense(engine::error(3, "Bad request")),
-            ("websocket", _) if id.is_empty() => Self::WebSocket(Dialect::SocketIo),
+            ("websocket", _) if id.is_empty() => Self::WebSocket(StreamProtocol::SocketIo),
             ("websocket", _) => Self::Upgrade(id),
             ("polling", &Method::GET) if id.is_empty() => Self::Polling,
             ("polling", &Method::GET) => Self::Poll(id),
@@ -170,7 +170,7 @@ impl Wants {
 
 /// Somebody who begins a stream.
 struct Guest {
-    world: World,
+    world: Simulator,
     account: Option<Arc<str>>,
     conversation: Conversation,
     log: Log,
@@ -178,9 +178,9 @@ struct Guest {
 
 impl Guest {
     fn new(
-        world: &World,
+        world: &Simulator,
         asked: &Asked,
-        dialect: Dialect,
+        dialect: StreamProtocol,
         sid: String,
         account: Option<Arc<str>>,
         opening: Option<Fault>,
@@ -206,7 +206,7 @@ impl Guest {
     }
 
     fn by_websocket(mut self, asked: &Asked, upgrade: OnUpgrade, doorway: &Doorway) -> Reply {
-        let is_engine = self.conversation.dialect() == Dialect::SocketIo;
+        let is_engine = self.conversation.dialect() == StreamProtocol::SocketIo;
         if is_engine {
             self.welcome(false);
         }
@@ -247,7 +247,7 @@ impl Guest {
 /// Requests for the list stand in the world's log like any other: the message as the body, and the
 /// handshake's target.
 struct Log {
-    world: World,
+    world: Simulator,
     handshake: LoggedRequest,
 }
 
@@ -289,7 +289,7 @@ where
         .header("sec-websocket-accept", derive_accept_key(key.as_bytes()))
 }
 
-fn pings_heard(world: &World, account: Option<Arc<str>>) -> impl Fn() -> bool + Send + 'static {
+fn pings_heard(world: &Simulator, account: Option<Arc<str>>) -> impl Fn() -> bool + Send + 'static {
     let world = world.clone();
     move || {
         let state = world.state();

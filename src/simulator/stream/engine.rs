@@ -15,12 +15,12 @@ use serde_json::json;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 
-use super::super::reply::Reply;
+use super::super::response::Reply;
 use super::super::spoil::Spoilt;
 use super::attendance::Cut;
 use super::line::{Gone, Line};
 use super::payload;
-use super::spec::StreamQuirks;
+use super::spec::StreamOptions;
 
 /// Packets that stand alone.
 const CLOSE: &str = "1";
@@ -55,7 +55,7 @@ enum Said {
 }
 
 /// The packet that a session begins with.
-pub(super) fn open_packet(id: &str, quirks: &StreamQuirks, polling: bool) -> String {
+pub(super) fn open_packet(id: &str, quirks: &StreamOptions, polling: bool) -> String {
     let upgrades: &[&str] = if polling && quirks.upgrades {
         &["websocket"]
     } else {

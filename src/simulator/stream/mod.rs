@@ -31,4 +31,4 @@ pub(super) use attendance::Streams;
 pub use attendance::{Cut, StreamConnect};
 pub(super) use door::{Doorway, Knock};
 pub(super) use engine::Engine;
-pub use spec::{Answered, DemoWords, SocketIoForms, StreamQuirks};
+pub use spec::{Answered, DemoWords, SocketIoForms, StreamOptions};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// How an account's streams behave. The default is the vendor's page, and what its clients show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamQuirks {
+pub struct StreamOptions {
     /// Which requests for the list are answered. It is documented nowhere that a second one is.
     pub answered: Answered,
     /// Whether a change of the list is pushed to those who have asked for it.
@@ -29,7 +29,7 @@ pub struct StreamQuirks {
     pub ping_timeout: Duration,
 }
 
-impl Default for StreamQuirks {
+impl Default for StreamOptions {
     fn default() -> Self {
         Self {
             answered: Answered::Every,

@@ -10,10 +10,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::simulator::{World, serve};
+use crate::simulator::{Simulator, serve};
 
 /// Serves the world on a free port for as long as the test runs.
-pub(super) async fn serving(world: &World) -> SocketAddr {
+pub(super) async fn serving(world: &Simulator) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, world.clone(), None, std::future::pending()));

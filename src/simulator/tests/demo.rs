@@ -3,20 +3,20 @@
 use std::time::{Duration, SystemTime};
 
 use super::client::{Ask, serving, soon};
-use crate::simulator::World;
-use crate::simulator::demo::{self, DemoAccount, DemoCredential};
+use crate::demo::simulated::{self, DemoAccount, DemoCredential};
+use crate::simulator::Simulator;
 
-fn world() -> World {
+fn world() -> Simulator {
     // The time of the paused clock, so that an hour passes in a moment.
     let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let origin = tokio::time::Instant::now();
-    let world = World::with_clock(move || began + origin.elapsed());
-    demo::populate(&world).unwrap();
+    let world = Simulator::with_clock(move || began + origin.elapsed());
+    simulated::populate(&world).unwrap();
     world
 }
 
 fn account(name: &str) -> DemoAccount {
-    demo::accounts()
+    simulated::accounts()
         .into_iter()
         .find(|account| account.account == name)
         .unwrap()
@@ -24,7 +24,7 @@ fn account(name: &str) -> DemoAccount {
 
 /// How many sessions the account's credential reads, or the code of the refusal.
 async fn read(
-    world: &World,
+    world: &Simulator,
     account: &DemoAccount,
     address: std::net::SocketAddr,
 ) -> Result<usize, i64> {
@@ -75,7 +75,7 @@ async fn every_account_answers_to_its_credential_as_it_should() {
         ("reserve", Ok(0)),
         ("terminal-1", Ok(1)),
     ];
-    let accounts = demo::accounts();
+    let accounts = simulated::accounts();
     assert_eq!(accounts.len(), wanted.len());
     for (account, (name, wanted)) in accounts.iter().zip(wanted) {
         assert_eq!(account.account, name);
@@ -87,9 +87,9 @@ async fn every_account_answers_to_its_credential_as_it_should() {
 async fn the_exporters_own_login_goes_with_its_sid_and_comes_again() {
     let world = world();
     let address = serving(&world).await;
-    tokio::spawn(demo::play(
+    tokio::spawn(simulated::play(
         world.clone(),
-        demo::SEED,
+        simulated::SEED,
         std::future::pending(),
     ));
     let desk = account("desk-1");
@@ -140,9 +140,9 @@ fn outcome(answer: Result<std::io::Result<Vec<u8>>, tokio::time::error::Elapsed>
 async fn one_account_breaks_another_way_each_time_and_is_well_between() {
     let world = world();
     let address = serving(&world).await;
-    tokio::spawn(demo::play(
+    tokio::spawn(simulated::play(
         world.clone(),
-        demo::SEED,
+        simulated::SEED,
         std::future::pending(),
     ));
     let DemoCredential::Key { key, secret } = account("bot-beta").credential else {
@@ -171,5 +171,5 @@ async fn one_account_breaks_another_way_each_time_and_is_well_between() {
 #[tokio::test(start_paused = true)]
 async fn play_ends_when_it_is_told() {
     let world = world();
-    soon(demo::play(world, demo::SEED, async {})).await;
+    soon(simulated::play(world, simulated::SEED, async {})).await;
 }

@@ -8,11 +8,12 @@ use tokio::io::AsyncReadExt;
 
 use super::client::{Answer, Ask, serving, soon};
 use crate::simulator::{
-    AccountSpec, Envelope, Fault, FaultTarget, RetryAfter, SessionSpec, Times, World,
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
 };
 
-async fn world_with(fault: Fault) -> (World, std::net::SocketAddr) {
-    let world = World::with_clock(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
+async fn world_with(fault: Fault) -> (Simulator, std::net::SocketAddr) {
+    let world =
+        Simulator::with_clock(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
     world.add_account(
         AccountSpec::new("desk-1")
             .sid("sid-of-desk")
@@ -21,7 +22,7 @@ async fn world_with(fault: Fault) -> (World, std::net::SocketAddr) {
     );
     world.open("desk-1", SessionSpec::default().id(1)).unwrap();
     world
-        .fail("desk-1", FaultTarget::Lists, Times::Count(1), fault)
+        .fail("desk-1", FaultTarget::Lists, Repeat::Count(1), fault)
         .unwrap();
     let address = serving(&world).await;
     (world, address)
@@ -107,7 +108,7 @@ async fn a_rate_limit_tells_how_long_or_until_when_or_nothing() {
 
 #[tokio::test]
 async fn envelopes_have_both_styles_and_echo_what_was_sent() {
-    let answer = spoilt(Fault::envelope(Envelope::method(
+    let answer = spoilt(Fault::envelope(ErrorEnvelope::method(
         8,
         "SID {SID} from an unknown address",
     )))
@@ -118,9 +119,9 @@ async fn envelopes_have_both_styles_and_echo_what_was_sent() {
         json!({ "error": "SID sid-of-desk from an unknown address", "code": 8 })
     );
 
-    let envelope = Envelope {
+    let envelope = ErrorEnvelope {
         code: None,
-        ..Envelope::general(0, "{KEY} {SIG}")
+        ..ErrorEnvelope::general(0, "{KEY} {SIG}")
     };
     let (_world, address) = world_with(Fault::ErrorEnvelope {
         status: 401,
@@ -137,12 +138,12 @@ async fn envelopes_have_both_styles_and_echo_what_was_sent() {
     );
 
     let (world, address) = world_with(Fault::Garbage).await;
-    let envelope = Envelope::general(12, "{LOGIN} is not {PASSWORD}");
+    let envelope = ErrorEnvelope::general(12, "{LOGIN} is not {PASSWORD}");
     world
         .fail(
             "desk-1",
             FaultTarget::Logins,
-            Times::Count(1),
+            Repeat::Count(1),
             Fault::envelope(envelope),
         )
         .unwrap();

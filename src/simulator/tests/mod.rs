@@ -8,7 +8,7 @@
     clippy::disallowed_methods
 )]
 
-mod access;
+mod auth;
 mod client;
 mod demo;
 mod faults;

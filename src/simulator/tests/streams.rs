@@ -15,8 +15,8 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::client::{Ask, serving, soon};
 use crate::simulator::{
-    AccountSpec, AnswerShape, Answered, Cut, DemoWords, Envelope, Fault, FaultTarget, SessionSpec,
-    Times, World,
+    AccountSpec, Answered, Cut, DemoWords, ErrorEnvelope, Fault, FaultTarget, Repeat,
+    ResponseShape, SessionSpec, Simulator,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -25,11 +25,11 @@ const SUBSCRIBE: &str = r#"42["sup_subscribe","iitr_notify_sessions_json","desk-
 const SOCKET_IO: &str = "/socket.io/?EIO=3&transport=websocket&SID=sid";
 
 /// `desk-1`, whose SID is `sid`; nothing is said that nobody asked for.
-fn world() -> World {
-    furnished(World::new())
+fn world() -> Simulator {
+    furnished(Simulator::new())
 }
 
-fn furnished(world: World) -> World {
+fn furnished(world: Simulator) -> Simulator {
     world.add_account(AccountSpec::new("desk-1").sid("sid"));
     world
         .set_quirks("desk-1", |quirks| quirks.stream.other_events = false)
@@ -37,9 +37,9 @@ fn furnished(world: World) -> World {
     world
 }
 
-fn fault(world: &World, target: FaultTarget, fault: Fault) {
+fn fault(world: &Simulator, target: FaultTarget, fault: Fault) {
     world
-        .fail("desk-1", target, Times::Count(1), fault)
+        .fail("desk-1", target, Repeat::Count(1), fault)
         .unwrap();
 }
 
@@ -101,7 +101,7 @@ impl Client {
 }
 
 /// What comes of a request that this fault befalls; the client can go on where the connection does.
-async fn spoilt(of: Fault) -> (World, Client) {
+async fn spoilt(of: Fault) -> (Simulator, Client) {
     let world = world();
     world.open("desk-1", SessionSpec::default().id(1)).unwrap();
     let address = serving(&world).await;
@@ -191,7 +191,7 @@ async fn shapes_and_odd_elements_are_the_accounts_own() {
     let world = world();
     world
         .set_quirks("desk-1", |quirks| {
-            quirks.shape = AnswerShape::ResponseObject;
+            quirks.shape = ResponseShape::ResponseObject;
             quirks.stream.third_element = true;
         })
         .unwrap();
@@ -230,7 +230,7 @@ async fn requests_that_are_never_answered_still_subscribe() {
 async fn an_expiry_is_pushed_once_at_its_time() {
     let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let origin = tokio::time::Instant::now();
-    let world = furnished(World::with_clock(move || began + origin.elapsed()));
+    let world = furnished(Simulator::with_clock(move || began + origin.elapsed()));
     let address = serving(&world).await;
     world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
     let mut client = Client::subscribed(address).await;
@@ -250,7 +250,7 @@ async fn an_expiry_is_pushed_once_at_its_time() {
 async fn a_clock_that_a_test_turns_is_noticed_when_someone_looks() {
     let clock = Arc::new(AtomicU64::new(1_700_000_000));
     let read = Arc::clone(&clock);
-    let world = furnished(World::with_clock(move || {
+    let world = furnished(Simulator::with_clock(move || {
         SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
     }));
     let address = serving(&world).await;
@@ -286,7 +286,7 @@ async fn a_request_may_be_answered_by_nonsense() {
 
 #[tokio::test]
 async fn a_request_may_be_refused() {
-    let envelope = Envelope::method(8, "{SID} from an unknown address");
+    let envelope = ErrorEnvelope::method(8, "{SID} from an unknown address");
     let (_world, mut client) = spoilt(Fault::envelope(envelope)).await;
     let error = json!(["error", { "error": "sid from an unknown address", "code": 8 }]);
     assert_eq!(client.json().await, error);
@@ -406,7 +406,7 @@ async fn a_handshake_is_answered_by_what_http_has() {
     assert_eq!(moved.headers()["location"], "https://example.com/");
     let envelope = Fault::ErrorEnvelope {
         status: 401,
-        envelope: Envelope::general(12, "no {SID}"),
+        envelope: ErrorEnvelope::general(12, "no {SID}"),
     };
     assert_eq!(refusal(envelope).await.status(), 401);
     assert_eq!(refusal(Fault::Html200).await.status(), 200);

@@ -8,15 +8,17 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 
 use super::client::{Ask, serving, soon};
-use crate::simulator::{AccountSpec, Fault, FaultTarget, Quirks, SessionSpec, Times, World};
+use crate::simulator::{
+    AccountSpec, Fault, FaultTarget, Repeat, ResponseOptions, SessionSpec, Simulator,
+};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A world whose time stands still until it is moved, with `desk-1`, whose SID is `sid`.
-fn world() -> (World, impl Fn(Duration)) {
+fn world() -> (Simulator, impl Fn(Duration)) {
     let clock = Arc::new(AtomicU64::new(1_700_000_000));
     let read = Arc::clone(&clock);
-    let world = World::with_clock(move || {
+    let world = Simulator::with_clock(move || {
         SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
     });
     world.add_account(AccountSpec::new("desk-1").sid("sid").user_login("broker"));
@@ -25,7 +27,7 @@ fn world() -> (World, impl Fn(Duration)) {
     })
 }
 
-fn ids(world: &World) -> Vec<i64> {
+fn ids(world: &Simulator) -> Vec<i64> {
     world
         .sessions("desk-1")
         .iter()
@@ -70,7 +72,7 @@ fn what_is_not_there_is_an_error() {
     assert_eq!(nobody.to_string(), "the simulator has no account desk-2");
     assert!(
         world
-            .fail("desk-2", FaultTarget::Any, Times::Forever, Fault::Hang)
+            .fail("desk-2", FaultTarget::Any, Repeat::Forever, Fault::Hang)
             .is_err()
     );
 }
@@ -101,7 +103,7 @@ fn a_watcher_sees_changes_of_its_account_only() {
     let mut watch = world.watch("desk-1").unwrap();
     world.open("desk-2", SessionSpec::default()).unwrap();
     world
-        .fail("desk-1", FaultTarget::Any, Times::Forever, Fault::Hang)
+        .fail("desk-1", FaultTarget::Any, Repeat::Forever, Fault::Hang)
         .unwrap();
     assert!(!watch.has_changed().unwrap());
     let id = world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
@@ -200,13 +202,13 @@ async fn a_test_waits_for_an_effect() {
 async fn requests_under_way_are_counted_and_forgotten_when_the_client_leaves() {
     let (world, _) = world();
     world
-        .fail("desk-1", FaultTarget::Lists, Times::Count(1), Fault::Hang)
+        .fail("desk-1", FaultTarget::Lists, Repeat::Count(1), Fault::Hang)
         .unwrap();
     world
         .fail(
             "desk-1",
             FaultTarget::Lists,
-            Times::Count(1),
+            Repeat::Count(1),
             Fault::HangBody,
         )
         .unwrap();
@@ -236,9 +238,9 @@ async fn answers_are_compressed_where_the_client_accepts_it() {
     assert_eq!(ask.answer(address).await.header("content-encoding"), "");
     world
         .set_quirks("desk-1", |quirks| {
-            *quirks = Quirks {
+            *quirks = ResponseOptions {
                 gzip: true,
-                ..Quirks::default()
+                ..ResponseOptions::default()
             }
         })
         .unwrap();
@@ -260,7 +262,7 @@ async fn answers_are_compressed_where_the_client_accepts_it() {
 async fn shutdown_cuts_what_hangs() {
     let (world, _) = world();
     world
-        .fail("desk-1", FaultTarget::Any, Times::Forever, Fault::Hang)
+        .fail("desk-1", FaultTarget::Any, Repeat::Forever, Fault::Hang)
         .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -3,13 +3,13 @@
 use std::fmt::{self, Display};
 
 use super::sparkline::Sparkline;
-use crate::anomaly::Rule;
-use crate::clock::Moment;
-use crate::ledger::{Detail, View};
-use crate::safety::{SafetyNames, SafetyType};
+use crate::clock::Timestamps;
+use crate::session::rules::Rule;
+use crate::session::safety_type::{SafetyNames, SafetyType};
+use crate::session::tracker::{SessionDetail, Summary};
 use crate::status::{AccountStatus, Course, Failure, LoginBlock, PastFailure};
+use crate::web::health::State;
 use crate::web::html::{Escaped, Span};
-use crate::web::state::State;
 
 /// Further single sessions on the page; the JSON has more.
 const MOST_SESSIONS: usize = 10;
@@ -26,7 +26,7 @@ pub(super) struct Card<'a> {
     pub(super) history: Option<Course>,
     pub(super) last_failure: Option<PastFailure>,
     pub(super) names: &'a SafetyNames,
-    pub(super) now: Moment,
+    pub(super) now: Timestamps,
 }
 
 impl Display for Card<'_> {
@@ -59,7 +59,7 @@ impl Display for Card<'_> {
 }
 
 impl Card<'_> {
-    fn sessions(&self, f: &mut fmt::Formatter<'_>, view: &View) -> fmt::Result {
+    fn sessions(&self, f: &mut fmt::Formatter<'_>, view: &Summary) -> fmt::Result {
         let words = match view.open {
             0 => "no session is open",
             1 => "session open",
@@ -95,7 +95,7 @@ impl Card<'_> {
         Ok(())
     }
 
-    fn time_left(&self, f: &mut fmt::Formatter<'_>, view: &View) -> fmt::Result {
+    fn time_left(&self, f: &mut fmt::Formatter<'_>, view: &Summary) -> fmt::Result {
         if view.open == 0 {
             return Ok(());
         }
@@ -192,7 +192,7 @@ impl Card<'_> {
     }
 
     /// Rule-breakers are shown at once, as far as there is room; the rest is a touch away.
-    fn details(&self, f: &mut fmt::Formatter<'_>, view: &View) -> fmt::Result {
+    fn details(&self, f: &mut fmt::Formatter<'_>, view: &Summary) -> fmt::Result {
         let breaking = view
             .details
             .iter()
@@ -232,7 +232,7 @@ impl Card<'_> {
     fn list<'d>(
         &self,
         f: &mut fmt::Formatter<'_>,
-        details: impl Iterator<Item = &'d Detail>,
+        details: impl Iterator<Item = &'d SessionDetail>,
     ) -> fmt::Result {
         f.write_str("<ul class=\"single\">\n")?;
         for detail in details {
@@ -241,7 +241,7 @@ impl Card<'_> {
         f.write_str("</ul>\n")
     }
 
-    fn detail(&self, f: &mut fmt::Formatter<'_>, detail: &Detail) -> fmt::Result {
+    fn detail(&self, f: &mut fmt::Formatter<'_>, detail: &SessionDetail) -> fmt::Result {
         write!(
             f,
             "<li><b>{}</b> {}",
@@ -349,7 +349,7 @@ impl Display for Left {
 }
 
 /// How long ago something was; the script counts it up.
-struct Ago(Moment, Moment);
+struct Ago(Timestamps, Timestamps);
 
 impl Display for Ago {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use super::card::{Card, Clock};
 use super::{PER_PAGE, SCRIPT, STYLE};
-use crate::clock::Moment;
-use crate::safety::SafetyNames;
-use crate::status::{AccountStatus, Board};
+use crate::clock::Timestamps;
+use crate::session::safety_type::SafetyNames;
+use crate::status::{AccountStatus, StatusStore};
+use crate::web::health::State;
 use crate::web::html::Escaped;
-use crate::web::state::State;
 
 /// Everything that one page shows.
 pub(super) struct Document<'a> {
@@ -22,9 +22,9 @@ pub(super) struct Document<'a> {
     pub(super) number: usize,
     pub(super) pages: usize,
     /// Where the histories of this page's accounts are.
-    pub(super) board: &'a Board,
+    pub(super) board: &'a StatusStore,
     pub(super) names: &'a SafetyNames,
-    pub(super) now: Moment,
+    pub(super) now: Timestamps,
     pub(super) telemetry_path: &'a str,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    pub(super) fn of(accounts: &[(State, Arc<AccountStatus>)], now: Moment) -> Self {
+    pub(super) fn of(accounts: &[(State, Arc<AccountStatus>)], now: Timestamps) -> Self {
         let count = |of: State| accounts.iter().filter(|(state, _)| *state == of).count();
         let views = || accounts.iter().map(|(_, status)| status.fresh_view(now));
         Self {

@@ -18,10 +18,10 @@ use hyper::header::HeaderValue;
 use sha2::{Digest, Sha256};
 
 use self::document::{Document, Numbers};
-use super::state::State;
-use crate::clock::Moment;
-use crate::safety::SafetyNames;
-use crate::status::{AccountStatus, Board};
+use super::health::State;
+use crate::clock::Timestamps;
+use crate::session::safety_type::SafetyNames;
+use crate::status::{AccountStatus, StatusStore};
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -46,9 +46,9 @@ pub(super) fn policy() -> HeaderValue {
 /// The page as of `now`. `number` is clamped to the pages that there are, counted from 1.
 pub(super) fn render(
     accounts: Vec<Arc<AccountStatus>>,
-    board: &Board,
+    board: &StatusStore,
     names: &SafetyNames,
-    now: Moment,
+    now: Timestamps,
     number: usize,
     telemetry_path: &str,
 ) -> Bytes {
@@ -82,7 +82,7 @@ pub(super) fn render(
 
 /// When an account's last session ends, in milliseconds since the epoch: among equals the one
 /// that is left without a session first comes first.
-fn last_end(status: &AccountStatus, now: Moment) -> f64 {
+fn last_end(status: &AccountStatus, now: Timestamps) -> f64 {
     status
         .fresh_view(now)
         .and_then(|view| view.expiry?.at_ms)

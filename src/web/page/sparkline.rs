@@ -6,7 +6,7 @@
 use std::fmt::{self, Display, Write};
 use std::time::Duration;
 
-use crate::clock::Moment;
+use crate::clock::Timestamps;
 use crate::status::{Course, Stretch};
 use crate::web::html::Span;
 
@@ -21,7 +21,7 @@ const MARKS: u32 = 19;
 
 pub(super) struct Sparkline<'a> {
     pub(super) course: &'a Course,
-    pub(super) now: Moment,
+    pub(super) now: Timestamps,
 }
 
 impl Display for Sparkline<'_> {

@@ -3,11 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
-use crate::anomaly::Policy;
-use crate::ledger::SessionDetails;
+use crate::session::rules::Policy;
+use crate::session::tracker::SessionDetails;
 use crate::status::LoginBlock;
 use crate::tradernet::{AuthError, Error};
-use crate::web::testing::{NOW, ago, answered, failed, published, reading, session, starting};
+use crate::web::test_support::{NOW, ago, answered, failed, published, reading, session, starting};
 
 fn timeout() -> Error {
     Error::Timeout {
@@ -19,13 +19,13 @@ fn page_of(accounts: Vec<AccountStatus>, number: usize) -> String {
     page_after(&published(accounts), number)
 }
 
-fn page_after(board: &Board, number: usize) -> String {
+fn page_after(board: &StatusStore, number: usize) -> String {
     let names = SafetyNames::default();
     let bytes = render(board.accounts(), board, &names, NOW, number, "/metrics");
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-fn quiet() -> crate::ledger::Reading {
+fn quiet() -> crate::session::tracker::TrackingConfig {
     reading(Policy::default(), SessionDetails::Off)
 }
 

@@ -1,4 +1,4 @@
-//! Slots to a host: accounts that hang, log in or are slow starve no other.
+//! HostLimiter to a host: accounts that hang, log in or are slow starve no other.
 
 use super::*;
 
@@ -9,7 +9,7 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     let world = desks.world();
     for n in 0..HANGING {
         world
-            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
             .unwrap();
     }
     let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
@@ -65,7 +65,7 @@ const WELL: usize = 4;
 const TROUBLED: std::ops::Range<usize> = WELL..WELL + 60;
 
 /// Whether the well accounts are polled as if nothing was the matter, for so many seconds.
-async fn well_are_polled(exporter: &Exporter, world: &World, seconds: u64) {
+async fn well_are_polled(exporter: &Exporter, world: &Simulator, seconds: u64) {
     let polls = || (0..WELL).map(|n| world.lists_seen(&desk(n)));
     let before: Vec<_> = polls().collect();
     for _ in 0..seconds {
@@ -102,7 +102,7 @@ async fn accounts_that_begin_to_hang_at_once_starve_no_other() {
     let exporter = eight_slots(&desks).await;
     for n in TROUBLED {
         world
-            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
             .unwrap();
     }
     well_are_polled(&exporter, world, 300).await;
@@ -131,7 +131,7 @@ async fn logins_that_hang_starve_no_other() {
     for n in TROUBLED {
         world.forget_sids(&desk(n)).unwrap();
         world
-            .fail(&desk(n), FaultTarget::Logins, Times::Forever, Fault::Hang)
+            .fail(&desk(n), FaultTarget::Logins, Repeat::Forever, Fault::Hang)
             .unwrap();
     }
     well_are_polled(&exporter, world, 300).await;
@@ -162,7 +162,7 @@ async fn slow_accounts_are_not_taken_for_ones_that_hang() {
             .fail(
                 &desk(n),
                 FaultTarget::Lists,
-                Times::Forever,
+                Repeat::Forever,
                 Fault::Slow { delay },
             )
             .unwrap();
@@ -170,7 +170,7 @@ async fn slow_accounts_are_not_taken_for_ones_that_hang() {
     well_are_polled(&exporter, world, 60).await;
     for n in hanging {
         world
-            .fail(&desk(n), FaultTarget::Lists, Times::Forever, Fault::Hang)
+            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
             .unwrap();
     }
     let_pass(SECOND * 20).await;
@@ -181,7 +181,7 @@ async fn slow_accounts_are_not_taken_for_ones_that_hang() {
         .fail(
             &once,
             FaultTarget::Lists,
-            Times::Count(1),
+            Repeat::Count(1),
             Fault::Slow { delay },
         )
         .unwrap();

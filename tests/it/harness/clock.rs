@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
-use tradernet_exporter::clock::{Clock, Moment};
-use tradernet_exporter::simulator::World;
+use tradernet_exporter::clock::{Clock, Timestamps};
+use tradernet_exporter::simulator::Simulator;
 
 /// Both hands, shared by the exporter and the simulated Tradernet (which knows the wall clock alone).
 #[derive(Clone)]
@@ -77,7 +77,7 @@ impl TestClock {
             let wall = this.wall_seconds();
             let hands = this.0.lock().unwrap();
             let ran = hands.since.map_or(Duration::ZERO, |since| since.elapsed());
-            Moment {
+            Timestamps {
                 wall_ms: wall * 1000.0,
                 monotonic: hands.monotonic + ran,
             }
@@ -85,8 +85,8 @@ impl TestClock {
     }
 
     /// A simulated Tradernet that lives by the same wall clock.
-    pub(crate) fn world(&self) -> World {
+    pub(crate) fn world(&self) -> Simulator {
         let this = self.clone();
-        World::with_clock(move || this.wall())
+        Simulator::with_clock(move || this.wall())
     }
 }

@@ -9,7 +9,7 @@ use rcgen::{
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
-use tradernet_exporter::simulator::{self, AccountSpec, Fault, FaultTarget, Times, World};
+use tradernet_exporter::simulator::{self, AccountSpec, Fault, FaultTarget, Repeat, Simulator};
 
 use super::clock::TestClock;
 
@@ -20,7 +20,7 @@ pub(crate) const SID: &str = "5f1d0c2ba9e84736ab01c2d3e4f50617";
 
 /// A running simulation; it ends with the test's runtime.
 pub(crate) struct Upstream {
-    pub(crate) world: World,
+    pub(crate) world: Simulator,
     pub(crate) clock: TestClock,
     /// Scheme, host and port, for `TRADERNET_URL`.
     pub(crate) origin: String,
@@ -51,7 +51,7 @@ impl Upstream {
     }
 
     /// Serves a world of the test's own making.
-    pub(crate) async fn of(world: World, clock: TestClock, ca: Option<&Ca>) -> Self {
+    pub(crate) async fn of(world: Simulator, clock: TestClock, ca: Option<&Ca>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let scheme = if ca.is_some() { "https" } else { "http" };
@@ -70,14 +70,14 @@ impl Upstream {
     pub(crate) fn fail(&self, fault: Fault) {
         self.world.heal(LOGIN).unwrap();
         self.world
-            .fail(LOGIN, FaultTarget::Lists, Times::Forever, fault)
+            .fail(LOGIN, FaultTarget::Lists, Repeat::Forever, fault)
             .unwrap();
     }
 
     /// The next request for [`LOGIN`]'s list fails like this.
     pub(crate) fn fail_once(&self, fault: Fault) {
         self.world
-            .fail(LOGIN, FaultTarget::Lists, Times::Count(1), fault)
+            .fail(LOGIN, FaultTarget::Lists, Repeat::Count(1), fault)
             .unwrap();
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tradernet_exporter::simulator::{
-    Cut, Envelope, Fault, FaultTarget, SessionSpec, SocketIoForms, Times, World,
+    Cut, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec, Simulator, SocketIoForms,
 };
 
 use super::peer::Peer;
@@ -31,7 +31,7 @@ async fn ids(peer: &mut Peer) -> Vec<i64> {
     ids.map(|session| session["id"].as_i64().unwrap()).collect()
 }
 
-fn paths(world: &World) -> Vec<String> {
+fn paths(world: &Simulator) -> Vec<String> {
     let requests = world.requests();
     let path = |target: &str| target.split("&t=").next().unwrap().to_owned();
     requests
@@ -211,12 +211,12 @@ async fn errors_come_first_and_leave_no_list() {
     let denied = json!({ "errMsg": "Access denied: authorization required", "code": 12 });
     assert_eq!(peer.next_of("ERR").await["err"], denied);
 
-    let fault = Fault::envelope(Envelope::method(99, "not today"));
+    let fault = Fault::envelope(ErrorEnvelope::method(99, "not today"));
     world
         .fail(
             "desk-1",
             FaultTarget::StreamRequests,
-            Times::Count(1),
+            Repeat::Count(1),
             fault,
         )
         .unwrap();
@@ -239,7 +239,7 @@ async fn a_handshake_is_refused_as_asked() {
             .fail(
                 "desk-1",
                 FaultTarget::Connects,
-                Times::Count(1),
+                Repeat::Count(1),
                 Fault::status(503),
             )
             .unwrap();

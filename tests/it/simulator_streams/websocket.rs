@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tradernet_exporter::simulator::{Answered, Cut, Fault, FaultTarget, SessionSpec, Times};
+use tradernet_exporter::simulator::{Answered, Cut, Fault, FaultTarget, Repeat, SessionSpec};
 
 use super::peer::Peer;
 use super::{HOUR, SID, served};
@@ -90,7 +90,7 @@ async fn a_handshake_is_refused_as_asked() {
     let (world, address) = served().await;
     for (fault, status) in [(Fault::status(503), 503), (Fault::HtmlForbidden, 403)] {
         world
-            .fail("desk-1", FaultTarget::Connects, Times::Count(1), fault)
+            .fail("desk-1", FaultTarget::Connects, Repeat::Count(1), fault)
             .unwrap();
         let refused = connect(address, SID, "page").next().await;
         assert_eq!(refused, json!({ "event": "REFUSED", "status": status }));

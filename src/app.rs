@@ -1,0 +1,248 @@
+//! Serving: puts configuration, pollers and pages together and takes them apart again.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use crate::config::AccountConfig;
+use crate::config::{Accounts, AccountsFile, Config, WebSettings};
+use crate::metrics::Metrics;
+use crate::poller::PollerContext;
+use crate::poller::host_limiter::HostLimiter;
+use crate::poller::set::{PollerSet, ReloadSummary};
+use crate::session::safety_type::SafetyNames;
+use crate::status::StatusStore;
+use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
+use crate::web::{self, App, ReloadRequest, Role};
+
+/// Reloads that may wait; whoever asks next is told that one is under way.
+const RELOADS: usize = 8;
+
+/// Open sockets, bound by whoever calls [`run`].
+#[derive(Debug, Default)]
+pub struct Listeners {
+    /// For everything.
+    pub web: Vec<TcpListener>,
+    /// For the probes alone.
+    pub probes: Vec<TcpListener>,
+}
+
+/// What the outside asks of a running exporter.
+#[derive(Debug)]
+pub struct Signals {
+    /// Becomes true when it is to end.
+    pub shutdown: watch::Receiver<bool>,
+    /// A message for every SIGHUP.
+    pub hangup: mpsc::Receiver<()>,
+}
+
+impl Listeners {
+    /// Binds the configured addresses.
+    ///
+    /// # Errors
+    ///
+    /// The address that cannot be bound, and why.
+    pub async fn bind(settings: &WebSettings) -> Result<Self, (String, io::Error)> {
+        let mut listeners = Self::default();
+        for address in &settings.listen_addresses {
+            listeners.web.push(bind(address).await?);
+        }
+        if let Some(address) = &settings.probe_listen_address {
+            listeners.probes.push(bind(address).await?);
+        }
+        Ok(listeners)
+    }
+}
+
+/// Linux's `EAFNOSUPPORT`: the machine has no IPv6.
+const NO_SUCH_FAMILY: i32 = 97;
+
+async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
+    let bound = match (
+        TcpListener::bind(address).await,
+        address.strip_prefix("[::]:"),
+    ) {
+        // "Everywhere" was asked for, and without IPv6 everywhere is IPv4.
+        (Err(error), Some(port)) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
+            TcpListener::bind(format!("0.0.0.0:{port}")).await
+        }
+        (bound, _) => bound,
+    };
+    bound.map_err(|error| (address.to_owned(), error))
+}
+
+/// Prepares outgoing connections as configured.
+///
+/// # Errors
+///
+/// Where CA certificates or the proxy cannot be used.
+pub fn http(config: &Config, observe: RequestObserver) -> Result<Client, SetupError> {
+    let plain = !config.accounts.iter().any(AccountConfig::uses_tls);
+    // Without CA certificates a demo still works: nothing it does leaves this machine.
+    let roots = match system_roots() {
+        Err(_) if plain => rustls::RootCertStore::empty(),
+        roots => roots?,
+    };
+    Client::new(&config.outbound, roots, observe)
+}
+
+/// Polls every account and serves what is known of them until it is told to end.
+///
+/// # Errors
+///
+/// Where outgoing connections cannot be prepared; nothing is served then.
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    mut signals: Signals,
+) -> Result<(), SetupError> {
+    let board = StatusStore::default();
+    let metrics = Metrics::new(
+        board.clone(),
+        config.clock.clone(),
+        config.safety_names.clone(),
+    );
+    metrics.set_reload(true, config.clock.now());
+    let observe = {
+        let metrics = metrics.clone();
+        RequestObserver(Arc::new(move |transport, took| {
+            metrics.observe_api_request(transport, took)
+        }))
+    };
+    let shared = PollerContext {
+        http: http(&config, observe)?,
+        slots: HostLimiter::new(config.max_requests_per_host),
+        board: board.clone(),
+        clock: config.clock.clone(),
+    };
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(accounts, %shard, "watching");
+    let mut fleet = PollerSet::start(config.accounts, &shared);
+    let (reload, mut reloads) = mpsc::channel(RELOADS);
+    let (names_sender, names) = watch::channel(config.safety_names);
+    let file = config.accounts_file;
+    let app = Arc::new(App::new(
+        web::Settings {
+            telemetry_path: config.web.telemetry_path,
+            external_url: config
+                .web
+                .external_url
+                .and_then(|url| url.as_str().parse().ok()),
+            enable_lifecycle: config.web.enable_lifecycle,
+        },
+        metrics.clone(),
+        board,
+        config.clock.clone(),
+        names,
+        fleet.readiness(),
+        reload,
+    ));
+
+    let mut servers = JoinSet::new();
+    let roles = [
+        (listeners.web, Role::Full),
+        (listeners.probes, Role::Probes),
+    ];
+    for (listeners, role) in roles {
+        for listener in listeners {
+            tell_address(&listener, role);
+            let mut shutdown = signals.shutdown.clone();
+            let ended = async move {
+                // An error means that whoever could ask is gone: the same as being asked.
+                let _ = shutdown.wait_for(|shutdown| *shutdown).await;
+            };
+            servers.spawn(web::serve(listener, Arc::clone(&app), role, ended));
+        }
+    }
+
+    let mut shutdown = signals.shutdown.clone();
+    let mut hangups_end = false;
+    loop {
+        let (result, answer) = tokio::select! {
+            () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
+            hangup = signals.hangup.recv(), if !hangups_end => match hangup {
+                Some(()) => {
+                    let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                    (result.await, None)
+                }
+                None => {
+                    hangups_end = true;
+                    continue;
+                }
+            },
+            Some(request) = reloads.recv() => {
+                let ReloadRequest { account, answer } = request;
+                if let Some(account) = account {
+                    // Asks for an attempt; it is no reload of the configuration.
+                    let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
+                    continue;
+                }
+                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                (result.await, Some(answer))
+            }
+        };
+        if let Err(error) = &result {
+            error!(error, "reload failed, everything stays as it was");
+        }
+        metrics.set_reload(result.is_ok(), config.clock.now());
+        if let Some(answer) = answer {
+            // Last, so that whoever asked sees in the metrics what came of it.
+            let _ = answer.send(result);
+        }
+    }
+
+    info!("shutting down");
+    // Requests under way are dropped: an upstream that hangs must not hold up the end.
+    drop(fleet);
+    while servers.join_next().await.is_some() {}
+    Ok(())
+}
+
+/// Reads the accounts file again, or without one the secrets.
+async fn read_again(
+    fleet: &mut PollerSet,
+    file: Option<&AccountsFile>,
+    metrics: &Metrics,
+    names: &watch::Sender<SafetyNames>,
+) -> Result<(), String> {
+    let Some(file) = file.cloned() else {
+        fleet.read_secrets().map_err(|error| error.to_string())?;
+        info!("reloaded: secrets were read again");
+        return Ok(());
+    };
+    // Ten thousand accounts have as many secret files: those who poll must not wait for them.
+    let Accounts {
+        accounts,
+        safety_names,
+    } = tokio::task::spawn_blocking(move || file.read())
+        .await
+        .map_err(|_| "reading the accounts file ended unexpectedly".to_owned())?
+        .map_err(|problems| problems.to_string())?;
+    metrics.set_names(safety_names.clone());
+    names.send_replace(safety_names);
+    let ReloadSummary {
+        added,
+        removed,
+        replaced,
+        kept,
+    } = fleet.reload(accounts).await;
+    info!(added, removed, replaced, kept, "reloaded");
+    Ok(())
+}
+
+fn tell_address(listener: &TcpListener, role: Role) {
+    let Ok(address) = listener.local_addr() else {
+        return;
+    };
+    match role {
+        Role::Full => info!(%address, "listening"),
+        Role::Probes => info!(%address, "listening for probes"),
+    }
+    if matches!(role, Role::Full) && !address.ip().to_canonical().is_loopback() {
+        warn!(%address, "anyone who can reach this address can read the metrics: there is no TLS and no password");
+    }
+}

@@ -1,0 +1,126 @@
+//! The domain: a security session, and one good answer's worth of them.
+//!
+//! It knows no wire names, no metrics and no runtime. Whatever a server's answer left out is an
+//! `Option` here; whatever could not be a session is a number.
+
+pub mod expire_unit;
+pub mod rules;
+pub mod safety_type;
+pub mod tracker;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::clock::Timestamps;
+
+/// One open security session as the last answer showed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Unique for the account.
+    pub id: u64,
+    /// What opened it (2 token, 3 SMS, 4 login and password, others exist); `None` where the
+    /// server gave none.
+    pub safety_type: Option<i64>,
+    /// The broker account's login. Interned per answer: most lists repeat one name.
+    pub user_login: Option<Arc<str>>,
+    /// Where the session was opened from.
+    pub client: Option<ClientAddress>,
+    /// Time left when the answer was made, in the server's unit, whichever that is; may be
+    /// negative, is always finite.
+    pub time_left: Option<f64>,
+    /// Identity of the closing date as the server wrote it. Equal marks mean "not renewed".
+    pub expiry_mark: Option<u64>,
+    /// Closing date less opening date in milliseconds: the one use of the server's dates that
+    /// needs no time zone.
+    pub lifetime_ms: Option<f64>,
+}
+
+/// A client's address.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ClientAddress {
+    /// An address; an IPv4 address mapped into IPv6 is the IPv4 address.
+    Ip(IpAddr),
+    /// Something else that the server calls an address: equal to itself and in no network.
+    Other(Arc<str>),
+}
+
+impl ClientAddress {
+    /// Reads an address; empty text is no address.
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() {
+            return None;
+        }
+        Some(match text.parse::<IpAddr>() {
+            Ok(ip) => Self::Ip(ip.to_canonical()),
+            Err(_) => Self::Other(text.into()),
+        })
+    }
+}
+
+impl std::fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(ip) => ip.fmt(f),
+            Self::Other(text) => f.write_str(text),
+        }
+    }
+}
+
+/// One good answer: the sessions by ascending id, each id once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionList {
+    sessions: Vec<Session>,
+    /// Entries that were no session, or were overruled by a later one with the same id.
+    undecodable: u64,
+}
+
+impl SessionList {
+    /// Takes sessions in the order of the answer; of those with the same id the last one wins
+    /// and the others count as undecodable.
+    pub fn new(mut sessions: Vec<Session>, undecodable: u64) -> Self {
+        let read = sessions.len();
+        // Reversed and sorted stably, the last of each id comes first, and `dedup` keeps firsts.
+        sessions.reverse();
+        sessions.sort_by_key(|session| session.id);
+        sessions.dedup_by_key(|session| session.id);
+        sessions.shrink_to_fit();
+        let repeated = read - sessions.len();
+        Self {
+            undecodable: undecodable + repeated as u64,
+            sessions,
+        }
+    }
+
+    /// The sessions by ascending id.
+    pub fn sessions(&self) -> &[Session] {
+        &self.sessions
+    }
+
+    /// The session with that id.
+    pub fn get(&self, id: u64) -> Option<&Session> {
+        self.sessions
+            .binary_search_by_key(&id, |session| session.id)
+            .ok()
+            .and_then(|index| self.sessions.get(index))
+    }
+
+    /// Entries left out of [`Self::sessions`].
+    pub fn undecodable(&self) -> u64 {
+        self.undecodable
+    }
+}
+
+/// A good answer and when it arrived.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The sessions.
+    pub list: SessionList,
+    /// When the answer's last byte was here.
+    pub arrival: Timestamps,
+}
+
+#[cfg(test)]
+pub(crate) mod test_support;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,172 @@
+//! Every answer in `tests/fixtures/answers` is read as its name says: `open-N`, `error-CODE` or
+//! `decode`, then its oddity. What exactly was read stands in `verdicts.txt` beside them.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::*;
+
+fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/answers")
+}
+
+/// Name without ending, and content, by name.
+fn answers() -> Vec<(String, Vec<u8>)> {
+    let mut answers: Vec<_> = std::fs::read_dir(fixtures())
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "json")
+        })
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read(&path).unwrap())
+        })
+        .collect();
+    answers.sort();
+    assert!(answers.len() > 80, "fixtures are missing");
+    answers
+}
+
+fn describe(answer: &Result<Answer, DecodeError>) -> String {
+    let mut text = String::new();
+    match answer {
+        Ok(Answer::Sessions(list)) => {
+            writeln!(text, "  {} undecodable", list.undecodable()).unwrap();
+            for session in list.sessions() {
+                let Session {
+                    id,
+                    safety_type,
+                    user_login,
+                    client,
+                    time_left,
+                    expiry_mark,
+                    lifetime_ms,
+                } = session;
+                let marked = expiry_mark.is_some();
+                writeln!(
+                    text,
+                    "  session {id}: type {safety_type:?}, login {user_login:?}, client {client:?}, \
+                     left {time_left:?}, lifetime {lifetime_ms:?}, marked {marked}"
+                )
+                .unwrap();
+            }
+        }
+        Ok(Answer::Error(ApiErrorBody { code, message })) => {
+            writeln!(text, "  error {code:?}: {message:?}").unwrap();
+        }
+        Err(DecodeError { what, json }) => {
+            writeln!(text, "  unreadable, JSON {json}: {what}").unwrap()
+        }
+    }
+    text
+}
+
+#[test]
+fn every_fixture_is_read_as_its_name_says() {
+    for (name, content) in answers() {
+        let verdict = match read(&content) {
+            Ok(Answer::Sessions(list)) => format!("open-{}", list.sessions().len()),
+            Ok(Answer::Error(ApiErrorBody {
+                code: Some(code), ..
+            })) => format!("error-{code}"),
+            Ok(Answer::Error(ApiErrorBody { code: None, .. })) => "error-none".to_owned(),
+            Err(_) => "decode".to_owned(),
+        };
+        assert_eq!(name.split('.').next().unwrap(), verdict, "{name}");
+    }
+}
+
+/// `UPDATE_GOLDEN=1 cargo test` writes the file anew; read the difference before you commit it.
+#[test]
+#[allow(clippy::disallowed_methods)]
+fn every_fixture_is_read_as_written_down() {
+    let mut verdicts = String::new();
+    for (name, content) in answers() {
+        write!(verdicts, "{name}\n{}", describe(&read(&content))).unwrap();
+    }
+    let golden = fixtures().join("verdicts.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &verdicts).unwrap();
+    }
+    assert_eq!(verdicts, std::fs::read_to_string(golden).unwrap());
+}
+
+#[test]
+fn an_answer_is_the_same_whole_and_as_it_arrives() {
+    for (name, content) in answers() {
+        // An answer of more than a megabyte is looked over but once.
+        if name.ends_with("byte-order-mark")
+            || name.ends_with("that-is-not-utf-8")
+            || name.ends_with("among-good")
+            || name.ends_with("alone")
+        {
+            continue;
+        }
+        let (whole, arriving) = (read(&content), read_from(content.as_slice()));
+        assert_eq!(describe(&whole), describe(&arriving), "{name}");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
+    let list = "[".repeat(100_000);
+    let object = r#"{"a":"#.repeat(100_000);
+    let closed = format!("{list}{}", "]".repeat(100_000));
+    let in_a_session = format!(r#"[{{"id": 1, "ip": {closed}, "expire": {closed}}}]"#);
+    for answer in [&list, &object, &closed] {
+        assert!(read(answer.as_bytes()).is_err());
+        assert!(read_from(answer.as_bytes()).is_err());
+    }
+    let Ok(Answer::Sessions(read)) = read(in_a_session.as_bytes()) else {
+        panic!("not read")
+    };
+    assert_eq!(read.sessions().len(), 1);
+}
+
+#[test]
+fn what_is_unreadable_is_said_without_quoting_it() {
+    for secret in [
+        r#""secret""#,
+        r#"{"secret": 1}"#,
+        r#"[{"secret": "secret"}]"#,
+        "secret",
+        r#"{"response": "secret"}"#,
+    ] {
+        let unreadable = read(secret.as_bytes()).unwrap_err();
+        assert!(!unreadable.what.contains("secret"), "{}", unreadable.what);
+    }
+}
+
+#[test]
+fn texts_are_kept_once_for_a_whole_list() {
+    let answer = r#"[{"id": 1, "user_login": "a"}, {"id": 2, "user_login": "a"}]"#;
+    let Ok(Answer::Sessions(list)) = read(answer.as_bytes()) else {
+        panic!("not read")
+    };
+    let logins: Vec<_> = list
+        .sessions()
+        .iter()
+        .filter_map(|s| s.user_login.as_ref())
+        .collect();
+    let [first, second] = logins.as_slice() else {
+        panic!("{logins:?}")
+    };
+    assert!(Arc::ptr_eq(first, second));
+}
+
+#[test]
+fn nobody_has_more_than_a_hundred_thousand_sessions() {
+    let answer = |sessions: usize| {
+        let list: Vec<_> = (0..sessions)
+            .map(|id| format!(r#"{{"id":{id}}}"#))
+            .collect();
+        read(format!("[{}]", list.join(",")).as_bytes())
+    };
+    assert!(answer(MOST_SESSIONS).is_ok());
+    let unreadable = answer(MOST_SESSIONS + 1).unwrap_err();
+    assert_eq!(unreadable.what, "it lists more than 100000 sessions");
+}

@@ -1,0 +1,339 @@
+//! Every route over a real socket.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::Read;
+
+use crate::session::tracker::SessionDetails;
+use crate::web::test_support::{NOW, Served, answered, reading, session, settings, starting};
+use crate::web::{ReloadRequest, Settings};
+
+const PROMETHEUS: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+
+fn lifecycle() -> Settings {
+    Settings {
+        enable_lifecycle: true,
+        ..settings()
+    }
+}
+
+#[tokio::test]
+async fn methods() {
+    let served = Served::start(lifecycle()).await;
+    for path in ["/", "/metrics", "/-/healthy", "/api/v1/accounts"] {
+        let got = served.get(path).await;
+        assert_eq!(got.status, 200, "{path}");
+        let head = served.ask("HEAD", path, &[]).await;
+        assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
+        assert!(head.header("content-length").is_some(), "{path}");
+        for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
+            let refused = served.ask(method, path, &[]).await;
+            assert_eq!(refused.status, 405, "{method} {path}");
+            assert_eq!(refused.header("allow"), Some("GET, HEAD"));
+        }
+    }
+    for method in ["GET", "HEAD", "PUT"] {
+        let refused = served.ask(method, "/-/reload", &[]).await;
+        assert_eq!(refused.status, 405);
+        assert_eq!(refused.header("allow"), Some("POST"));
+    }
+}
+
+#[tokio::test]
+async fn every_answer_is_safe_and_not_kept() {
+    let served = Served::start(settings()).await;
+    for path in [
+        "/",
+        "/metrics",
+        "/-/healthy",
+        "/-/ready",
+        "/api/v1/accounts",
+        "/nothing",
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            Some("nosniff"),
+            "{path}"
+        );
+        assert_eq!(
+            answer.header("referrer-policy"),
+            Some("no-referrer"),
+            "{path}"
+        );
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(policy.starts_with("default-src 'none'; "), "{path}");
+        assert!(policy.contains("frame-ancestors 'none'"), "{path}");
+        assert!(!policy.contains("unsafe"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let served = Served::start(settings()).await;
+    for path in [
+        "/nothing",
+        "/metrics/",
+        "//",
+        "/-/",
+        "/api/v1/accounts/x",
+        "/index.html",
+    ] {
+        let answer = served.get(path).await;
+        assert_eq!(
+            (answer.status, answer.text()),
+            (404, "not found\n"),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_telemetry_path_moves() {
+    let served = Served::start(Settings {
+        telemetry_path: "/tradernet/metrics".to_owned(),
+        ..settings()
+    })
+    .await;
+    assert_eq!(served.get("/metrics").await.status, 404);
+    assert_eq!(served.get("/tradernet/metrics?x=y").await.status, 200);
+    let page = served.get("/").await;
+    assert!(page.text().contains("href=\"./tradernet/metrics\""));
+}
+
+#[tokio::test]
+async fn a_scrape_in_the_format_that_is_preferred() {
+    let served = Served::start(settings()).await;
+    let plain = served.get("/metrics").await;
+    assert_eq!(
+        plain.header("content-type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    assert_eq!(plain.header("vary"), Some("Accept, Accept-Encoding"));
+    assert_eq!(plain.header("content-encoding"), None);
+    let open_metrics = served.ask("GET", "/metrics", &[PROMETHEUS]).await;
+    assert_eq!(
+        open_metrics.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    assert!(open_metrics.text().ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn a_scrape_packed() {
+    let served = Served::start(settings()).await;
+    served.sources.board.publish(answered(
+        "desk",
+        reading(Default::default(), SessionDetails::Off),
+        vec![],
+        NOW,
+    ));
+    let needle = "tradernet_up{account=\"desk\"} 1\n";
+
+    let zipped = served
+        .ask("GET", "/metrics", &["Accept-Encoding: gzip"])
+        .await;
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(zipped.body.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    assert!(text.contains(needle));
+
+    let accept = "Accept-Encoding: gzip, deflate, br, zstd";
+    let zstd = served.ask("GET", "/metrics", &[accept]).await;
+    assert_eq!(zstd.header("content-encoding"), Some("zstd"));
+    let bytes = zstd::stream::decode_all(zstd.body.as_slice()).unwrap();
+    assert!(String::from_utf8(bytes).unwrap().contains(needle));
+
+    let accept = "Accept-Encoding: identity;q=0, br";
+    let refused = served.ask("GET", "/metrics", &[accept]).await;
+    assert_eq!(refused.status, 406);
+    assert_eq!(refused.header("vary"), Some("Accept, Accept-Encoding"));
+}
+
+#[tokio::test]
+async fn requests_are_counted_by_route() {
+    let served = Served::start(settings()).await;
+    served.get("/-/healthy").await;
+    served.get("/no-such-path").await;
+    served.get("/nor%20this").await;
+    served.ask("POST", "/-/reload", &[]).await;
+    let text = served.get("/metrics").await;
+    for (handler, code, count) in [
+        ("/-/healthy", 200, 1),
+        ("other", 404, 2),
+        ("/-/reload", 403, 1),
+    ] {
+        let line = format!(
+            "tradernet_exporter_http_requests_total{{handler=\"{handler}\",code=\"{code}\"}} {count}\n"
+        );
+        assert!(text.text().contains(&line), "{line}");
+    }
+    assert!(!text.text().contains("no-such-path"));
+}
+
+#[tokio::test]
+async fn ready_once_and_for_all() {
+    let served = Served::start(settings()).await;
+    served.sources.board.publish(starting("a"));
+    let quiet = reading(Default::default(), SessionDetails::Off);
+    served
+        .sources
+        .board
+        .publish(answered("b", quiet, vec![], NOW));
+    let early = served.get("/-/ready").await;
+    assert_eq!(early.status, 503);
+    assert_eq!(
+        early.text(),
+        "not ready: 1 of 2 accounts have not been asked yet\n"
+    );
+    served.sources.ready.send(true).unwrap();
+    let answer = served.get("/-/ready").await;
+    assert_eq!((answer.status, answer.text()), (200, "ready\n"));
+}
+
+#[tokio::test]
+async fn reload_needs_leave() {
+    let mut served = Served::start(settings()).await;
+    let off = served.ask("POST", "/-/reload", &[]).await;
+    assert_eq!(off.status, 403);
+    assert_eq!(
+        off.text(),
+        "reload is off: start with --web.enable-lifecycle\n"
+    );
+
+    let mut on = Served::start(lifecycle()).await;
+    for foreign in [
+        "Host: evil.example",
+        "Origin: https://evil.example",
+        "Origin: null",
+        "Sec-Fetch-Site: cross-site",
+    ] {
+        let refused = on.ask("POST", "/-/reload", &[foreign]).await;
+        assert_eq!(refused.status, 403, "{foreign}");
+        assert!(refused.text().starts_with("refused: "), "{foreign}");
+    }
+    assert!(served.sources.reloads.try_recv().is_err());
+    assert!(on.sources.reloads.try_recv().is_err());
+}
+
+/// Answers one reload and says whom it was for.
+async fn reload(
+    served: &mut Served,
+    target: &str,
+    outcome: Result<(), String>,
+) -> (u16, String, Option<String>) {
+    let asking = super::super::test_support::ask_on(served.connect().await, "POST", target, &[]);
+    let answering = async {
+        let ReloadRequest { account, answer } = served.sources.reloads.recv().await.unwrap();
+        answer.send(outcome).unwrap();
+        account
+    };
+    let (answer, account) = tokio::join!(asking, answering);
+    (answer.status, answer.text().to_owned(), account)
+}
+
+#[tokio::test]
+async fn reload_tells_how_it_went() {
+    let mut served = Served::start(lifecycle()).await;
+    served.sources.board.publish(starting("desk 1/ü"));
+    assert_eq!(
+        reload(&mut served, "/-/reload", Ok(())).await,
+        (200, "reloaded\n".to_owned(), None)
+    );
+    assert_eq!(
+        reload(
+            &mut served,
+            "/-/reload",
+            Err("accounts.yml: line 3".to_owned())
+        )
+        .await,
+        (500, "accounts.yml: line 3\n".to_owned(), None)
+    );
+    assert_eq!(
+        reload(&mut served, "/-/reload?account=desk+1%2F%C3%BC", Ok(())).await,
+        (200, "reloaded\n".to_owned(), Some("desk 1/ü".to_owned()))
+    );
+    for (target, status, text) in [
+        ("/-/reload?account=", 400, "account is empty\n"),
+        (
+            "/-/reload?account=a&account=b",
+            400,
+            "account is given more than once\n",
+        ),
+        (
+            "/-/reload?acount=a",
+            400,
+            "unknown parameter: account is the only one\n",
+        ),
+    ] {
+        let answer = served.ask("POST", target, &[]).await;
+        assert_eq!((answer.status, answer.text()), (status, text));
+    }
+    assert!(served.sources.reloads.try_recv().is_err());
+    served.sources.reloads.close();
+    let answer = served.ask("POST", "/-/reload", &[]).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (500, "the exporter is shutting down\n")
+    );
+}
+
+#[tokio::test]
+async fn accounts_as_json() {
+    let served = Served::start(settings()).await;
+    let details = reading(Default::default(), SessionDetails::Off);
+    let sessions = vec![session(7_165_011, 4, 60)];
+    served
+        .sources
+        .board
+        .publish(answered("desk", details, sessions, NOW));
+    let mut names = crate::session::safety_type::SafetyNames::default();
+    names.set(4, "Kennwort".to_owned());
+    served.sources.names.send(names).unwrap();
+    let answer = served.get("/api/v1/accounts").await;
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    let types = json.pointer("/accounts/0/sessions/by_safety_type").unwrap();
+    let password = serde_json::json!({"safety_type_id": "4", "safety_type": "Kennwort", "open": 1});
+    assert!(types.as_array().unwrap().contains(&password), "{types}");
+    for secret in ["trader@example.com", "203.0.113.9", "7165011"] {
+        assert!(!answer.text().contains(secret), "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn many_accounts_are_answered_whole() {
+    let served = Served::start(settings()).await;
+    for number in 0..super::LIGHT_ACCOUNTS + 50 {
+        served
+            .sources
+            .board
+            .publish(starting(&format!("n{number:03}")));
+    }
+    let answer = served
+        .ask("GET", "/api/v1/accounts", &["Accept-Encoding: gzip"])
+        .await;
+    let json: serde_json::Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(answer.body.as_slice())).unwrap();
+    let accounts = json.pointer("/accounts").unwrap().as_array().unwrap();
+    assert_eq!(accounts.len(), super::LIGHT_ACCOUNTS + 50);
+    let page = served.get("/?page=2").await;
+    assert_eq!(page.text().matches("<h2>").count(), 100);
+}
+
+#[tokio::test]
+async fn a_body_is_passed_over() {
+    let served = Served::start(lifecycle()).await;
+    let mut stream = served.connect().await;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    stream
+        .write_all(b"POST /-/reload?account= HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
+        .await
+        .unwrap();
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).await.unwrap();
+    assert_eq!(crate::web::test_support::Answer::parse(&bytes).status, 400);
+}

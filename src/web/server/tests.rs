@@ -1,0 +1,191 @@
+//! The server over real sockets: limits, shutdown, panics.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::Instant;
+
+use super::*;
+use crate::clock::Clock;
+use crate::web::test_support::{Answer, NOW, Served, ask_on, settings};
+
+/// How far the runtime's timers may round up.
+const TIMER: Duration = Duration::from_millis(2);
+
+/// Reads one answer that leaves the connection open; its body is known.
+async fn read_answer(stream: &mut TcpStream, body: &str) -> Answer {
+    let mut bytes = Vec::new();
+    while !bytes.ends_with(body.as_bytes()) {
+        let read = stream.read_buf(&mut bytes).await.unwrap();
+        assert_ne!(read, 0, "closed early: {}", String::from_utf8_lossy(&bytes));
+    }
+    Answer::parse(&bytes)
+}
+
+async fn healthy_on(stream: &mut TcpStream) {
+    let request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    assert_eq!(read_answer(stream, "healthy\n").await.status, 200);
+}
+
+fn lifecycle() -> crate::web::Settings {
+    crate::web::Settings {
+        enable_lifecycle: true,
+        ..settings()
+    }
+}
+
+#[tokio::test]
+async fn idle_connections_do_not_hold_up_shutdown() {
+    let mut served = Served::start(settings()).await;
+    let mut used = served.connect().await;
+    healthy_on(&mut used).await;
+    let mut unused = served.connect().await;
+    // Answered after `unused` was accepted, since connections are accepted in order.
+    assert_eq!(served.get("/-/healthy").await.status, 200);
+
+    tokio::time::pause();
+    let start = Instant::now();
+    served.stop.take().unwrap().send(()).unwrap();
+    served.server.await.unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    for stream in [&mut used, &mut unused] {
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_within_a_request_is_cut_off_at_shutdown() {
+    let mut served = Served::start(settings()).await;
+    let mut hanging = served.connect().await;
+    hanging
+        .write_all(b"GET /metrics HTTP/1.1\r\nHo")
+        .await
+        .unwrap();
+    assert_eq!(served.get("/-/healthy").await.status, 200);
+
+    tokio::time::pause();
+    let start = Instant::now();
+    served.stop.take().unwrap().send(()).unwrap();
+    served.server.await.unwrap();
+    assert!(start.elapsed() <= LIMITS.drain + TIMER);
+    assert_eq!(hanging.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn an_answer_under_way_is_finished_at_shutdown() {
+    let mut served = Served::start(lifecycle()).await;
+    let asking = tokio::spawn(ask_on(served.connect().await, "POST", "/-/reload", &[]));
+    let request = served.sources.reloads.recv().await.unwrap();
+    served.stop.take().unwrap().send(()).unwrap();
+    request.answer.send(Ok(())).unwrap();
+    assert_eq!(asking.await.unwrap().status, 200);
+    served.server.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_cut_off_at_shutdown() {
+    let mut served = Served::start(lifecycle()).await;
+    let mut asking = served.connect().await;
+    asking
+        .write_all(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let _unanswered = served.sources.reloads.recv().await.unwrap();
+
+    tokio::time::pause();
+    let start = Instant::now();
+    served.stop.take().unwrap().send(()).unwrap();
+    served.server.await.unwrap();
+    let took = start.elapsed();
+    assert!(took >= LIMITS.drain && took <= LIMITS.drain + TIMER);
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_closes_the_connection() {
+    let served = Served::start(settings()).await;
+    let mut slow = served.connect().await;
+    slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(served.get("/-/healthy").await.status, 200);
+
+    tokio::time::pause();
+    let start = Instant::now();
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).await.unwrap();
+    let took = start.elapsed();
+    assert!(
+        took <= LIMITS.head + TIMER && took >= LIMITS.head - Duration::from_secs(5),
+        "{took:?}"
+    );
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_wait() {
+    let limits = Limits {
+        connections: 2,
+        ..LIMITS
+    };
+    let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
+        serve_within(limits, listener, app, Role::Full, stop)
+    })
+    .await;
+    let mut first = served.connect().await;
+    healthy_on(&mut first).await;
+    let mut second = served.connect().await;
+    healthy_on(&mut second).await;
+
+    let mut third = served.connect().await;
+    let request = b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    third.write_all(request).await.unwrap();
+    // The other two are still served meanwhile, and nothing came for the third.
+    healthy_on(&mut first).await;
+    healthy_on(&mut second).await;
+    let nothing = third.try_read(&mut [0; 1]).unwrap_err();
+    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+
+    drop(first);
+    assert_eq!(read_answer(&mut third, "healthy\n").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_answer() {
+    let broken = Arc::new(AtomicBool::new(true));
+    let switch = Arc::clone(&broken);
+    let clock = Clock::from_fn(move || {
+        assert!(!switch.load(Ordering::SeqCst), "the clock is broken");
+        NOW
+    });
+    let served = Served::with(settings(), clock, |listener, app, stop| {
+        serve(listener, app, Role::Full, stop)
+    })
+    .await;
+    let mut kept = served.connect().await;
+    kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = read_answer(&mut kept, "see the exporter's log\n").await;
+    assert_eq!(answer.status, 500);
+    assert!(!answer.text().contains("clock"));
+    healthy_on(&mut kept).await;
+
+    broken.store(false, Ordering::SeqCst);
+    assert_eq!(served.get("/").await.status, 200);
+    let metrics = served.get("/metrics").await;
+    let count = "tradernet_exporter_http_requests_total{handler=\"/\",code=\"500\"} 1\n";
+    assert!(metrics.text().contains(count));
+}
+
+#[tokio::test]
+async fn the_probe_listener_answers_probes_alone() {
+    let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
+        serve(listener, app, Role::Probes, stop)
+    })
+    .await;
+    assert_eq!(served.get("/-/healthy").await.status, 200);
+    assert_eq!(served.get("/-/ready").await.status, 503);
+    for path in ["/", "/metrics", "/api/v1/accounts", "/-/reload"] {
+        assert_eq!(served.get(path).await.status, 404, "{path}");
+    }
+}
