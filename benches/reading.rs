@@ -1,4 +1,4 @@
-//! TrackingConfig an answer: the fold of the exporter against building a list of owned sessions, and a
+//! Reading an answer: the fold of the exporter against building a list of owned sessions, and a
 //! tree of JSON values, in one run. `cargo bench --bench reading` prints the ratios.
 
 #![allow(

@@ -360,7 +360,7 @@ fn info(account: &Account<'_>, to: &mut Samples<'_>) {
     }
 }
 
-/// Repeat left in milliseconds, to the microsecond: the server's own precision, without what
+/// Times left in milliseconds, to the microsecond: the server's own precision, without what
 /// the conversion between units leaves behind.
 fn left(view: &Summary) -> Option<Range> {
     let left_ms = view.expiry?.left_ms;

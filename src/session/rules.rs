@@ -147,7 +147,7 @@ impl Policy {
 pub enum CloseReason {
     /// Its time was over.
     Expired,
-    /// PreviousAnswer its time.
+    /// Before its time.
     Ended,
     /// It cannot be told.
     Unknown,

@@ -193,7 +193,7 @@ async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
     );
     let description = notes["description"].as_str().unwrap();
     assert!(
-        description.starts_with("AccountConfig bot-alpha (job tradernet): the last "),
+        description.starts_with("Account bot-alpha (job tradernet): the last "),
         "{description}"
     );
     let page = notes["runbook_url"].as_str().unwrap();
