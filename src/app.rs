@@ -115,7 +115,7 @@ pub async fn run(
     };
     let shared = PollerContext {
         http: http(&config, observe)?,
-        slots: HostLimiter::new(config.max_requests_per_host),
+        host_limiter: HostLimiter::new(config.max_requests_per_host),
         board: board.clone(),
         clock: config.clock.clone(),
     };

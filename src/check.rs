@@ -56,7 +56,7 @@ pub fn offline(config: &Config) -> Findings {
 pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let shared = PollerContext {
         http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
-        slots: HostLimiter::new(config.max_requests_per_host),
+        host_limiter: HostLimiter::new(config.max_requests_per_host),
         board: StatusStore::default(),
         clock: config.clock.clone(),
     };

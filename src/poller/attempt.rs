@@ -2,7 +2,6 @@
 //!
 //! It says what came of it; when to try again is the poller's affair.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,44 +10,30 @@ use url::Url;
 
 use super::credential::Credential;
 use super::{AccountConfig, Found, Poller};
-use crate::poller::host_limiter::{self, Lane, Slot};
+use crate::poller::host_limiter::Permit;
 use crate::poller::login_breaker::CredentialFingerprint;
 use crate::tradernet::{AuthError, Credentials, Error, Redactor};
 
-/// An attempt's way to its slots.
-pub(super) struct Queue {
+/// What an attempt needs and adds to at the host's limiter.
+pub(super) struct SlotRequest {
     /// Whether the last attempt timed out.
-    pub(super) hangs: bool,
+    pub(super) last_timed_out: bool,
     /// The wait so far.
-    pub(super) waited: Duration,
+    pub(super) queue_wait: Duration,
 }
 
 impl Poller {
-    /// Waits for a slot to the host. That may take long where many hang, so what is configured
-    /// meanwhile is taken up in the queue.
-    async fn slot(&mut self, origin: Url, lane: Lane, queue: &mut Queue) -> Slot {
-        let lane = match queue.hangs {
-            true => Lane::Hanging,
-            false => lane,
-        };
+    /// Waits until the host's limit allows another request.
+    async fn permit(&self, origin: &Url, queue: &mut SlotRequest) -> Permit {
         let since = Instant::now();
-        let slots = self.shared.slots.clone();
-        let mut taken = pin!(slots.take(&origin, lane));
-        loop {
-            tokio::select! {
-                slot = &mut taken => {
-                    queue.waited += since.elapsed();
-                    return slot;
-                }
-                Ok(()) = self.configured.changed() => {
-                    self.take_up(Instant::now());
-                }
-            }
-        }
+        let limiter = &self.shared.host_limiter;
+        let permit = limiter.acquire(origin, queue.last_timed_out).await;
+        queue.queue_wait += since.elapsed();
+        permit
     }
 
     /// Asks once. An SID that is refused means one new login and one retry.
-    pub(super) async fn attempt(&mut self, queue: &mut Queue) -> Result<Found, Error> {
+    pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
         let mut scrubber = self.former.scrubber();
         let result = self.attempt_with(queue, &mut scrubber).await;
         self.former.add_signatures(scrubber.into_signatures());
@@ -57,7 +42,7 @@ impl Poller {
 
     async fn attempt_with(
         &mut self,
-        queue: &mut Queue,
+        queue: &mut SlotRequest,
         scrubber: &mut Redactor,
     ) -> Result<Found, Error> {
         if self.credential.identity().is_some() {
@@ -85,33 +70,12 @@ impl Poller {
         self.credential.forget_sid()
     }
 
-    /// Asks the API, or opens a stream. Where the slot is needed for others that is broken off, which
-    /// changes nothing over there, and done again.
-    async fn ask(&mut self, queue: &mut Queue, scrubber: &mut Redactor) -> Result<Found, Error> {
+    /// Requests the list, or opens a stream, once the host's limit allows it.
+    async fn ask(&self, queue: &mut SlotRequest, scrubber: &mut Redactor) -> Result<Found, Error> {
         let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
-        let origin = stream.unwrap_or(&self.account.target.origin).clone();
-        let mut lane = Lane::Open;
-        loop {
-            let mut slot = self.slot(origin.clone(), lane, queue).await;
-            let started = Instant::now();
-            tokio::select! {
-                biased;
-                found = self.ask_now(scrubber) => {
-                    if found.is_ok() {
-                        let took = started.elapsed();
-                        slot.answered(took);
-                        self.usual = Some(host_limiter::usual(self.usual, took));
-                    }
-                    return found;
-                }
-                () = slot.make_room(self.usual) => {}
-            }
-            lane = Lane::BrokenOff;
-            debug!(
-                account = &*self.account.name,
-                "broken off to make room for others, waiting among those that were"
-            );
-        }
+        let origin = stream.unwrap_or(&self.account.target.origin);
+        let _permit = self.permit(origin, queue).await;
+        self.ask_now(scrubber).await
     }
 
     async fn ask_now(&self, scrubber: &mut Redactor) -> Result<Found, Error> {
@@ -136,15 +100,18 @@ impl Poller {
         }
     }
 
-    async fn log_in(&mut self, queue: &mut Queue, scrubber: &mut Redactor) -> Result<(), Error> {
+    async fn log_in(
+        &mut self,
+        queue: &mut SlotRequest,
+        scrubber: &mut Redactor,
+    ) -> Result<(), Error> {
         if self.credential.login().is_none() {
             return Ok(());
         }
         self.breaker
             .permit(self.shared.clock.now())
             .map_err(Error::Auth)?;
-        let origin = self.account.target.origin.clone();
-        let _slot = self.slot(origin, Lane::Login, queue).await;
+        let _permit = self.permit(&self.account.target.origin, queue).await;
         let (Some((login, password)), Some(tried)) = (
             self.credential.login(),
             to_try(&self.account, &self.credential),

@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
-use self::attempt::{Queue, to_try};
+use self::attempt::{SlotRequest, to_try};
 use self::credential::{Credential, Former};
 use self::host_limiter::HostLimiter;
 use self::login_breaker::{LoginBreaker, LoginLog};
@@ -51,8 +51,8 @@ const HIDDEN: &str = "[redacted]";
 pub struct PollerContext {
     /// Connections.
     pub http: Client,
-    /// HostLimiter to hosts.
-    pub slots: HostLimiter,
+    /// How many requests may be under way to a host.
+    pub host_limiter: HostLimiter,
     /// Where states are published.
     pub board: StatusStore,
     /// The clocks.
@@ -83,8 +83,6 @@ pub struct Poller {
     failures_in_a_row: u32,
     /// The end of a pause that the server asked for.
     not_before: Option<Instant>,
-    /// How long its answers usually take; `None` before the first.
-    usual: Option<Duration>,
     told_stale: bool,
     /// Whether a login was refused that has not been told of.
     login_refused: bool,
@@ -165,7 +163,6 @@ impl Poller {
             status,
             failures_in_a_row: 0,
             not_before: None,
-            usual: None,
             told_stale: false,
             login_refused: false,
             streamed: false,
@@ -312,16 +309,16 @@ impl Poller {
             .as_ref()
             .and_then(|attempt| attempt.failure.as_ref())
             .is_some_and(|failure| failure.reason == Reason::Timeout);
-        let mut queue = Queue {
-            hangs: timed_out,
-            waited: Duration::ZERO,
+        let mut queue = SlotRequest {
+            last_timed_out: timed_out,
+            queue_wait: Duration::ZERO,
         };
         // What is left behind by a panic is plain data: counters, breaker and SID stay as they are.
         let result = AssertUnwindSafe(self.attempt(&mut queue))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| Err(panicked()));
-        let queued = queue.waited;
+        let queued = queue.queue_wait;
         let interval = self.account.reading.interval;
         let retry_after = result.as_ref().err().and_then(Error::retry_after);
         self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));

@@ -2,7 +2,7 @@
 //!
 //! Where time is paused, both clocks and the simulated Tradernet's follow it.
 
-mod slots;
+mod host_limit;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

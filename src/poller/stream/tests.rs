@@ -64,7 +64,7 @@ impl Bench {
         let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
             http: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
-            slots: HostLimiter::new(16),
+            host_limiter: HostLimiter::new(16),
             board: board.clone(),
             clock: clock.clone(),
         };

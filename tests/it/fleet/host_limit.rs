@@ -1,0 +1,109 @@
+//! The limit of requests to one host, and what accounts that hang cost the others.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn hanging_accounts_share_a_quarter_of_the_slots() {
+    const HANGING: usize = 60;
+    let desks = Desks::with_time(HANGING + 4).await;
+    let world = desks.world();
+    for n in 0..HANGING {
+        world
+            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
+            .unwrap();
+    }
+    let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
+    let exporter = desks
+        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
+        .await;
+    let_pass(SECOND * 200).await;
+    let polls = || -> Vec<_> {
+        (0..HANGING + 4)
+            .map(|n| world.lists_seen(&desk(n)))
+            .collect()
+    };
+    let before = polls();
+    let_pass(SECOND * 600).await;
+    let polls: Vec<_> = polls()
+        .iter()
+        .zip(before)
+        .map(|(now, before)| now - before)
+        .collect();
+    let (hanging, others) = polls.split_at(HANGING);
+    assert!(
+        others.iter().all(|polls| (59..=61).contains(polls)),
+        "{others:?}"
+    );
+    // One at a time, 8 s each.
+    let hanging: u64 = hanging.iter().sum();
+    assert!((70..=80).contains(&hanging), "{hanging}");
+    let page = exporter.metrics().await;
+    for n in HANGING..HANGING + 4 {
+        let queued = page.get("tradernet_poll_queue_seconds", &[("account", &desk(n))]);
+        assert!(queued < 0.5, "{}: {queued}", desk(n));
+    }
+    // The others queue, and it shows.
+    let longest = page
+        .matching("tradernet_poll_queue_seconds", &[])
+        .map(|(_, queued)| queued)
+        .fold(0.0, f64::max);
+    assert!(longest > 60.0, "{longest}");
+    exporter.stop().await;
+}
+
+/// Each account has at most one request under way and permits are given in turn, so that a
+/// request has at most one of each hanging account before it.
+#[tokio::test(start_paused = true)]
+async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
+    const HEALTHY: usize = 4;
+    const HANGING: usize = 60;
+    const TIMEOUT: f64 = 8.0;
+    const LIMIT: f64 = 8.0;
+    let desks = Desks::with_time(HEALTHY + HANGING).await;
+    let world = desks.world();
+    let all: Vec<_> = (0..HEALTHY + HANGING).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s\ntimeout: 8s", &all);
+    let exporter = desks
+        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "8")])
+        .await;
+    let_pass(SECOND * 30).await;
+    let page = exporter.metrics().await;
+    assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
+    for n in HEALTHY..HEALTHY + HANGING {
+        world
+            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
+            .unwrap();
+    }
+    let longest_wait = async |seconds: u64| {
+        let mut longest = 0.0_f64;
+        for _ in 0..seconds / 5 {
+            let_pass(SECOND * 5).await;
+            let page = exporter.metrics().await;
+            for n in 0..HEALTHY {
+                let wait = page.get("tradernet_poll_queue_seconds", &[("account", &desk(n))]);
+                longest = longest.max(wait);
+            }
+        }
+        longest
+    };
+    let bound = HANGING as f64 * TIMEOUT / LIMIT;
+    let first = longest_wait(120).await;
+    assert!(first > 1.0 && first <= bound, "{first} of {bound}");
+    let polls = || (0..HEALTHY).map(|n| world.lists_seen(&desk(n)));
+    let before: Vec<_> = polls().collect();
+    let later = longest_wait(300).await;
+    assert!(later < 0.1, "{later}");
+    for (now, before) in polls().zip(before) {
+        let polls = now - before;
+        assert!((29..=31).contains(&polls), "{polls}");
+    }
+    // Each account that hangs was found out.
+    let page = exporter.metrics().await;
+    for n in HEALTHY..HEALTHY + HANGING {
+        let account = desk(n);
+        let timeouts = [("account", account.as_str()), ("reason", "timeout")];
+        assert!(page.get("tradernet_poll_failures_total", &timeouts) >= 1.0);
+    }
+    exporter.stop().await;
+}
