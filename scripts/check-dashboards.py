@@ -20,14 +20,14 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "dashboards" / "lint"), str(ROOT / "dashboards" / "check")]
+sys.path[:0] = [str(ROOT / "tools" / "dashboard-lint"), str(ROOT / "tools" / "dashboard-render")]
 sys.dont_write_bytecode = True
 
 import alerts  # noqa: E402
 import dashboard as boards  # noqa: E402
 import exposition  # noqa: E402
-import history  # noqa: E402
-import names  # noqa: E402
+import generate_series  # noqa: E402
+import metric_references  # noqa: E402
 import rulefile  # noqa: E402
 
 DASHBOARD = ROOT / "dashboards" / "tradernet-security-sessions.json"
@@ -62,7 +62,7 @@ def parse_queries(dashboard):
 
     rules = [
         {"record": f"query_{i}", "expr": re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, expr)}
-        for i, (_, expr) in enumerate(names.dashboard_queries(dashboard))
+        for i, (_, expr) in enumerate(metric_references.dashboard_queries(dashboard))
     ]
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
@@ -72,19 +72,19 @@ def parse_queries(dashboard):
 
 def drawn_over(page, kinds):
     """Yields a finding for what the exporter does not serve like this."""
-    for name, kind, labels in history.history(0, True).shapes():
+    for name, kind, labels in generate_series.generate(0, "incident").shapes():
         if kind == "histogram":
             known, labels = page.get(f"{name}_bucket"), labels | {"le"}
         else:
             known = page.get(name)
-        if known is None and name in names.MODES:
+        if known is None and name in metric_references.MODES:
             continue
         if known is None:
-            yield f"history.py: [metric-exists] {name} is not on the page"
+            yield f"generate_series.py: [metric-exists] {name} is not on the page"
         elif kinds.get(name) != kind:
-            yield f"history.py: [metric-kind] {name} is a {kind}, on the page a {kinds.get(name)}"
+            yield f"generate_series.py: [metric-kind] {name} is a {kind}, on the page a {kinds.get(name)}"
         elif labels != known:
-            yield f"history.py: [label-exists] {name} has {sorted(labels)}, on the page {sorted(known)}"
+            yield f"generate_series.py: [label-exists] {name} has {sorted(labels)}, on the page {sorted(known)}"
 
 
 def findings(page, kinds):
@@ -101,10 +101,10 @@ def findings(page, kinds):
         yield f"{RULES.name}: {finding}"
 
     # The dashboard must work without the rule file: recorded names are known to the rules alone.
-    queries = [(f"{DASHBOARD.name}: {place}", expr, set()) for place, expr in names.dashboard_queries(dashboard)]
-    recorded = names.recorded(rules)
-    queries += [(f"{RULES.name}: {place}", expr, recorded) for place, expr in names.rule_queries(rules)]
-    yield from names.check(queries, page)
+    queries = [(f"{DASHBOARD.name}: {place}", expr, set()) for place, expr in metric_references.dashboard_queries(dashboard)]
+    recorded = metric_references.recorded(rules)
+    queries += [(f"{RULES.name}: {place}", expr, recorded) for place, expr in metric_references.rule_queries(rules)]
+    yield from metric_references.check(queries, page)
     yield from drawn_over(page, kinds)
 
 

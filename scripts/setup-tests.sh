@@ -10,7 +10,7 @@
 #                     and Node.js 20 from npm where Debian's is older
 #   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client),
 #                     tests/it/page/node_modules (what drives Chromium, axe-core) and
-#                     dashboards/check/node_modules (Grafana's packages, which draw the dashboard)
+#                     tools/dashboard-render/node_modules (Grafana's packages, which draw the dashboard)
 #   into /usr/share/prometheus/alertmanager, and only where there is none: Alertmanager's templates
 # Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
 # no user is made. Debian's Alertmanager reads its templates from that one path alone.
@@ -140,7 +140,7 @@ alertmanager_templates() {
 
 # What the dashboard is drawn with: Grafana's packages, bundled once for each state of the sources.
 dashboard_bundle() {
-  local folder=dashboards/check wanted
+  local folder=tools/dashboard-render wanted
   node_packages "$folder"
   wanted=$(cd "$folder" && cat package-lock.json build.mjs src/* | sha256sum)
   [ "$(cat "$folder/dist/.made-for" 2>/dev/null)" = "$wanted" ] && return 0

@@ -98,8 +98,8 @@ prometheus_rules rule_files test
 check 'promtool check config' promtool check config examples/prometheus.yml
 check 'vmalert -dryRun' vmalert -dryRun -loggerLevel=ERROR -rule=dashboards/alerts.yaml
 check 'amtool check-config' amtool check-config examples/alertmanager.yml
-check 'lint rules of dashboard and alerts' python3 -B -m unittest discover dashboards/lint
-check 'dashboard drawn' node --test dashboards/check/dashboard.test.mjs
+check 'lint rules of dashboard and alerts' python3 -B -m unittest discover tools/dashboard-lint
+check 'dashboard drawn' node --test tools/dashboard-render/dashboard.test.mjs
 check 'documentation tests' cargo test --locked --doc
 tests
 

@@ -76,4 +76,4 @@ def check(queries, page):
                 if label not in page[selector.name] | PROMETHEUS_LABELS:
                     yield f"{place}: [label-exists] {selector.name} has no label {label} on the page"
     for name in sorted(set(MODES) - used):
-        yield f"names.py: [metric-modes] {name} is excepted and no query uses it"
+        yield f"metric_references.py: [metric-modes] {name} is excepted and no query uses it"

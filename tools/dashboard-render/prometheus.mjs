@@ -1,4 +1,4 @@
-// A throw-away Prometheus over a history that history.py wrote: on loopback, on a port that the kernel
+// A throw-away Prometheus over a history that generate_series.py wrote: on loopback, on a port that the kernel
 // chose, gone when the work is done.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
@@ -40,12 +40,12 @@ function listening(pid) {
   return undefined;
 }
 
-// Calls work(url) while a Prometheus serves the history `kind`, healthy or troubled.
+// Calls work(url) while a Prometheus serves the history `kind`, baseline or incident.
 export async function withHistory(kind, work) {
   const dir = mkdtempSync(join(tmpdir(), 'tradernet-history-'));
   let server;
   try {
-    writeFileSync(join(dir, 'data.om'), run('python3', [join(here, 'history.py'), String(END), kind]));
+    writeFileSync(join(dir, 'data.om'), run('python3', [join(here, 'generate_series.py'), String(END), kind]));
     run('promtool', ['tsdb', 'create-blocks-from', 'openmetrics', join(dir, 'data.om'), join(dir, 'data')]);
     writeFileSync(join(dir, 'prometheus.yml'), 'global: {scrape_interval: 15s}\n');
     const log = openSync(join(dir, 'log'), 'w');

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes six hours of an exporter's life, in OpenMetrics, to standard output.
 
-    history.py END healthy|troubled
+    generate_series.py END baseline|incident
 
-END is the last moment, in seconds since the epoch. Seven accounts are told: in the healthy history all is
-as it should be but for a few failed polls; in the troubled one each account has a trouble of its own.
+END is the last moment, in seconds since the epoch. Seven accounts are told: in the baseline data all is
+as it should be but for a few failed polls; in the incident data each account has a trouble of its own.
 
 Owns the story. Names, labels and kinds are the exporter's own: scripts/check-dashboards.py compares
 them with a real page, so none can be made up here. Equal arguments write equal bytes.
@@ -232,22 +232,22 @@ def process(history, times, reload_failed_from):
         add("process_start_time_seconds", "gauge", times[0] - 20)
 
 
-def history(end, troubled):
+def generate(end, data):
     """The whole story up to `end`."""
     end = end // STEP * STEP
     times = range(end - SPAN, end + 1, STEP)
     told, chance = History(), random.Random(4)
-    for account in accounts(end, troubled):
+    for account in accounts(end, data == "incident"):
         tell(told, account, times, chance)
-    process(told, times, end - 3000 if troubled else math.inf)
+    process(told, times, end - 3000 if data == "incident" else math.inf)
     return told
 
 
 def main(arguments):
-    if len(arguments) != 2 or not arguments[0].isdigit() or arguments[1] not in ("healthy", "troubled"):
+    if len(arguments) != 2 or not arguments[0].isdigit() or arguments[1] not in ("baseline", "incident"):
         print(__doc__.strip(), file=sys.stderr)
         return 2
-    history(int(arguments[0]), arguments[1] == "troubled").write(sys.stdout)
+    generate(int(arguments[0]), arguments[1]).write(sys.stdout)
     return 0
 
 

@@ -1,4 +1,4 @@
-// The shipped dashboard, drawn with Grafana's own packages over a healthy and a troubled history, and
+// The shipped dashboard, drawn with Grafana's own packages over a baseline and a incident history, and
 // read back: what stands in its panels, in which order and colour.     node --test
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -9,7 +9,7 @@ import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
-const SHIPPED = file('../tradernet-security-sessions.json');
+const SHIPPED = file('../../dashboards/tradernet-security-sessions.json');
 const dashboard = JSON.parse(readFileSync(SHIPPED, 'utf8'));
 const drawn = dashboard.panels.filter((p) => p.type !== 'row');
 const [GREEN, ORANGE, RED] = ['#73BF69', '#FF9830', '#F2495C'];
@@ -18,7 +18,7 @@ after(() => rmSync(dir, { recursive: true }));
 
 async function draw(kind, path = SHIPPED) {
   const out = join(dir, `${kind}.json`);
-  const child = spawn(process.execPath, [file('draw.mjs'), kind, '--dashboard', path, '--report', out], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [file('render-with-history.mjs'), kind, '--dashboard', path, '--report', out], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   child.stdout.on('data', (d) => { text += d; });
   child.stderr.on('data', (d) => { text += d; });
@@ -32,11 +32,11 @@ const shown = (report, title) => Object.fromEntries(panel(report, title).frames.
   .filter((f) => f.type !== 'time').map((f) => [f.name, [f.last, f.color]]));
 const column = (report, name) => panel(report, 'Accounts by what needs attention').frames[0].fields.find((f) => f.name === name).all;
 
-let healthy;
-let troubled;
+let baseline;
+let incident;
 before(async () => {
-  healthy = await draw('healthy');
-  troubled = await draw('troubled');
+  baseline = await draw('baseline');
+  incident = await draw('incident');
 });
 
 test('the lock file names no registry, so that any mirror serves', () => {
@@ -48,9 +48,9 @@ test('types, layout, ids and PromQL are valid', () => {
   assert.equal(status, 0, stdout + stderr);
 });
 
-for (const kind of ['healthy', 'troubled']) {
+for (const kind of ['baseline', 'incident']) {
   test(`no panel is empty and none fails: ${kind}`, () => {
-    const report = { healthy, troubled }[kind];
+    const report = { baseline, incident }[kind];
     assert.deepEqual(report.problems, []);
     assert.equal(report.status, 0, report.text);
     assert.deepEqual(report.panels.map((p) => p.title), drawn.map((p) => p.title));
@@ -62,36 +62,36 @@ for (const kind of ['healthy', 'troubled']) {
   });
 }
 
-test('the fleet row of a healthy fleet is calm', () => {
-  assert.deepEqual(shown(healthy, 'Accounts up'), { up: ['7', GREEN], failing: ['0', GREEN] });
-  assert.deepEqual(shown(healthy, 'Accounts unknown').unknown, ['0', GREEN]);
-  assert.equal(shown(healthy, 'Open sessions').open[0], '14');
-  assert.deepEqual(shown(healthy, 'Next expiry')['last of an account'], ['01:30:00', GREEN]);
-  assert.deepEqual(shown(healthy, 'Sessions breaking a rule').sessions, ['0', GREEN]);
-  assert.equal(shown(healthy, 'Accounts with none open').accounts[0], '1');
-  assert.deepEqual(shown(healthy, 'Streams').connected[0], '1');
+test('the fleet row of a baseline fleet is calm', () => {
+  assert.deepEqual(shown(baseline, 'Accounts up'), { up: ['7', GREEN], failing: ['0', GREEN] });
+  assert.deepEqual(shown(baseline, 'Accounts unknown').unknown, ['0', GREEN]);
+  assert.equal(shown(baseline, 'Open sessions').open[0], '14');
+  assert.deepEqual(shown(baseline, 'Next expiry')['last of an account'], ['01:30:00', GREEN]);
+  assert.deepEqual(shown(baseline, 'Sessions breaking a rule').sessions, ['0', GREEN]);
+  assert.equal(shown(baseline, 'Accounts with none open').accounts[0], '1');
+  assert.deepEqual(shown(baseline, 'Streams').connected[0], '1');
 });
 
-test('the fleet row of a troubled fleet says so', () => {
-  assert.deepEqual(shown(troubled, 'Accounts up'), { up: ['6', GREEN], failing: ['1', RED] });
-  assert.deepEqual(shown(troubled, 'Accounts unknown').unknown, ['1', RED]);
-  assert.deepEqual(shown(troubled, 'Next expiry')['last of an account'], ['00:19:00', ORANGE]);
-  assert.deepEqual(shown(troubled, 'Sessions breaking a rule').sessions, ['3', RED]);
-  assert.equal(shown(troubled, 'Accounts with none open').accounts[0], '2');
-  assert.deepEqual(shown(troubled, 'Login breaker').blocked, ['1', RED]);
-  assert.deepEqual(shown(troubled, 'Last reload').reload, ['failed', RED]);
+test('the fleet row of a incident fleet says so', () => {
+  assert.deepEqual(shown(incident, 'Accounts up'), { up: ['6', GREEN], failing: ['1', RED] });
+  assert.deepEqual(shown(incident, 'Accounts unknown').unknown, ['1', RED]);
+  assert.deepEqual(shown(incident, 'Next expiry')['last of an account'], ['00:19:00', ORANGE]);
+  assert.deepEqual(shown(incident, 'Sessions breaking a rule').sessions, ['3', RED]);
+  assert.equal(shown(incident, 'Accounts with none open').accounts[0], '2');
+  assert.deepEqual(shown(incident, 'Login breaker').blocked, ['1', RED]);
+  assert.deepEqual(shown(incident, 'Last reload').reload, ['failed', RED]);
 });
 
 test('the table puts first what needs attention first', () => {
-  assert.deepEqual(column(troubled, 'Account'), ['locked', 'broker', 'desk-1', 'night', 'desk-2', 'empty', 'bot']);
-  assert.deepEqual(column(troubled, 'Attention'), ['login blocked', 'rule broken', 'rule broken', 'rule broken', 'ends soon', 'none open', 'fine']);
-  assert.deepEqual(column(troubled, 'Runs out'), ['', 'later', 'later', '', 'soon', '', 'later']);
-  assert.deepEqual(column(troubled, 'Time left of the last'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
-  assert.equal(column(healthy, 'Attention').filter((a) => a === 'fine').length, 6);
+  assert.deepEqual(column(incident, 'Account'), ['locked', 'broker', 'desk-1', 'night', 'desk-2', 'empty', 'bot']);
+  assert.deepEqual(column(incident, 'Attention'), ['login blocked', 'rule broken', 'rule broken', 'rule broken', 'ends soon', 'none open', 'fine']);
+  assert.deepEqual(column(incident, 'Runs out'), ['', 'later', 'later', '', 'soon', '', 'later']);
+  assert.deepEqual(column(incident, 'Time left of the last'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
+  assert.equal(column(baseline, 'Attention').filter((a) => a === 'fine').length, 6);
 });
 
 test('the countdown is shortest first and coloured by the thresholds', () => {
-  const bars = Object.entries(shown(troubled, 'Time left now'));
+  const bars = Object.entries(shown(incident, 'Time left now'));
   assert.deepEqual(bars.map(([name]) => name), ['desk-2', 'bot', 'broker', 'desk-1']);
   assert.deepEqual(bars.map(([, [, colour]]) => colour), [ORANGE, GREEN, GREEN, GREEN]);
 });
@@ -102,7 +102,7 @@ test('a variable moves the threshold in every panel that has it', async () => {
   critical.query = critical.current.value = critical.current.text = '1500';
   const path = join(dir, 'later.json');
   writeFileSync(path, JSON.stringify(later));
-  const report = await draw('troubled', path);
+  const report = await draw('incident', path);
   assert.deepEqual(report.problems, []);
   assert.deepEqual(shown(report, 'Next expiry')['last of an account'], ['00:19:00', RED]);
   assert.deepEqual(shown(report, 'Time left now')['desk-2'], ['00:19:00', RED]);
@@ -119,7 +119,7 @@ test('a faulty dashboard is refused', async () => {
   of('Memory').fieldConfig.defaults.unit = 'furlongs';
   const path = join(dir, 'faulty.json');
   writeFileSync(path, JSON.stringify(faulty));
-  const report = await draw('healthy', path);
+  const report = await draw('baseline', path);
   assert.equal(report.status, 1);
   assert.deepEqual(report.problems.map((p) => p.replace(/(bad_data).*/s, '$1')),
     ['panel "Logins": bad_data', 'panel "Open sessions": no data', 'panel "Memory": unknown unit furlongs']);

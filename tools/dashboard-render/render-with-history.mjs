@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Draws the dashboard over a history and writes the picture, the report, or both.
-//   node draw.mjs healthy|troubled [--out PICTURE.png] [--report REPORT.json] [--dashboard DASHBOARD.json]
+//   node render-with-history.mjs baseline|incident [--out PICTURE.png] [--report REPORT.json] [--dashboard DASHBOARD.json]
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -9,7 +9,7 @@ import { END, withHistory } from './prometheus.mjs';
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values: opt, positionals: [kind] } = parseArgs({
   allowPositionals: true,
-  options: { out: { type: 'string' }, report: { type: 'string' }, dashboard: { type: 'string', default: file('../tradernet-security-sessions.json') } },
+  options: { out: { type: 'string' }, report: { type: 'string' }, dashboard: { type: 'string', default: file('../../dashboards/tradernet-security-sessions.json') } },
 });
 
 process.exitCode = await withHistory(kind, (url) => new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-"""Each rule is broken once and must say so.   python3 -m unittest discover dashboards/lint"""
+"""Each rule is broken once and must say so.   python3 -m unittest discover tools/dashboard-lint"""
 
 import copy
 import json
@@ -9,12 +9,12 @@ from pathlib import Path
 import alerts
 import dashboard
 import exposition
-import names
+import metric_references as names
 import promql
 import rulefile
 
 HERE = Path(__file__).resolve().parent
-BOARD = json.loads((HERE.parent / "tradernet-security-sessions.json").read_text(encoding="utf-8"))
+BOARD = json.loads((HERE.parents[1] / "dashboards" / "tradernet-security-sessions.json").read_text(encoding="utf-8"))
 SELECTOR = '{job=~"$job",instance=~"$instance"}'
 
 
