@@ -17,8 +17,8 @@ RUN rustc -vV | sed -n 's/^host: //p' >/target-triple
 
 # The dependencies are compiled in a layer of their own, which only Cargo.toml and Cargo.lock can spoil.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches \
-    && echo 'fn main() {}' | tee build.rs src/main.rs >tests/it/main.rs \
+RUN mkdir -p src tests/integration tests/e2e benches \
+    && echo 'fn main() {}' | tee build.rs src/main.rs tests/integration/main.rs >tests/e2e/main.rs \
     && sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/benches\/\1.rs/p' Cargo.toml | xargs -n 1 cp src/main.rs \
     && touch src/lib.rs \
     && cargo build --locked --release --target "$(cat /target-triple)"

@@ -35,6 +35,6 @@ replies=$({
   # A wall's 1920 × 1080, drawn smaller: the files stay small.
   picture wall-light 1920 1080 light 0.6666667
   picture wall-dark 1920 1080 dark 0.6666667
-} | node tests/it/page/driver.cjs)
+} | node tests/e2e/browser/driver.cjs)
 if grep '"error"' <<<"$replies"; then exit 1; fi
 ls -l docs/images/status-*.png

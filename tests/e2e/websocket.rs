@@ -1,0 +1,504 @@
+//! `TRADERNET_TRANSPORT=websocket` against the package `websockets`.
+
+use serde_json::{Value, json};
+use tradernet_exporter::clock::Clock;
+
+use crate::proxy::{Proxy, tls_front};
+use crate::stream_server::{Peer, WEBSOCKET};
+use crate::support::{Ca, Exporter, Page, Program, SID, Upstream};
+
+const OPEN: &str = "tradernet_security_sessions_open";
+const UP: &str = "tradernet_up";
+const CONNECTED: &str = "tradernet_stream_connected";
+
+/// A frame with so many sessions of a day.
+fn list(count: u64) -> String {
+    let sessions: Vec<Value> = (1..=count)
+        .map(|id| json!({"id": id, "safety_type_id": 4, "expire": 80_000_000}))
+        .collect();
+    json!(["sessions", sessions]).to_string()
+}
+
+/// A peer that says who is there and answers every request with one session.
+async fn peer() -> Peer {
+    let mut peer = Peer::start(WEBSOCKET).await;
+    peer.tell(json!({
+        "first": [r#"["userData",{"mode":"prod"}]"#],
+        "answers": [list(1)],
+    }))
+    .await;
+    peer
+}
+
+/// An exporter that streams from `origin`, with these variables too.
+async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
+    let mut all = vec![
+        ("TRADERNET_TRANSPORT", "websocket"),
+        ("TRADERNET_WS_URL", origin),
+    ];
+    if given.iter().all(|(name, _)| *name != "TRADERNET_LOGIN") {
+        all.push(("TRADERNET_SID", SID));
+    }
+    all.extend(given);
+    let config = Exporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
+    Exporter::run(config, Clock::system()).await
+}
+
+async fn open(exporter: &Exporter, count: f64) -> Page {
+    exporter
+        .when(&format!("{count} open"), |page| {
+            page.find(OPEN, &[]) == Some(count)
+        })
+        .await
+}
+
+/// Short enough to watch a reconnect.
+const QUICK: [(&str, &str); 2] = [
+    ("TRADERNET_POLL_INTERVAL", "1s"),
+    ("TRADERNET_TIMEOUT", "1s"),
+];
+
+#[tokio::test]
+async fn a_change_is_pushed_to_the_page() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    let page = open(&exporter, 1.0).await;
+    assert_eq!(page.get(UP, &[]), 1.0);
+    assert_eq!(page.get(CONNECTED, &[]), 1.0);
+    assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 0.0);
+    peer.tell(json!({"send": list(3)})).await;
+    open(&exporter, 3.0).await;
+    peer.tell(json!({"send": r#"["sessions",[],{"more":1}]"#}))
+        .await;
+    let page = open(&exporter, 0.0).await;
+    assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
+    assert_eq!(
+        page.get("tradernet_security_sessions_opened_total", &[]),
+        2.0
+    );
+    // The exporter's own families may be a moment old.
+    let count = "tradernet_api_request_duration_seconds_count";
+    exporter
+        .when("the request is observed", |page| {
+            page.find(count, &[("transport", "websocket")]) == Some(1.0)
+        })
+        .await;
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_handshake_and_the_request_are_as_documented() {
+    let mut peer = peer().await;
+    let sid = "a+b/c=d&e";
+    let origin = peer.origin();
+    let given = [
+        ("TRADERNET_TRANSPORT", "websocket"),
+        ("TRADERNET_WS_URL", origin.as_str()),
+        ("TRADERNET_SID", sid),
+    ];
+    let exporter = Exporter::run(Exporter::config(&given).unwrap(), Clock::system()).await;
+    open(&exporter, 1.0).await;
+    assert_eq!(peer.all("handshake"), ["/?SID=a%2Bb%2Fc%3Dd%26e"]);
+    assert_eq!(peer.some("got", 1).await, [r#"["sessions"]"#]);
+    let headers = &peer.all("headers")[0];
+    let agent = headers["user-agent"].as_str().unwrap();
+    assert!(agent.starts_with("tradernet-exporter/"), "{agent}");
+    assert_eq!(headers["cookie"], Value::Null);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_list_changes_the_gauges() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    open(&exporter, 1.0).await;
+    for frame in [
+        r#"["userData",{"mode":"prod","sessions":[]}]"#,
+        r#"["q",{"c":"AAPL.US"}]"#,
+        r#"{"sessions":[]}"#,
+        "no JSON",
+        "[]",
+        "null",
+    ] {
+        peer.tell(json!({"send": frame})).await;
+    }
+    peer.tell(json!({"send": list(2)})).await;
+    let page = open(&exporter, 2.0).await;
+    assert!(page.failures().is_empty());
+    assert_eq!(page.get("tradernet_sessions_undecodable", &[]), 0.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_that_cannot_be_read_fails_and_the_next_one_heals() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    open(&exporter, 1.0).await;
+    peer.tell(json!({"send": r#"["sessions",[{"id":1"#})).await;
+    let page = exporter
+        .when("the failure", |page| page.get(UP, &[]) == 0.0)
+        .await;
+    assert_eq!(page.failures(), [("decode".to_owned(), 1.0)].into());
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    assert_eq!(page.get(CONNECTED, &[]), 1.0);
+    peer.tell(json!({"send": list(2)})).await;
+    let page = open(&exporter, 2.0).await;
+    assert_eq!(page.get(UP, &[]), 1.0);
+    assert_eq!(peer.all("handshake").len(), 1);
+    exporter.stop().await;
+}
+
+/// What the first attempt is counted as, where the peer greets like this.
+async fn failure_after(first: &[&str]) -> String {
+    let mut peer = Peer::start(WEBSOCKET).await;
+    peer.tell(json!({"first": first})).await;
+    let exporter = stream_from(&peer.origin(), &[]).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.get(UP, &[]), 0.0);
+    assert_eq!(page.get(CONNECTED, &[]), 0.0);
+    assert_eq!(page.find(OPEN, &[]), None);
+    let failures: Vec<String> = page.failures().into_keys().collect();
+    exporter.stop().await;
+    failures.join(" ")
+}
+
+#[tokio::test]
+async fn refusals_in_frames_are_told_apart() {
+    for (frame, reason) in [
+        (r#"["userData",{"mode":"demo"}]"#, "auth"),
+        (r#"["userData",{"isDemo":true}]"#, "auth"),
+        (r#"["error","Access denied"]"#, "auth"),
+        (r#"["error",{"errMsg":"no","code":12}]"#, "auth"),
+        (r#"["error",{"message":"Not authorised"}]"#, "auth"),
+        (r#"["error",{"errMsg":"bad","code":5}]"#, "api_error"),
+        (r#"["error","try later"]"#, "api_error"),
+        (r#"["sessions",null]"#, "decode"),
+        (r#"["sessions",{"error":"x","code":7}]"#, "auth"),
+    ] {
+        assert_eq!(failure_after(&[frame]).await, reason, "{frame}");
+    }
+}
+
+#[tokio::test]
+async fn refused_handshakes_are_told_apart() {
+    for (status, headers, body, reason) in [
+        (401, json!({}), "", "auth"),
+        (403, json!({}), r#"{"error":"no"}"#, "auth"),
+        (403, json!({}), "<html>no</html>", "http_status"),
+        (429, json!({"Retry-After": "7"}), "", "rate_limited"),
+        (302, json!({"Location": "/elsewhere"}), "", "http_status"),
+        (500, json!({}), "", "http_status"),
+        (400, json!({}), r#"{"errMsg":"no","code":2}"#, "api_error"),
+        (200, json!({}), "[]", "decode"),
+    ] {
+        let mut peer = peer().await;
+        peer.tell(json!({"refuse": [status, headers, body]})).await;
+        let exporter = stream_from(&peer.origin(), &[]).await;
+        let page = exporter.first_attempt().await;
+        let failures: Vec<String> = page.failures().into_keys().collect();
+        assert_eq!(failures, [reason], "{status} {body}");
+        assert_eq!(peer.all("handshake").len(), 1, "{status} is not followed");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_sends_no_list_is_a_timeout() {
+    let peer = Peer::start(WEBSOCKET).await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_past_the_limit_is_too_large() {
+    let mut peer = Peer::start(WEBSOCKET).await;
+    peer.tell(json!({"answers": [list(100)]})).await;
+    let limit = [("TRADERNET_MAX_RESPONSE_BYTES", "2048")];
+    let exporter = stream_from(&peer.origin(), &limit).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.failures(), [("too_large".to_owned(), 1.0)].into());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_is_lost_is_made_again() {
+    for how in ["cut", "close"] {
+        let mut peer = peer().await;
+        let exporter = stream_from(&peer.origin(), &QUICK).await;
+        open(&exporter, 1.0).await;
+        peer.tell(json!({"answers": [list(2)]})).await;
+        peer.tell(json!({how: true})).await;
+        let page = exporter
+            .when("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
+            .await;
+        assert_eq!(page.get(UP, &[]), 0.0);
+        assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
+        let page = exporter
+            .when("another stream", |page| page.get(CONNECTED, &[]) == 1.0)
+            .await;
+        assert_eq!(page.get(OPEN, &[]), 2.0);
+        assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
+        assert_eq!(page.get(UP, &[]), 1.0);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn the_list_is_asked_for_again_on_the_same_connection() {
+    let mut peer = peer().await;
+    peer.tell(json!({"answers": [list(1), list(2), list(3)]}))
+        .await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    let page = open(&exporter, 3.0).await;
+    assert_eq!(peer.all("handshake").len(), 1);
+    assert!(page.get("tradernet_polls_total", &[]) >= 3.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_that_answers_once_is_asked_three_times_more_and_stays_believed() {
+    let mut peer = peer().await;
+    peer.tell(json!({"answers": [list(1), null]})).await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    let first = open(&exporter, 1.0).await;
+    let page = exporter
+        .when("three requests more", |page| {
+            page.get("tradernet_polls_total", &[]) == 4.0
+        })
+        .await;
+    assert!(page.failures().is_empty(), "a pong clears each");
+    assert_eq!(page.get(UP, &[]), 1.0);
+    let success = "tradernet_last_successful_poll_timestamp_seconds";
+    assert!(page.get(success, &[]) > first.get(success, &[]) + 3.0);
+    // MAX_AGE, three seconds, is over since the list came.
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    peer.tell(json!({"send": list(2)})).await;
+    open(&exporter, 2.0).await;
+    assert_eq!(peer.all("handshake").len(), 1);
+    assert_eq!(peer.all("got").len(), 4);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn without_a_connection_gauges_follow_their_age() {
+    let mut peer = peer().await;
+    let exporter = stream_from(&peer.origin(), &QUICK).await;
+    open(&exporter, 1.0).await;
+    peer.tell(json!({"refuse": [500, {}, ""]})).await;
+    peer.tell(json!({"cut": true})).await;
+    let page = exporter
+        .when("the gauges are dropped", |page| {
+            page.find(OPEN, &[]).is_none()
+        })
+        .await;
+    assert_eq!(page.get(CONNECTED, &[]), 0.0);
+    assert!(page.session_gauges().is_empty());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
+    const PASSWORD: &str = "a-password-of-the-test";
+    let account = tradernet_exporter::simulator::AccountSpec::new("desk").password(PASSWORD);
+    let upstream = Upstream::start_with(account).await;
+    let mut peer = Peer::start(WEBSOCKET).await;
+    peer.tell(json!({"first": [r#"["userData",{"mode":"demo"}]"#]}))
+        .await;
+    let given = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOGIN", "desk"),
+        ("TRADERNET_PASSWORD", PASSWORD),
+    ];
+    let exporter = stream_from(&peer.origin(), &given).await;
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+    assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
+    // The SID was dropped, so the next attempt logs in again, and finds it accepted.
+    peer.tell(json!({"first": [], "answers": [list(1)]})).await;
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    // The stream that stands falls into demo mode: the next attempt logs in a third time.
+    peer.tell(json!({"send": r#"["userData",{"mode":"demo"}]"#}))
+        .await;
+    exporter
+        .when("the refusal", |page| page.get(UP, &[]) == 0.0)
+        .await;
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
+    assert_eq!(page.get(UP, &[]), 1.0);
+    // Three within 15 minutes: no fourth.
+    peer.tell(json!({"send": r#"["error","Access denied"]"#}))
+        .await;
+    exporter
+        .when("the refusal", |page| page.get(UP, &[]) == 0.0)
+        .await;
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
+    assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_sid_appears_nowhere() {
+    let mut peer = peer().await;
+    // A server that quotes what it was sent, and its neighbours that do worse.
+    let quoted = format!(r#"{{"errMsg":"bad SID {SID}","code":5}}"#);
+    let plain = peer.origin();
+    let tls = plain.replace("ws://", "wss://");
+    for (origin, refusal) in [
+        (plain.as_str(), json!([403, {}, quoted])),
+        (plain.as_str(), json!([400, {}, quoted])),
+        (plain.as_str(), json!([500, {}, format!("/?SID={SID}")])),
+        (
+            plain.as_str(),
+            json!([302, {"Location": format!("https://elsewhere.invalid/?SID={SID}")}, ""]),
+        ),
+        (plain.as_str(), json!([429, {"Retry-After": SID}, ""])),
+        (plain.as_str(), Value::Null),
+        (tls.as_str(), Value::Null),
+        ("wss://nowhere.invalid", Value::Null),
+        ("ws://127.0.0.1:1", Value::Null),
+    ] {
+        peer.tell(json!({
+            "refuse": refusal,
+            "first": [format!(r#"["error","what is {SID}?"]"#)],
+        }))
+        .await;
+        let program = Program::start(
+            &[],
+            &[
+                ("TRADERNET_SID", SID),
+                ("TRADERNET_TRANSPORT", "websocket"),
+                ("TRADERNET_WS_URL", origin),
+                ("TRADERNET_LOG_LEVEL", "debug"),
+                ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
+            ],
+        )
+        .await;
+        let page = program
+            .when("an attempt", |page| {
+                page.get("tradernet_polls_total", &[]) > 0.0
+            })
+            .await;
+        assert_eq!(page.get(UP, &[]), 0.0, "{origin} {refusal}");
+        let pages = [
+            page.text.clone(),
+            program.get("/").await.text().to_owned(),
+            program.get("/api/v1/accounts").await.text().to_owned(),
+            program.log().join("\n"),
+        ];
+        for text in &pages {
+            assert!(!text.contains(SID), "{origin} {refusal}: {text}");
+        }
+        assert!(pages[3].contains("poll failed"), "{}", pages[3]);
+    }
+}
+
+/// The built binary, streaming over TLS with a private CA and through a proxy where one is set.
+struct Secure {
+    folder: tempfile::TempDir,
+    proxy: Proxy,
+    peer: Peer,
+    front: u16,
+}
+
+impl Secure {
+    async fn new(ca: &Ca) -> Self {
+        let peer = peer().await;
+        let front = tls_front(ca.server(), peer.port).await;
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            proxy: Proxy::start(front).await,
+            peer,
+            front,
+        }
+    }
+
+    async fn stream(&self, trusted: &Ca, origin: &str, given: &[(&str, &str)]) -> Page {
+        let certificate = self.folder.path().join("ca.pem");
+        trusted.write(&certificate);
+        let mut all = vec![
+            ("TRADERNET_SID", SID),
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", origin),
+            ("SSL_CERT_FILE", certificate.to_str().unwrap()),
+        ];
+        all.extend(given);
+        let program = Program::start(&[], &all).await;
+        program
+            .when("an attempt", |page| {
+                page.get("tradernet_polls_total", &[]) > 0.0
+            })
+            .await
+    }
+}
+
+#[tokio::test]
+async fn a_private_ca_is_trusted_where_it_is_named() {
+    let ca = Ca::new();
+    let secure = Secure::new(&ca).await;
+    let origin = format!("wss://localhost:{}", secure.front);
+    let page = secure.stream(&ca, &origin, &[]).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    let page = secure.stream(&Ca::new(), &origin, &[]).await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    let ipv4 = format!("wss://127.0.0.1:{}", secure.front);
+    let page = secure.stream(&ca, &ipv4, &[]).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_stream_takes_the_way_of_requests() {
+    let ca = Ca::new();
+    let mut secure = Secure::new(&ca).await;
+    let proxy = secure.proxy.url("user:secret@");
+    let proxied = [("HTTPS_PROXY", proxy.as_str())];
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &proxied)
+        .await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    let asked = secure.proxy.asked();
+    assert_eq!(asked.len(), 1);
+    assert!(
+        asked[0].starts_with("CONNECT wss.tradernet.test:443 HTTP/1.1\r\n"),
+        "{}",
+        asked[0]
+    );
+    // "user:secret", and nothing of the SID.
+    let head = asked[0].to_lowercase();
+    assert!(
+        head.contains("proxy-authorization: basic dxnlcjpzzwnyzxq="),
+        "{head}"
+    );
+    assert!(!head.contains(SID), "{head}");
+    let handshakes = secure.peer.some("handshake", 1).await;
+    assert_eq!(handshakes, [format!("/?SID={SID}")]);
+
+    // What NO_PROXY names is reached without it, here not at all.
+    let direct = [proxied[0], ("NO_PROXY", ".tradernet.test")];
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &direct)
+        .await;
+    assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
+    // Loopback never goes through a proxy.
+    let loopback = format!("wss://localhost:{}", secure.front);
+    let page = secure.stream(&ca, &loopback, &proxied).await;
+    assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
+    assert_eq!(secure.proxy.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_let_through_is_a_network_failure() {
+    let ca = Ca::new();
+    let secure = Secure::new(&ca).await;
+    secure.proxy.refuse("407 Proxy Authentication Required");
+    let proxy = secure.proxy.url("");
+    let page = secure
+        .stream(&ca, "wss://wss.tradernet.test", &[("HTTPS_PROXY", &proxy)])
+        .await;
+    assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
+    assert!(secure.peer.all("handshake").is_empty());
+}

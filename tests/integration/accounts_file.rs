@@ -1,0 +1,319 @@
+//! The accounts file: what is understood, and what is said of what is not.
+//!
+//! `config/*.good.yml` and `config/*.bad.yml` carry their verdict in their names; beside each bad
+//! one stands, word for word, what is said of it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tradernet_exporter::Config;
+use tradernet_exporter::config::Flags;
+use tradernet_exporter::config::{AccountConfig, CredentialSource};
+use tradernet_exporter::session::safety_type::SafetyType;
+use tradernet_exporter::session::tracker::SessionDetails;
+
+fn load_with(path: &Path, variables: &[(&str, &str)]) -> Result<Config, String> {
+    let flags = Flags {
+        config_file: Some(path.display().to_string()),
+        ..Flags::default()
+    };
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Config::load(&flags, variables).map_err(|problems| problems.to_string())
+}
+
+fn load(path: &Path) -> Result<Config, String> {
+    load_with(path, &[])
+}
+
+/// Relative, so that the expected texts hold on every machine: tests run in the package's folder.
+fn fixtures(verdict: &str) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir("tests/fixtures/config")
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().unwrap().ends_with(verdict))
+        .collect();
+    paths.sort();
+    assert!(!paths.is_empty());
+    paths
+}
+
+fn good(name: &str) -> BTreeMap<String, AccountConfig> {
+    let path = PathBuf::from(format!("tests/fixtures/config/{name}.good.yml"));
+    let accounts = load(&path).unwrap().accounts.into_iter();
+    accounts
+        .map(|account| (account.name.to_string(), account))
+        .collect()
+}
+
+/// A secret in words that a test may compare.
+fn secret(account: &AccountConfig) -> String {
+    use secrecy::ExposeSecret as _;
+    let text = |source: &tradernet_exporter::secret::SecretSource| {
+        source.initial().expose_secret().to_owned()
+    };
+    match &account.credential {
+        CredentialSource::Sid(sid) => format!("sid {}", text(sid)),
+        CredentialSource::Login { login, password } => format!("{login} {}", text(password)),
+        CredentialSource::KeyPair { key, secret, .. } => format!("{} {}", text(key), text(secret)),
+    }
+}
+
+#[test]
+fn good_files_are_understood() {
+    for path in fixtures(".good.yml") {
+        load(&path).unwrap_or_else(|problems| panic!("{}: {problems}", path.display()));
+    }
+}
+
+#[test]
+fn bad_files_are_refused_in_these_words() {
+    for path in fixtures(".bad.yml") {
+        let expected = std::fs::read_to_string(path.with_extension("txt"))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let problems = load(&path).expect_err(path.to_str().unwrap());
+        assert_eq!(format!("{problems}\n"), expected, "{}", path.display());
+        assert!(!problems.contains("hunter"), "a secret: {problems}");
+    }
+}
+
+#[test]
+fn every_kind_of_value_is_what_was_written() {
+    let accounts = good("whole");
+    let (one, two, three) = (
+        &accounts["desk-1"],
+        &accounts["desk-2"],
+        &accounts["Ünïcode 😀"],
+    );
+    assert_eq!(secret(one), "desk1@example.com 0123");
+    assert_eq!(secret(two), "sid 4815162342");
+    assert_eq!(secret(three), "abc yes");
+
+    assert_eq!(one.reading.interval, Duration::from_secs(60));
+    assert_eq!(one.target.timeout, Duration::from_secs(5));
+    assert_eq!(two.reading.interval, Duration::from_secs(90));
+    // `null` lifts the default of the file; the program's own is in force.
+    assert_eq!(two.target.timeout, Duration::from_secs(10));
+    assert_eq!(two.reading.details, SessionDetails::Full);
+
+    let networks = [
+        "203.0.113.0/24".parse().unwrap(),
+        "2001:db8::/32".parse().unwrap(),
+    ];
+    for account in [one, two, three] {
+        let policy = &account.reading.policy;
+        assert_eq!(policy.client_ips.as_deref(), Some(&networks[..]));
+    }
+    let policy = &two.reading.policy;
+    assert_eq!(policy.safety_types, Some([2, 3].into()));
+    let logins = policy.logins.as_ref().unwrap();
+    assert_eq!(logins.len(), 2);
+    assert!(logins.contains("a@example.com") && logins.contains("b@example.com"));
+}
+
+#[test]
+fn names_of_safety_types() {
+    let path = Path::new("tests/fixtures/config/whole.good.yml");
+    let names = |variables| {
+        let names = load_with(path, variables).unwrap().safety_names;
+        [2, 3, 17].map(|id| names.name(SafetyType::Id(id)).to_owned())
+    };
+    assert_eq!(names(&[]), ["hardware token", "sms", "carrier pigeon"]);
+    // As with flags, what is nearer to the process wins.
+    let variable = [("TRADERNET_SAFETY_TYPES", "2=dongle")];
+    assert_eq!(names(&variable), ["dongle", "sms", "carrier pigeon"]);
+}
+
+#[test]
+fn an_accounts_own_credential_beats_the_defaults() {
+    let accounts = good("credential_of_its_own");
+    assert_eq!(
+        secret(&accounts["shares"]),
+        "shared@example.com from-a-file"
+    );
+    assert_eq!(
+        secret(&accounts["own-password"]),
+        "shared@example.com its own"
+    );
+    assert_eq!(secret(&accounts["own-sid"]), "sid 0123456789");
+    assert_eq!(secret(&accounts["own-keys"]), "abc api-secret-from-a-file");
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let error = load(Path::new("tests/fixtures/config/nowhere.yml")).unwrap_err();
+    assert_eq!(
+        error,
+        "tests/fixtures/config/nowhere.yml: cannot be read: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn the_account_of_the_variables_and_a_file_exclude_each_other() {
+    let path = Path::new("tests/fixtures/config/one_account_without_a_name.good.yml");
+    let variables = [
+        ("TRADERNET_SID", "hunter2"),
+        ("TRADERNET_POLL_INTERVAL", "30s"),
+        ("TRADERNET_LOG_LEVEL", "warn"),
+    ];
+    assert_eq!(
+        load_with(path, &variables).unwrap_err(),
+        "TRADERNET_SID: is set together with --config.file, which lists the accounts: unset one of them\n\
+         TRADERNET_POLL_INTERVAL=\"30s\": is set together with --config.file, which lists the accounts: unset one of them"
+    );
+    let flags = Flags::default();
+    let file = "tests/fixtures/config/one_account_without_a_name.good.yml";
+    let variables = [
+        ("TRADERNET_CONFIG_FILE", file),
+        ("TRADERNET_ACCOUNT", "desk"),
+    ];
+    let variables = variables.map(|(name, value)| (name.into(), value.into()));
+    assert_eq!(
+        Config::load(&flags, variables).unwrap_err().to_string(),
+        "TRADERNET_ACCOUNT=\"desk\": is set together with TRADERNET_CONFIG_FILE, which lists the accounts: unset one of them"
+    );
+}
+
+fn shard_of(flag: &str, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
+    let flags = Flags {
+        shard: Some(flag.to_owned()),
+        ..Flags::default()
+    };
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    let config = Config::load(&flags, variables).map_err(|problems| problems.to_string())?;
+    let accounts = config.accounts.iter();
+    Ok(accounts.map(|account| account.name.to_string()).collect())
+}
+
+#[test]
+fn shards_share_the_accounts_of_a_file_and_of_the_variables() {
+    let file = [(
+        "TRADERNET_CONFIG_FILE",
+        "tests/fixtures/config/credential_of_its_own.good.yml",
+    )];
+    let mut together = Vec::new();
+    for index in 0..3 {
+        together.extend(shard_of(&format!("{index}/3"), &file).unwrap());
+    }
+    together.sort();
+    assert_eq!(together, ["own-keys", "own-password", "own-sid", "shares"]);
+
+    // `desk-1` is the second shard's: see src/shard.rs.
+    let account = [("TRADERNET_ACCOUNT", "desk-1"), ("TRADERNET_SID", "abc")];
+    assert_eq!(shard_of("0/3", &account).unwrap(), [""; 0]);
+    assert_eq!(shard_of("1/3", &account).unwrap(), ["desk-1"]);
+    let pod = [account[0], account[1], ("POD_NAME", "exporter-1")];
+    assert_eq!(shard_of("auto/3", &pod).unwrap(), ["desk-1"]);
+    let pod = [account[0], account[1], ("POD_NAME", "exporter-3")];
+    assert_eq!(
+        shard_of("auto/3", &pod).unwrap_err(),
+        "--shard=\"auto/3\": names shard 3, and 3 shards are 0 to 2"
+    );
+}
+
+#[test]
+fn a_wrong_default_of_ten_thousand_accounts_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.yml");
+    let accounts: String = (0..10_000)
+        .map(|n| format!("  - account: desk-{n}\n    sid: abc\n"))
+        .collect();
+    let write = |defaults: &str| {
+        std::fs::write(
+            &path,
+            format!("defaults: {{{defaults}}}\naccounts:\n{accounts}"),
+        )
+        .unwrap();
+    };
+    write("poll_interval: 0");
+    let file = path.display();
+    assert_eq!(
+        load(&path).unwrap_err(),
+        format!("{file}:1: defaults.poll_interval=\"0\": is too short: at least 1s")
+    );
+    write("api_version: 7, unknown: 1");
+    assert_eq!(load(&path).unwrap_err().lines().count(), 2);
+    // What is wrong in each of them is told of the first fifty.
+    write("login: desk@example.com, password: null");
+    std::fs::write(
+        &path,
+        format!("accounts:\n{}", accounts.replace("sid", "url")),
+    )
+    .unwrap();
+    let problems = load(&path).unwrap_err();
+    assert_eq!(problems.lines().count(), 51);
+    assert!(problems.ends_with("\nand 19950 more"), "{problems}");
+}
+
+#[test]
+fn a_file_of_ten_thousand_accounts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.yml");
+    let accounts: String = (0..10_000)
+        .map(|n| format!("  - account: desk-{n}\n    sid: abc{n}\n    poll_interval: 60s\n"))
+        .collect();
+    std::fs::write(&path, format!("accounts:\n{accounts}")).unwrap();
+    assert_eq!(load(&path).unwrap().accounts.len(), 10_000);
+}
+
+#[test]
+fn hostile_files_end_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.yml");
+    // A few megabytes that stand for a hundred times as many.
+    let aliases = |keys: &str| -> String {
+        (0..200)
+            .map(|n| format!("  - {{account: d{n}, {keys}: *x}}\n"))
+            .collect()
+    };
+    let item = format!("{},", "l".repeat(1000));
+    let list = format!(
+        "accounts:\n  - account: desk\n    sid: abc\n    allowed_logins: &x [{}]\n{}",
+        item.repeat(1000),
+        aliases("sid: abc, allowed_logins")
+    );
+    let text = format!(
+        "accounts:\n  - account: desk\n    sid: &x {}\n{}",
+        "s".repeat(1_000_000),
+        aliases("login: d, password")
+    );
+    let deep = format!("accounts: {}", "[".repeat(10_000));
+    let dashes = format!("accounts: \n  {}1\n", "- ".repeat(500_000));
+    let accounts = |keys: &str| format!("accounts:\n  - account: desk\n    sid: abc\n    {keys}\n");
+    let items = |item: &str| accounts(&format!("allowed_client_ips: [{}1]", item.repeat(110_000)));
+    // A long text under many misspelt names, and a long name.
+    let misspelt = format!(
+        "{}    logn: &x {}\n{}",
+        accounts(""),
+        "l".repeat(1_000_000),
+        aliases("sid: abc, acount: *x, ulr: *x, logn")
+    );
+    let name = format!("{}    ? {}\n    : 1\n", accounts(""), "n".repeat(1_000_000));
+    for (text, wanted) in [
+        (list, "makes more than 64 MiB of values"),
+        (text, "makes more than 64 MiB of values"),
+        (deep, "is nested more than 16 deep"),
+        (dashes, "is nested more than 16 deep"),
+        // So many problems that they are not even counted.
+        (items("a,"), "and at least 99950 more"),
+        (items("!a,"), "makes it a tag: quote it"),
+        (items("*a,"), "has an alias to nothing"),
+        (
+            accounts(&"? a\n    ".repeat(20_000)),
+            "an unknown key without a value",
+        ),
+        (misspelt, "and 551 more"),
+        (name, "the nearest known one is"),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let problems = load(&path).unwrap_err();
+        let start: String = problems.chars().take(2000).collect();
+        assert!(problems.contains(wanted), "{start}");
+        assert!(problems.len() < 100_000, "{}", problems.len());
+    }
+}

@@ -1,0 +1,217 @@
+//! The four ways in, and what each of them sends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tradernet_exporter::simulator::{AccountSpec, Fault, LoggedRequest, SessionSpec};
+
+use crate::support::{Exporter, LOGIN, SID, Upstream};
+
+const PASSWORD: &str = "pä&ss+w%rd=\"1";
+const KEY: &str = "3fae61b9c7aa4c0f8e52";
+const SECRET: &str = "b2c4d6e8f0a1b3c5d7e9";
+
+async fn upstream() -> Upstream {
+    let account = AccountSpec::new(LOGIN)
+        .sid(SID)
+        .password(PASSWORD)
+        .key(KEY, SECRET);
+    let upstream = Upstream::start_with(account).await;
+    let session = SessionSpec::new(2, Duration::from_secs(3600));
+    upstream.world.open(LOGIN, session).unwrap();
+    upstream
+}
+
+/// Polls twice with these variables, well, and returns the requests that it took.
+async fn polls_well(variables: &[(&str, &str)]) -> Vec<Arc<LoggedRequest>> {
+    let upstream = upstream().await;
+    let exporter = Exporter::start(&upstream, variables).await;
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0, "{variables:?}");
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    assert_eq!(page.failures(), [].into());
+    assert_eq!(page.get("tradernet_security_sessions_open", &[]), 1.0);
+    exporter.stop().await;
+
+    let requests = upstream.world.requests();
+    let agent = format!("tradernet-exporter/{}", env!("CARGO_PKG_VERSION"));
+    for request in &requests {
+        assert_eq!(request.header("user-agent"), Some(agent.as_str()));
+        assert_eq!(request.method, "POST");
+        assert!(!request.target.contains('?'), "{}", request.target);
+        for secret in [SID, KEY, SECRET] {
+            assert!(!request.target.contains(secret), "{}", request.target);
+        }
+    }
+    requests
+}
+
+fn form(request: &LoggedRequest) -> Vec<(String, String)> {
+    form_urlencoded::parse(&request.body).into_owned().collect()
+}
+
+fn targets(requests: &[Arc<LoggedRequest>]) -> Vec<&str> {
+    requests
+        .iter()
+        .map(|request| request.target.as_str())
+        .collect()
+}
+
+/// As where a server ends an idle connection in the moment in which it is used again.
+#[tokio::test]
+async fn a_request_that_is_cut_off_is_made_again_once() {
+    let key = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
+    for variables in [
+        &[("TRADERNET_SID", SID)][..],
+        &[&key[..], &[("TRADERNET_API_VERSION", "2")]].concat(),
+        &key,
+    ] {
+        let upstream = upstream().await;
+        let exporter = Exporter::start(&upstream, variables).await;
+        upstream.fail_once(Fault::Reset);
+        let page = exporter.poll().await;
+        assert_eq!(page.failures(), [].into(), "{variables:?}");
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+        assert_eq!(upstream.world.lists_seen(LOGIN), 3);
+
+        upstream.fail(Fault::Reset);
+        let page = exporter.poll().await;
+        assert_eq!(page.get("tradernet_up", &[]), 0.0);
+        assert_eq!(upstream.world.lists_seen(LOGIN), 5);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn an_sid_goes_into_the_form_and_the_cookie() {
+    let requests = polls_well(&[("TRADERNET_SID", SID)]).await;
+    assert_eq!(targets(&requests), ["/api/", "/api/"]);
+    for request in &requests {
+        assert_eq!(
+            request.header("cookie"),
+            Some(format!("SID={SID}").as_str())
+        );
+        let fields = form(request);
+        assert_eq!(fields.len(), 1);
+        assert_eq!(fields[0].0, "q");
+        let query: serde_json::Value = serde_json::from_str(&fields[0].1).unwrap();
+        let wanted = serde_json::json!({"cmd": "getSecuritySessions", "SID": SID, "params": {}});
+        assert_eq!(query, wanted);
+    }
+}
+
+#[tokio::test]
+async fn login_and_password_are_traded_for_an_sid_once() {
+    let variables = [("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", PASSWORD)];
+    let requests = polls_well(&variables).await;
+    let login = "/api/check-login-password";
+    assert_eq!(targets(&requests), [login, "/api/", "/api/"]);
+    let wanted = [
+        ("login", LOGIN),
+        ("password", PASSWORD),
+        ("rememberMe", "1"),
+    ];
+    let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(form(&requests[0]), wanted);
+    assert_eq!(requests[0].header("cookie"), None);
+    let kind = requests[0].header("content-type");
+    assert_eq!(kind, Some("application/x-www-form-urlencoded"));
+    let cookie = requests[1].header("cookie").unwrap();
+    assert!(cookie.starts_with("SID=") && !cookie.contains(SID));
+    assert_eq!(requests[2].header("cookie"), Some(cookie));
+}
+
+#[tokio::test]
+async fn a_key_pair_signs_version_3_by_default_and_sends_no_cookie() {
+    let keys = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
+    let explicit = [keys[0], keys[1], ("TRADERNET_API_VERSION", "3")];
+    for variables in [&keys[..], &explicit[..]] {
+        for request in polls_well(variables).await {
+            assert_eq!(request.target, "/api/getSecuritySessions");
+            assert_eq!(request.header("cookie"), None);
+            assert_eq!(request.header("content-type"), Some("application/json"));
+            assert_eq!(request.header("x-ntapi-publickey"), Some(KEY));
+            assert_eq!(request.header("x-ntapi-sig").unwrap().len(), 64);
+            assert_eq!(request.body, "{}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_pair_signs_version_2_on_request_with_a_growing_nonce() {
+    let variables = [
+        ("TRADERNET_API_KEY", KEY),
+        ("TRADERNET_API_SECRET", SECRET),
+        ("TRADERNET_API_VERSION", "2"),
+    ];
+    // The clock stands still, so the simulator would refuse the second nonce were it not raised.
+    let requests = polls_well(&variables).await;
+    for request in &requests {
+        assert_eq!(request.target, "/api/v2/cmd/getSecuritySessions");
+        assert_eq!(request.header("cookie"), None);
+        assert!(request.header("x-ntapi-sig").is_some());
+        let names: Vec<_> = form(request).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["apiKey", "cmd", "nonce"]);
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_refused() {
+    let wrong: [&[(&str, &str)]; 5] = [
+        &[("TRADERNET_SID", "nobody")],
+        &[("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", "wrong")],
+        &[
+            ("TRADERNET_API_KEY", KEY),
+            ("TRADERNET_API_SECRET", "wrong"),
+        ],
+        &[
+            ("TRADERNET_API_KEY", "wrong"),
+            ("TRADERNET_API_SECRET", SECRET),
+        ],
+        &[
+            ("TRADERNET_API_KEY", KEY),
+            ("TRADERNET_API_SECRET", "wrong"),
+            ("TRADERNET_API_VERSION", "2"),
+        ],
+    ];
+    let upstream = upstream().await;
+    for variables in wrong {
+        let exporter = Exporter::start(&upstream, variables).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.get("tradernet_up", &[]), 0.0, "{variables:?}");
+        assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+        assert_eq!(page.session_gauges(), [""; 0]);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_secret_in_a_file_is_read_again_when_it_changes() {
+    let upstream = upstream().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sid");
+    std::fs::write(&file, "expired\n").unwrap();
+    let variables = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
+    let exporter = Exporter::start(&upstream, &variables).await;
+    assert_eq!(exporter.metrics().await.get("tradernet_up", &[]), 0.0);
+
+    std::fs::write(&file, format!("{SID}\r\n")).unwrap();
+    exporter.hang_up().await;
+    let page = exporter
+        .when("the new SID is used", |page| {
+            page.find("tradernet_up", &[]) == Some(1.0)
+        })
+        .await;
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    let reloaded = "tradernet_exporter_config_last_reload_successful";
+    assert_eq!(page.get(reloaded, &[]), 1.0);
+
+    // A file that is gone: the reload fails and says so, and the SID is kept.
+    std::fs::remove_file(&file).unwrap();
+    exporter.hang_up().await;
+    let failed = |page: &crate::support::Page| page.get(reloaded, &[]) == 0.0;
+    exporter.when("the reload has failed", failed).await;
+    assert_eq!(upstream.world.lists_seen(LOGIN), 1);
+    exporter.stop().await;
+}

@@ -1,0 +1,432 @@
+//! Login and password: where the SID is found, when another login is made, and when none is.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tradernet_exporter::simulator::{
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, SessionSpec, Simulator,
+};
+
+use crate::support::{Exporter, LOGIN, Page, Program, TestClock, Upstream, let_pass, post, until};
+
+const PASSWORD: &str = "right";
+const CREDENTIAL: [(&str, &str); 2] =
+    [("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", PASSWORD)];
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn account() -> AccountSpec {
+    AccountSpec {
+        // The platform's own limit is not what is looked at here.
+        logins_per_minute: 1000,
+        ..AccountSpec::new(LOGIN).password(PASSWORD)
+    }
+}
+
+async fn upstream(behaviour: LoginBehaviour) -> Upstream {
+    Upstream::start_with(account().login_behaviour(behaviour)).await
+}
+
+/// Logins and requests for the list that the simulator saw.
+fn seen(world: &Simulator) -> (u64, u64) {
+    (world.logins_seen(LOGIN), world.lists_seen(LOGIN))
+}
+
+/// Logins, refused ones and whether another is forbidden, as the page tells it.
+fn told(page: &Page) -> (f64, f64, f64) {
+    (
+        page.get("tradernet_logins_total", &[]),
+        page.get("tradernet_login_failures_total", &[]),
+        page.get("tradernet_login_blocked", &[]),
+    )
+}
+
+fn fail_logins(world: &Simulator, times: Repeat, fault: Fault) {
+    world
+        .fail(LOGIN, FaultTarget::Logins, times, fault)
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_sid_is_found_wherever_it_is() {
+    for behaviour in [
+        LoginBehaviour::Cookie,
+        // The cookie comes first: what the body names is another's.
+        LoginBehaviour::CookieWithOtherInBody,
+        // Beside a PHPSESSID cookie, which is no SID.
+        LoginBehaviour::BodyOnly { key: "SID" },
+        LoginBehaviour::BodyOnly { key: "sid" },
+        LoginBehaviour::BodyOnly { key: "sessionId" },
+    ] {
+        let upstream = upstream(behaviour.clone()).await;
+        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let page = exporter.poll().await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{behaviour:?}");
+        assert_eq!(seen(&upstream.world), (1, 2), "{behaviour:?}");
+        assert_eq!(told(&page), (1.0, 0.0, 0.0));
+        assert_eq!(page.failures(), [].into());
+        exporter.stop().await;
+    }
+}
+
+fn logged_in(cookies: &[&str], body: &'static str) -> Fault {
+    let cookies = cookies.iter().map(|&cookie| cookie.to_owned());
+    Fault::Status {
+        code: 200,
+        body: Bytes::from_static(body.as_bytes()),
+        content_type: "application/json",
+        headers: cookies.map(|cookie| ("set-cookie", cookie)).collect(),
+    }
+}
+
+#[tokio::test]
+async fn the_last_of_several_cookies_counts_as_in_a_browser() {
+    for (cookies, body) in [
+        (&["SID=left-over", "SID=good-one"][..], "{}"),
+        (&["SID=good-one; Path=/", "SID=deleted"], "{}"),
+        (&["SID=no\u{e9}"], "\u{feff}{\"SID\": \"good-one\"}"),
+    ] {
+        let upstream = Upstream::start_with(account().sid("good-one")).await;
+        let fault = logged_in(cookies, body);
+        fail_logins(&upstream.world, Repeat::Forever, fault);
+        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{cookies:?}");
+        assert_eq!(seen(&upstream.world), (1, 1));
+        exporter.stop().await;
+    }
+}
+
+/// The login is refused: no list is asked for, and no login tried, for half an hour of polls.
+async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fault>) {
+    let behaviour = behaviour.unwrap_or(LoginBehaviour::Cookie);
+    let what = format!("{behaviour:?} {fault:?}");
+    let account = account().login_behaviour(behaviour);
+    let upstream = Upstream::serve(TestClock::with_tokio(), account, None).await;
+    if let Some(fault) = fault {
+        fail_logins(&upstream.world, Repeat::Forever, fault);
+    }
+    let interval = ("TRADERNET_POLL_INTERVAL", "30s");
+    let variables = [&CREDENTIAL[..], &[interval]].concat();
+    let exporter = Exporter::start(&upstream, &variables).await;
+    let page = exporter.metrics().await;
+    assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
+    // Polls come up to five and a half minutes apart.
+    let_pass(MINUTE * 30).await;
+    let page = exporter.metrics().await;
+    assert!(page.get("tradernet_polls_total", &[]) > 6.0, "{what}");
+    assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
+    assert_eq!(seen(&upstream.world), (1, 0), "{what}");
+    assert_eq!(page.get("tradernet_up", &[]), 0.0);
+    let polls = page.get("tradernet_polls_total", &[]);
+    assert_eq!(
+        page.failures(),
+        [("auth".to_owned(), polls)].into(),
+        "{what}"
+    );
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_not_tried_again() {
+    let refusal = || ErrorEnvelope::method(12, "Wrong login or password");
+    is_refused_for_good(Some(LoginBehaviour::Refuse(refusal())), None).await;
+    is_refused_for_good(
+        Some(LoginBehaviour::Refuse(ErrorEnvelope::general(99, "no"))),
+        None,
+    )
+    .await;
+    // A refusal that also hands out a cookie is a refusal.
+    is_refused_for_good(Some(LoginBehaviour::RefuseButSetsCookie(refusal())), None).await;
+    // An account that confirms by SMS: an answer without any SID.
+    is_refused_for_good(Some(LoginBehaviour::SmsNeeded), None).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cookie_that_only_ends_like_an_sid_is_none() {
+    for cookie in [
+        "PHPSESSID=0123456789abcdef; Path=/",
+        "uid=7; Path=/; SID=0123456789abcdef",
+        "XSID=0123456789abcdef",
+        "SID=; Path=/",
+        "SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT",
+    ] {
+        let decoy = logged_in(&[cookie], "{\"logged\":true}");
+        is_refused_for_good(None, Some(decoy)).await;
+    }
+    // No cookie could bring it back.
+    let broken = logged_in(&[], "{\"SID\": \"a\\u0007 b\"}");
+    is_refused_for_good(None, Some(broken)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn http_401_and_403_refuse_a_login() {
+    let refused = |code, content_type, body: &'static str| Fault::Status {
+        code,
+        body: body.into(),
+        content_type,
+        headers: Vec::new(),
+    };
+    is_refused_for_good(None, Some(refused(401, "text/html", "<h1>401</h1>"))).await;
+    is_refused_for_good(None, Some(refused(403, "application/json", "{}"))).await;
+}
+
+#[tokio::test]
+async fn trouble_at_login_is_no_refusal() {
+    for (fault, reason) in [
+        (Fault::status(500), "http_status"),
+        (Fault::HtmlForbidden, "http_status"),
+        (Fault::Reset, "network"),
+        (Fault::Hang, "timeout"),
+        (
+            Fault::RateLimited {
+                retry_after: tradernet_exporter::simulator::RetryAfter::Seconds(1),
+            },
+            "rate_limited",
+        ),
+        (
+            Fault::TooLarge {
+                bytes: 70 << 20,
+                with_content_length: false,
+            },
+            "too_large",
+        ),
+    ] {
+        let what = format!("{fault:?}");
+        let upstream = upstream(LoginBehaviour::Cookie).await;
+        fail_logins(&upstream.world, Repeat::Count(1), fault);
+        let timeout = ("TRADERNET_TIMEOUT", "700ms");
+        let variables = [&CREDENTIAL[..], &[timeout]].concat();
+        let exporter = Exporter::start(&upstream, &variables).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into(), "{what}");
+        assert_eq!(told(&page), (1.0, 0.0, 0.0), "{what}");
+        assert_eq!(seen(&upstream.world), (1, 0), "{what}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_without_an_sid_is_a_refusal() {
+    // It may ask for a code that each login sends by SMS.
+    for fault in [Fault::Garbage, Fault::Html200, Fault::EmptyBody] {
+        let what = format!("{fault:?}");
+        let upstream = upstream(LoginBehaviour::Cookie).await;
+        fail_logins(&upstream.world, Repeat::Count(1), fault);
+        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into(), "{what}");
+        assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
+        assert_eq!(seen(&upstream.world), (1, 0), "{what}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn trouble_at_login_is_tried_again_without_being_asked() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    fail_logins(&upstream.world, Repeat::Count(1), Fault::status(500));
+    let interval = ("TRADERNET_POLL_INTERVAL", "1s");
+    let variables = [&CREDENTIAL[..], &[interval]].concat();
+    let exporter = Exporter::start(&upstream, &variables).await;
+    let page = exporter
+        .when("it is up", |page| {
+            page.find("tradernet_up", &[]) == Some(1.0)
+        })
+        .await;
+    assert_eq!(told(&page), (2.0, 0.0, 0.0));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    upstream
+        .world
+        .open(LOGIN, SessionSpec::new(2, MINUTE * 60))
+        .unwrap();
+    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    assert_eq!(seen(&upstream.world), (1, 1));
+
+    upstream.world.forget_sids(LOGIN).unwrap();
+    let page = exporter.poll().await;
+    assert_eq!(seen(&upstream.world), (2, 3));
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    assert_eq!(page.failures(), [].into());
+    assert_eq!(told(&page), (2.0, 0.0, 0.0));
+
+    // The same by each of the other ways in which the list says "auth".
+    let no = |status, envelope| Fault::ErrorEnvelope { status, envelope };
+    upstream.fail_once(no(401, ErrorEnvelope::general(1, "no")));
+    let page = exporter.poll().await;
+    assert_eq!(seen(&upstream.world), (3, 5));
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+
+    // Not for anything else.
+    upstream.fail_once(no(200, ErrorEnvelope::general(5, "no")));
+    exporter.poll().await;
+    upstream.fail_once(Fault::status(500));
+    exporter.poll().await;
+    assert_eq!(seen(&upstream.world), (3, 7));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(8, "unknown IP")));
+    let page = exporter.poll().await;
+    assert_eq!(seen(&upstream.world), (2, 3));
+    assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+    // The login itself was not refused.
+    assert_eq!(told(&page), (2.0, 0.0, 0.0));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn at_most_three_logins_in_fifteen_minutes() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let world = &upstream.world;
+    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    let refused_again = async || {
+        world.forget_sids(LOGIN).unwrap();
+        exporter.poll().await
+    };
+    upstream.clock.advance(MINUTE);
+    refused_again().await;
+    upstream.clock.advance(MINUTE);
+    let page = refused_again().await;
+    assert_eq!(world.logins_seen(LOGIN), 3);
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(told(&page), (3.0, 0.0, 1.0));
+
+    for _ in 0..3 {
+        // Not even for an operator, which every one of these polls is: the limit protects the account.
+        let page = refused_again().await;
+        assert_eq!(world.logins_seen(LOGIN), 3);
+        assert_eq!(page.get("tradernet_up", &[]), 0.0);
+        assert_eq!(told(&page), (3.0, 0.0, 1.0));
+    }
+    // A wall clock that is set forward is no time that has passed.
+    upstream.clock.advance_wall(MINUTE * 60);
+    refused_again().await;
+    assert_eq!(world.logins_seen(LOGIN), 3);
+
+    // 15 minutes after the first of the three, one more.
+    upstream.clock.advance(MINUTE * 13);
+    let page = refused_again().await;
+    assert_eq!(world.logins_seen(LOGIN), 4);
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    refused_again().await;
+    assert_eq!(world.logins_seen(LOGIN), 4);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn failed_logins_count_towards_the_three() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    fail_logins(&upstream.world, Repeat::Forever, Fault::status(500));
+    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    for _ in 0..4 {
+        exporter.poll().await;
+    }
+    let page = exporter.metrics().await;
+    assert_eq!(seen(&upstream.world), (3, 0));
+    assert_eq!(told(&page), (3.0, 0.0, 1.0));
+    let wanted = [("auth".to_owned(), 2.0), ("http_status".to_owned(), 3.0)];
+    assert_eq!(page.failures(), wanted.into());
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn after_a_refusal_an_operator_may_ask() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let variables = [
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD", "changed"),
+    ];
+    let exporter = Exporter::start(&upstream, &variables).await;
+    assert_eq!(told(&exporter.metrics().await), (1.0, 1.0, 1.0));
+    // A plain reload is no such request: nothing has changed.
+    assert_eq!(post(exporter.address, "/-/reload").await.status, 200);
+    assert_eq!(
+        exporter.metrics().await.get("tradernet_polls_total", &[]),
+        1.0
+    );
+
+    upstream.world.set_password(LOGIN, "changed").unwrap();
+    let page = exporter.poll().await;
+    assert_eq!(told(&page), (2.0, 1.0, 0.0));
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(seen(&upstream.world), (2, 1));
+    let unknown = post(exporter.address, "/-/reload?account=nobody").await;
+    assert_ne!(unknown.status, 200);
+    assert!(unknown.text().contains(r#"no account is named "nobody""#));
+    exporter.stop().await;
+}
+
+/// In the log of somebody who watches a password being changed.
+#[tokio::test]
+async fn every_refusal_and_the_breaker_are_told() {
+    let world = Simulator::new();
+    world.add_account(account());
+    let upstream = Upstream::of(world, TestClock::new(), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "wrong\n").unwrap();
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD_FILE", file.to_str().unwrap()),
+        ("TRADERNET_POLL_INTERVAL", "1s"),
+    ];
+    let mut program = Program::start(&[], &variables).await;
+    let refused =
+        |line: &&String| line.contains("level=warn") && line.contains("the login was refused");
+    program
+        .logged("the first", |line| refused(&&line.to_owned()))
+        .await;
+    std::fs::write(&file, "wrong too\n").unwrap();
+    until("the second", async || {
+        (program.log().iter().filter(refused).count() == 2).then_some(())
+    })
+    .await;
+    // Refused for good: nothing is tried, and nothing is new.
+    let blocked = |page: &Page| page.get("tradernet_polls_total", &[]) >= 4.0;
+    program.when("some polls", blocked).await;
+    assert_eq!(program.log().iter().filter(refused).count(), 2);
+
+    // Logins work, and each SID is refused.
+    upstream.fail(Fault::envelope(ErrorEnvelope::method(12, "no")));
+    std::fs::write(&file, PASSWORD).unwrap();
+    let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
+    program.logged("the breaker", breaker).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_refusal_a_changed_file_is_taken_up_by_itself() {
+    let upstream = Upstream::serve(TestClock::with_tokio(), account(), None).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("password");
+    std::fs::write(&file, "wrong\n").unwrap();
+    let variables = [
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD_FILE", file.to_str().unwrap()),
+    ];
+    // The interval is an hour.
+    let exporter = Exporter::start(&upstream, &variables).await;
+    assert_eq!(told(&exporter.metrics().await), (1.0, 1.0, 1.0));
+    // Written again, and unchanged.
+    std::fs::write(&file, "wrong\n").unwrap();
+    let_pass(MINUTE * 10).await;
+    assert_eq!(seen(&upstream.world), (1, 0));
+
+    std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
+    let_pass(Duration::from_secs(15)).await;
+    assert_eq!(seen(&upstream.world), (2, 1));
+    let page = exporter.metrics().await;
+    assert_eq!(told(&page), (2.0, 1.0, 0.0));
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    exporter.stop().await;
+}

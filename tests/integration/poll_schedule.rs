@@ -1,0 +1,192 @@
+//! When the next attempt comes. Time is paused: it moves as soon as nobody has anything to do, and
+//! both clocks and the simulated Tradernet's follow it, so that hours take a moment.
+
+use std::time::Duration;
+
+use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat, RetryAfter};
+
+use crate::support::{Exporter, LOGIN, SID, TestClock, Upstream, let_pass};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// For what happens between the moments that count.
+const SLACK: f64 = 1.0;
+
+/// An upstream whose clock is tokio's.
+async fn upstream() -> Upstream {
+    tokio::spawn(let_pass(SECOND * 86_400));
+    let account = AccountSpec::new(LOGIN).sid(SID).password("right");
+    Upstream::serve(TestClock::with_tokio(), account, None).await
+}
+
+/// Runs until so many requests have come, and returns the seconds between their arrivals.
+async fn gaps(upstream: &Upstream, requests: u64) -> Vec<f64> {
+    let world = &upstream.world;
+    world
+        .wait_until(|world| world.lists_seen(LOGIN) >= requests)
+        .await;
+    let times: Vec<_> = world
+        .requests()
+        .iter()
+        .map(|request| request.time)
+        .collect();
+    let gap = |pair: &[std::time::SystemTime]| pair[1].duration_since(pair[0]).unwrap();
+    times
+        .windows(2)
+        .map(|pair| gap(pair).as_secs_f64())
+        .collect()
+}
+
+const EVERY_30_SECONDS: [(&str, &str); 2] =
+    [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "30s")];
+
+#[tokio::test(start_paused = true)]
+async fn good_polls_keep_the_interval() {
+    let upstream = upstream().await;
+    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    for gap in gaps(&upstream, 12).await {
+        assert!((gap - 30.0).abs() < SLACK, "{gap}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_answer_does_not_delay_the_next_poll() {
+    let upstream = upstream().await;
+    upstream.fail(Fault::Slow { delay: SECOND * 9 });
+    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    for gap in gaps(&upstream, 6).await {
+        assert!((gap - 30.0).abs() < SLACK, "{gap}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_back_off_at_random_within_bounds_and_a_good_poll_ends_it() {
+    let upstream = upstream().await;
+    upstream.fail(Fault::status(500));
+    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let failing = gaps(&upstream, 16).await;
+    let mut random_part = 30.0_f64;
+    for gap in &failing {
+        assert!(*gap > 30.0 - SLACK, "{failing:?}");
+        assert!(*gap < 30.0 + random_part + SLACK, "{failing:?}");
+        random_part = (random_part * 2.0).min(300.0);
+    }
+    // Twelve draws from up to 270 s or more: that none of them is past a minute, one run in 10¹¹ sees.
+    assert!(failing[4..].iter().any(|gap| *gap > 90.0), "{failing:?}");
+
+    upstream.heal();
+    // Up to the first good one it backs off still.
+    let after = gaps(&upstream, 20).await;
+    for gap in &after[16..] {
+        assert!((gap - 30.0).abs() < SLACK, "{after:?}");
+    }
+    exporter.stop().await;
+}
+
+/// The pause after one failed attempt.
+async fn pause_after(fault: Fault) -> f64 {
+    let upstream = upstream().await;
+    upstream.fail_once(fault);
+    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let gaps = gaps(&upstream, 3).await;
+    exporter.stop().await;
+    assert!((gaps[1] - 30.0).abs() < SLACK, "{gaps:?}");
+    gaps[0]
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
+    let limited = |retry_after| Fault::RateLimited { retry_after };
+    let unavailable = Fault::Status {
+        code: 503,
+        body: "later".into(),
+        content_type: "text/plain",
+        headers: vec![("retry-after", "600".to_owned())],
+    };
+    for (fault, wanted) in [
+        (limited(RetryAfter::Seconds(600)), 600.0),
+        (limited(RetryAfter::Date(SECOND * 600)), 600.0),
+        (unavailable, 600.0),
+        (limited(RetryAfter::Date(SECOND * 86_400)), 3600.0),
+        (limited(RetryAfter::Seconds(u64::MAX)), 3600.0),
+    ] {
+        let what = format!("{fault:?}");
+        let pause = pause_after(fault).await;
+        // A date has whole seconds.
+        assert!((pause - wanted).abs() < SLACK + 1.0, "{what}: {pause}");
+    }
+    // Less than the usual pause, and nothing at all: the usual pause.
+    for retry_after in [RetryAfter::Absent, RetryAfter::Seconds(1)] {
+        let pause = pause_after(limited(retry_after)).await;
+        assert!((30.0 - SLACK..60.0 + SLACK).contains(&pause), "{pause}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_date_is_taken_by_the_servers_own_clock() {
+    let upstream = upstream().await;
+    // Five hours behind ours.
+    upstream.clock.set_back_wall(SECOND * 5 * 3600);
+    upstream.fail_once(Fault::RateLimited {
+        retry_after: RetryAfter::Date(SECOND * 600),
+    });
+    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let gaps = gaps(&upstream, 2).await;
+    assert!((gaps[0] - 600.0).abs() < SLACK + 1.0, "{gaps:?}");
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
+    let upstream = upstream().await;
+    let delay = Duration::from_millis(900);
+    let slow = Fault::Slow { delay };
+    upstream
+        .world
+        .fail(LOGIN, FaultTarget::Any, Repeat::Forever, slow)
+        .unwrap();
+    let variables = [
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD", "right"),
+        ("TRADERNET_POLL_INTERVAL", "1s"),
+    ];
+    // Login and list: 1.8 s of an interval of 1 s.
+    let exporter = Exporter::launch(&upstream, &variables).await;
+    upstream
+        .world
+        .wait_until(|world| world.lists_seen(LOGIN) >= 3)
+        .await;
+    // List, login and list again: 2.7 s.
+    upstream.world.forget_sids(LOGIN).unwrap();
+    // Nor do attempts that are asked for overlap.
+    for _ in 0..5 {
+        exporter.ask_for_poll("default").await;
+    }
+    upstream
+        .world
+        .wait_until(|world| world.lists_seen(LOGIN) >= 12)
+        .await;
+    let seen = upstream.world.seen(LOGIN);
+    assert_eq!(seen.max_in_flight, 1);
+    assert_eq!(seen.logins, 2);
+    let page = exporter.metrics().await;
+    assert_eq!(page.failures(), [].into());
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_hangs_has_one_request_under_way() {
+    let upstream = upstream().await;
+    upstream.fail(Fault::Hang);
+    let variables = [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "2s")];
+    let exporter = Exporter::launch(&upstream, &variables).await;
+    upstream
+        .world
+        .wait_until(|world| world.lists_seen(LOGIN) >= 8)
+        .await;
+    assert_eq!(upstream.world.seen(LOGIN).max_in_flight, 1);
+    let page = exporter.metrics().await;
+    assert_eq!(page.failures().keys().collect::<Vec<_>>(), ["timeout"]);
+    exporter.stop().await;
+}

@@ -1,0 +1,71 @@
+//! Liveness and readiness: who is asked, and when they say yes.
+
+use std::time::Duration;
+
+use tradernet_exporter::simulator::{AccountSpec, Fault};
+
+use crate::support::{Exporter, LOGIN, Program, SID, TestClock, Upstream, finish, get, let_pass};
+
+async fn hanging() -> Upstream {
+    let account = AccountSpec::new(LOGIN).sid(SID);
+    let upstream = Upstream::serve(TestClock::with_tokio(), account, None).await;
+    upstream.fail(Fault::Hang);
+    upstream
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_again() {
+    let upstream = hanging().await;
+    let exporter = Exporter::launch(&upstream, &[("TRADERNET_SID", SID)]).await;
+    upstream
+        .world
+        .wait_until(|world| world.lists_seen(LOGIN) == 1)
+        .await;
+    assert_eq!(exporter.get("/-/ready").await.status, 503);
+    assert_eq!(exporter.get("/-/healthy").await.status, 200);
+    // The timeout of ten seconds.
+    let_pass(Duration::from_secs(11)).await;
+    assert_eq!(exporter.get("/-/ready").await.status, 200);
+    assert_eq!(exporter.metrics().await.get("tradernet_up", &[]), 0.0);
+    let_pass(Duration::from_secs(3600)).await;
+    assert_eq!(exporter.get("/-/ready").await.status, 200);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_probes_listener_answers_probes_alone() {
+    let upstream = Upstream::start().await;
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_SID", SID),
+        ("WEB_PROBE_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ];
+    let mut program = Program::start(&[], &variables).await;
+    let line = program
+        .logged("the probes' address", |line| {
+            line.contains("listening for probes")
+        })
+        .await;
+    let probes = line.split_once("address=").unwrap().1.to_owned();
+    let address = probes.parse().unwrap();
+    program
+        .when("the first poll", |page| {
+            page.find("tradernet_up", &[]).is_some()
+        })
+        .await;
+    for (path, status) in [
+        ("/-/healthy", 200),
+        ("/-/ready", 200),
+        ("/metrics", 404),
+        ("/", 404),
+        ("/api/v1/accounts", 404),
+    ] {
+        assert_eq!(get(address, path).await.status, status, "{path}");
+    }
+    // The health check asks there, even if nobody listens at the other address.
+    let variables = [
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:1"),
+        ("WEB_PROBE_LISTEN_ADDRESS", probes.as_str()),
+    ];
+    assert_eq!(finish(&["healthcheck"], &variables).await.code, Some(0));
+}

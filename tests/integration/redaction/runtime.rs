@@ -1,0 +1,536 @@
+//! Every failure, at log level debug, with a server that quotes what it was sent: nothing of a
+//! secret is in the log, on any page, in any metric, in any error.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tradernet_exporter::simulator::{
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, RetryAfter,
+    SessionSpec, Simulator,
+};
+
+use crate::support::{Finished, LOGIN, Program, TestClock, Upstream, ask, finish, post};
+
+// Letters that no word, number or date has together, so that whatever is found was leaked.
+const SID: &str = "vQzKjXwPbYhGmRtNcLdFsWkTpQxZbVnM";
+const PASSWORD: &str = "Jqxw ö&Zk=\"vB%Qyp/X+hGw\\kzT";
+const KEY: &str = "kzQwVjXbTyPmHnGrDsFcLtRw";
+const SECRET: &str = "xWqZvKbJyTpGmHrNdCsLfRkVwQzXjBtM";
+
+/// A stretch of this many characters is a leak.
+const STRETCH: usize = 6;
+
+const QUOTE: &str = "sid={SID} key={KEY} sig={SIG} login={LOGIN} password={PASSWORD}";
+
+fn form_encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+fn status(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Fault {
+    Fault::Status {
+        code,
+        body: body.into(),
+        content_type,
+        headers: Vec::new(),
+    }
+}
+
+/// A server that fails in every way, and quotes as much as it can.
+fn faults(secrets: &[&str]) -> Vec<Fault> {
+    let mut faults = vec![
+        Fault::Hang,
+        Fault::HangBody,
+        Fault::Reset,
+        Fault::Truncated,
+        Fault::Garbage,
+        Fault::Html200,
+        Fault::EmptyBody,
+        Fault::NestedBrackets(100_000),
+        Fault::HtmlForbidden,
+        Fault::GzipBomb {
+            decoded_bytes: 10_000_000,
+        },
+        Fault::TooLarge {
+            bytes: 10_000_000,
+            with_content_length: false,
+        },
+        Fault::RateLimited {
+            retry_after: RetryAfter::Seconds(1),
+        },
+        status(200, "text/html", format!("<h1>{QUOTE}</h1>")),
+        status(200, "application/json", "\"{SID} {KEY} {SIG}\""),
+        status(200, "application/json", "{\"{SID}\": \"{SIG}\"}"),
+        status(
+            200,
+            "application/json",
+            "[{\"id\": \"{SID}\", \"expire\": \"{KEY}\"}, \"{SIG}\"]",
+        ),
+        status(
+            401,
+            "application/json",
+            "{\"errMsg\": \"{SID} {KEY} {SIG}\"}",
+        ),
+        status(429, "text/plain", QUOTE),
+        status(500, "text/plain", QUOTE),
+    ];
+    for code in [1, 8, 12] {
+        faults.push(Fault::envelope(ErrorEnvelope::general(code, QUOTE)));
+        faults.push(Fault::envelope(ErrorEnvelope::method(
+            code,
+            format!("{QUOTE}{QUOTE}"),
+        )));
+    }
+    for secret in secrets {
+        let start: String = secret.chars().take(8).collect();
+        let quotes = [
+            form_encoded(secret),
+            form_encoded(secret).to_lowercase(),
+            secret.to_uppercase(),
+            format!("{start}…"),
+            format!("{}{secret}", "x".repeat(195)),
+            format!("\n\u{1b}[1m{secret}\r\n"),
+        ];
+        for quote in quotes {
+            faults.push(Fault::envelope(ErrorEnvelope::general(
+                12,
+                format!("no: {quote}"),
+            )));
+        }
+        faults.push(Fault::Redirect {
+            status: 302,
+            location: format!("https://127.0.0.1:1/{}", form_encoded(secret)),
+        });
+    }
+    faults
+}
+
+/// What the simulator was sent that is secret, in the spellings in which it may stand.
+fn forbidden(world: &Simulator, secrets: &[&str]) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
+    for request in world.requests() {
+        for name in ["x-ntapi-sig", "x-ntapi-publickey"] {
+            found.extend(request.header(name).map(str::to_owned));
+        }
+        let cookie = request
+            .header("cookie")
+            .and_then(|cookie| cookie.strip_prefix("SID="));
+        found.extend(cookie.map(str::to_owned));
+    }
+    assert!(found.len() > secrets.len() - 1);
+    let mut stretches = BTreeSet::new();
+    for secret in &found {
+        let json = serde_json::to_string(secret).unwrap();
+        for form in [
+            secret.clone(),
+            form_encoded(secret),
+            json.trim_matches('"').to_owned(),
+        ] {
+            let chars: Vec<char> = form.to_lowercase().chars().collect();
+            for stretch in chars.windows(STRETCH) {
+                // Six digits may be a time.
+                if stretch.iter().any(|c| c.is_alphabetic()) {
+                    stretches.insert(stretch.iter().collect());
+                }
+            }
+        }
+    }
+    stretches
+}
+
+/// What there is to be read: the place, and the text.
+type Texts = Vec<(String, String)>;
+
+fn assert_nothing_leaked(texts: &Texts, forbidden: &BTreeSet<String>) {
+    assert!(!forbidden.is_empty());
+    for (place, text) in texts {
+        let lower: Vec<char> = text.to_lowercase().chars().collect();
+        for (at, window) in lower.windows(STRETCH).enumerate() {
+            let window: String = window.iter().collect();
+            if forbidden.contains(&window) {
+                let start = at.saturating_sub(80);
+                let around: String = lower.iter().skip(start).take(200).collect();
+                panic!("{window:?} in {place}: …{around}…");
+            }
+        }
+    }
+}
+
+fn printed(what: &str, run: &Finished) -> (String, String) {
+    (what.to_owned(), format!("{}{}", run.stdout, run.stderr))
+}
+
+/// Everything that the program shows: every page, and the log.
+async fn shown(program: &Program) -> Texts {
+    let mut texts = Texts::new();
+    for path in [
+        "/",
+        "/metrics",
+        "/api/v1/accounts",
+        "/-/ready",
+        "/-/healthy",
+        "/nothing",
+    ] {
+        texts.push((path.to_owned(), program.get(path).await.text().to_owned()));
+    }
+    let accept = [("accept", "application/openmetrics-text")];
+    let reply = ask(program.address, "GET", "/metrics", &accept)
+        .await
+        .unwrap();
+    texts.push(("OpenMetrics".to_owned(), reply.text().to_owned()));
+    for (_, text) in &mut texts {
+        // The revision is hexadecimal, as signatures are.
+        *text = text
+            .lines()
+            .filter(|line| !line.starts_with("tradernet_exporter_build_info"))
+            .collect::<Vec<_>>()
+            .join("\n");
+    }
+    texts
+}
+
+struct Case {
+    credential: Vec<(&'static str, &'static str)>,
+    secrets: Vec<&'static str>,
+    target: FaultTarget,
+}
+
+fn sid() -> Case {
+    Case {
+        credential: vec![("TRADERNET_SID", SID)],
+        secrets: vec![SID],
+        target: FaultTarget::Lists,
+    }
+}
+
+fn key_pair(version: &'static str) -> Case {
+    Case {
+        credential: vec![
+            ("TRADERNET_API_KEY", KEY),
+            ("TRADERNET_API_SECRET", SECRET),
+            ("TRADERNET_API_VERSION", version),
+        ],
+        secrets: vec![KEY, SECRET],
+        target: FaultTarget::Lists,
+    }
+}
+
+fn login(target: FaultTarget) -> Case {
+    Case {
+        credential: vec![("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", PASSWORD)],
+        secrets: vec![PASSWORD],
+        target,
+    }
+}
+
+async fn upstream() -> Upstream {
+    let world = Simulator::new();
+    let account = AccountSpec {
+        logins_per_minute: 1000,
+        ..AccountSpec::new(LOGIN)
+    };
+    world.add_account(account.sid(SID).password(PASSWORD).key(KEY, SECRET));
+    // `anonymous` and `full` details show some of an answer; what is secret they do not.
+    let session = SessionSpec::new(4, Duration::from_secs(3600));
+    world.open(LOGIN, session).unwrap();
+    Upstream::of(world, TestClock::new(), None).await
+}
+
+/// Faults one after the other, in both formats of the log, then the same for `check`.
+async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
+    for format in ["logfmt", "json"] {
+        let upstream = upstream().await;
+        let common = [
+            ("TRADERNET_URL", upstream.origin.as_str()),
+            ("TRADERNET_TIMEOUT", "400ms"),
+            ("TRADERNET_MAX_RESPONSE_BYTES", "1000000"),
+            ("TRADERNET_SESSION_DETAILS", "full"),
+            ("TRADERNET_LOG_LEVEL", "debug"),
+            ("TRADERNET_LOG_FORMAT", format),
+        ];
+        let variables = [&common[..], &case.credential].concat();
+        let fail = |fault: &Fault| {
+            upstream.world.heal(LOGIN).unwrap();
+            upstream
+                .world
+                .fail(LOGIN, case.target, Repeat::Forever, fault.clone())
+                .unwrap();
+        };
+        fail(&faults[0]);
+        let program = Program::start(&[], &variables).await;
+        program
+            .when("the first attempt", |page| {
+                page.find("tradernet_up", &[]).is_some()
+            })
+            .await;
+        let mut texts = Texts::new();
+        for fault in faults {
+            fail(fault);
+            program.poll().await;
+            texts.extend(shown(&program).await);
+        }
+        let page = program.metrics().await;
+        let failed: f64 = page.failures().values().sum();
+        assert_eq!(failed, page.get("tradernet_polls_total", &[]));
+        upstream.world.heal(LOGIN).unwrap();
+        for fault in [faults.len() / 2, faults.len() - 1].map(|at| &faults[at]) {
+            fail(fault);
+            texts.push(printed("check", &finish(&["check"], &variables).await));
+        }
+        let wrong = [&variables[..], &[("TRADERNET_POLL_INTERVAL", "never")]].concat();
+        texts.push(printed(
+            "a wrong configuration",
+            &finish(&["check"], &wrong).await,
+        ));
+        texts.push(("the log".to_owned(), program.log().join("\n")));
+        assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+    }
+}
+
+#[tokio::test]
+async fn of_an_sid() {
+    keeps_its_secrets(sid(), &faults(&[SID])).await;
+}
+
+#[tokio::test]
+async fn of_a_key_pair_version_2() {
+    keeps_its_secrets(key_pair("2"), &faults(&[KEY, SECRET])).await;
+}
+
+#[tokio::test]
+async fn of_a_key_pair_version_3() {
+    keeps_its_secrets(key_pair("3"), &faults(&[KEY, SECRET])).await;
+}
+
+#[tokio::test]
+async fn of_a_login_and_the_sid_it_was_traded_for() {
+    for fault in [
+        Fault::envelope(ErrorEnvelope::method(12, QUOTE)),
+        Fault::envelope(ErrorEnvelope::general(99, form_encoded(PASSWORD))),
+        status(200, "text/html", QUOTE),
+        status(
+            401,
+            "application/json",
+            "{\"error\": \"{LOGIN} {PASSWORD}\"}",
+        ),
+        status(500, "text/plain", QUOTE),
+    ] {
+        keeps_its_secrets(login(FaultTarget::Logins), &[fault]).await;
+    }
+    let (refusals, others): (Vec<_>, Vec<_>) =
+        faults(&[PASSWORD]).into_iter().partition(refuses_the_sid);
+    keeps_its_secrets(login(FaultTarget::Lists), &others).await;
+    // After a refused list comes a login, and three in 15 minutes are all that a process may make.
+    assert!(refusals.len() > 9);
+    for few in refusals.chunks(2) {
+        keeps_its_secrets(login(FaultTarget::Lists), few).await;
+    }
+}
+
+fn refuses_the_sid(fault: &Fault) -> bool {
+    match fault {
+        Fault::Status { code, .. } => *code == 401,
+        Fault::ErrorEnvelope { envelope, .. } => matches!(envelope.code, Some(8 | 12)),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn of_a_login_that_works_and_an_sid_that_expires() {
+    let upstream = upstream().await;
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_PASSWORD", PASSWORD),
+        ("TRADERNET_SESSION_DETAILS", "full"),
+        ("TRADERNET_LOG_LEVEL", "debug"),
+    ];
+    let program = Program::start(&[], &variables).await;
+    program
+        .when("the first attempt", |page| {
+            page.find("tradernet_up", &[]).is_some()
+        })
+        .await;
+    upstream.world.forget_sids(LOGIN).unwrap();
+    let page = program.poll().await;
+    assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
+    let behaviour = LoginBehaviour::RefuseButSetsCookie(ErrorEnvelope::method(12, QUOTE));
+    upstream
+        .world
+        .set_login_behaviour(LOGIN, behaviour)
+        .unwrap();
+    upstream.world.forget_sids(LOGIN).unwrap();
+    program.poll().await;
+    let mut texts = shown(&program).await;
+    let reply = post(program.address, &format!("/-/reload?account={SID}")).await;
+    assert_ne!(reply.status, 200);
+    texts.push(("the log".to_owned(), program.log().join("\n")));
+    let mut forbidden = forbidden(&upstream.world, &[PASSWORD]);
+    // Two SIDs were handed out and used.
+    assert!(forbidden.len() > 2 * 20);
+    forbidden.retain(|stretch| !LOGIN.contains(stretch.as_str()));
+    assert_nothing_leaked(&texts, &forbidden);
+}
+
+/// A list that can be read, with what was sent in the places of logins and addresses.
+#[tokio::test]
+async fn of_sessions_that_carry_what_was_sent() {
+    for case in [
+        sid(),
+        key_pair("2"),
+        key_pair("3"),
+        login(FaultTarget::Lists),
+    ] {
+        let upstream = upstream().await;
+        let common = [
+            ("TRADERNET_URL", upstream.origin.as_str()),
+            ("TRADERNET_SESSION_DETAILS", "full"),
+            ("TRADERNET_LOG_LEVEL", "debug"),
+        ];
+        let variables = [&common[..], &case.credential].concat();
+        let program = Program::start(&[], &variables).await;
+        let mut texts = Texts::new();
+        let secret = ["{SID}", "{KEY}", "{SIG}", "{PASSWORD}"];
+        // Where a text is cut, the start of a secret would be left of it.
+        for before in [0, 3, 100, 120, 127, 190, 204, 245, 248, 251] {
+            let before = "-".repeat(before);
+            let sessions: Vec<_> = (0..)
+                .zip(secret)
+                .map(|(id, secret)| {
+                    serde_json::json!({
+                        "id": id,
+                        "user_login": format!("{before}{secret}"),
+                        "ip_client": format!("{before}{secret}"),
+                    })
+                })
+                .collect();
+            let list = serde_json::to_string(&sessions).unwrap();
+            upstream.fail(status(200, "application/json", list));
+            let page = program.poll().await;
+            assert_eq!(page.get("tradernet_security_sessions_open", &[]), 4.0);
+            texts.extend(shown(&program).await);
+        }
+        texts.push(("the log".to_owned(), program.log().join("\n")));
+        assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+    }
+}
+
+/// A server may quote for long what is no credential any more, and may be good for something still.
+#[tokio::test]
+async fn of_secrets_that_were_replaced() {
+    const NEW: &str = "pTzXvQwKjBmYrGnHcLsDfRkVtZxQwPbJ";
+    let upstream = upstream().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sid");
+    std::fs::write(&file, SID).unwrap();
+    let common = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_LOG_LEVEL", "debug"),
+    ];
+    let by_file = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
+    let program = Program::start(&[], &[&common[..], &by_file].concat()).await;
+    program.poll().await;
+    upstream.world.add_sid(LOGIN, NEW).unwrap();
+    std::fs::write(&file, NEW).unwrap();
+    let words = format!("{SID} is no more, {{SID}} is");
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+    let mut texts = Texts::new();
+    for _ in 0..3 {
+        program.poll().await;
+        texts.extend(shown(&program).await);
+    }
+    texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert!(texts.iter().any(|(_, text)| text.contains("is no more")));
+    assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[SID, NEW]));
+
+    // The SID of a login, refused and replaced.
+    upstream.heal();
+    let credential = login(FaultTarget::Lists).credential;
+    let program = Program::start(&[], &[&common[..], &credential].concat()).await;
+    program.poll().await;
+    let requests = upstream.world.requests();
+    let cookie = requests.last().unwrap().header("cookie").unwrap();
+    let first = cookie.strip_prefix("SID=").unwrap().to_owned();
+    upstream.world.forget_sids(LOGIN).unwrap();
+    program.poll().await;
+    let words = format!("{first} is no more, {{SID}} is");
+    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+    let mut texts = Texts::new();
+    for _ in 0..3 {
+        program.poll().await;
+        texts.extend(shown(&program).await);
+    }
+    texts.push(("the log".to_owned(), program.log().join("\n")));
+    assert!(texts.iter().any(|(_, text)| text.contains("is no more")));
+    assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[PASSWORD, &first]));
+}
+
+#[tokio::test]
+async fn of_signatures_that_were_sent_long_ago() {
+    for version in ["2", "3"] {
+        let case = key_pair(version);
+        let upstream = upstream().await;
+        let common = [
+            ("TRADERNET_URL", upstream.origin.as_str()),
+            ("TRADERNET_SESSION_DETAILS", "full"),
+            ("TRADERNET_LOG_LEVEL", "debug"),
+        ];
+        let program = Program::start(&[], &[&common[..], &case.credential].concat()).await;
+        for _ in 0..10 {
+            program.poll().await;
+        }
+        let signatures: Vec<String> = upstream
+            .world
+            .requests()
+            .iter()
+            .filter_map(|request| request.header("x-ntapi-sig").map(str::to_owned))
+            .collect();
+        assert!(signatures.len() > 10);
+        let mut texts = Texts::new();
+        for signature in &signatures {
+            let sessions = serde_json::json!([
+                {"id": 1, "user_login": signature, "ip_client": signature.to_uppercase()},
+                {"id": 2, "user_login": format!("by {signature}")},
+            ]);
+            upstream.heal();
+            upstream.fail(status(200, "application/json", sessions.to_string()));
+            program.poll().await;
+            texts.extend(shown(&program).await);
+            let words = format!("not {signature} again");
+            upstream.heal();
+            upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+            program.poll().await;
+            texts.extend(shown(&program).await);
+        }
+        texts.push(("the log".to_owned(), program.log().join("\n")));
+        assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+    }
+}
+
+#[tokio::test]
+async fn where_no_connection_is_made() {
+    let upstream = upstream().await;
+    let secure = upstream.origin.replace("http://", "https://");
+    let cases = [sid(), key_pair("2"), key_pair("3"), login(FaultTarget::Any)];
+    for case in cases {
+        for url in [
+            secure.as_str(),
+            "https://tradernet.test",
+            "http://127.0.0.1:1",
+        ] {
+            let common = [
+                ("TRADERNET_URL", url),
+                ("TRADERNET_TIMEOUT", "400ms"),
+                ("TRADERNET_LOG_LEVEL", "debug"),
+            ];
+            let variables = [&common[..], &case.credential].concat();
+            let program = Program::start(&[], &variables).await;
+            let failed = |page: &crate::support::Page| page.find("tradernet_up", &[]) == Some(0.0);
+            program.when("the first attempt", failed).await;
+            let mut texts = shown(&program).await;
+            texts.push(printed("check", &finish(&["check"], &variables).await));
+            texts.push(("the log".to_owned(), program.log().join("\n")));
+            assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
+        }
+    }
+}

@@ -1,0 +1,695 @@
+//! Many accounts: reload, shards, slots, and that no account is another one's trouble.
+//!
+//! Where time is paused, both clocks and the simulated Tradernet's follow it.
+
+mod host_limit;
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tradernet_exporter::clock::Clock;
+use tradernet_exporter::simulator::{
+    AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
+};
+
+use crate::support::{Exporter, Program, TestClock, Upstream, finish, let_pass, post, until};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A simulated Tradernet with accounts `desk-0`, `desk-1`, …, which log in with `right`, and the
+/// file that lists them.
+struct Desks {
+    upstream: Upstream,
+    folder: TempDir,
+}
+
+impl Desks {
+    async fn new(count: usize) -> Self {
+        Self::with_clock(count, TestClock::new()).await
+    }
+
+    /// For paused time.
+    async fn with_time(count: usize) -> Self {
+        tokio::spawn(let_pass(DAY * 365));
+        Self::with_clock(count, TestClock::with_tokio()).await
+    }
+
+    async fn with_clock(count: usize, clock: TestClock) -> Self {
+        let world = clock.world();
+        for n in 0..count {
+            let sid = format!("sid-of-desk-{n}");
+            world.add_account(AccountSpec::new(desk(n)).password("right").sid(sid));
+        }
+        let upstream = Upstream::of(world, clock, None).await;
+        let folder = tempfile::tempdir().unwrap();
+        Self { upstream, folder }
+    }
+
+    fn world(&self) -> &Simulator {
+        &self.upstream.world
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("accounts.yml")
+    }
+
+    /// Writes the file: these lines under `defaults`, and each account with what else it has.
+    fn write(&self, defaults: &str, accounts: &[(usize, &str)]) {
+        let mut text = format!("defaults:\n  url: {}\n", self.upstream.origin);
+        defaults
+            .lines()
+            .for_each(|line| writeln!(text, "  {line}").unwrap());
+        text.push_str("accounts:\n");
+        for (n, more) in accounts {
+            writeln!(text, "  - account: {}", desk(*n)).unwrap();
+            let more = match *more {
+                "" => format!("sid: sid-of-desk-{n}"),
+                more => more.to_owned(),
+            };
+            more.lines()
+                .for_each(|line| writeln!(text, "    {line}").unwrap());
+        }
+        self.write_text(&text);
+    }
+
+    fn write_text(&self, text: &str) {
+        std::fs::write(self.path(), text).unwrap();
+    }
+
+    async fn launch(&self, more: &[(&str, &str)]) -> Exporter {
+        let path = self.path().display().to_string();
+        let mut given = vec![
+            ("TRADERNET_CONFIG_FILE", path.as_str()),
+            // Not this test's, but an account's: the file has its own.
+            ("TRADERNET_POLL_INTERVAL", ""),
+        ];
+        given.extend(more);
+        let config = Exporter::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
+        Exporter::run(config, self.upstream.clock.clock()).await
+    }
+
+    /// Waits until every account had an attempt.
+    async fn start(&self) -> Exporter {
+        let exporter = self.launch(&[]).await;
+        exporter.first_attempt().await;
+        exporter
+    }
+}
+
+fn desk(n: usize) -> String {
+    format!("desk-{n}")
+}
+
+fn login(n: usize) -> String {
+    format!("login: {}\npassword: right", desk(n))
+}
+
+async fn reload(exporter: &Exporter) -> (u16, String) {
+    let reply = post(exporter.address, "/-/reload").await;
+    (reply.status, reply.text().to_owned())
+}
+
+const HOURLY: &str = "poll_interval: 1h";
+
+#[tokio::test]
+async fn added_accounts_start_and_removed_ones_vanish() {
+    let desks = Desks::new(3).await;
+    desks.write(HOURLY, &[(0, ""), (1, "")]);
+    let exporter = desks.start().await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get("tradernet_up", &[("account", "desk-1")]), 1.0);
+
+    desks.write(HOURLY, &[(0, ""), (2, "")]);
+    assert_eq!(reload(&exporter).await, (200, "reloaded\n".to_owned()));
+    let page = exporter
+        .when("the new account is polled", |page| {
+            page.find("tradernet_up", &[("account", "desk-2")])
+                .is_some()
+        })
+        .await;
+    assert!(!page.text.contains("desk-1"), "{}", page.text);
+    assert_eq!(
+        page.get("tradernet_polls_total", &[("account", "desk-0")]),
+        1.0
+    );
+    assert_eq!(desks.world().lists_seen("desk-0"), 1);
+    assert_eq!(desks.world().lists_seen("desk-1"), 1);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_hanging_account_is_removed_at_once() {
+    let desks = Desks::new(2).await;
+    let world = desks.world();
+    world
+        .fail("desk-1", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
+        .unwrap();
+    desks.write(HOURLY, &[(0, ""), (1, "")]);
+    let exporter = desks.launch(&[]).await;
+    world
+        .wait_until(|world| world.lists_seen("desk-1") > 0)
+        .await;
+    desks.write(HOURLY, &[(0, "")]);
+    assert_eq!(reload(&exporter).await.0, 200);
+    assert!(!exporter.metrics().await.text.contains("desk-1"));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_no_identity_is_taken_up_in_place() {
+    let desks = Desks::new(1).await;
+    let world = desks.world();
+    world
+        .open("desk-0", SessionSpec::new(4, DAY).client_ip("203.0.113.9"))
+        .unwrap();
+    desks.write(HOURLY, &[(0, &login(0))]);
+    let exporter = desks.start().await;
+    assert_eq!(world.logins_seen("desk-0"), 1);
+
+    let changed = format!(
+        "{}\nallowed_client_ips: 192.0.2.0/24\nsession_details: full\nexpire_unit: ms\ntimeout: 3s",
+        login(0)
+    );
+    desks.write("poll_interval: 2h\nmax_age: 8h", &[(0, &changed)]);
+    assert_eq!(reload(&exporter).await.0, 200);
+    let page = exporter
+        .when("the rule is taken up", |page| {
+            page.find(
+                "tradernet_security_sessions_violating",
+                &[("rule", "client_ip")],
+            ) == Some(1.0)
+        })
+        .await;
+    assert_eq!(page.get("tradernet_poll_interval_seconds", &[]), 7200.0);
+    assert_eq!(page.get("tradernet_expire_unit_confirmed", &[]), 1.0);
+    assert_eq!(
+        page.get(
+            "tradernet_security_session_info",
+            &[("client_ip", "203.0.113.9")]
+        ),
+        1.0
+    );
+    assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
+    assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
+    // Nobody was asked for it.
+    assert_eq!(
+        (world.lists_seen("desk-0"), world.logins_seen("desk-0")),
+        (1, 1)
+    );
+
+    // The SID of the first login serves on.
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(
+        (world.lists_seen("desk-0"), world.logins_seen("desk-0")),
+        (2, 1)
+    );
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_version_of_a_signature_is_no_identity() {
+    let desks = Desks::new(0).await;
+    let world = desks.world();
+    world.add_account(AccountSpec::new("desk-0").key("public", "secret"));
+    let keys = |version| format!("api_key: public\napi_secret: secret\napi_version: {version}");
+    desks.write(HOURLY, &[(0, &keys(3))]);
+    let exporter = desks.start().await;
+    desks.write(HOURLY, &[(0, &keys(2))]);
+    assert_eq!(reload(&exporter).await.0, 200);
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    let requests = world.requests();
+    let of_version_2: Vec<_> = requests
+        .iter()
+        .map(|request| request.target.starts_with("/api/v2/"))
+        .collect();
+    assert_eq!(of_version_2, [false, true]);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn another_credential_makes_another_account_with_the_same_right_to_log_in() {
+    let desks = Desks::new(1).await;
+    let world = desks.world();
+    let wrong = |password: &str| format!("login: desk-0\npassword: {password}");
+    desks.write(HOURLY, &[(0, &wrong("wrong"))]);
+    let exporter = desks.start().await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get("tradernet_login_failures_total", &[]), 1.0);
+    assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
+
+    // The same configuration again is no reason to try again.
+    assert_eq!(reload(&exporter).await.0, 200);
+    for (attempt, password) in ["wrong too", "wrong again", "right"]
+        .into_iter()
+        .enumerate()
+    {
+        desks.write(HOURLY, &[(0, &wrong(password))]);
+        assert_eq!(reload(&exporter).await.0, 200);
+        // Counters begin anew with the account.
+        let page = exporter
+            .when("the new account is polled", |page| {
+                page.find("tradernet_polls_total", &[]) == Some(1.0)
+                    && page.find("tradernet_login_blocked", &[]) == Some(1.0)
+            })
+            .await;
+        let logins = page.get("tradernet_logins_total", &[]);
+        assert_eq!(logins, if attempt < 2 { 1.0 } else { 0.0 }, "{password}");
+        // Three in 15 minutes, whatever reloads: the fourth would have been right and is not tried.
+        until("the login is seen", async || {
+            (world.logins_seen("desk-0") == 3.min(attempt as u64 + 2)).then_some(())
+        })
+        .await;
+    }
+
+    desks.upstream.clock.advance(SECOND * 16 * 60);
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(world.logins_seen("desk-0"), 4);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
+    let desks = Desks::new(2).await;
+    let world = desks.world();
+    let wrong = (0, "login: desk-0\npassword: wrong");
+    desks.write(HOURLY, &[wrong, (1, "")]);
+    let exporter = desks.start().await;
+    let told = |page: &crate::support::Page| {
+        let account = [("account", "desk-0")];
+        let of = |name| page.find(name, &account);
+        (
+            of("tradernet_polls_total"),
+            of("tradernet_logins_total"),
+            of("tradernet_login_blocked"),
+        )
+    };
+    let refused = (Some(1.0), Some(1.0), Some(1.0));
+    assert_eq!(told(&exporter.metrics().await), refused);
+    for other in [None, Some((0, "sid: sid-of-desk-0"))] {
+        // Gone, or with another credential, for a while.
+        let accounts: Vec<_> = other.into_iter().chain([(1, "")]).collect();
+        desks.write(HOURLY, &accounts);
+        assert_eq!(reload(&exporter).await.0, 200);
+        // Long enough for the count to say nothing.
+        desks.upstream.clock.advance(SECOND * 3600);
+        desks.write(HOURLY, &[wrong, (1, "")]);
+        assert_eq!(reload(&exporter).await.0, 200);
+        let page = exporter
+            .when("it is back and polled", |page| told(page).0 == Some(1.0))
+            .await;
+        assert_eq!(told(&page), (Some(1.0), Some(0.0), Some(1.0)));
+        assert_eq!(world.logins_seen("desk-0"), 1);
+    }
+    // An operator may ask.
+    exporter.poll_account("desk-0").await;
+    assert_eq!(world.logins_seen("desk-0"), 2);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_breaker() {
+    let desks = Desks::new(1).await;
+    let world = desks.world();
+    desks.write(HOURLY, &[(0, &login(0))]);
+    let exporter = desks.start().await;
+
+    let secret = desks.folder.path().join("password");
+    std::fs::write(&secret, "right\n").unwrap();
+    desks.write(HOURLY, &[(0, "login: desk-0\npassword_file: password")]);
+    assert_eq!(reload(&exporter).await.0, 200);
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
+    assert_eq!(world.logins_seen("desk-0"), 1);
+
+    // Refused, and then mended in the file alone: nobody reloads. The first login is past by then.
+    desks.upstream.clock.advance(SECOND * 16 * 60);
+    world.set_password("desk-0", "new").unwrap();
+    world.forget_sids("desk-0").unwrap();
+    let page = exporter.poll_account("desk-0").await;
+    assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
+    std::fs::write(&secret, "new\n").unwrap();
+    exporter
+        .when("the new password is taken up", |page| {
+            page.get("tradernet_up", &[]) == 1.0 && page.get("tradernet_login_blocked", &[]) == 0.0
+        })
+        .await;
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_file_changes_nothing_and_says_so() {
+    let desks = Desks::new(2).await;
+    desks.write(HOURLY, &[(0, ""), (1, "")]);
+    let path = desks.path().display().to_string();
+    let given = [
+        ("TRADERNET_CONFIG_FILE", path.as_str()),
+        ("TRADERNET_POLL_INTERVAL", ""),
+        ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ];
+    let mut program = Program::start(&[], &given).await;
+    let both = |page: &crate::support::Page| {
+        let mut up = page.matching("tradernet_up", &[]);
+        up.by_ref().count() == 2
+    };
+    let page = program.when("both are polled", both).await;
+    let name = "tradernet_exporter_config_last_reload_successful";
+    assert_eq!(page.get(name, &[]), 1.0);
+
+    desks.write(
+        "poll_intervall: 1h",
+        &[(0, "sid: hunter2\nmax_sessions: many")],
+    );
+    let reply = post(program.address, "/-/reload").await;
+    let reasons = format!(
+        "{path}:3: defaults.poll_intervall=\"1h\": unknown key; the nearest known one is poll_interval\n\
+         {path}:7: max_sessions=\"many\": is no whole number: write one from 0 to 4294967295"
+    );
+    assert_eq!(
+        (reply.status, reply.text().trim_end()),
+        (500, reasons.as_str())
+    );
+    let line = program
+        .logged("the reasons", |line| line.contains("reload failed"))
+        .await;
+    assert!(
+        line.contains("poll_intervall") && line.contains("no whole number"),
+        "{line}"
+    );
+    let page = program.metrics().await;
+    assert_eq!(page.get(name, &[]), 0.0);
+    assert!(both(&page));
+
+    // By signal, the mended file.
+    desks.write(HOURLY, &[(1, "")]);
+    program.signal("HUP").await;
+    let page = program
+        .when("the reload", |page| page.get(name, &[]) == 1.0)
+        .await;
+    assert_eq!(page.matching("tradernet_up", &[]).count(), 1);
+    let line = program
+        .logged("the numbers", |line| line.contains("reloaded"))
+        .await;
+    assert!(
+        line.contains("removed=1") && line.contains("kept=1"),
+        "{line}"
+    );
+    assert!(program.log().iter().all(|line| !line.contains("hunter2")));
+}
+
+#[tokio::test]
+async fn names_of_safety_types_are_reloaded() {
+    let desks = Desks::new(1).await;
+    desks
+        .world()
+        .open("desk-0", SessionSpec::new(17, DAY))
+        .unwrap();
+    desks.write(HOURLY, &[(0, "")]);
+    let exporter = desks.start().await;
+    let named = |name: &'static str| {
+        move |page: &crate::support::Page| {
+            let labels = [("safety_type_id", "17"), ("safety_type", name)];
+            page.find("tradernet_security_sessions_by_safety_type", &labels)
+                .is_some()
+        }
+    };
+    assert!(named("unknown")(&exporter.metrics().await));
+    let text = std::fs::read_to_string(desks.path()).unwrap();
+    desks.write_text(&format!("{text}safety_types:\n  17: carrier pigeon\n"));
+    exporter.hang_up().await;
+    exporter.when("the name", named("carrier pigeon")).await;
+    exporter.stop().await;
+}
+
+/// Arrivals of requests in seconds since `start`.
+fn arrivals(desks: &Desks, start: std::time::SystemTime) -> Vec<f64> {
+    let since = |time: std::time::SystemTime| time.duration_since(start).ok();
+    let requests = desks.world().requests();
+    let times = requests.iter().filter_map(|request| since(request.time));
+    times.map(|since| since.as_secs_f64()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_herd() {
+    const ACCOUNTS: usize = 600;
+    let desks = Desks::with_time(ACCOUNTS).await;
+    desks.world().keep_requests(100_000);
+    let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 1m", &all);
+    let start = desks.upstream.clock.wall();
+    let exporter = desks.launch(&[]).await;
+    let_pass(SECOND * 60).await;
+    let seen = arrivals(&desks, start);
+    assert!(seen.len() >= ACCOUNTS, "{}", seen.len());
+    for minute_part in 0..6 {
+        let part = (f64::from(minute_part) * 10.0)..(f64::from(minute_part) * 10.0 + 10.0);
+        let count = seen.iter().filter(|at| part.contains(at)).count();
+        assert!((90..=110).contains(&count), "{count} in {part:?}");
+    }
+
+    // An interval of a sixth: each comes sixfold sooner, and still they are spread.
+    desks.write("poll_interval: 10s", &all);
+    let start = desks.upstream.clock.wall();
+    exporter.hang_up().await;
+    let_pass(SECOND * 10).await;
+    let seen = arrivals(&desks, start);
+    assert!((570..=660).contains(&seen.len()), "{}", seen.len());
+    for second in 0..10 {
+        let part = f64::from(second)..f64::from(second + 1);
+        let count = seen.iter().filter(|at| part.contains(at)).count();
+        assert!((40..=90).contains(&count), "{count} in {part:?}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
+    let desks = Desks::with_time(1).await;
+    let world = desks.world();
+    let fault = Fault::RateLimited {
+        retry_after: RetryAfter::Seconds(900),
+    };
+    world
+        .fail("desk-0", FaultTarget::Lists, Repeat::Count(1), fault)
+        .unwrap();
+    desks.write("poll_interval: 10m", &[(0, "")]);
+    let start = desks.upstream.clock.wall();
+    let exporter = desks.start().await;
+    desks.write("poll_interval: 10s", &[(0, "")]);
+    exporter.hang_up().await;
+    world
+        .wait_until(|world| world.lists_seen("desk-0") == 2)
+        .await;
+    let second = arrivals(&desks, start)[1];
+    assert!((899.0..920.0).contains(&second), "{second}");
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_edit_of_a_default_costs_not_one_login() {
+    const ACCOUNTS: usize = 100;
+    let desks = Desks::new(ACCOUNTS).await;
+    let logins: Vec<_> = (0..ACCOUNTS).map(login).collect();
+    let all: Vec<_> = logins.iter().map(String::as_str).enumerate().collect();
+    desks.write("poll_interval: 5s", &all);
+    let exporter = desks.start().await;
+    let world = desks.world();
+    let seen =
+        |of: fn(&Simulator, &str) -> u64| (0..ACCOUNTS).map(|n| of(world, &desk(n))).sum::<u64>();
+    assert_eq!(seen(Simulator::logins_seen), 100);
+
+    desks.write("poll_interval: 1h", &all);
+    assert_eq!(reload(&exporter).await.0, 200);
+    exporter
+        .when("the interval is taken up", |page| {
+            page.matching("tradernet_poll_interval_seconds", &[])
+                .all(|(_, interval)| interval == 3600.0)
+        })
+        .await;
+    assert_eq!(seen(Simulator::logins_seen), 100);
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_accounts_delay_no_other() {
+    let desks = Desks::new(5).await;
+    let world = desks.world();
+    world
+        .fail("desk-0", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
+        .unwrap();
+    world
+        .set_quirks("desk-1", |quirks| {
+            quirks.raw_answer = Some("[".repeat(1 << 20).into())
+        })
+        .unwrap();
+    world
+        .fail(
+            "desk-2",
+            FaultTarget::Lists,
+            Repeat::Forever,
+            Fault::status(500),
+        )
+        .unwrap();
+    desks.write(
+        "poll_interval: 1s\ntimeout: 500ms",
+        &[
+            (0, ""),
+            (1, ""),
+            (2, ""),
+            (3, "login: desk-3\npassword: wrong"),
+            (4, ""),
+        ],
+    );
+    let exporter = desks.launch(&[]).await;
+    let page = exporter
+        .when("the good one is polled", |page| {
+            page.find("tradernet_polls_total", &[("account", "desk-4")]) >= Some(4.0)
+        })
+        .await;
+    assert_eq!(page.get("tradernet_up", &[("account", "desk-4")]), 1.0);
+    for (n, reason) in [
+        (0, "timeout"),
+        (1, "decode"),
+        (2, "http_status"),
+        (3, "auth"),
+    ] {
+        let labels = [("account", &*desk(n)), ("reason", reason)];
+        let failures = page.get("tradernet_poll_failures_total", &labels);
+        assert!(failures >= 1.0, "{}: {failures}", desk(n));
+    }
+    exporter.stop().await;
+}
+
+/// A clock that panics: at which of the calls from now on, none where they are empty.
+struct Trap(Arc<Mutex<Vec<usize>>>);
+
+impl Trap {
+    fn around(clock: Clock) -> (Self, Clock) {
+        let armed = Arc::<Mutex<Vec<usize>>>::default();
+        let calls = Arc::clone(&armed);
+        let clock = Clock::from_fn(move || {
+            let mut calls = calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let hit = calls.contains(&0);
+            calls.retain(|call| *call > 0);
+            calls.iter_mut().for_each(|call| *call -= 1);
+            drop(calls);
+            assert!(!hit, "the trap");
+            clock.now()
+        });
+        (Self(armed), clock)
+    }
+
+    async fn spring(&self, calls: &[usize]) {
+        *self.0.lock().unwrap() = calls.to_vec();
+        until("the trap is sprung", async || {
+            self.0.lock().unwrap().is_empty().then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panicking_account_is_counted_and_watched_on_with_all_it_knows() {
+    let desks = Desks::with_time(1).await;
+    let world = desks.world();
+    desks.write("poll_interval: 10s", &[(0, &login(0))]);
+    let path = desks.path().display().to_string();
+    let given = [
+        ("TRADERNET_CONFIG_FILE", &*path),
+        ("TRADERNET_POLL_INTERVAL", ""),
+    ];
+    let config = Exporter::config(&given).unwrap();
+    let (trap, clock) = Trap::around(desks.upstream.clock.clock());
+    let exporter = Exporter::run(config, clock).await;
+    exporter.first_attempt().await;
+
+    // A poll reads the clock before it asks and when it has the answer. What follows the second
+    // is not the attempt's business any more, and the third is when the panic is counted.
+    for (calls, counted) in [(&[0][..], 1.0), (&[1], 2.0), (&[1, 2], 2.0)] {
+        trap.spring(calls).await;
+        let polls = world.lists_seen("desk-0");
+        world
+            .wait_until(|world| world.lists_seen("desk-0") > polls + 1)
+            .await;
+        let page = exporter.metrics().await;
+        let failures = page.get("tradernet_poll_failures_total", &[("reason", "decode")]);
+        assert_eq!(failures, counted, "{calls:?}");
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(world.logins_seen("desk-0"), 1);
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn two_shards_watch_each_account_once() {
+    const ACCOUNTS: usize = 20;
+    let desks = Desks::new(ACCOUNTS).await;
+    let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
+    desks.write(HOURLY, &all);
+    let one = desks.launch(&[("TRADERNET_SHARD", "0/2")]).await;
+    let other = desks.launch(&[("TRADERNET_SHARD", "1/2")]).await;
+    let (one_page, other_page) = (one.first_attempt().await, other.first_attempt().await);
+    let watched = |page: &crate::support::Page| page.matching("tradernet_up", &[]).count();
+    assert_eq!(watched(&one_page) + watched(&other_page), ACCOUNTS);
+    for n in 0..ACCOUNTS {
+        assert_eq!(desks.world().lists_seen(&desk(n)), 1, "{}", desk(n));
+    }
+    // A reload keeps to the shard.
+    assert_eq!(reload(&one).await.0, 200);
+    assert_eq!(watched(&one.metrics().await), watched(&one_page));
+    one.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn check_has_a_line_for_each_account() {
+    let desks = Desks::new(3).await;
+    desks
+        .world()
+        .open("desk-0", SessionSpec::new(2, DAY))
+        .unwrap();
+    desks.write("expire_unit: ms", &[(0, ""), (1, "sid: wrong"), (2, "")]);
+    let path = desks.path().display().to_string();
+    let online = finish(&["check", "--config.file", &path], &[]).await;
+    assert_eq!(online.code, Some(1), "{}", online.stderr);
+    let lines: Vec<_> = online.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", online.stdout);
+    assert!(
+        lines[1].starts_with("desk-0   http       1         in "),
+        "{}",
+        lines[1]
+    );
+    assert!(
+        lines[2].starts_with("desk-1   http       ?         failed (auth): "),
+        "{}",
+        lines[2]
+    );
+    assert!(
+        lines[3].starts_with("desk-2   http       0         -"),
+        "{}",
+        lines[3]
+    );
+
+    let asked = desks.world().requests().len();
+    let offline = finish(&["check", "--offline", "--config.file", &path], &[]).await;
+    assert_eq!(offline.code, Some(0), "{}", offline.stderr);
+    assert_eq!(offline.stdout.lines().count(), 4);
+    assert_eq!(desks.world().requests().len(), asked);
+
+    desks.write("timeout: -1", &[(0, "")]);
+    let wrong = finish(&["check", "--config.file", &path], &[]).await;
+    assert_eq!(wrong.code, Some(2));
+    assert_eq!(
+        wrong.stderr,
+        format!(
+            "tradernet-exporter: {path}:3: defaults.timeout=\"-1\": is no duration: write 30s, 1m, or a number of seconds\n"
+        )
+    );
+}

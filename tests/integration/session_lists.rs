@@ -1,0 +1,259 @@
+//! Answers and what the page shows of them.
+
+use std::time::Duration;
+
+use tradernet_exporter::simulator::{ResponseShape, SessionSpec};
+
+use crate::support::{Exporter, LOGIN, Page, SID, Upstream};
+
+/// The sample of the vendor's page, its comments and its ellipsis left out.
+const VENDORS_SAMPLE: &str = r#"[
+    {
+        "id"              : 7165011,
+        "owner_login"     : "virtual@virtual.com",
+        "user_login"      : "virtual@virtual.com",
+        "safety_type_id"  : 4,
+        "key_current"     : "Login, password",
+        "start_datetime"  : "2016-06-14T13:14:13.187",
+        "expire_datetime" : "2016-06-15T13:14:13.187",
+        "expire"          : 85299,
+        "ip"              : "c5u7iip134fdfsxfqt4aq1osqchtg5b",
+        "ip_client"       : "19.16.32.32"
+    }
+]"#;
+
+const OPEN: &str = "tradernet_security_sessions_open";
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn expire(page: &Page, which: &str) -> f64 {
+    let name = format!("tradernet_security_session_expire_{which}_milliseconds");
+    page.get(&name, &[])
+}
+
+/// Open sessions by type, in the order of the ids' texts.
+fn by_type(page: &Page) -> Vec<(String, String, f64)> {
+    let mut types: Vec<_> = page
+        .matching("tradernet_security_sessions_by_safety_type", &[])
+        .map(|(labels, open)| {
+            let label = |name: &str| labels[name].clone();
+            (label("safety_type_id"), label("safety_type"), open)
+        })
+        .collect();
+    types.sort_by(|a, b| a.0.cmp(&b.0));
+    types
+}
+
+fn types(wanted: &[(&str, &str, f64)]) -> Vec<(String, String, f64)> {
+    wanted
+        .iter()
+        .map(|&(id, name, open)| (id.to_owned(), name.to_owned(), open))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
+    let upstream = Upstream::start().await;
+    upstream.answer(VENDORS_SAMPLE);
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    assert_eq!(expire(&page, "max"), 85_299.0);
+    assert_eq!(expire(&page, "min"), 85_299.0);
+    let wanted = [
+        ("2", "token", 0.0),
+        ("3", "sms", 0.0),
+        ("4", "password", 1.0),
+    ];
+    assert_eq!(by_type(&page), types(&wanted));
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get("tradernet_security_session_client_ips", &[]), 1.0);
+    let ends = upstream.clock.wall_seconds() + 85.299;
+    for which in ["max", "min"] {
+        let name = format!("tradernet_security_session_{which}_expiry_timestamp_seconds");
+        assert!((page.get(&name, &[]) - ends).abs() < 0.01);
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
+    let upstream = Upstream::start().await;
+    let opened = [
+        upstream.world.open(LOGIN, SessionSpec::new(15, HOUR)),
+        upstream.world.open(LOGIN, SessionSpec::new(4, HOUR * 2)),
+        upstream.world.open(LOGIN, SessionSpec::new(None, HOUR * 3)),
+    ];
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 3.0);
+    assert_eq!(expire(&page, "min"), 3_600_000.0);
+    assert_eq!(expire(&page, "max"), 3.0 * 3_600_000.0);
+    let wanted = |each: f64| {
+        types(&[
+            ("15", "unknown", each),
+            ("2", "token", 0.0),
+            ("3", "sms", 0.0),
+            ("4", "password", each),
+            ("none", "none", each),
+        ])
+    };
+    let ids = |types: Vec<(String, String, f64)>| -> Vec<(String, f64)> {
+        types.into_iter().map(|(id, _, open)| (id, open)).collect()
+    };
+    assert_eq!(ids(by_type(&page)), ids(wanted(1.0)));
+
+    for id in opened {
+        upstream.world.close(LOGIN, id.unwrap()).unwrap();
+    }
+    let page = exporter.poll().await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get(OPEN, &[]), 0.0);
+    assert_eq!([expire(&page, "max"), expire(&page, "min")], [0.0, 0.0]);
+    assert_eq!(ids(by_type(&page)), ids(wanted(0.0)));
+    assert!(!page.text.contains("_expiry_timestamp_seconds"));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn the_first_answer_may_be_empty() {
+    let upstream = Upstream::start().await;
+    upstream.answer("[]");
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 0.0);
+    assert_eq!([expire(&page, "max"), expire(&page, "min")], [0.0, 0.0]);
+    let wanted = [
+        ("2", "token", 0.0),
+        ("3", "sms", 0.0),
+        ("4", "password", 0.0),
+    ];
+    assert_eq!(by_type(&page), types(&wanted));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn every_shape_of_answer_holds_the_same_sessions() {
+    let upstream = Upstream::start().await;
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    for shape in [
+        ResponseShape::BareArray,
+        ResponseShape::ResponseInArray,
+        ResponseShape::ResponseObject,
+        ResponseShape::ObjectWithGaps,
+        ResponseShape::NullRes,
+        ResponseShape::MissingRes,
+    ] {
+        for (strings, gzip) in [(false, false), (true, true)] {
+            let quirks = |quirks: &mut tradernet_exporter::simulator::ResponseOptions| {
+                quirks.shape = shape;
+                quirks.numbers_as_strings = strings;
+                quirks.gzip = gzip;
+            };
+            upstream.world.set_quirks(LOGIN, quirks).unwrap();
+            let ids = [2, 3].map(|safety_type| {
+                let session = SessionSpec::new(safety_type, HOUR);
+                upstream.world.open(LOGIN, session).unwrap()
+            });
+            let page = exporter.poll().await;
+            assert_eq!(page.get(OPEN, &[]), 2.0, "{shape:?}");
+            assert_eq!(expire(&page, "min"), 3_600_000.0, "{shape:?}");
+            for id in ids {
+                upstream.world.close(LOGIN, id).unwrap();
+            }
+            let page = exporter.poll().await;
+            assert_eq!(page.get(OPEN, &[]), 0.0, "{shape:?}");
+            assert_eq!(page.get("tradernet_up", &[]), 1.0, "{shape:?}");
+        }
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
+    let upstream = Upstream::start().await;
+    upstream.answer(
+        r#"[{"id":1,"safety_type_id":4,"expire":5000}, 7, {"id":"x"}, null,
+            {"id":2,"safety_type_id":"4","expire":"soon"}, {"id":1,"safety_type_id":2,"expire":"6000"}]"#,
+    );
+    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get(OPEN, &[]), 2.0);
+    // Three that are no session, and one that repeats an id: the last one of these wins.
+    assert_eq!(page.get("tradernet_sessions_undecodable", &[]), 4.0);
+    assert_eq!(
+        page.get("tradernet_security_sessions_expire_unknown", &[]),
+        1.0
+    );
+    assert_eq!(expire(&page, "max"), 6000.0);
+    let wanted = [
+        ("2", "token", 1.0),
+        ("3", "sms", 0.0),
+        ("4", "password", 1.0),
+    ];
+    assert_eq!(by_type(&page), types(&wanted));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_carries_our_secret_does_not_show_it() {
+    let upstream = Upstream::start().await;
+    upstream.answer(format!(
+        r#"[{{"id":1,"user_login":"{SID}","ip_client":"{}"}}, {{"id":2,"user_login":"desk"}}]"#,
+        SID.to_uppercase()
+    ));
+    let variables = [
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_SESSION_DETAILS", "full"),
+    ];
+    let exporter = Exporter::start(&upstream, &variables).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 2.0);
+    assert!(page.text.contains(r#"user_login="desk""#));
+    assert!(
+        page.text
+            .contains(r#"user_login="[redacted]",client_ip="[redacted]""#)
+    );
+    assert!(!page.text.to_lowercase().contains(&SID.to_lowercase()));
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_that_come_and_go_are_counted() {
+    let upstream = Upstream::start().await;
+    let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
+    upstream
+        .world
+        .open(LOGIN, SessionSpec::new(2, HOUR))
+        .unwrap();
+    let exporter = Exporter::start(&upstream, &variables).await;
+    let counts = |page: &Page| {
+        let closed = |reason| {
+            page.get(
+                "tradernet_security_sessions_closed_total",
+                &[("reason", reason)],
+            )
+        };
+        let opened = page.get("tradernet_security_sessions_opened_total", &[]);
+        [
+            opened,
+            closed("expired"),
+            closed("ended"),
+            closed("unknown"),
+        ]
+    };
+    assert_eq!(counts(&exporter.metrics().await), [0.0; 4]);
+
+    let short = SessionSpec::new(3, Duration::from_secs(60));
+    upstream.world.open(LOGIN, short).unwrap();
+    let ended = upstream
+        .world
+        .open(LOGIN, SessionSpec::new(4, HOUR))
+        .unwrap();
+    assert_eq!(counts(&exporter.poll().await), [2.0, 0.0, 0.0, 0.0]);
+
+    upstream.clock.advance(Duration::from_secs(61));
+    upstream.world.close(LOGIN, ended).unwrap();
+    assert_eq!(counts(&exporter.poll().await), [2.0, 1.0, 1.0, 0.0]);
+    exporter.stop().await;
+}

@@ -1,0 +1,209 @@
+//! The built binary as a process: how it ends, and what it logs.
+
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tradernet_exporter::simulator::{AccountSpec, Fault, Simulator};
+
+use crate::support::{LOGIN, Program, SID, TestClock, Upstream, until};
+
+async fn upstream() -> Upstream {
+    let world = Simulator::new();
+    world.add_account(AccountSpec::new(LOGIN).sid(SID));
+    Upstream::of(world, TestClock::new(), None).await
+}
+
+fn variables<'a>(upstream: &'a Upstream, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let account = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_SID", SID),
+    ];
+    [&account[..], more].concat()
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
+    for signal in ["TERM", "INT"] {
+        for fault in [Fault::Hang, Fault::HangBody] {
+            let upstream = upstream().await;
+            upstream.fail(fault);
+            let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+            upstream
+                .world
+                .wait_until(|world| world.lists_seen(LOGIN) == 1)
+                .await;
+            // Kept open, and idle.
+            let idle = TcpStream::connect(program.address).await.unwrap();
+            let asked = Instant::now();
+            program.signal(signal).await;
+            let status = program.ended().await;
+            let took = asked.elapsed();
+            assert_eq!(status.code(), Some(0), "SIG{signal}");
+            assert!(took < Duration::from_secs(1), "SIG{signal}: {took:?}");
+            drop(idle);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    for (first, second, code) in [
+        ("TERM", "TERM", 143),
+        ("INT", "INT", 130),
+        ("TERM", "INT", 130),
+    ] {
+        let upstream = upstream().await;
+        let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+        // A request that never ends keeps it from ending by itself, for 400 ms.
+        let mut slow = TcpStream::connect(program.address).await.unwrap();
+        slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: localh")
+            .await
+            .unwrap();
+        program.get("/-/healthy").await;
+        program.signal(first).await;
+        program
+            .logged("the first is heard", |line| line.contains("shutting down"))
+            .await;
+        program.signal(second).await;
+        let status = program.ended().await;
+        assert_eq!(status.code(), Some(code), "{first} {second}");
+    }
+}
+
+#[tokio::test]
+async fn sighup_ends_nothing() {
+    let upstream = upstream().await;
+    let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+    program.signal("HUP").await;
+    program
+        .logged("the reload", |line| line.contains("reloaded"))
+        .await;
+    assert_eq!(program.get("/-/healthy").await.status, 200);
+}
+
+/// From good to bad and back, with several polls of each.
+async fn troubled(program: &Program, upstream: &Upstream) {
+    program
+        .when("the first poll", |page| {
+            page.find("tradernet_up", &[]).is_some()
+        })
+        .await;
+    for (fault, polls) in [
+        (None, 2),
+        (Some(Fault::status(500)), 4),
+        (Some(Fault::Garbage), 3),
+        (None, 3),
+        (Some(Fault::Garbage), 2),
+    ] {
+        upstream.heal();
+        if let Some(fault) = fault {
+            upstream.fail(fault);
+        }
+        for _ in 0..polls {
+            program.poll().await;
+        }
+    }
+}
+
+/// The polls' own lines: message, reason.
+const WANTED: [(&str, &str); 5] = [
+    ("first answer", ""),
+    ("poll failed", "http_status"),
+    ("poll failed", "decode"),
+    ("answering again", ""),
+    ("poll failed", "decode"),
+];
+
+#[tokio::test]
+async fn one_line_when_a_state_changes_and_not_one_per_failed_poll() {
+    let upstream = upstream().await;
+    let program = Program::start(&[], &variables(&upstream, &[])).await;
+    troubled(&program, &upstream).await;
+    let lines = program.log();
+    let about_polls: Vec<_> = lines
+        .iter()
+        .filter(|line| {
+            line.contains("account=default") && !line.contains("another attempt was asked for")
+        })
+        .collect();
+    assert_eq!(about_polls.len(), WANTED.len(), "{about_polls:#?}");
+    for (line, (message, reason)) in about_polls.iter().zip(WANTED) {
+        assert!(line.contains(&format!("message=\"{message}\"")), "{line}");
+        assert!(
+            reason.is_empty() || line.contains(&format!("reason={reason}")),
+            "{line}"
+        );
+        assert!(line.starts_with("ts="), "{line}");
+        let level = if reason.is_empty() { "info" } else { "warn" };
+        assert!(line.contains(&format!(" level={level} ")), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn debug_has_every_attempt_and_json_lines_parse() {
+    let upstream = upstream().await;
+    let more = [
+        ("TRADERNET_LOG_LEVEL", "debug"),
+        ("TRADERNET_LOG_FORMAT", "json"),
+    ];
+    let mut program = Program::start(&[], &variables(&upstream, &more)).await;
+    troubled(&program, &upstream).await;
+    let parse = |line: &String| -> serde_json::Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    // The page shows a poll a moment before its line is read here.
+    let failed_again = async || {
+        let lines: Vec<_> = program.log().iter().map(parse).collect();
+        let attempts = lines.iter().filter(|line| {
+            let known = [
+                "first answer",
+                "polled",
+                "poll failed",
+                "poll failed again",
+                "answering again",
+            ];
+            known.contains(&line["message"].as_str().unwrap())
+        });
+        (attempts.count() == 15).then_some(lines)
+    };
+    let lines = until("every attempt is logged", failed_again).await;
+    for line in &lines {
+        for field in ["timestamp", "level", "message"] {
+            assert!(line[field].is_string(), "{line}");
+        }
+    }
+    let failed: Vec<_> = lines
+        .iter()
+        .filter(|line| line["message"] == "poll failed again")
+        .collect();
+    assert_eq!(failed.len(), 3 + 2 + 1);
+    assert_eq!(failed[0]["reason"], "http_status");
+    assert_eq!(failed[0]["account"], "default");
+
+    program.signal("TERM").await;
+    let last = program
+        .logged("the end", |line| line.contains("shutting down"))
+        .await;
+    parse(&last);
+}
+
+#[tokio::test]
+async fn nothing_is_printed_but_the_log() {
+    let upstream = upstream().await;
+    let more = [("TRADERNET_LOG_LEVEL", "error")];
+    // The address is a line of level info, so nobody would know where to ask: only the end is seen.
+    let upstream_variables = variables(&upstream, &more);
+    let run = crate::support::end_after(&upstream_variables, async {
+        upstream
+            .world
+            .wait_until(|world| world.lists_seen(LOGIN) == 1)
+            .await;
+    })
+    .await;
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr.as_str()),
+        (Some(0), "", "")
+    );
+}

@@ -1,0 +1,293 @@
+//! The way out: private CAs and proxies, with the built binary, since both come from its environment.
+
+use std::sync::{Arc, Mutex};
+
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
+
+use crate::support::{Ca, LOGIN, Page, Program, SID, TestClock, Upstream, finish};
+
+/// A Tradernet with TLS by a private CA, and that CA in a file.
+struct Private {
+    upstream: Upstream,
+    folder: TempDir,
+}
+
+impl Private {
+    async fn start() -> Self {
+        let ca = Ca::new();
+        let folder = tempfile::tempdir().unwrap();
+        ca.write(&folder.path().join("ca.pem"));
+        let world = Simulator::new();
+        world.add_account(AccountSpec::new(LOGIN).sid(SID));
+        let upstream = Upstream::of(world, TestClock::new(), Some(&ca)).await;
+        Self { upstream, folder }
+    }
+
+    fn ca_file(&self) -> String {
+        self.folder
+            .path()
+            .join("ca.pem")
+            .to_str()
+            .unwrap()
+            .to_owned()
+    }
+}
+
+/// The first attempt's page, and the log.
+async fn first(variables: &[(&str, &str)]) -> (Page, String) {
+    let more = [
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_TIMEOUT", "5s"),
+        ("TRADERNET_LOG_LEVEL", "debug"),
+    ];
+    let program = Program::start(&[], &[&more[..], variables].concat()).await;
+    let page = program
+        .when("the first poll", |page| {
+            page.find("tradernet_up", &[]).is_some()
+        })
+        .await;
+    (page, program.log().join("\n"))
+}
+
+#[tokio::test]
+async fn a_private_ca_is_trusted_by_its_file() {
+    let private = Private::start().await;
+    let url = ("TRADERNET_URL", private.upstream.origin.as_str());
+    let (page, _) = first(&[url, ("SSL_CERT_FILE", &private.ca_file())]).await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    let (page, _) = first(&[url]).await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    // By its name as well as by its address.
+    let localhost = private.upstream.origin.replace("127.0.0.1", "localhost");
+    let (page, _) = first(&[
+        ("TRADERNET_URL", &localhost),
+        ("SSL_CERT_FILE", &private.ca_file()),
+    ])
+    .await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+}
+
+#[tokio::test]
+async fn a_certificate_for_another_name_is_not_trusted() {
+    let private = Private::start().await;
+    let ca = Ca::new();
+    ca.write(&private.folder.path().join("ca.pem"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let world = private.upstream.world.clone();
+    let tls = Some(ca.server_for(&["tradernet.test"]));
+    tokio::spawn(simulator::serve(
+        listener,
+        world.clone(),
+        tls,
+        std::future::pending(),
+    ));
+    let (page, _) = first(&[
+        ("TRADERNET_URL", &origin),
+        ("SSL_CERT_FILE", &private.ca_file()),
+    ])
+    .await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    assert_eq!(world.requests().len(), 0);
+}
+
+/// As `openssl req -x509` makes one, which curl takes.
+#[tokio::test]
+async fn a_ca_that_is_its_own_server_is_told_in_words() {
+    let (pem, tls) = Ca::server_as_itself();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, pem).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("https://{}", listener.local_addr().unwrap());
+    let world = Simulator::new();
+    tokio::spawn(simulator::serve(
+        listener,
+        world,
+        Some(tls),
+        std::future::pending(),
+    ));
+    let file = ("SSL_CERT_FILE", file.to_str().unwrap());
+    let (page, log) = first(&[("TRADERNET_URL", &origin), file]).await;
+    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    let words = "own certificate is that of a CA: make it without CA:TRUE";
+    assert!(log.contains(words), "{log}");
+}
+
+#[tokio::test]
+async fn a_ca_file_that_is_not_there_is_told_at_start() {
+    let run = finish(
+        &[],
+        &[
+            ("TRADERNET_SID", SID),
+            ("SSL_CERT_FILE", "/nowhere/ca.pem"),
+            ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ],
+    )
+    .await;
+    assert_eq!(run.code, Some(2));
+    assert_eq!(
+        run.stderr,
+        "tradernet-exporter: SSL_CERT_FILE=\"/nowhere/ca.pem\": holds no certificate that can be read \
+         (failed to read PEM from file: No such file or directory (os error 2) at '/nowhere/ca.pem'): name a PEM file\n"
+    );
+}
+
+/// A proxy that knows one host, `tradernet.test:443`, and keeps the head of each request.
+struct Proxy {
+    address: String,
+    heads: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    /// Answers CONNECT with this status line; a 200 is followed by what `port` of loopback says.
+    async fn start(port: u16, status: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = Arc::clone(&heads);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(Self::connect(client, port, status, Arc::clone(&log)));
+            }
+        });
+        Self { address, heads }
+    }
+
+    async fn connect(client: TcpStream, port: u16, status: &str, log: Arc<Mutex<Vec<String>>>) {
+        let mut client = BufReader::new(client);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n")
+            && client.read_line(&mut head).await.is_ok_and(|read| read > 0)
+        {}
+        let known = head.starts_with("CONNECT tradernet.test:443 HTTP/1.1\r\n");
+        log.lock().unwrap().push(head);
+        let answer = format!(
+            "HTTP/1.1 {}\r\n\r\n",
+            if known { status } else { "404 Not Found" }
+        );
+        // A client that has gone is the test's affair.
+        let _ = client.write_all(answer.as_bytes()).await;
+        if known && status.starts_with("200") {
+            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+        }
+    }
+
+    fn heads(&self) -> Vec<String> {
+        self.heads.lock().unwrap().clone()
+    }
+}
+
+const REMOTE: (&str, &str) = ("TRADERNET_URL", "https://tradernet.test");
+
+#[tokio::test]
+async fn requests_go_through_the_proxy() {
+    let private = Private::start().await;
+    let ca_file = private.ca_file();
+    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
+    let with_password = format!("http://desk:sesame-open@{}", proxy.address);
+    let with_scheme = format!("http://{}", proxy.address);
+    for (name, value) in [
+        ("HTTPS_PROXY", with_password.as_str()),
+        ("https_proxy", &with_scheme),
+        ("HTTPS_PROXY", &proxy.address),
+        ("ALL_PROXY", &with_scheme),
+    ] {
+        let before = proxy.heads().len();
+        let (page, log) = first(&[REMOTE, ("SSL_CERT_FILE", &ca_file), (name, value)]).await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{name}: {log}");
+        assert_eq!(proxy.heads().len(), before + 1);
+        assert!(!log.contains("sesame"), "{log}");
+    }
+    // `desk:sesame-open`
+    let authorization = "proxy-authorization: basic zgvzazpzzxnhbwutb3blbg==";
+    let heads = proxy.heads();
+    assert!(
+        heads[0].to_lowercase().contains(authorization),
+        "{}",
+        heads[0]
+    );
+    assert!(
+        !heads[1].to_lowercase().contains("authorization"),
+        "{}",
+        heads[1]
+    );
+    // What the proxy sees is a host, and nothing of the request inside.
+    assert!(
+        heads
+            .iter()
+            .all(|head| !head.contains(SID) && !head.contains("cookie"))
+    );
+}
+
+#[tokio::test]
+async fn no_proxy_is_honoured() {
+    let private = Private::start().await;
+    let ca_file = private.ca_file();
+    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
+    let variables = [
+        REMOTE,
+        ("SSL_CERT_FILE", &ca_file),
+        ("HTTPS_PROXY", &proxy.address),
+    ];
+    for (name, value) in [
+        ("NO_PROXY", "tradernet.test"),
+        ("no_proxy", "example.com,.test"),
+        ("NO_PROXY", "*"),
+    ] {
+        let short = ("TRADERNET_TIMEOUT", "1s");
+        let (page, _) = first(&[&variables[..], &[(name, value), short]].concat()).await;
+        // Nobody has that name.
+        assert_eq!(page.get("tradernet_up", &[]), 0.0, "{name}={value}");
+        assert_eq!(proxy.heads(), [""; 0], "{name}={value}");
+    }
+    let (page, _) = first(&[&variables[..], &[("NO_PROXY", "example.com")]].concat()).await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(proxy.heads().len(), 1);
+}
+
+#[tokio::test]
+async fn loopback_never_goes_through_a_proxy() {
+    let private = Private::start().await;
+    let ca_file = private.ca_file();
+    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
+    let localhost = private.upstream.origin.replace("127.0.0.1", "localhost");
+    for url in [private.upstream.origin.as_str(), &localhost] {
+        let (page, _) = first(&[
+            ("TRADERNET_URL", url),
+            ("SSL_CERT_FILE", &ca_file),
+            ("HTTPS_PROXY", &proxy.address),
+            ("ALL_PROXY", &proxy.address),
+            ("HTTP_PROXY", &proxy.address),
+        ])
+        .await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(proxy.heads(), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_is_a_network_failure() {
+    for status in ["407 Proxy Authentication Required", "502 Bad Gateway"] {
+        let proxy = Proxy::start(0, status).await;
+        let with_password = format!("http://desk:sesame-open@{}", proxy.address);
+        let private = Private::start().await;
+        let variables = [
+            REMOTE,
+            ("SSL_CERT_FILE", &private.ca_file()),
+            ("HTTPS_PROXY", &with_password),
+        ];
+        let (page, log) = first(&variables).await;
+        assert_eq!(
+            page.failures(),
+            [("network".to_owned(), 1.0)].into(),
+            "{log}"
+        );
+        assert_eq!(proxy.heads().len(), 1);
+        assert!(!log.contains("sesame") && !log.contains(SID), "{log}");
+    }
+}

@@ -1,0 +1,150 @@
+//! The exporter in this process: [`run`](tradernet_exporter::run) with a configuration made from
+//! variables, as users make it, on a free port, with the test's clock.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tradernet_exporter::clock::Clock;
+use tradernet_exporter::config::{Flags, Problems};
+use tradernet_exporter::{Config, Listeners, Signals, run};
+
+use super::exposition::Page;
+use super::http::{Reply, get, post};
+use super::simulator::Upstream;
+use super::wait::{soon, until};
+
+/// What tests set unless they set it otherwise. The interval is so long that only attempts that
+/// the test asks for are made.
+const DEFAULTS: [(&str, &str); 3] = [
+    ("TRADERNET_POLL_INTERVAL", "1h"),
+    ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+    ("WEB_ENABLE_LIFECYCLE", "1"),
+];
+
+/// A running exporter.
+pub(crate) struct Exporter {
+    pub(crate) address: SocketAddr,
+    shutdown: watch::Sender<bool>,
+    hangup: mpsc::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+/// The variables that a test sets, over the defaults.
+pub(crate) fn variables(given: &[(&str, &str)]) -> Vec<(String, String)> {
+    let defaults = DEFAULTS
+        .iter()
+        .filter(|(name, _)| given.iter().all(|(other, _)| other != name));
+    defaults
+        .chain(given)
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+impl Exporter {
+    /// Resolves a configuration as the program does.
+    pub(crate) fn config(given: &[(&str, &str)]) -> Result<Config, Problems> {
+        let variables = variables(given)
+            .into_iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Config::load(&Flags::default(), variables)
+    }
+
+    /// Watches `upstream` with these variables and waits for the first attempt to be over.
+    pub(crate) async fn start(upstream: &Upstream, given: &[(&str, &str)]) -> Self {
+        let exporter = Self::launch(upstream, given).await;
+        exporter.first_attempt().await;
+        exporter
+    }
+
+    /// The same, without waiting: for an upstream that hangs.
+    pub(crate) async fn launch(upstream: &Upstream, given: &[(&str, &str)]) -> Self {
+        let mut given = given.to_vec();
+        if given.iter().all(|(name, _)| *name != "TRADERNET_URL") {
+            given.push(("TRADERNET_URL", &upstream.origin));
+        }
+        let config = Self::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
+        Self::run(config, upstream.clock.clock()).await
+    }
+
+    /// Runs a configuration of the test's own making.
+    pub(crate) async fn run(config: Config, clock: Clock) -> Self {
+        let config = Config { clock, ..config };
+        let listeners = Listeners::bind(&config.web).await.unwrap();
+        let address = listeners.web[0].local_addr().unwrap();
+        let (shutdown, shut_down) = watch::channel(false);
+        let (hangup, hung_up) = mpsc::channel(1);
+        let signals = Signals {
+            shutdown: shut_down,
+            hangup: hung_up,
+        };
+        let task = tokio::spawn(async { run(config, listeners, signals).await.unwrap() });
+        Self {
+            address,
+            shutdown,
+            hangup,
+            task,
+        }
+    }
+
+    /// Waits until every account had an attempt.
+    pub(crate) async fn first_attempt(&self) -> Page {
+        self.when("every account is polled", |page| {
+            let mut polls = page.matching("tradernet_polls_total", &[]).peekable();
+            polls.peek().is_some() && polls.all(|(_, polls)| polls > 0.0)
+        })
+        .await
+    }
+
+    /// Has the account `default` polled now, and shows the metrics once that is over.
+    pub(crate) async fn poll(&self) -> Page {
+        self.poll_account("default").await
+    }
+
+    /// Has an account polled now, and shows the metrics once that is over.
+    pub(crate) async fn poll_account(&self, account: &str) -> Page {
+        let polls = |page: &Page| page.get("tradernet_polls_total", &[("account", account)]);
+        let before = polls(&self.metrics().await);
+        self.ask_for_poll(account).await;
+        self.when("the poll is over", |page| polls(page) > before)
+            .await
+    }
+
+    /// Asks for a poll of the account, without waiting for it.
+    pub(crate) async fn ask_for_poll(&self, account: &str) {
+        let name: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
+        let reply = post(self.address, &format!("/-/reload?account={name}")).await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+
+    /// The metrics as they are now.
+    pub(crate) async fn metrics(&self) -> Page {
+        let reply = self.get("/metrics").await;
+        assert_eq!(reply.status, 200);
+        Page::parse(reply.text())
+    }
+
+    /// The metrics as soon as they are as the test wants them.
+    pub(crate) async fn when(&self, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
+        until(what, async || {
+            Some(self.metrics().await).filter(|page| wanted(page))
+        })
+        .await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        get(self.address, path).await
+    }
+
+    /// What SIGHUP does.
+    pub(crate) async fn hang_up(&self) {
+        self.hangup.send(()).await.unwrap();
+    }
+
+    /// Ends it, and waits for that.
+    pub(crate) async fn stop(self) {
+        self.shutdown.send_replace(true);
+        soon("the exporter ends", self.task).await.unwrap();
+    }
+}

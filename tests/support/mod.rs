@@ -1,0 +1,30 @@
+//! Shared by both test binaries: a simulated Tradernet, the exporter in this process or as the built
+//! binary, a clock that is turned by hand, and readers of what is served.
+//!
+//! ```text
+//! clock       wall and monotonic clock, moved apart from one another
+//! simulator   a simulated Tradernet on a free port, plain or with TLS by a private CA
+//! exporter    `run` in this process: configured by variables, polled on request
+//! process     the built binary, in an empty environment, its log captured
+//! exposition  a metrics page, read strictly
+//! http        one request, one answer, nothing hidden
+//! wait        for an effect, with an end
+//! ```
+//!
+//! Nothing here sleeps for a fixed time, and no port is fixed. A test waits for an effect.
+
+mod clock;
+mod exporter;
+mod exposition;
+mod http;
+mod process;
+mod simulator;
+mod wait;
+
+pub(crate) use clock::TestClock;
+pub(crate) use exporter::Exporter;
+pub(crate) use exposition::Page;
+pub(crate) use http::{ask, get, post};
+pub(crate) use process::{Finished, Program, end_after, finish, other};
+pub(crate) use simulator::{Ca, LOGIN, SID, Upstream};
+pub(crate) use wait::{let_pass, soon, until};

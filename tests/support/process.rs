@@ -1,0 +1,238 @@
+//! The built binary, in an environment that holds only what the test gives it.
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+use super::exporter::variables;
+use super::exposition::Page;
+use super::http::{Reply, get, post};
+use super::wait::{soon, until};
+
+/// The built binary as it runs; killed when dropped.
+pub(crate) struct Program {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    child: Child,
+    log: watch::Receiver<Vec<String>>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(given.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    command
+}
+
+/// Runs the binary to its end with exactly these variables.
+pub(crate) async fn finish(arguments: &[&str], given: &[(&str, &str)]) -> Finished {
+    let output = command(arguments, given).output();
+    let output = soon("the program ends", output).await.unwrap();
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Serves with these variables over the tests' defaults, and asks it to end once this has come about.
+pub(crate) async fn end_after(given: &[(&str, &str)], event: impl Future<Output = ()>) -> Finished {
+    let variables = variables(given);
+    let variables: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let child = command(&[], &variables).spawn().unwrap();
+    let id = child.id().unwrap();
+    soon("the event", event).await;
+    signal(id, "TERM").await;
+    let output = soon("the program ends", child.wait_with_output())
+        .await
+        .unwrap();
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// Through a shell, since there is no safe call for it in the standard library.
+async fn signal(id: u32, name: &str) {
+    let script = format!("kill -{name} {id}");
+    let status = Command::new("/bin/sh").arg("-c").arg(script).status();
+    assert!(status.await.unwrap().success());
+}
+
+impl Program {
+    /// Starts the binary with these variables over the tests' defaults, and waits until it listens.
+    pub(crate) async fn start(arguments: &[&str], given: &[(&str, &str)]) -> Self {
+        let variables = variables(given);
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        Self::start_bare(arguments, &variables).await
+    }
+
+    /// Starts the binary with exactly these variables, and waits until it listens.
+    pub(crate) async fn start_bare(arguments: &[&str], given: &[(&str, &str)]) -> Self {
+        let mut child = command(arguments, given).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (log, mut read) = watch::channel(Vec::new());
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = lines.next_line().await {
+                log.send_modify(|log| log.push(line));
+            }
+        });
+        let listening = soon("the program listens", async {
+            loop {
+                let address = read
+                    .borrow_and_update()
+                    .iter()
+                    .find_map(|line| listening(line));
+                if let Some(address) = address {
+                    return address;
+                }
+                if read.changed().await.is_err() {
+                    panic!("the program ended: {:#?}", *read.borrow());
+                }
+            }
+        });
+        let address = listening.await;
+        Self {
+            address,
+            child,
+            log: read,
+        }
+    }
+
+    /// What it has logged so far, line by line.
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.borrow().clone()
+    }
+
+    /// Waits for such a line and returns it.
+    pub(crate) async fn logged(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let found = async {
+            loop {
+                let lines = self.log.borrow_and_update().clone();
+                if let Some(line) = lines.into_iter().find(|line| wanted(line)) {
+                    return line;
+                }
+                if self.log.changed().await.is_err() {
+                    panic!("the log ended without {what}: {:#?}", *self.log.borrow());
+                }
+            }
+        };
+        soon(what, found).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        get(self.address, path).await
+    }
+
+    pub(crate) async fn metrics(&self) -> Page {
+        let reply = self.get("/metrics").await;
+        assert_eq!(reply.status, 200);
+        Page::parse(reply.text())
+    }
+
+    /// The metrics as soon as they are as the test wants them.
+    pub(crate) async fn when(&self, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
+        until(what, async || {
+            Some(self.metrics().await).filter(|page| wanted(page))
+        })
+        .await
+    }
+
+    /// Has the account `default` polled now, and shows the metrics once that is over.
+    pub(crate) async fn poll(&self) -> Page {
+        let polls = |page: &Page| page.get("tradernet_polls_total", &[("account", "default")]);
+        let before = polls(&self.metrics().await);
+        let reply = post(self.address, "/-/reload?account=default").await;
+        assert_eq!(reply.status, 200, "{}", reply.text());
+        self.when("the poll is over", |page| polls(page) > before)
+            .await
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("the program runs")
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub(crate) async fn signal(&self, name: &str) {
+        signal(self.id(), name).await;
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(&mut self) -> ExitStatus {
+        soon("the program ends", self.child.wait()).await.unwrap()
+    }
+}
+
+/// The address in the line that says where everything is served, in either log format.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = if line.starts_with('{') {
+        line.contains("\"message\":\"listening\"")
+            .then(|| line.split_once("\"address\":\""))??
+    } else {
+        line.contains("message=listening ")
+            .then(|| line.split_once("address="))??
+    };
+    let end = rest.find(['"', ' ']).unwrap_or(rest.len());
+    rest.get(..end)?.parse().ok()
+}
+
+/// Runs another program to its end.
+pub(crate) async fn other(
+    program: impl AsRef<OsStr>,
+    arguments: &[&str],
+    given: &[(&str, &str)],
+    input: &[u8],
+) -> Finished {
+    use tokio::io::AsyncWriteExt as _;
+    let name = program.as_ref().to_string_lossy().into_owned();
+    let mut child = Command::new(program)
+        .args(arguments)
+        .envs(given.iter().copied())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
+    let mut stdin = child.stdin.take().unwrap();
+    let ended = async {
+        let write = async {
+            // A program that ends early has its reasons; its exit code tells them.
+            let _ = stdin.write_all(input).await;
+            drop(stdin);
+        };
+        tokio::join!(write, child.wait_with_output()).1.unwrap()
+    };
+    let output = soon(&format!("{name} ends"), ended).await;
+    Finished {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
