@@ -6,13 +6,13 @@ use tokio::time::Instant;
 use tradernet_exporter::demo::simulated::accounts;
 
 use crate::external::{promtool_check, python, python_file};
-use crate::support::{Page, Program, ask};
+use crate::support::{ExporterProcess, Exposition, ask};
 
 const START: &[&str] = &["demo"];
 
-async fn demo() -> Program {
+async fn demo() -> ExporterProcess {
     // The demo's own interval, and the address alone is not its own: ports are not fixed here.
-    Program::start_bare(START, &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
+    ExporterProcess::start_with_exact_env(START, &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
 }
 
 #[expect(
@@ -24,9 +24,9 @@ fn say(figure: &str) {
 }
 
 /// The metrics once every account had its first attempt.
-async fn settled(program: &Program) -> Page {
+async fn settled(program: &ExporterProcess) -> Exposition {
     program
-        .when("every account is polled", |page| {
+        .wait_for("every account is polled", |page| {
             page.matching("tradernet_up", &[]).count() == accounts().len()
         })
         .await

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 
-use crate::support::{Finished, other};
+use crate::support::{ProcessOutput, other};
 
 /// Runs a script with the Python that has the vendor's SDK and Prometheus' client, and returns
 /// what it printed. Fails where the script fails.
@@ -53,6 +53,6 @@ pub(crate) fn interpreter() -> OsString {
 }
 
 /// `promtool check metrics` over a page.
-pub(crate) async fn promtool_check(page: &str) -> Finished {
+pub(crate) async fn promtool_check(page: &str) -> ProcessOutput {
     other("promtool", &["check", "metrics"], &[], page.as_bytes()).await
 }

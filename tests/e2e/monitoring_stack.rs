@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::process::Command;
 
 use self::servers::Server;
-use crate::support::{Page, Program, get, soon};
+use crate::support::{ExporterProcess, Exposition, get, within_timeout};
 
 /// A file of the repository.
 fn shipped(path: &str) -> String {
@@ -39,8 +39,8 @@ fn configuration(exporter: SocketAddr, alertmanager: SocketAddr) -> String {
     text
 }
 
-async fn demo() -> Program {
-    Program::start_bare(&["demo"], &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
+async fn demo() -> ExporterProcess {
+    ExporterProcess::start_with_exact_env(&["demo"], &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
 }
 
 async fn prometheus(exporter: SocketAddr, alertmanager: SocketAddr) -> Server {
@@ -259,7 +259,7 @@ async fn dashboard_rules_and_histories_know_no_name_that_the_page_has_not() {
     let program = demo().await;
     // Some families exist once their first event was seen, the unit among them.
     let page = program
-        .when("every family has a sample", |page| {
+        .wait_for("every family has a sample", |page| {
             page.text
                 .lines()
                 .filter_map(|line| line.strip_prefix("# TYPE "))
@@ -283,7 +283,7 @@ async fn dashboard_rules_and_histories_know_no_name_that_the_page_has_not() {
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/check-dashboards.py"))
         .arg(file)
         .output();
-    let output = soon("the check ends", run).await.unwrap();
+    let output = within_timeout("the check ends", run).await.unwrap();
     let text =
         String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success() && text.is_empty(), "{text}");
@@ -309,7 +309,7 @@ async fn victoria_metrics_takes_every_series_of_the_page() {
         "/health",
     )
     .await;
-    let missing = |page: &Page, taken: &[Value]| -> Vec<String> {
+    let missing = |page: &Exposition, taken: &[Value]| -> Vec<String> {
         let taken: BTreeSet<String> = taken
             .iter()
             .map(|series| {

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
 /// Ends TLS in front of a port of loopback; returns its own.
-pub(crate) async fn tls_front(config: Arc<rustls::ServerConfig>, port: u16) -> u16 {
+pub(crate) async fn tls_terminator(config: Arc<rustls::ServerConfig>, port: u16) -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let own = listener.local_addr().unwrap().port();
     let acceptor = TlsAcceptor::from(config);

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use tradernet_exporter::clock::Clock;
 
-use crate::stream_server::{Peer, SOCKETIO};
-use crate::support::{Exporter, Page, Program, SID, Upstream};
+use crate::stream_server::{SOCKETIO, StreamServer};
+use crate::support::{ExporterProcess, Exposition, InProcessExporter, SID, SimulatedApi};
 
 const OPEN: &str = "tradernet_security_sessions_open";
 const UP: &str = "tradernet_up";
@@ -20,13 +20,13 @@ fn data(count: u64) -> Value {
 }
 
 /// A peer that answers every subscription with one session.
-async fn peer() -> Peer {
-    let mut peer = Peer::start(SOCKETIO).await;
+async fn peer() -> StreamServer {
+    let mut peer = StreamServer::start(SOCKETIO).await;
     peer.tell(json!({"current": [[null, data(1)]]})).await;
     peer
 }
 
-async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
+async fn stream_from(origin: &str, given: &[(&str, &str)]) -> InProcessExporter {
     let mut all = vec![
         ("TRADERNET_TRANSPORT", "socketio"),
         ("TRADERNET_SOCKETIO_URL", origin),
@@ -36,13 +36,13 @@ async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
         all.push(("TRADERNET_SID", SID));
     }
     all.extend(given);
-    let config = Exporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
-    Exporter::run(config, Clock::system()).await
+    let config = InProcessExporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
+    InProcessExporter::run(config, Clock::system()).await
 }
 
-async fn open(exporter: &Exporter, count: f64) -> Page {
+async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
     exporter
-        .when(&format!("{count} open"), |page| {
+        .wait_for(&format!("{count} open"), |page| {
             page.find(OPEN, &[]) == Some(count)
         })
         .await
@@ -98,7 +98,7 @@ async fn its_heartbeat_is_kept() {
     let first = open(&exporter, 1.0).await;
     let success = "tradernet_last_successful_poll_timestamp_seconds";
     let page = exporter
-        .when("pongs for four seconds", |page| {
+        .wait_for("pongs for four seconds", |page| {
             page.get(success, &[]) > first.get(success, &[]) + 4.0
         })
         .await;
@@ -113,7 +113,7 @@ async fn its_heartbeat_is_kept() {
 
 #[tokio::test]
 async fn a_server_that_knows_the_older_form_alone_is_asked_that_way() {
-    let mut peer = Peer::start(SOCKETIO).await;
+    let mut peer = StreamServer::start(SOCKETIO).await;
     peer.tell(json!({"older": [[null, data(1)], [data(2)]]}))
         .await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
@@ -134,7 +134,7 @@ async fn a_server_that_knows_the_older_form_alone_is_asked_that_way() {
 
 #[tokio::test]
 async fn the_form_in_which_a_list_came_last_is_asked_for() {
-    let mut peer = Peer::start(SOCKETIO).await;
+    let mut peer = StreamServer::start(SOCKETIO).await;
     peer.tell(json!({"older": [[null, data(1)]]})).await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     open(&exporter, 1.0).await;
@@ -154,7 +154,7 @@ async fn the_form_in_which_a_list_came_last_is_asked_for() {
 
 #[tokio::test]
 async fn a_server_that_knows_neither_form_is_a_timeout() {
-    let peer = Peer::start(SOCKETIO).await;
+    let peer = StreamServer::start(SOCKETIO).await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
@@ -171,7 +171,7 @@ async fn errors_beside_the_data_are_told_apart() {
         (json!([null, "text"]), "decode"),
         (json!([null]), "decode"),
     ] {
-        let mut peer = Peer::start(SOCKETIO).await;
+        let mut peer = StreamServer::start(SOCKETIO).await;
         peer.tell(json!({"current": [arguments]})).await;
         let exporter = stream_from(&peer.origin(), &[]).await;
         let page = exporter.first_attempt().await;
@@ -186,7 +186,7 @@ async fn errors_beside_the_data_are_told_apart() {
 async fn a_refused_connection_is_auth_and_a_login_is_tried() {
     const PASSWORD: &str = "a-password-of-the-test";
     let account = tradernet_exporter::simulator::AccountSpec::new(LOGIN).password(PASSWORD);
-    let upstream = Upstream::start_with(account).await;
+    let upstream = SimulatedApi::start_with(account).await;
     let mut peer = peer().await;
     peer.tell(json!({"refuse": "no"})).await;
     let given = [
@@ -211,7 +211,7 @@ async fn a_connection_that_the_server_ends_is_made_again_and_subscribed() {
     peer.tell(json!({"current": [[null, data(2)]]})).await;
     peer.tell(json!({"disconnect": true})).await;
     exporter
-        .when("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
+        .wait_for("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
         .await;
     let page = open(&exporter, 2.0).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0);
@@ -233,7 +233,7 @@ async fn neither_sid_nor_login_appears_anywhere() {
         let error = format!("SID {SID} of {LOGIN} is unknown");
         peer.tell(json!({"refuse": refusal, "current": [[error, null]]}))
             .await;
-        let program = Program::start(
+        let program = ExporterProcess::start(
             &[],
             &[
                 ("TRADERNET_SID", SID),
@@ -245,7 +245,7 @@ async fn neither_sid_nor_login_appears_anywhere() {
         )
         .await;
         let page = program
-            .when("an attempt", |page| {
+            .wait_for("an attempt", |page| {
                 page.get("tradernet_polls_total", &[]) > 0.0
             })
             .await;

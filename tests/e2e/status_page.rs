@@ -8,7 +8,7 @@ use tradernet_exporter::simulator::{
 };
 
 use crate::browser::{Browser, View};
-use crate::support::{Exporter, LOGIN, SID, TestClock, Upstream, until};
+use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, wait_until_some};
 
 /// After this long the page asks again.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -21,8 +21,8 @@ const OPEN_ALL: &str =
 
 /// An account of each state that a page can show, behind one exporter.
 struct AllStates {
-    upstream: Upstream,
-    exporter: Exporter,
+    upstream: SimulatedApi,
+    exporter: InProcessExporter,
 }
 
 /// Accounts by the state that they are to be in; the name of an account is its SID too.
@@ -62,7 +62,7 @@ impl AllStates {
         };
         fail("unknown", Fault::status(502));
         fail("starting", Fault::Hang);
-        let upstream = Upstream::of(world, clock, None).await;
+        let upstream = SimulatedApi::serve_simulator(world, clock, None).await;
 
         let config = |name: &'static str| {
             let mut variables = vec![
@@ -84,11 +84,11 @@ impl AllStates {
                 }
                 _ => variables.push(("TRADERNET_SID", name)),
             }
-            Exporter::config(&variables).unwrap()
+            InProcessExporter::config(&variables).unwrap()
         };
         let accounts = STATES.into_iter().flat_map(|name| config(name).accounts);
         let accounts: Vec<_> = accounts.collect();
-        let exporter = Exporter::run(
+        let exporter = InProcessExporter::run(
             Config {
                 accounts,
                 ..config("ok")
@@ -98,7 +98,7 @@ impl AllStates {
         .await;
         let all = STATES.len() as f64 - 1.0;
         exporter
-            .when("all but one have been asked", |page| {
+            .wait_for("all but one have been asked", |page| {
                 let polls = page.matching("tradernet_polls_total", &[]);
                 polls.map(|(_, polls)| polls).sum::<f64>() >= all
             })
@@ -176,8 +176,8 @@ async fn every_state_is_told_in_words_worst_first() {
 
 #[tokio::test]
 async fn what_changes_appears_by_itself() {
-    let upstream = Upstream::start().await;
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let upstream = SimulatedApi::start().await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
         still: true,
@@ -225,8 +225,8 @@ async fn what_changes_appears_by_itself() {
 
 #[tokio::test]
 async fn a_tab_in_the_background_tells_what_changes() {
-    let upstream = Upstream::start().await;
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let upstream = SimulatedApi::start().await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
         still: true,
@@ -262,13 +262,13 @@ async fn a_tab_in_the_background_tells_what_changes() {
 
 #[tokio::test]
 async fn time_left_runs_down_between_refreshes() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     // Of a day, the full bar, 200 s are more than 10 px.
     upstream
         .world
         .open(LOGIN, SessionSpec::new(4, 24 * HOUR))
         .unwrap();
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
         still: true,
@@ -331,10 +331,10 @@ async fn no_width_scrolls_sideways() {
     let fleet = AllStates::start().await;
     // A name as long as they get, without a place to break it.
     let long_name = "W".repeat(128);
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let given = [("TRADERNET_SID", SID), ("TRADERNET_ACCOUNT", &*long_name)];
     upstream.fail(Fault::envelope(ErrorEnvelope::general(99, &*long_name)));
-    let exporter = Exporter::start(&upstream, &given).await;
+    let exporter = InProcessExporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
     for address in [fleet.exporter.address, exporter.address] {
         browser.open(address, "/", View::default()).await;
@@ -420,7 +420,7 @@ async fn the_keyboard_reaches_everything_and_stays_where_it_was() {
 
 #[tokio::test]
 async fn hostile_names_are_text() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let session = SessionSpec::new(4, HOUR)
         .user_login(HOSTILE)
         .client_ip(HOSTILE);
@@ -431,7 +431,7 @@ async fn hostile_names_are_text() {
         ("TRADERNET_SESSION_DETAILS", "full"),
         ("TRADERNET_SAFETY_TYPES", "4=<i>&lt;word"),
     ];
-    let exporter = Exporter::start(&upstream, &given).await;
+    let exporter = InProcessExporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
     let view = View {
         still: true,
@@ -469,12 +469,12 @@ async fn hostile_names_are_text() {
 
 #[tokio::test]
 async fn without_scripts_it_reloads_itself_and_reads_the_same() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream
         .world
         .open(LOGIN, SessionSpec::new(4, HOUR))
         .unwrap();
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
         script: false,
@@ -494,13 +494,13 @@ async fn without_scripts_it_reloads_itself_and_reads_the_same() {
 
 #[tokio::test]
 async fn ten_thousand_accounts_can_be_used() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream
         .world
         .open(LOGIN, SessionSpec::new(4, HOUR))
         .unwrap();
     let given = [("TRADERNET_SID", SID), ("TRADERNET_URL", &upstream.origin)];
-    let mut config = Exporter::config(&given).unwrap();
+    let mut config = InProcessExporter::config(&given).unwrap();
     let one = config.accounts.remove(0);
     config.accounts = (0..10_000)
         .map(|number| {
@@ -509,8 +509,8 @@ async fn ten_thousand_accounts_can_be_used() {
             account
         })
         .collect();
-    let exporter = Exporter::run(config, upstream.clock.clock()).await;
-    until("a few have answered", async || {
+    let exporter = InProcessExporter::run(config, upstream.clock.clock()).await;
+    wait_until_some("a few have answered", async || {
         let answer = exporter.get("/").await;
         answer.text().contains("1 open all the time").then_some(())
     })

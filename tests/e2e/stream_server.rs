@@ -9,20 +9,20 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 use crate::external::interpreter;
-use crate::support::soon;
+use crate::support::within_timeout;
 
 pub(crate) const WEBSOCKET: &str = include_str!("third_party/websocket.py");
 pub(crate) const SOCKETIO: &str = include_str!("third_party/socketio.py");
 
 /// A running server; it ends when dropped.
-pub(crate) struct Peer {
+pub(crate) struct StreamServer {
     pub(crate) port: u16,
     input: ChildStdin,
     told: watch::Receiver<Vec<Value>>,
     _child: Child,
 }
 
-impl Peer {
+impl StreamServer {
     pub(crate) async fn start(script: &str) -> Self {
         let mut child = Command::new(interpreter())
             .args(["-I", "-c", script])
@@ -97,7 +97,7 @@ impl Peer {
     }
 
     async fn wait<T>(&mut self, what: &str, look: impl Fn(&[Value]) -> Option<T>) -> T {
-        soon(what, async {
+        within_timeout(what, async {
             loop {
                 if let Some(found) = look(&self.told.borrow_and_update()) {
                     return found;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tradernet_exporter::simulator::{AccountSpec, ResponseOptions, SessionSpec, Simulator};
 
 use crate::external::python_with;
-use crate::support::{Ca, LOGIN, TestClock, Upstream};
+use crate::support::{Ca, LOGIN, SimulatedApi, TestClock};
 
 const SCRIPT: &str = r#"
 import importlib.metadata, json, sys
@@ -37,7 +37,7 @@ async fn the_vendors_sdk_reads_the_simulator() {
             .open(LOGIN, SessionSpec::new(safety_type, lifetime))
             .unwrap();
     }
-    let upstream = Upstream::of(world, TestClock::new(), Some(&ca)).await;
+    let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), Some(&ca)).await;
     let domain = upstream.origin.strip_prefix("https://").unwrap();
     let trusting = [("REQUESTS_CA_BUNDLE", ca_file.to_str().unwrap())];
     let read = async |secret: &str| -> Value {

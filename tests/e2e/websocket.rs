@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tradernet_exporter::clock::Clock;
 
-use crate::proxy::{Proxy, tls_front};
-use crate::stream_server::{Peer, WEBSOCKET};
-use crate::support::{Ca, Exporter, Page, Program, SID, Upstream};
+use crate::proxy::{Proxy, tls_terminator};
+use crate::stream_server::{StreamServer, WEBSOCKET};
+use crate::support::{Ca, ExporterProcess, Exposition, InProcessExporter, SID, SimulatedApi};
 
 const OPEN: &str = "tradernet_security_sessions_open";
 const UP: &str = "tradernet_up";
@@ -20,8 +20,8 @@ fn list(count: u64) -> String {
 }
 
 /// A peer that says who is there and answers every request with one session.
-async fn peer() -> Peer {
-    let mut peer = Peer::start(WEBSOCKET).await;
+async fn peer() -> StreamServer {
+    let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({
         "first": [r#"["userData",{"mode":"prod"}]"#],
         "answers": [list(1)],
@@ -31,7 +31,7 @@ async fn peer() -> Peer {
 }
 
 /// An exporter that streams from `origin`, with these variables too.
-async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
+async fn stream_from(origin: &str, given: &[(&str, &str)]) -> InProcessExporter {
     let mut all = vec![
         ("TRADERNET_TRANSPORT", "websocket"),
         ("TRADERNET_WS_URL", origin),
@@ -40,13 +40,13 @@ async fn stream_from(origin: &str, given: &[(&str, &str)]) -> Exporter {
         all.push(("TRADERNET_SID", SID));
     }
     all.extend(given);
-    let config = Exporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
-    Exporter::run(config, Clock::system()).await
+    let config = InProcessExporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
+    InProcessExporter::run(config, Clock::system()).await
 }
 
-async fn open(exporter: &Exporter, count: f64) -> Page {
+async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
     exporter
-        .when(&format!("{count} open"), |page| {
+        .wait_for(&format!("{count} open"), |page| {
             page.find(OPEN, &[]) == Some(count)
         })
         .await
@@ -79,7 +79,7 @@ async fn a_change_is_pushed_to_the_page() {
     // The exporter's own families may be a moment old.
     let count = "tradernet_api_request_duration_seconds_count";
     exporter
-        .when("the request is observed", |page| {
+        .wait_for("the request is observed", |page| {
             page.find(count, &[("transport", "websocket")]) == Some(1.0)
         })
         .await;
@@ -96,7 +96,8 @@ async fn the_handshake_and_the_request_are_as_documented() {
         ("TRADERNET_WS_URL", origin.as_str()),
         ("TRADERNET_SID", sid),
     ];
-    let exporter = Exporter::run(Exporter::config(&given).unwrap(), Clock::system()).await;
+    let exporter =
+        InProcessExporter::run(InProcessExporter::config(&given).unwrap(), Clock::system()).await;
     open(&exporter, 1.0).await;
     assert_eq!(peer.all("handshake"), ["/?SID=a%2Bb%2Fc%3Dd%26e"]);
     assert_eq!(peer.some("got", 1).await, [r#"["sessions"]"#]);
@@ -136,7 +137,7 @@ async fn a_list_that_cannot_be_read_fails_and_the_next_one_heals() {
     open(&exporter, 1.0).await;
     peer.tell(json!({"send": r#"["sessions",[{"id":1"#})).await;
     let page = exporter
-        .when("the failure", |page| page.get(UP, &[]) == 0.0)
+        .wait_for("the failure", |page| page.get(UP, &[]) == 0.0)
         .await;
     assert_eq!(page.failures(), [("decode".to_owned(), 1.0)].into());
     assert_eq!(page.get(OPEN, &[]), 1.0);
@@ -150,7 +151,7 @@ async fn a_list_that_cannot_be_read_fails_and_the_next_one_heals() {
 
 /// What the first attempt is counted as, where the peer greets like this.
 async fn failure_after(first: &[&str]) -> String {
-    let mut peer = Peer::start(WEBSOCKET).await;
+    let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({"first": first})).await;
     let exporter = stream_from(&peer.origin(), &[]).await;
     let page = exporter.first_attempt().await;
@@ -204,7 +205,7 @@ async fn refused_handshakes_are_told_apart() {
 
 #[tokio::test]
 async fn a_server_that_sends_no_list_is_a_timeout() {
-    let peer = Peer::start(WEBSOCKET).await;
+    let peer = StreamServer::start(WEBSOCKET).await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
@@ -213,7 +214,7 @@ async fn a_server_that_sends_no_list_is_a_timeout() {
 
 #[tokio::test]
 async fn a_list_past_the_limit_is_too_large() {
-    let mut peer = Peer::start(WEBSOCKET).await;
+    let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({"answers": [list(100)]})).await;
     let limit = [("TRADERNET_MAX_RESPONSE_BYTES", "2048")];
     let exporter = stream_from(&peer.origin(), &limit).await;
@@ -231,12 +232,12 @@ async fn a_connection_that_is_lost_is_made_again() {
         peer.tell(json!({"answers": [list(2)]})).await;
         peer.tell(json!({how: true})).await;
         let page = exporter
-            .when("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
+            .wait_for("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
             .await;
         assert_eq!(page.get(UP, &[]), 0.0);
         assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
         let page = exporter
-            .when("another stream", |page| page.get(CONNECTED, &[]) == 1.0)
+            .wait_for("another stream", |page| page.get(CONNECTED, &[]) == 1.0)
             .await;
         assert_eq!(page.get(OPEN, &[]), 2.0);
         assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
@@ -264,7 +265,7 @@ async fn a_server_that_answers_once_is_asked_three_times_more_and_stays_believed
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     let first = open(&exporter, 1.0).await;
     let page = exporter
-        .when("three requests more", |page| {
+        .wait_for("three requests more", |page| {
             page.get("tradernet_polls_total", &[]) == 4.0
         })
         .await;
@@ -289,7 +290,7 @@ async fn without_a_connection_gauges_follow_their_age() {
     peer.tell(json!({"refuse": [500, {}, ""]})).await;
     peer.tell(json!({"cut": true})).await;
     let page = exporter
-        .when("the gauges are dropped", |page| {
+        .wait_for("the gauges are dropped", |page| {
             page.find(OPEN, &[]).is_none()
         })
         .await;
@@ -302,8 +303,8 @@ async fn without_a_connection_gauges_follow_their_age() {
 async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     const PASSWORD: &str = "a-password-of-the-test";
     let account = tradernet_exporter::simulator::AccountSpec::new("desk").password(PASSWORD);
-    let upstream = Upstream::start_with(account).await;
-    let mut peer = Peer::start(WEBSOCKET).await;
+    let upstream = SimulatedApi::start_with(account).await;
+    let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({"first": [r#"["userData",{"mode":"demo"}]"#]}))
         .await;
     let given = [
@@ -324,7 +325,7 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     peer.tell(json!({"send": r#"["userData",{"mode":"demo"}]"#}))
         .await;
     exporter
-        .when("the refusal", |page| page.get(UP, &[]) == 0.0)
+        .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
         .await;
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
@@ -333,7 +334,7 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     peer.tell(json!({"send": r#"["error","Access denied"]"#}))
         .await;
     exporter
-        .when("the refusal", |page| page.get(UP, &[]) == 0.0)
+        .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
         .await;
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
@@ -367,7 +368,7 @@ async fn the_sid_appears_nowhere() {
             "first": [format!(r#"["error","what is {SID}?"]"#)],
         }))
         .await;
-        let program = Program::start(
+        let program = ExporterProcess::start(
             &[],
             &[
                 ("TRADERNET_SID", SID),
@@ -379,7 +380,7 @@ async fn the_sid_appears_nowhere() {
         )
         .await;
         let page = program
-            .when("an attempt", |page| {
+            .wait_for("an attempt", |page| {
                 page.get("tradernet_polls_total", &[]) > 0.0
             })
             .await;
@@ -401,14 +402,14 @@ async fn the_sid_appears_nowhere() {
 struct Secure {
     folder: tempfile::TempDir,
     proxy: Proxy,
-    peer: Peer,
+    peer: StreamServer,
     front: u16,
 }
 
 impl Secure {
     async fn new(ca: &Ca) -> Self {
         let peer = peer().await;
-        let front = tls_front(ca.server(), peer.port).await;
+        let front = tls_terminator(ca.server(), peer.port).await;
         Self {
             folder: tempfile::tempdir().unwrap(),
             proxy: Proxy::start(front).await,
@@ -417,7 +418,7 @@ impl Secure {
         }
     }
 
-    async fn stream(&self, trusted: &Ca, origin: &str, given: &[(&str, &str)]) -> Page {
+    async fn stream(&self, trusted: &Ca, origin: &str, given: &[(&str, &str)]) -> Exposition {
         let certificate = self.folder.path().join("ca.pem");
         trusted.write(&certificate);
         let mut all = vec![
@@ -427,9 +428,9 @@ impl Secure {
             ("SSL_CERT_FILE", certificate.to_str().unwrap()),
         ];
         all.extend(given);
-        let program = Program::start(&[], &all).await;
+        let program = ExporterProcess::start(&[], &all).await;
         program
-            .when("an attempt", |page| {
+            .wait_for("an attempt", |page| {
                 page.get("tradernet_polls_total", &[]) > 0.0
             })
             .await

@@ -7,18 +7,18 @@ use tradernet_exporter::simulator::{
     AccountSpec, ErrorEnvelope, Fault, LoginBehaviour, SessionSpec, Simulator,
 };
 
-use crate::support::{LOGIN, Program, SID, TestClock, Upstream, finish};
+use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, TestClock, run_to_exit};
 
 /// The built binary has a clock of its own, so this world lives by the system's.
-async fn upstream(account: AccountSpec) -> Upstream {
+async fn upstream(account: AccountSpec) -> SimulatedApi {
     let world = Simulator::new();
     world.add_account(account);
-    Upstream::of(world, TestClock::new(), None).await
+    SimulatedApi::serve_simulator(world, TestClock::new(), None).await
 }
 
 #[tokio::test]
 async fn help_fits_80_columns_and_names_what_there_is() {
-    let run = finish(&["--help"], &[]).await;
+    let run = run_to_exit(&["--help"], &[]).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     for line in run.stdout.lines() {
         assert!(line.chars().count() <= 80, "{line:?}");
@@ -44,7 +44,7 @@ async fn help_fits_80_columns_and_names_what_there_is() {
         assert!(run.stdout.contains(name), "{name}");
     }
     for command in ["demo", "check", "healthcheck"] {
-        let run = finish(&[command, "--help"], &[]).await;
+        let run = run_to_exit(&[command, "--help"], &[]).await;
         assert_eq!(run.code, Some(0));
         assert!(run.stdout.lines().all(|line| line.chars().count() <= 80));
     }
@@ -80,7 +80,7 @@ fn a_table_that_nobody_reads_and_one_that_cannot_be_written() {
 #[tokio::test]
 async fn version_is_one_line() {
     for flag in ["--version", "-V"] {
-        let run = finish(&[flag], &[]).await;
+        let run = run_to_exit(&[flag], &[]).await;
         let start = format!(
             "tradernet-exporter {} (revision ",
             env!("CARGO_PKG_VERSION")
@@ -94,7 +94,7 @@ async fn version_is_one_line() {
 #[tokio::test]
 async fn an_unknown_command_or_flag_ends_with_2() {
     for arguments in [&["serve"][..], &["--web.listen"], &["check", "now"]] {
-        let run = finish(arguments, &[]).await;
+        let run = run_to_exit(arguments, &[]).await;
         assert_eq!(run.code, Some(2));
         assert!(run.stderr.starts_with("error: "), "{}", run.stderr);
     }
@@ -108,7 +108,7 @@ async fn check_shows_sessions_and_the_next_expiry() {
         ("TRADERNET_SID", SID),
         ("TRADERNET_ACCOUNT", "desk 1"),
     ];
-    let run = finish(&["check"], &variables).await;
+    let run = run_to_exit(&["check"], &variables).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     let empty = "ACCOUNT  TRANSPORT  SESSIONS  NEXT EXPIRY\ndesk 1   http       0         -\n";
     assert_eq!(run.stdout, empty);
@@ -120,12 +120,12 @@ async fn check_shows_sessions_and_the_next_expiry() {
             .open(LOGIN, SessionSpec::new(4, lifetime))
             .unwrap();
     }
-    let run = finish(&["check"], &variables).await;
+    let run = run_to_exit(&["check"], &variables).await;
     let row = run.stdout.lines().nth(1).unwrap();
     let unsettled = "in 3h, if expire is in milliseconds as documented";
     assert_eq!(row, format!("desk 1   http       2         {unsettled}"));
     let unit = ("TRADERNET_EXPIRE_UNIT", "ms");
-    let run = finish(&["check"], &[&variables[..], &[unit]].concat()).await;
+    let run = run_to_exit(&["check"], &[&variables[..], &[unit]].concat()).await;
     let row = run.stdout.lines().nth(1).unwrap();
     assert_eq!(row, "desk 1   http       2         in 3h");
     assert_eq!(run.code, Some(0));
@@ -140,14 +140,14 @@ async fn check_says_what_failed_and_what_to_do() {
         .login_behaviour(LoginBehaviour::Refuse(refusal));
     let upstream = upstream(account).await;
     let url = ("TRADERNET_URL", upstream.origin.as_str());
-    let row = |run: &crate::support::Finished| run.stdout.lines().nth(1).unwrap().to_owned();
+    let row = |run: &crate::support::ProcessOutput| run.stdout.lines().nth(1).unwrap().to_owned();
 
     let login = [
         url,
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_PASSWORD", "right"),
     ];
-    let run = finish(&["check"], &login).await;
+    let run = run_to_exit(&["check"], &login).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
     assert_eq!(
         row(&run),
@@ -159,7 +159,7 @@ async fn check_says_what_failed_and_what_to_do() {
     assert_eq!(upstream.world.logins_seen(LOGIN), 1);
 
     upstream.fail_once(Fault::Html200);
-    let run = finish(&["check"], &[url, ("TRADERNET_SID", SID)]).await;
+    let run = run_to_exit(&["check"], &[url, ("TRADERNET_SID", SID)]).await;
     assert_eq!(run.code, Some(1));
     assert!(
         row(&run).starts_with(
@@ -176,7 +176,7 @@ async fn check_offline_asks_nobody() {
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
     ];
-    let run = finish(&["check", "--offline"], &variables).await;
+    let run = run_to_exit(&["check", "--offline"], &variables).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     let wanted = format!(
         "ACCOUNT  TRANSPORT  SESSIONS  NEXT EXPIRY\ndefault  http       -         not asked: {}\n",
@@ -195,7 +195,7 @@ async fn healthcheck_tells_a_running_exporter_from_none() {
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
     ];
-    let program = Program::start(&[], &account).await;
+    let program = ExporterProcess::start(&[], &account).await;
     let port = program.address.port();
     let wildcards = [
         format!("127.0.0.1:{port}"),
@@ -208,7 +208,7 @@ async fn healthcheck_tells_a_running_exporter_from_none() {
             ("WEB_LISTEN_ADDRESS", address.as_str()),
             ("TRADERNET_SIDD", "x"),
         ];
-        let run = finish(&["healthcheck"], &variables).await;
+        let run = run_to_exit(&["healthcheck"], &variables).await;
         assert_eq!(
             (run.code, run.stderr.as_str(), run.stdout.as_str()),
             (Some(0), "", ""),
@@ -223,7 +223,7 @@ async fn healthcheck_tells_a_running_exporter_from_none() {
         ("WEB_PROBE_LISTEN_ADDRESS", &silent_address),
     ];
     drop(silent);
-    let run = finish(&["healthcheck"], &variables).await;
+    let run = run_to_exit(&["healthcheck"], &variables).await;
     assert_eq!(run.code, Some(1));
     let refused =
         format!("tradernet-exporter: {silent_address}: Connection refused (os error 111)\n");
@@ -235,7 +235,7 @@ async fn healthcheck_waits_for_nobody_for_long() {
     // Accepts, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
-    let run = finish(&["healthcheck"], &[("WEB_LISTEN_ADDRESS", &address)]).await;
+    let run = run_to_exit(&["healthcheck"], &[("WEB_LISTEN_ADDRESS", &address)]).await;
     assert_eq!(run.code, Some(1));
     assert_eq!(
         run.stderr,
@@ -247,7 +247,7 @@ async fn healthcheck_waits_for_nobody_for_long() {
 async fn an_address_that_is_taken_is_told() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let run = finish(
+    let run = run_to_exit(
         &[],
         &[("TRADERNET_SID", "x"), ("WEB_LISTEN_ADDRESS", &address)],
     )

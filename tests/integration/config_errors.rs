@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt as _;
 use tradernet_exporter::Config;
 use tradernet_exporter::config::Flags;
 
-use crate::support::finish;
+use crate::support::run_to_exit;
 
 type Variables<'a> = &'a [(&'a str, &'a str)];
 
@@ -23,7 +23,7 @@ async fn is_refused(variables: Variables<'_>, wanted: &[&str]) {
         .map(|line| format!("tradernet-exporter: {line}\n"))
         .collect();
     for arguments in [&[][..], &["check"], &["check", "--offline"]] {
-        let run = finish(arguments, variables).await;
+        let run = run_to_exit(arguments, variables).await;
         assert_eq!(run.stderr, wanted, "{variables:?}");
         assert_eq!(run.code, Some(2), "{variables:?}");
         assert_eq!(run.stdout, "");
@@ -277,7 +277,7 @@ async fn flags_are_named_as_flags_and_beat_variables() {
         ("TRADERNET_LOG_LEVEL", "quiet"),
         ("WEB_LISTEN_ADDRESS", "there"),
     ];
-    let run = finish(&wrong, &variables).await;
+    let run = run_to_exit(&wrong, &variables).await;
     assert_eq!(run.code, Some(2));
     assert_eq!(
         run.stderr,
@@ -291,7 +291,7 @@ async fn flags_are_named_as_flags_and_beat_variables() {
         "--log.level=warn",
         "--web.listen-address=:1",
     ];
-    assert_eq!(finish(&right, &variables).await.code, Some(0));
+    assert_eq!(run_to_exit(&right, &variables).await.code, Some(0));
 }
 
 #[tokio::test]
@@ -312,7 +312,7 @@ async fn what_is_empty_or_of_others_is_passed_over() {
         ("WEB_CONCURRENCY", "4"),
         ("TRADER", "1"),
     ];
-    let run = finish(&["check", "--offline"], &variables).await;
+    let run = run_to_exit(&["check", "--offline"], &variables).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
 }
 

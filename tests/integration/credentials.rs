@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, LoggedRequest, SessionSpec};
 
-use crate::support::{Exporter, LOGIN, SID, Upstream};
+use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi};
 
 const PASSWORD: &str = "pä&ss+w%rd=\"1";
 const KEY: &str = "3fae61b9c7aa4c0f8e52";
 const SECRET: &str = "b2c4d6e8f0a1b3c5d7e9";
 
-async fn upstream() -> Upstream {
+async fn upstream() -> SimulatedApi {
     let account = AccountSpec::new(LOGIN)
         .sid(SID)
         .password(PASSWORD)
         .key(KEY, SECRET);
-    let upstream = Upstream::start_with(account).await;
+    let upstream = SimulatedApi::start_with(account).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
     upstream.world.open(LOGIN, session).unwrap();
     upstream
@@ -25,7 +25,7 @@ async fn upstream() -> Upstream {
 /// Polls twice with these variables, well, and returns the requests that it took.
 async fn polls_well(variables: &[(&str, &str)]) -> Vec<Arc<LoggedRequest>> {
     let upstream = upstream().await;
-    let exporter = Exporter::start(&upstream, variables).await;
+    let exporter = InProcessExporter::start(&upstream, variables).await;
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0, "{variables:?}");
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
@@ -67,7 +67,7 @@ async fn a_request_that_is_cut_off_is_made_again_once() {
         &key,
     ] {
         let upstream = upstream().await;
-        let exporter = Exporter::start(&upstream, variables).await;
+        let exporter = InProcessExporter::start(&upstream, variables).await;
         upstream.fail_once(Fault::Reset);
         let page = exporter.poll().await;
         assert_eq!(page.failures(), [].into(), "{variables:?}");
@@ -177,7 +177,7 @@ async fn what_is_wrong_is_refused() {
     ];
     let upstream = upstream().await;
     for variables in wrong {
-        let exporter = Exporter::start(&upstream, variables).await;
+        let exporter = InProcessExporter::start(&upstream, variables).await;
         let page = exporter.metrics().await;
         assert_eq!(page.get("tradernet_up", &[]), 0.0, "{variables:?}");
         assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
@@ -193,13 +193,13 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
     let file = folder.path().join("sid");
     std::fs::write(&file, "expired\n").unwrap();
     let variables = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     assert_eq!(exporter.metrics().await.get("tradernet_up", &[]), 0.0);
 
     std::fs::write(&file, format!("{SID}\r\n")).unwrap();
-    exporter.hang_up().await;
+    exporter.send_sighup().await;
     let page = exporter
-        .when("the new SID is used", |page| {
+        .wait_for("the new SID is used", |page| {
             page.find("tradernet_up", &[]) == Some(1.0)
         })
         .await;
@@ -209,9 +209,9 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
 
     // A file that is gone: the reload fails and says so, and the SID is kept.
     std::fs::remove_file(&file).unwrap();
-    exporter.hang_up().await;
-    let failed = |page: &crate::support::Page| page.get(reloaded, &[]) == 0.0;
-    exporter.when("the reload has failed", failed).await;
+    exporter.send_sighup().await;
+    let failed = |page: &crate::support::Exposition| page.get(reloaded, &[]) == 0.0;
+    exporter.wait_for("the reload has failed", failed).await;
     assert_eq!(upstream.world.lists_seen(LOGIN), 1);
     exporter.stop().await;
 }

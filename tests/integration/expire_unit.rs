@@ -4,27 +4,27 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{DatetimeFormat, ExpireUnit, ResponseOptions, SessionSpec};
 
-use crate::support::{Exporter, LOGIN, Page, SID, Upstream};
+use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 const VARIABLES: [(&str, &str); 1] = [("TRADERNET_SID", SID)];
 
 struct Watched {
-    upstream: Upstream,
-    exporter: Exporter,
+    upstream: SimulatedApi,
+    exporter: InProcessExporter,
     session: i64,
 }
 
 impl Watched {
     async fn start(variables: &[(&str, &str)], change: impl FnOnce(&mut ResponseOptions)) -> Self {
-        let upstream = Upstream::start().await;
+        let upstream = SimulatedApi::start().await;
         upstream.world.set_quirks(LOGIN, change).unwrap();
         let session = upstream
             .world
             .open(LOGIN, SessionSpec::new(4, DAY))
             .unwrap();
-        let exporter = Exporter::start(&upstream, variables).await;
+        let exporter = InProcessExporter::start(&upstream, variables).await;
         Self {
             upstream,
             exporter,
@@ -33,7 +33,7 @@ impl Watched {
     }
 
     /// Polls again after this time.
-    async fn after(&self, time: Duration) -> Page {
+    async fn after(&self, time: Duration) -> Exposition {
         self.upstream.clock.advance(time);
         self.exporter.poll().await
     }
@@ -46,7 +46,7 @@ impl Watched {
     }
 
     /// The page tells the truth, to the second that `expire` is rounded to.
-    fn assert_true(&self, page: &Page) {
+    fn assert_true(&self, page: &Exposition) {
         let left = self.left_ms();
         for which in ["max", "min"] {
             let name = format!("tradernet_security_session_expire_{which}_milliseconds");
@@ -61,7 +61,7 @@ impl Watched {
 }
 
 /// The unit in force, and whether it is settled.
-fn unit(page: &Page) -> (&'static str, bool) {
+fn unit(page: &Exposition) -> (&'static str, bool) {
     let of = |unit| page.get("tradernet_expire_unit", &[("unit", unit)]);
     let unit = match (of("milliseconds"), of("seconds")) {
         (1.0, 0.0) => "ms",

@@ -9,20 +9,20 @@ use tradernet_exporter::simulator::{
     AccountSpec, ErrorEnvelope, ErrorField, Fault, RetryAfter, SessionSpec,
 };
 
-use crate::support::{Ca, Exporter, LOGIN, Page, SID, Upstream};
+use crate::support::{Ca, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
 const MAX_AGE: Duration = Duration::from_secs(3 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// An account with a session that outlives the test, watched, and its server broken at will.
 struct Watched {
-    upstream: Upstream,
-    exporter: Exporter,
+    upstream: SimulatedApi,
+    exporter: InProcessExporter,
 }
 
 impl Watched {
     async fn start(variables: &[(&str, &str)]) -> Self {
-        let upstream = Upstream::start().await;
+        let upstream = SimulatedApi::start().await;
         let year = Duration::from_secs(365 * 86_400);
         upstream
             .world
@@ -30,7 +30,7 @@ impl Watched {
             .unwrap();
         let sid = [("TRADERNET_SID", SID)];
         let variables = [&sid[..], variables].concat();
-        let exporter = Exporter::start(&upstream, &variables).await;
+        let exporter = InProcessExporter::start(&upstream, &variables).await;
         Self { upstream, exporter }
     }
 
@@ -88,7 +88,7 @@ impl Watched {
 }
 
 /// The session gauges with their values, labels and all.
-fn sessions(page: &Page) -> BTreeMap<&str, Vec<String>> {
+fn sessions(page: &Exposition) -> BTreeMap<&str, Vec<String>> {
     let series = |name| {
         let all = page.matching(name, &[]);
         all.map(|(labels, value)| format!("{labels:?} {value}"))
@@ -297,9 +297,9 @@ async fn decode() {
 }
 
 /// Fails from the first attempt on: nothing is known, and the page says so.
-async fn never_answers(upstream: &Upstream, reason: &str, variables: &[(&str, &str)]) {
+async fn never_answers(upstream: &SimulatedApi, reason: &str, variables: &[(&str, &str)]) {
     let variables = [&[("TRADERNET_SID", SID)], variables].concat();
-    let exporter = Exporter::start(upstream, &variables).await;
+    let exporter = InProcessExporter::start(upstream, &variables).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get("tradernet_up", &[]), 0.0);
     assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into());
@@ -319,7 +319,7 @@ async fn nobody_listens() {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let origin = format!("http://{}", socket.local_addr().unwrap());
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     never_answers(&upstream, "network", &[("TRADERNET_URL", &origin)]).await;
 }
 
@@ -328,7 +328,7 @@ async fn the_timeout_includes_the_handshake() {
     // Accepts, and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("https://{}", silent.local_addr().unwrap());
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let variables = [
         ("TRADERNET_URL", origin.as_str()),
         ("TRADERNET_TIMEOUT", "300ms"),
@@ -338,23 +338,23 @@ async fn the_timeout_includes_the_handshake() {
 
 #[tokio::test]
 async fn a_ca_that_is_not_trusted() {
-    let upstream = Upstream::start_tls(AccountSpec::new(LOGIN).sid(SID), &Ca::new()).await;
+    let upstream = SimulatedApi::start_tls(AccountSpec::new(LOGIN).sid(SID), &Ca::new()).await;
     never_answers(&upstream, "tls", &[]).await;
     assert_eq!(upstream.world.requests().len(), 0);
 }
 
 #[tokio::test]
 async fn plain_http_behind_https() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let origin = upstream.origin.replace("http://", "https://");
     never_answers(&upstream, "tls", &[("TRADERNET_URL", &origin)]).await;
 }
 
 #[tokio::test]
 async fn all_reasons_exist_at_zero_before_the_first_attempt() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream.fail(Fault::Hang);
-    let exporter = Exporter::launch(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
     upstream
         .world
         .wait_until(|world| world.lists_seen(LOGIN) == 1)

@@ -7,7 +7,10 @@ use tradernet_exporter::simulator::{
     AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, SessionSpec, Simulator,
 };
 
-use crate::support::{Exporter, LOGIN, Page, Program, TestClock, Upstream, let_pass, post, until};
+use crate::support::{
+    ExporterProcess, Exposition, InProcessExporter, LOGIN, SimulatedApi, TestClock, advance_time,
+    post, wait_until_some,
+};
 
 const PASSWORD: &str = "right";
 const CREDENTIAL: [(&str, &str); 2] =
@@ -22,8 +25,8 @@ fn account() -> AccountSpec {
     }
 }
 
-async fn upstream(behaviour: LoginBehaviour) -> Upstream {
-    Upstream::start_with(account().login_behaviour(behaviour)).await
+async fn upstream(behaviour: LoginBehaviour) -> SimulatedApi {
+    SimulatedApi::start_with(account().login_behaviour(behaviour)).await
 }
 
 /// Logins and requests for the list that the simulator saw.
@@ -32,7 +35,7 @@ fn seen(world: &Simulator) -> (u64, u64) {
 }
 
 /// Logins, refused ones and whether another is forbidden, as the page tells it.
-fn told(page: &Page) -> (f64, f64, f64) {
+fn told(page: &Exposition) -> (f64, f64, f64) {
     (
         page.get("tradernet_logins_total", &[]),
         page.get("tradernet_login_failures_total", &[]),
@@ -58,7 +61,7 @@ async fn the_sid_is_found_wherever_it_is() {
         LoginBehaviour::BodyOnly { key: "sessionId" },
     ] {
         let upstream = upstream(behaviour.clone()).await;
-        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.poll().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0, "{behaviour:?}");
         assert_eq!(seen(&upstream.world), (1, 2), "{behaviour:?}");
@@ -85,10 +88,10 @@ async fn the_last_of_several_cookies_counts_as_in_a_browser() {
         (&["SID=good-one; Path=/", "SID=deleted"], "{}"),
         (&["SID=no\u{e9}"], "\u{feff}{\"SID\": \"good-one\"}"),
     ] {
-        let upstream = Upstream::start_with(account().sid("good-one")).await;
+        let upstream = SimulatedApi::start_with(account().sid("good-one")).await;
         let fault = logged_in(cookies, body);
         fail_logins(&upstream.world, Repeat::Forever, fault);
-        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.metrics().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0, "{cookies:?}");
         assert_eq!(seen(&upstream.world), (1, 1));
@@ -101,17 +104,17 @@ async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fa
     let behaviour = behaviour.unwrap_or(LoginBehaviour::Cookie);
     let what = format!("{behaviour:?} {fault:?}");
     let account = account().login_behaviour(behaviour);
-    let upstream = Upstream::serve(TestClock::with_tokio(), account, None).await;
+    let upstream = SimulatedApi::serve(TestClock::with_tokio(), account, None).await;
     if let Some(fault) = fault {
         fail_logins(&upstream.world, Repeat::Forever, fault);
     }
     let interval = ("TRADERNET_POLL_INTERVAL", "30s");
     let variables = [&CREDENTIAL[..], &[interval]].concat();
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     let page = exporter.metrics().await;
     assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
     // Polls come up to five and a half minutes apart.
-    let_pass(MINUTE * 30).await;
+    advance_time(MINUTE * 30).await;
     let page = exporter.metrics().await;
     assert!(page.get("tradernet_polls_total", &[]) > 6.0, "{what}");
     assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
@@ -196,7 +199,7 @@ async fn trouble_at_login_is_no_refusal() {
         fail_logins(&upstream.world, Repeat::Count(1), fault);
         let timeout = ("TRADERNET_TIMEOUT", "700ms");
         let variables = [&CREDENTIAL[..], &[timeout]].concat();
-        let exporter = Exporter::start(&upstream, &variables).await;
+        let exporter = InProcessExporter::start(&upstream, &variables).await;
         let page = exporter.metrics().await;
         assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into(), "{what}");
         assert_eq!(told(&page), (1.0, 0.0, 0.0), "{what}");
@@ -212,7 +215,7 @@ async fn a_page_without_an_sid_is_a_refusal() {
         let what = format!("{fault:?}");
         let upstream = upstream(LoginBehaviour::Cookie).await;
         fail_logins(&upstream.world, Repeat::Count(1), fault);
-        let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+        let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.metrics().await;
         assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into(), "{what}");
         assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
@@ -227,9 +230,9 @@ async fn trouble_at_login_is_tried_again_without_being_asked() {
     fail_logins(&upstream.world, Repeat::Count(1), Fault::status(500));
     let interval = ("TRADERNET_POLL_INTERVAL", "1s");
     let variables = [&CREDENTIAL[..], &[interval]].concat();
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     let page = exporter
-        .when("it is up", |page| {
+        .wait_for("it is up", |page| {
             page.find("tradernet_up", &[]) == Some(1.0)
         })
         .await;
@@ -244,7 +247,7 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
         .world
         .open(LOGIN, SessionSpec::new(2, MINUTE * 60))
         .unwrap();
-    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     assert_eq!(seen(&upstream.world), (1, 1));
 
     upstream.world.forget_sids(LOGIN).unwrap();
@@ -274,7 +277,7 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 #[tokio::test]
 async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
-    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     upstream.fail(Fault::envelope(ErrorEnvelope::general(8, "unknown IP")));
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (2, 3));
@@ -288,7 +291,7 @@ async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
 async fn at_most_three_logins_in_fifteen_minutes() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     let world = &upstream.world;
-    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     let refused_again = async || {
         world.forget_sids(LOGIN).unwrap();
         exporter.poll().await
@@ -327,7 +330,7 @@ async fn at_most_three_logins_in_fifteen_minutes() {
 async fn failed_logins_count_towards_the_three() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     fail_logins(&upstream.world, Repeat::Forever, Fault::status(500));
-    let exporter = Exporter::start(&upstream, &CREDENTIAL).await;
+    let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     for _ in 0..4 {
         exporter.poll().await;
     }
@@ -346,7 +349,7 @@ async fn after_a_refusal_an_operator_may_ask() {
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_PASSWORD", "changed"),
     ];
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     assert_eq!(told(&exporter.metrics().await), (1.0, 1.0, 1.0));
     // A plain reload is no such request: nothing has changed.
     assert_eq!(post(exporter.address, "/-/reload").await.status, 200);
@@ -371,7 +374,7 @@ async fn after_a_refusal_an_operator_may_ask() {
 async fn every_refusal_and_the_breaker_are_told() {
     let world = Simulator::new();
     world.add_account(account());
-    let upstream = Upstream::of(world, TestClock::new(), None).await;
+    let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), None).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "wrong\n").unwrap();
@@ -381,32 +384,32 @@ async fn every_refusal_and_the_breaker_are_told() {
         ("TRADERNET_PASSWORD_FILE", file.to_str().unwrap()),
         ("TRADERNET_POLL_INTERVAL", "1s"),
     ];
-    let mut program = Program::start(&[], &variables).await;
+    let mut program = ExporterProcess::start(&[], &variables).await;
     let refused =
         |line: &&String| line.contains("level=warn") && line.contains("the login was refused");
     program
-        .logged("the first", |line| refused(&&line.to_owned()))
+        .wait_for_log("the first", |line| refused(&&line.to_owned()))
         .await;
     std::fs::write(&file, "wrong too\n").unwrap();
-    until("the second", async || {
+    wait_until_some("the second", async || {
         (program.log().iter().filter(refused).count() == 2).then_some(())
     })
     .await;
     // Refused for good: nothing is tried, and nothing is new.
-    let blocked = |page: &Page| page.get("tradernet_polls_total", &[]) >= 4.0;
-    program.when("some polls", blocked).await;
+    let blocked = |page: &Exposition| page.get("tradernet_polls_total", &[]) >= 4.0;
+    program.wait_for("some polls", blocked).await;
     assert_eq!(program.log().iter().filter(refused).count(), 2);
 
     // Logins work, and each SID is refused.
     upstream.fail(Fault::envelope(ErrorEnvelope::method(12, "no")));
     std::fs::write(&file, PASSWORD).unwrap();
     let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
-    program.logged("the breaker", breaker).await;
+    program.wait_for_log("the breaker", breaker).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn after_a_refusal_a_changed_file_is_taken_up_by_itself() {
-    let upstream = Upstream::serve(TestClock::with_tokio(), account(), None).await;
+    let upstream = SimulatedApi::serve(TestClock::with_tokio(), account(), None).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");
     std::fs::write(&file, "wrong\n").unwrap();
@@ -415,15 +418,15 @@ async fn after_a_refusal_a_changed_file_is_taken_up_by_itself() {
         ("TRADERNET_PASSWORD_FILE", file.to_str().unwrap()),
     ];
     // The interval is an hour.
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     assert_eq!(told(&exporter.metrics().await), (1.0, 1.0, 1.0));
     // Written again, and unchanged.
     std::fs::write(&file, "wrong\n").unwrap();
-    let_pass(MINUTE * 10).await;
+    advance_time(MINUTE * 10).await;
     assert_eq!(seen(&upstream.world), (1, 0));
 
     std::fs::write(&file, format!("{PASSWORD}\n")).unwrap();
-    let_pass(Duration::from_secs(15)).await;
+    advance_time(Duration::from_secs(15)).await;
     assert_eq!(seen(&upstream.world), (2, 1));
     let page = exporter.metrics().await;
     assert_eq!(told(&page), (2.0, 1.0, 0.0));

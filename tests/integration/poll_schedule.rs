@@ -5,21 +5,21 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat, RetryAfter};
 
-use crate::support::{Exporter, LOGIN, SID, TestClock, Upstream, let_pass};
+use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// For what happens between the moments that count.
 const SLACK: f64 = 1.0;
 
 /// An upstream whose clock is tokio's.
-async fn upstream() -> Upstream {
-    tokio::spawn(let_pass(SECOND * 86_400));
+async fn upstream() -> SimulatedApi {
+    tokio::spawn(advance_time(SECOND * 86_400));
     let account = AccountSpec::new(LOGIN).sid(SID).password("right");
-    Upstream::serve(TestClock::with_tokio(), account, None).await
+    SimulatedApi::serve(TestClock::with_tokio(), account, None).await
 }
 
 /// Runs until so many requests have come, and returns the seconds between their arrivals.
-async fn gaps(upstream: &Upstream, requests: u64) -> Vec<f64> {
+async fn gaps(upstream: &SimulatedApi, requests: u64) -> Vec<f64> {
     let world = &upstream.world;
     world
         .wait_until(|world| world.lists_seen(LOGIN) >= requests)
@@ -42,7 +42,7 @@ const EVERY_30_SECONDS: [(&str, &str); 2] =
 #[tokio::test(start_paused = true)]
 async fn good_polls_keep_the_interval() {
     let upstream = upstream().await;
-    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     for gap in gaps(&upstream, 12).await {
         assert!((gap - 30.0).abs() < SLACK, "{gap}");
     }
@@ -53,7 +53,7 @@ async fn good_polls_keep_the_interval() {
 async fn a_slow_answer_does_not_delay_the_next_poll() {
     let upstream = upstream().await;
     upstream.fail(Fault::Slow { delay: SECOND * 9 });
-    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     for gap in gaps(&upstream, 6).await {
         assert!((gap - 30.0).abs() < SLACK, "{gap}");
     }
@@ -64,7 +64,7 @@ async fn a_slow_answer_does_not_delay_the_next_poll() {
 async fn failures_back_off_at_random_within_bounds_and_a_good_poll_ends_it() {
     let upstream = upstream().await;
     upstream.fail(Fault::status(500));
-    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     let failing = gaps(&upstream, 16).await;
     let mut random_part = 30.0_f64;
     for gap in &failing {
@@ -88,7 +88,7 @@ async fn failures_back_off_at_random_within_bounds_and_a_good_poll_ends_it() {
 async fn pause_after(fault: Fault) -> f64 {
     let upstream = upstream().await;
     upstream.fail_once(fault);
-    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     let gaps = gaps(&upstream, 3).await;
     exporter.stop().await;
     assert!((gaps[1] - 30.0).abs() < SLACK, "{gaps:?}");
@@ -131,7 +131,7 @@ async fn a_date_is_taken_by_the_servers_own_clock() {
     upstream.fail_once(Fault::RateLimited {
         retry_after: RetryAfter::Date(SECOND * 600),
     });
-    let exporter = Exporter::launch(&upstream, &EVERY_30_SECONDS).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     let gaps = gaps(&upstream, 2).await;
     assert!((gaps[0] - 600.0).abs() < SLACK + 1.0, "{gaps:?}");
     exporter.stop().await;
@@ -152,7 +152,7 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
         ("TRADERNET_POLL_INTERVAL", "1s"),
     ];
     // Login and list: 1.8 s of an interval of 1 s.
-    let exporter = Exporter::launch(&upstream, &variables).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
     upstream
         .world
         .wait_until(|world| world.lists_seen(LOGIN) >= 3)
@@ -161,7 +161,7 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     upstream.world.forget_sids(LOGIN).unwrap();
     // Nor do attempts that are asked for overlap.
     for _ in 0..5 {
-        exporter.ask_for_poll("default").await;
+        exporter.trigger_poll("default").await;
     }
     upstream
         .world
@@ -180,7 +180,7 @@ async fn an_upstream_that_hangs_has_one_request_under_way() {
     let upstream = upstream().await;
     upstream.fail(Fault::Hang);
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "2s")];
-    let exporter = Exporter::launch(&upstream, &variables).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
     upstream
         .world
         .wait_until(|world| world.lists_seen(LOGIN) >= 8)

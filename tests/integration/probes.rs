@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault};
 
-use crate::support::{Exporter, LOGIN, Program, SID, TestClock, Upstream, finish, get, let_pass};
+use crate::support::{
+    ExporterProcess, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time, get,
+    run_to_exit,
+};
 
-async fn hanging() -> Upstream {
+async fn hanging() -> SimulatedApi {
     let account = AccountSpec::new(LOGIN).sid(SID);
-    let upstream = Upstream::serve(TestClock::with_tokio(), account, None).await;
+    let upstream = SimulatedApi::serve(TestClock::with_tokio(), account, None).await;
     upstream.fail(Fault::Hang);
     upstream
 }
@@ -16,7 +19,7 @@ async fn hanging() -> Upstream {
 #[tokio::test(start_paused = true)]
 async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_again() {
     let upstream = hanging().await;
-    let exporter = Exporter::launch(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
     upstream
         .world
         .wait_until(|world| world.lists_seen(LOGIN) == 1)
@@ -24,32 +27,32 @@ async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_agai
     assert_eq!(exporter.get("/-/ready").await.status, 503);
     assert_eq!(exporter.get("/-/healthy").await.status, 200);
     // The timeout of ten seconds.
-    let_pass(Duration::from_secs(11)).await;
+    advance_time(Duration::from_secs(11)).await;
     assert_eq!(exporter.get("/-/ready").await.status, 200);
     assert_eq!(exporter.metrics().await.get("tradernet_up", &[]), 0.0);
-    let_pass(Duration::from_secs(3600)).await;
+    advance_time(Duration::from_secs(3600)).await;
     assert_eq!(exporter.get("/-/ready").await.status, 200);
     exporter.stop().await;
 }
 
 #[tokio::test]
 async fn the_probes_listener_answers_probes_alone() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
         ("WEB_PROBE_LISTEN_ADDRESS", "127.0.0.1:0"),
     ];
-    let mut program = Program::start(&[], &variables).await;
+    let mut program = ExporterProcess::start(&[], &variables).await;
     let line = program
-        .logged("the probes' address", |line| {
+        .wait_for_log("the probes' address", |line| {
             line.contains("listening for probes")
         })
         .await;
     let probes = line.split_once("address=").unwrap().1.to_owned();
     let address = probes.parse().unwrap();
     program
-        .when("the first poll", |page| {
+        .wait_for("the first poll", |page| {
             page.find("tradernet_up", &[]).is_some()
         })
         .await;
@@ -67,5 +70,8 @@ async fn the_probes_listener_answers_probes_alone() {
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:1"),
         ("WEB_PROBE_LISTEN_ADDRESS", probes.as_str()),
     ];
-    assert_eq!(finish(&["healthcheck"], &variables).await.code, Some(0));
+    assert_eq!(
+        run_to_exit(&["healthcheck"], &variables).await.code,
+        Some(0)
+    );
 }

@@ -15,7 +15,10 @@ use tradernet_exporter::simulator::{
     AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
 };
 
-use crate::support::{Exporter, Program, TestClock, Upstream, finish, let_pass, post, until};
+use crate::support::{
+    ExporterProcess, InProcessExporter, SimulatedApi, TestClock, advance_time, post, run_to_exit,
+    wait_until_some,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -23,7 +26,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// A simulated Tradernet with accounts `desk-0`, `desk-1`, …, which log in with `right`, and the
 /// file that lists them.
 struct Desks {
-    upstream: Upstream,
+    upstream: SimulatedApi,
     folder: TempDir,
 }
 
@@ -34,7 +37,7 @@ impl Desks {
 
     /// For paused time.
     async fn with_time(count: usize) -> Self {
-        tokio::spawn(let_pass(DAY * 365));
+        tokio::spawn(advance_time(DAY * 365));
         Self::with_clock(count, TestClock::with_tokio()).await
     }
 
@@ -44,7 +47,7 @@ impl Desks {
             let sid = format!("sid-of-desk-{n}");
             world.add_account(AccountSpec::new(desk(n)).password("right").sid(sid));
         }
-        let upstream = Upstream::of(world, clock, None).await;
+        let upstream = SimulatedApi::serve_simulator(world, clock, None).await;
         let folder = tempfile::tempdir().unwrap();
         Self { upstream, folder }
     }
@@ -80,7 +83,7 @@ impl Desks {
         std::fs::write(self.path(), text).unwrap();
     }
 
-    async fn launch(&self, more: &[(&str, &str)]) -> Exporter {
+    async fn start_unready(&self, more: &[(&str, &str)]) -> InProcessExporter {
         let path = self.path().display().to_string();
         let mut given = vec![
             ("TRADERNET_CONFIG_FILE", path.as_str()),
@@ -88,13 +91,14 @@ impl Desks {
             ("TRADERNET_POLL_INTERVAL", ""),
         ];
         given.extend(more);
-        let config = Exporter::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
-        Exporter::run(config, self.upstream.clock.clock()).await
+        let config =
+            InProcessExporter::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
+        InProcessExporter::run(config, self.upstream.clock.clock()).await
     }
 
     /// Waits until every account had an attempt.
-    async fn start(&self) -> Exporter {
-        let exporter = self.launch(&[]).await;
+    async fn start(&self) -> InProcessExporter {
+        let exporter = self.start_unready(&[]).await;
         exporter.first_attempt().await;
         exporter
     }
@@ -108,7 +112,7 @@ fn login(n: usize) -> String {
     format!("login: {}\npassword: right", desk(n))
 }
 
-async fn reload(exporter: &Exporter) -> (u16, String) {
+async fn reload(exporter: &InProcessExporter) -> (u16, String) {
     let reply = post(exporter.address, "/-/reload").await;
     (reply.status, reply.text().to_owned())
 }
@@ -126,7 +130,7 @@ async fn added_accounts_start_and_removed_ones_vanish() {
     desks.write(HOURLY, &[(0, ""), (2, "")]);
     assert_eq!(reload(&exporter).await, (200, "reloaded\n".to_owned()));
     let page = exporter
-        .when("the new account is polled", |page| {
+        .wait_for("the new account is polled", |page| {
             page.find("tradernet_up", &[("account", "desk-2")])
                 .is_some()
         })
@@ -149,7 +153,7 @@ async fn a_hanging_account_is_removed_at_once() {
         .fail("desk-1", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
         .unwrap();
     desks.write(HOURLY, &[(0, ""), (1, "")]);
-    let exporter = desks.launch(&[]).await;
+    let exporter = desks.start_unready(&[]).await;
     world
         .wait_until(|world| world.lists_seen("desk-1") > 0)
         .await;
@@ -177,7 +181,7 @@ async fn what_is_no_identity_is_taken_up_in_place() {
     desks.write("poll_interval: 2h\nmax_age: 8h", &[(0, &changed)]);
     assert_eq!(reload(&exporter).await.0, 200);
     let page = exporter
-        .when("the rule is taken up", |page| {
+        .wait_for("the rule is taken up", |page| {
             page.find(
                 "tradernet_security_sessions_violating",
                 &[("rule", "client_ip")],
@@ -254,7 +258,7 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
         assert_eq!(reload(&exporter).await.0, 200);
         // Counters begin anew with the account.
         let page = exporter
-            .when("the new account is polled", |page| {
+            .wait_for("the new account is polled", |page| {
                 page.find("tradernet_polls_total", &[]) == Some(1.0)
                     && page.find("tradernet_login_blocked", &[]) == Some(1.0)
             })
@@ -262,7 +266,7 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
         let logins = page.get("tradernet_logins_total", &[]);
         assert_eq!(logins, if attempt < 2 { 1.0 } else { 0.0 }, "{password}");
         // Three in 15 minutes, whatever reloads: the fourth would have been right and is not tried.
-        until("the login is seen", async || {
+        wait_until_some("the login is seen", async || {
             (world.logins_seen("desk-0") == 3.min(attempt as u64 + 2)).then_some(())
         })
         .await;
@@ -282,7 +286,7 @@ async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
     let wrong = (0, "login: desk-0\npassword: wrong");
     desks.write(HOURLY, &[wrong, (1, "")]);
     let exporter = desks.start().await;
-    let told = |page: &crate::support::Page| {
+    let told = |page: &crate::support::Exposition| {
         let account = [("account", "desk-0")];
         let of = |name| page.find(name, &account);
         (
@@ -303,7 +307,7 @@ async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
         desks.write(HOURLY, &[wrong, (1, "")]);
         assert_eq!(reload(&exporter).await.0, 200);
         let page = exporter
-            .when("it is back and polled", |page| told(page).0 == Some(1.0))
+            .wait_for("it is back and polled", |page| told(page).0 == Some(1.0))
             .await;
         assert_eq!(told(&page), (Some(1.0), Some(0.0), Some(1.0)));
         assert_eq!(world.logins_seen("desk-0"), 1);
@@ -337,7 +341,7 @@ async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_break
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
     std::fs::write(&secret, "new\n").unwrap();
     exporter
-        .when("the new password is taken up", |page| {
+        .wait_for("the new password is taken up", |page| {
             page.get("tradernet_up", &[]) == 1.0 && page.get("tradernet_login_blocked", &[]) == 0.0
         })
         .await;
@@ -354,12 +358,12 @@ async fn a_bad_file_changes_nothing_and_says_so() {
         ("TRADERNET_POLL_INTERVAL", ""),
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
     ];
-    let mut program = Program::start(&[], &given).await;
-    let both = |page: &crate::support::Page| {
+    let mut program = ExporterProcess::start(&[], &given).await;
+    let both = |page: &crate::support::Exposition| {
         let mut up = page.matching("tradernet_up", &[]);
         up.by_ref().count() == 2
     };
-    let page = program.when("both are polled", both).await;
+    let page = program.wait_for("both are polled", both).await;
     let name = "tradernet_exporter_config_last_reload_successful";
     assert_eq!(page.get(name, &[]), 1.0);
 
@@ -377,7 +381,7 @@ async fn a_bad_file_changes_nothing_and_says_so() {
         (500, reasons.as_str())
     );
     let line = program
-        .logged("the reasons", |line| line.contains("reload failed"))
+        .wait_for_log("the reasons", |line| line.contains("reload failed"))
         .await;
     assert!(
         line.contains("poll_intervall") && line.contains("no whole number"),
@@ -391,11 +395,11 @@ async fn a_bad_file_changes_nothing_and_says_so() {
     desks.write(HOURLY, &[(1, "")]);
     program.signal("HUP").await;
     let page = program
-        .when("the reload", |page| page.get(name, &[]) == 1.0)
+        .wait_for("the reload", |page| page.get(name, &[]) == 1.0)
         .await;
     assert_eq!(page.matching("tradernet_up", &[]).count(), 1);
     let line = program
-        .logged("the numbers", |line| line.contains("reloaded"))
+        .wait_for_log("the numbers", |line| line.contains("reloaded"))
         .await;
     assert!(
         line.contains("removed=1") && line.contains("kept=1"),
@@ -414,7 +418,7 @@ async fn names_of_safety_types_are_reloaded() {
     desks.write(HOURLY, &[(0, "")]);
     let exporter = desks.start().await;
     let named = |name: &'static str| {
-        move |page: &crate::support::Page| {
+        move |page: &crate::support::Exposition| {
             let labels = [("safety_type_id", "17"), ("safety_type", name)];
             page.find("tradernet_security_sessions_by_safety_type", &labels)
                 .is_some()
@@ -423,8 +427,8 @@ async fn names_of_safety_types_are_reloaded() {
     assert!(named("unknown")(&exporter.metrics().await));
     let text = std::fs::read_to_string(desks.path()).unwrap();
     desks.write_text(&format!("{text}safety_types:\n  17: carrier pigeon\n"));
-    exporter.hang_up().await;
-    exporter.when("the name", named("carrier pigeon")).await;
+    exporter.send_sighup().await;
+    exporter.wait_for("the name", named("carrier pigeon")).await;
     exporter.stop().await;
 }
 
@@ -444,8 +448,8 @@ async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_
     let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
     desks.write("poll_interval: 1m", &all);
     let start = desks.upstream.clock.wall();
-    let exporter = desks.launch(&[]).await;
-    let_pass(SECOND * 60).await;
+    let exporter = desks.start_unready(&[]).await;
+    advance_time(SECOND * 60).await;
     let seen = arrivals(&desks, start);
     assert!(seen.len() >= ACCOUNTS, "{}", seen.len());
     for minute_part in 0..6 {
@@ -457,8 +461,8 @@ async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_
     // An interval of a sixth: each comes sixfold sooner, and still they are spread.
     desks.write("poll_interval: 10s", &all);
     let start = desks.upstream.clock.wall();
-    exporter.hang_up().await;
-    let_pass(SECOND * 10).await;
+    exporter.send_sighup().await;
+    advance_time(SECOND * 10).await;
     let seen = arrivals(&desks, start);
     assert!((570..=660).contains(&seen.len()), "{}", seen.len());
     for second in 0..10 {
@@ -483,7 +487,7 @@ async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
     let start = desks.upstream.clock.wall();
     let exporter = desks.start().await;
     desks.write("poll_interval: 10s", &[(0, "")]);
-    exporter.hang_up().await;
+    exporter.send_sighup().await;
     world
         .wait_until(|world| world.lists_seen("desk-0") == 2)
         .await;
@@ -508,7 +512,7 @@ async fn an_edit_of_a_default_costs_not_one_login() {
     desks.write("poll_interval: 1h", &all);
     assert_eq!(reload(&exporter).await.0, 200);
     exporter
-        .when("the interval is taken up", |page| {
+        .wait_for("the interval is taken up", |page| {
             page.matching("tradernet_poll_interval_seconds", &[])
                 .all(|(_, interval)| interval == 3600.0)
         })
@@ -547,9 +551,9 @@ async fn hostile_accounts_delay_no_other() {
             (4, ""),
         ],
     );
-    let exporter = desks.launch(&[]).await;
+    let exporter = desks.start_unready(&[]).await;
     let page = exporter
-        .when("the good one is polled", |page| {
+        .wait_for("the good one is polled", |page| {
             page.find("tradernet_polls_total", &[("account", "desk-4")]) >= Some(4.0)
         })
         .await;
@@ -588,7 +592,7 @@ impl Trap {
 
     async fn spring(&self, calls: &[usize]) {
         *self.0.lock().unwrap() = calls.to_vec();
-        until("the trap is sprung", async || {
+        wait_until_some("the trap is sprung", async || {
             self.0.lock().unwrap().is_empty().then_some(())
         })
         .await;
@@ -605,9 +609,9 @@ async fn a_panicking_account_is_counted_and_watched_on_with_all_it_knows() {
         ("TRADERNET_CONFIG_FILE", &*path),
         ("TRADERNET_POLL_INTERVAL", ""),
     ];
-    let config = Exporter::config(&given).unwrap();
+    let config = InProcessExporter::config(&given).unwrap();
     let (trap, clock) = Trap::around(desks.upstream.clock.clock());
-    let exporter = Exporter::run(config, clock).await;
+    let exporter = InProcessExporter::run(config, clock).await;
     exporter.first_attempt().await;
 
     // A poll reads the clock before it asks and when it has the answer. What follows the second
@@ -633,10 +637,10 @@ async fn two_shards_watch_each_account_once() {
     let desks = Desks::new(ACCOUNTS).await;
     let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
     desks.write(HOURLY, &all);
-    let one = desks.launch(&[("TRADERNET_SHARD", "0/2")]).await;
-    let other = desks.launch(&[("TRADERNET_SHARD", "1/2")]).await;
+    let one = desks.start_unready(&[("TRADERNET_SHARD", "0/2")]).await;
+    let other = desks.start_unready(&[("TRADERNET_SHARD", "1/2")]).await;
     let (one_page, other_page) = (one.first_attempt().await, other.first_attempt().await);
-    let watched = |page: &crate::support::Page| page.matching("tradernet_up", &[]).count();
+    let watched = |page: &crate::support::Exposition| page.matching("tradernet_up", &[]).count();
     assert_eq!(watched(&one_page) + watched(&other_page), ACCOUNTS);
     for n in 0..ACCOUNTS {
         assert_eq!(desks.world().lists_seen(&desk(n)), 1, "{}", desk(n));
@@ -657,7 +661,7 @@ async fn check_has_a_line_for_each_account() {
         .unwrap();
     desks.write("expire_unit: ms", &[(0, ""), (1, "sid: wrong"), (2, "")]);
     let path = desks.path().display().to_string();
-    let online = finish(&["check", "--config.file", &path], &[]).await;
+    let online = run_to_exit(&["check", "--config.file", &path], &[]).await;
     assert_eq!(online.code, Some(1), "{}", online.stderr);
     let lines: Vec<_> = online.stdout.lines().collect();
     assert_eq!(lines.len(), 4, "{}", online.stdout);
@@ -678,13 +682,13 @@ async fn check_has_a_line_for_each_account() {
     );
 
     let asked = desks.world().requests().len();
-    let offline = finish(&["check", "--offline", "--config.file", &path], &[]).await;
+    let offline = run_to_exit(&["check", "--offline", "--config.file", &path], &[]).await;
     assert_eq!(offline.code, Some(0), "{}", offline.stderr);
     assert_eq!(offline.stdout.lines().count(), 4);
     assert_eq!(desks.world().requests().len(), asked);
 
     desks.write("timeout: -1", &[(0, "")]);
-    let wrong = finish(&["check", "--config.file", &path], &[]).await;
+    let wrong = run_to_exit(&["check", "--config.file", &path], &[]).await;
     assert_eq!(wrong.code, Some(2));
     assert_eq!(
         wrong.stderr,

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec, Simulator};
 
-use crate::support::{LOGIN, Page, Program, SID, TestClock, Upstream};
+use crate::support::{ExporterProcess, Exposition, LOGIN, SID, SimulatedApi, TestClock};
 
 /// What the process had in memory at most, in bytes.
-fn peak(program: &Program) -> u64 {
+fn peak(program: &ExporterProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let line = status
         .lines()
@@ -21,7 +21,7 @@ fn peak(program: &Program) -> u64 {
 async fn growth(limit: u64, fault: Fault) -> u64 {
     let world = Simulator::new();
     world.add_account(AccountSpec::new(LOGIN).sid(SID));
-    let upstream = Upstream::of(world, TestClock::new(), None).await;
+    let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), None).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
     upstream.world.open(LOGIN, session).unwrap();
     let limit = limit.to_string();
@@ -31,9 +31,9 @@ async fn growth(limit: u64, fault: Fault) -> u64 {
         ("TRADERNET_TIMEOUT", "60s"),
         ("TRADERNET_MAX_RESPONSE_BYTES", &limit),
     ];
-    let program = Program::start(&[], &variables).await;
-    let up = |page: &Page| page.find("tradernet_up", &[]) == Some(1.0);
-    program.when("it is up", up).await;
+    let program = ExporterProcess::start(&[], &variables).await;
+    let up = |page: &Exposition| page.find("tradernet_up", &[]) == Some(1.0);
+    program.wait_for("it is up", up).await;
     let before = peak(&program);
     upstream.fail(fault);
     let page = program.poll().await;

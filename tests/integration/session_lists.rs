@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{ResponseShape, SessionSpec};
 
-use crate::support::{Exporter, LOGIN, Page, SID, Upstream};
+use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
 /// The sample of the vendor's page, its comments and its ellipsis left out.
 const VENDORS_SAMPLE: &str = r#"[
@@ -25,13 +25,13 @@ const VENDORS_SAMPLE: &str = r#"[
 const OPEN: &str = "tradernet_security_sessions_open";
 const HOUR: Duration = Duration::from_secs(3600);
 
-fn expire(page: &Page, which: &str) -> f64 {
+fn expire(page: &Exposition, which: &str) -> f64 {
     let name = format!("tradernet_security_session_expire_{which}_milliseconds");
     page.get(&name, &[])
 }
 
 /// Open sessions by type, in the order of the ids' texts.
-fn by_type(page: &Page) -> Vec<(String, String, f64)> {
+fn by_type(page: &Exposition) -> Vec<(String, String, f64)> {
     let mut types: Vec<_> = page
         .matching("tradernet_security_sessions_by_safety_type", &[])
         .map(|(labels, open)| {
@@ -52,9 +52,9 @@ fn types(wanted: &[(&str, &str, f64)]) -> Vec<(String, String, f64)> {
 
 #[tokio::test]
 async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream.answer(VENDORS_SAMPLE);
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get(OPEN, &[]), 1.0);
     assert_eq!(expire(&page, "max"), 85_299.0);
@@ -77,13 +77,13 @@ async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
 
 #[tokio::test]
 async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let opened = [
         upstream.world.open(LOGIN, SessionSpec::new(15, HOUR)),
         upstream.world.open(LOGIN, SessionSpec::new(4, HOUR * 2)),
         upstream.world.open(LOGIN, SessionSpec::new(None, HOUR * 3)),
     ];
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get(OPEN, &[]), 3.0);
     assert_eq!(expire(&page, "min"), 3_600_000.0);
@@ -116,9 +116,9 @@ async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
 
 #[tokio::test]
 async fn the_first_answer_may_be_empty() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream.answer("[]");
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get(OPEN, &[]), 0.0);
     assert_eq!([expire(&page, "max"), expire(&page, "min")], [0.0, 0.0]);
@@ -133,8 +133,8 @@ async fn the_first_answer_may_be_empty() {
 
 #[tokio::test]
 async fn every_shape_of_answer_holds_the_same_sessions() {
-    let upstream = Upstream::start().await;
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let upstream = SimulatedApi::start().await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     for shape in [
         ResponseShape::BareArray,
         ResponseShape::ResponseInArray,
@@ -170,12 +170,12 @@ async fn every_shape_of_answer_holds_the_same_sessions() {
 
 #[tokio::test]
 async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream.answer(
         r#"[{"id":1,"safety_type_id":4,"expire":5000}, 7, {"id":"x"}, null,
             {"id":2,"safety_type_id":"4","expire":"soon"}, {"id":1,"safety_type_id":2,"expire":"6000"}]"#,
     );
-    let exporter = Exporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(page.get(OPEN, &[]), 2.0);
@@ -197,7 +197,7 @@ async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
 
 #[tokio::test]
 async fn a_session_that_carries_our_secret_does_not_show_it() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     upstream.answer(format!(
         r#"[{{"id":1,"user_login":"{SID}","ip_client":"{}"}}, {{"id":2,"user_login":"desk"}}]"#,
         SID.to_uppercase()
@@ -206,7 +206,7 @@ async fn a_session_that_carries_our_secret_does_not_show_it() {
         ("TRADERNET_SID", SID),
         ("TRADERNET_SESSION_DETAILS", "full"),
     ];
-    let exporter = Exporter::start(&upstream, &variables).await;
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get(OPEN, &[]), 2.0);
     assert!(page.text.contains(r#"user_login="desk""#));
@@ -220,14 +220,14 @@ async fn a_session_that_carries_our_secret_does_not_show_it() {
 
 #[tokio::test]
 async fn sessions_that_come_and_go_are_counted() {
-    let upstream = Upstream::start().await;
+    let upstream = SimulatedApi::start().await;
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
     upstream
         .world
         .open(LOGIN, SessionSpec::new(2, HOUR))
         .unwrap();
-    let exporter = Exporter::start(&upstream, &variables).await;
-    let counts = |page: &Page| {
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
+    let counts = |page: &Exposition| {
         let closed = |reason| {
             page.get(
                 "tradernet_security_sessions_closed_total",

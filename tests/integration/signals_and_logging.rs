@@ -7,15 +7,18 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tradernet_exporter::simulator::{AccountSpec, Fault, Simulator};
 
-use crate::support::{LOGIN, Program, SID, TestClock, Upstream, until};
+use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, TestClock, wait_until_some};
 
-async fn upstream() -> Upstream {
+async fn upstream() -> SimulatedApi {
     let world = Simulator::new();
     world.add_account(AccountSpec::new(LOGIN).sid(SID));
-    Upstream::of(world, TestClock::new(), None).await
+    SimulatedApi::serve_simulator(world, TestClock::new(), None).await
 }
 
-fn variables<'a>(upstream: &'a Upstream, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+fn variables<'a>(
+    upstream: &'a SimulatedApi,
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
     let account = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
@@ -29,7 +32,7 @@ async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
         for fault in [Fault::Hang, Fault::HangBody] {
             let upstream = upstream().await;
             upstream.fail(fault);
-            let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+            let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
             upstream
                 .world
                 .wait_until(|world| world.lists_seen(LOGIN) == 1)
@@ -38,7 +41,7 @@ async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
             let idle = TcpStream::connect(program.address).await.unwrap();
             let asked = Instant::now();
             program.signal(signal).await;
-            let status = program.ended().await;
+            let status = program.wait_exit().await;
             let took = asked.elapsed();
             assert_eq!(status.code(), Some(0), "SIG{signal}");
             assert!(took < Duration::from_secs(1), "SIG{signal}: {took:?}");
@@ -55,7 +58,7 @@ async fn a_second_signal_ends_it_at_once() {
         ("TERM", "INT", 130),
     ] {
         let upstream = upstream().await;
-        let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+        let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
         // A request that never ends keeps it from ending by itself, for 400 ms.
         let mut slow = TcpStream::connect(program.address).await.unwrap();
         slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: localh")
@@ -64,10 +67,10 @@ async fn a_second_signal_ends_it_at_once() {
         program.get("/-/healthy").await;
         program.signal(first).await;
         program
-            .logged("the first is heard", |line| line.contains("shutting down"))
+            .wait_for_log("the first is heard", |line| line.contains("shutting down"))
             .await;
         program.signal(second).await;
-        let status = program.ended().await;
+        let status = program.wait_exit().await;
         assert_eq!(status.code(), Some(code), "{first} {second}");
     }
 }
@@ -75,18 +78,18 @@ async fn a_second_signal_ends_it_at_once() {
 #[tokio::test]
 async fn sighup_ends_nothing() {
     let upstream = upstream().await;
-    let mut program = Program::start(&[], &variables(&upstream, &[])).await;
+    let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
     program.signal("HUP").await;
     program
-        .logged("the reload", |line| line.contains("reloaded"))
+        .wait_for_log("the reload", |line| line.contains("reloaded"))
         .await;
     assert_eq!(program.get("/-/healthy").await.status, 200);
 }
 
 /// From good to bad and back, with several polls of each.
-async fn troubled(program: &Program, upstream: &Upstream) {
+async fn troubled(program: &ExporterProcess, upstream: &SimulatedApi) {
     program
-        .when("the first poll", |page| {
+        .wait_for("the first poll", |page| {
             page.find("tradernet_up", &[]).is_some()
         })
         .await;
@@ -119,7 +122,7 @@ const WANTED: [(&str, &str); 5] = [
 #[tokio::test]
 async fn one_line_when_a_state_changes_and_not_one_per_failed_poll() {
     let upstream = upstream().await;
-    let program = Program::start(&[], &variables(&upstream, &[])).await;
+    let program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
     troubled(&program, &upstream).await;
     let lines = program.log();
     let about_polls: Vec<_> = lines
@@ -148,7 +151,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
         ("TRADERNET_LOG_LEVEL", "debug"),
         ("TRADERNET_LOG_FORMAT", "json"),
     ];
-    let mut program = Program::start(&[], &variables(&upstream, &more)).await;
+    let mut program = ExporterProcess::start(&[], &variables(&upstream, &more)).await;
     troubled(&program, &upstream).await;
     let parse = |line: &String| -> serde_json::Value {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -168,7 +171,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
         });
         (attempts.count() == 15).then_some(lines)
     };
-    let lines = until("every attempt is logged", failed_again).await;
+    let lines = wait_until_some("every attempt is logged", failed_again).await;
     for line in &lines {
         for field in ["timestamp", "level", "message"] {
             assert!(line[field].is_string(), "{line}");
@@ -184,7 +187,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
 
     program.signal("TERM").await;
     let last = program
-        .logged("the end", |line| line.contains("shutting down"))
+        .wait_for_log("the end", |line| line.contains("shutting down"))
         .await;
     parse(&last);
 }
@@ -195,7 +198,7 @@ async fn nothing_is_printed_but_the_log() {
     let more = [("TRADERNET_LOG_LEVEL", "error")];
     // The address is a line of level info, so nobody would know where to ask: only the end is seen.
     let upstream_variables = variables(&upstream, &more);
-    let run = crate::support::end_after(&upstream_variables, async {
+    let run = crate::support::run_until(&upstream_variables, async {
         upstream
             .world
             .wait_until(|world| world.lists_seen(LOGIN) == 1)

@@ -7,11 +7,13 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
 
-use crate::support::{Ca, LOGIN, Page, Program, SID, TestClock, Upstream, finish};
+use crate::support::{
+    Ca, ExporterProcess, Exposition, LOGIN, SID, SimulatedApi, TestClock, run_to_exit,
+};
 
 /// A Tradernet with TLS by a private CA, and that CA in a file.
 struct Private {
-    upstream: Upstream,
+    upstream: SimulatedApi,
     folder: TempDir,
 }
 
@@ -22,7 +24,7 @@ impl Private {
         ca.write(&folder.path().join("ca.pem"));
         let world = Simulator::new();
         world.add_account(AccountSpec::new(LOGIN).sid(SID));
-        let upstream = Upstream::of(world, TestClock::new(), Some(&ca)).await;
+        let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), Some(&ca)).await;
         Self { upstream, folder }
     }
 
@@ -37,15 +39,15 @@ impl Private {
 }
 
 /// The first attempt's page, and the log.
-async fn first(variables: &[(&str, &str)]) -> (Page, String) {
+async fn first(variables: &[(&str, &str)]) -> (Exposition, String) {
     let more = [
         ("TRADERNET_SID", SID),
         ("TRADERNET_TIMEOUT", "5s"),
         ("TRADERNET_LOG_LEVEL", "debug"),
     ];
-    let program = Program::start(&[], &[&more[..], variables].concat()).await;
+    let program = ExporterProcess::start(&[], &[&more[..], variables].concat()).await;
     let page = program
-        .when("the first poll", |page| {
+        .wait_for("the first poll", |page| {
             page.find("tradernet_up", &[]).is_some()
         })
         .await;
@@ -119,7 +121,7 @@ async fn a_ca_that_is_its_own_server_is_told_in_words() {
 
 #[tokio::test]
 async fn a_ca_file_that_is_not_there_is_told_at_start() {
-    let run = finish(
+    let run = run_to_exit(
         &[],
         &[
             ("TRADERNET_SID", SID),

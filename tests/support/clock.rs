@@ -9,9 +9,9 @@ use tradernet_exporter::simulator::Simulator;
 
 /// Both hands, shared by the exporter and the simulated Tradernet (which knows the wall clock alone).
 #[derive(Clone)]
-pub(crate) struct TestClock(Arc<Mutex<Hands>>);
+pub(crate) struct TestClock(Arc<Mutex<TestClockState>>);
 
-struct Hands {
+struct TestClockState {
     wall: SystemTime,
     monotonic: Duration,
     /// Where set, tokio's clock, paused or not, is added to both.
@@ -21,7 +21,7 @@ struct Hands {
 impl TestClock {
     /// Stands still at noon of 15 June 2026, UTC.
     pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Hands {
+        Self(Arc::new(Mutex::new(TestClockState {
             wall: UNIX_EPOCH + Duration::from_secs(1_781_524_800),
             monotonic: Duration::from_secs(1000),
             since: None,

@@ -10,10 +10,10 @@ use tradernet_exporter::clock::Clock;
 use tradernet_exporter::config::{Flags, Problems};
 use tradernet_exporter::{Config, Listeners, Signals, run};
 
-use super::exposition::Page;
+use super::exposition::Exposition;
 use super::http::{Reply, get, post};
-use super::simulator::Upstream;
-use super::wait::{soon, until};
+use super::simulator::SimulatedApi;
+use super::wait::{wait_until_some, within_timeout};
 
 /// What tests set unless they set it otherwise. The interval is so long that only attempts that
 /// the test asks for are made.
@@ -24,7 +24,7 @@ const DEFAULTS: [(&str, &str); 3] = [
 ];
 
 /// A running exporter.
-pub(crate) struct Exporter {
+pub(crate) struct InProcessExporter {
     pub(crate) address: SocketAddr,
     shutdown: watch::Sender<bool>,
     hangup: mpsc::Sender<()>,
@@ -42,7 +42,7 @@ pub(crate) fn variables(given: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-impl Exporter {
+impl InProcessExporter {
     /// Resolves a configuration as the program does.
     pub(crate) fn config(given: &[(&str, &str)]) -> Result<Config, Problems> {
         let variables = variables(given)
@@ -52,14 +52,14 @@ impl Exporter {
     }
 
     /// Watches `upstream` with these variables and waits for the first attempt to be over.
-    pub(crate) async fn start(upstream: &Upstream, given: &[(&str, &str)]) -> Self {
-        let exporter = Self::launch(upstream, given).await;
+    pub(crate) async fn start(upstream: &SimulatedApi, given: &[(&str, &str)]) -> Self {
+        let exporter = Self::start_unready(upstream, given).await;
         exporter.first_attempt().await;
         exporter
     }
 
     /// The same, without waiting: for an upstream that hangs.
-    pub(crate) async fn launch(upstream: &Upstream, given: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_unready(upstream: &SimulatedApi, given: &[(&str, &str)]) -> Self {
         let mut given = given.to_vec();
         if given.iter().all(|(name, _)| *name != "TRADERNET_URL") {
             given.push(("TRADERNET_URL", &upstream.origin));
@@ -89,8 +89,8 @@ impl Exporter {
     }
 
     /// Waits until every account had an attempt.
-    pub(crate) async fn first_attempt(&self) -> Page {
-        self.when("every account is polled", |page| {
+    pub(crate) async fn first_attempt(&self) -> Exposition {
+        self.wait_for("every account is polled", |page| {
             let mut polls = page.matching("tradernet_polls_total", &[]).peekable();
             polls.peek().is_some() && polls.all(|(_, polls)| polls > 0.0)
         })
@@ -98,36 +98,40 @@ impl Exporter {
     }
 
     /// Has the account `default` polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll(&self) -> Page {
+    pub(crate) async fn poll(&self) -> Exposition {
         self.poll_account("default").await
     }
 
     /// Has an account polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll_account(&self, account: &str) -> Page {
-        let polls = |page: &Page| page.get("tradernet_polls_total", &[("account", account)]);
+    pub(crate) async fn poll_account(&self, account: &str) -> Exposition {
+        let polls = |page: &Exposition| page.get("tradernet_polls_total", &[("account", account)]);
         let before = polls(&self.metrics().await);
-        self.ask_for_poll(account).await;
-        self.when("the poll is over", |page| polls(page) > before)
+        self.trigger_poll(account).await;
+        self.wait_for("the poll is over", |page| polls(page) > before)
             .await
     }
 
     /// Asks for a poll of the account, without waiting for it.
-    pub(crate) async fn ask_for_poll(&self, account: &str) {
+    pub(crate) async fn trigger_poll(&self, account: &str) {
         let name: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
         let reply = post(self.address, &format!("/-/reload?account={name}")).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
     }
 
     /// The metrics as they are now.
-    pub(crate) async fn metrics(&self) -> Page {
+    pub(crate) async fn metrics(&self) -> Exposition {
         let reply = self.get("/metrics").await;
         assert_eq!(reply.status, 200);
-        Page::parse(reply.text())
+        Exposition::parse(reply.text())
     }
 
     /// The metrics as soon as they are as the test wants them.
-    pub(crate) async fn when(&self, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
-        until(what, async || {
+    pub(crate) async fn wait_for(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Exposition) -> bool,
+    ) -> Exposition {
+        wait_until_some(what, async || {
             Some(self.metrics().await).filter(|page| wanted(page))
         })
         .await
@@ -138,13 +142,15 @@ impl Exporter {
     }
 
     /// What SIGHUP does.
-    pub(crate) async fn hang_up(&self) {
+    pub(crate) async fn send_sighup(&self) {
         self.hangup.send(()).await.unwrap();
     }
 
     /// Ends it, and waits for that.
     pub(crate) async fn stop(self) {
         self.shutdown.send_replace(true);
-        soon("the exporter ends", self.task).await.unwrap();
+        within_timeout("the exporter ends", self.task)
+            .await
+            .unwrap();
     }
 }

@@ -7,12 +7,12 @@ type Series = (String, BTreeMap<String, String>);
 
 /// A page of metrics.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Page {
+pub(crate) struct Exposition {
     pub(crate) text: String,
     series: BTreeMap<Series, f64>,
 }
 
-impl Page {
+impl Exposition {
     /// Fails at a duplicate series, at a sample without HELP and TYPE right before its family, and
     /// at a family in two places.
     pub(crate) fn parse(text: &str) -> Self {
@@ -154,7 +154,7 @@ fn quoted(text: &str) -> Option<(String, &str)> {
 #[test]
 fn a_page_is_read_strictly() {
     let head = "# HELP a Help.\n# TYPE a gauge\n";
-    let page = Page::parse(&format!("{head}a{{x=\"1\\\"\\\\\\n\",y=\"2\"}} 3\n"));
+    let page = Exposition::parse(&format!("{head}a{{x=\"1\\\"\\\\\\n\",y=\"2\"}} 3\n"));
     assert_eq!(page.get("a", &[("x", "1\"\\\n")]), 3.0);
     for wrong in [
         format!("{head}a 1\na 2\n"),
@@ -165,7 +165,7 @@ fn a_page_is_read_strictly() {
         format!("{head}a one\n"),
         "# TYPE a gauge\na 1\n".to_owned(),
     ] {
-        let read = std::panic::catch_unwind(|| Page::parse(&wrong));
+        let read = std::panic::catch_unwind(|| Exposition::parse(&wrong));
         assert!(read.is_err(), "{wrong:?} was read");
     }
 }

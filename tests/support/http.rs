@@ -8,7 +8,7 @@ use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::wait::soon;
+use super::wait::within_timeout;
 
 /// An answer as it was on the wire.
 pub(crate) struct Reply {
@@ -68,5 +68,5 @@ pub(crate) async fn ask(
             body,
         })
     };
-    soon(&format!("{method} {path}"), asked).await
+    within_timeout(&format!("{method} {path}"), asked).await
 }

@@ -22,9 +22,9 @@ mod simulator;
 mod wait;
 
 pub(crate) use clock::TestClock;
-pub(crate) use exporter::Exporter;
-pub(crate) use exposition::Page;
+pub(crate) use exporter::InProcessExporter;
+pub(crate) use exposition::Exposition;
 pub(crate) use http::{ask, get, post};
-pub(crate) use process::{Finished, Program, end_after, finish, other};
-pub(crate) use simulator::{Ca, LOGIN, SID, Upstream};
-pub(crate) use wait::{let_pass, soon, until};
+pub(crate) use process::{ExporterProcess, ProcessOutput, other, run_to_exit, run_until};
+pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi};
+pub(crate) use wait::{advance_time, wait_until_some, within_timeout};

@@ -10,12 +10,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
 use super::exporter::variables;
-use super::exposition::Page;
+use super::exposition::Exposition;
 use super::http::{Reply, get, post};
-use super::wait::{soon, until};
+use super::wait::{wait_until_some, within_timeout};
 
 /// The built binary as it runs; killed when dropped.
-pub(crate) struct Program {
+pub(crate) struct ExporterProcess {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     child: Child,
@@ -24,7 +24,7 @@ pub(crate) struct Program {
 
 /// A run that is over.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct ProcessOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -44,10 +44,10 @@ fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
 }
 
 /// Runs the binary to its end with exactly these variables.
-pub(crate) async fn finish(arguments: &[&str], given: &[(&str, &str)]) -> Finished {
+pub(crate) async fn run_to_exit(arguments: &[&str], given: &[(&str, &str)]) -> ProcessOutput {
     let output = command(arguments, given).output();
-    let output = soon("the program ends", output).await.unwrap();
-    Finished {
+    let output = within_timeout("the program ends", output).await.unwrap();
+    ProcessOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -55,7 +55,10 @@ pub(crate) async fn finish(arguments: &[&str], given: &[(&str, &str)]) -> Finish
 }
 
 /// Serves with these variables over the tests' defaults, and asks it to end once this has come about.
-pub(crate) async fn end_after(given: &[(&str, &str)], event: impl Future<Output = ()>) -> Finished {
+pub(crate) async fn run_until(
+    given: &[(&str, &str)],
+    event: impl Future<Output = ()>,
+) -> ProcessOutput {
     let variables = variables(given);
     let variables: Vec<_> = variables
         .iter()
@@ -63,12 +66,12 @@ pub(crate) async fn end_after(given: &[(&str, &str)], event: impl Future<Output 
         .collect();
     let child = command(&[], &variables).spawn().unwrap();
     let id = child.id().unwrap();
-    soon("the event", event).await;
+    within_timeout("the event", event).await;
     signal(id, "TERM").await;
-    let output = soon("the program ends", child.wait_with_output())
+    let output = within_timeout("the program ends", child.wait_with_output())
         .await
         .unwrap();
-    Finished {
+    ProcessOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -82,7 +85,7 @@ async fn signal(id: u32, name: &str) {
     assert!(status.await.unwrap().success());
 }
 
-impl Program {
+impl ExporterProcess {
     /// Starts the binary with these variables over the tests' defaults, and waits until it listens.
     pub(crate) async fn start(arguments: &[&str], given: &[(&str, &str)]) -> Self {
         let variables = variables(given);
@@ -90,11 +93,11 @@ impl Program {
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        Self::start_bare(arguments, &variables).await
+        Self::start_with_exact_env(arguments, &variables).await
     }
 
     /// Starts the binary with exactly these variables, and waits until it listens.
-    pub(crate) async fn start_bare(arguments: &[&str], given: &[(&str, &str)]) -> Self {
+    pub(crate) async fn start_with_exact_env(arguments: &[&str], given: &[(&str, &str)]) -> Self {
         let mut child = command(arguments, given).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (log, mut read) = watch::channel(Vec::new());
@@ -103,7 +106,7 @@ impl Program {
                 log.send_modify(|log| log.push(line));
             }
         });
-        let listening = soon("the program listens", async {
+        let listening = within_timeout("the program listens", async {
             loop {
                 let address = read
                     .borrow_and_update()
@@ -131,7 +134,11 @@ impl Program {
     }
 
     /// Waits for such a line and returns it.
-    pub(crate) async fn logged(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub(crate) async fn wait_for_log(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> String {
         let found = async {
             loop {
                 let lines = self.log.borrow_and_update().clone();
@@ -143,34 +150,39 @@ impl Program {
                 }
             }
         };
-        soon(what, found).await
+        within_timeout(what, found).await
     }
 
     pub(crate) async fn get(&self, path: &str) -> Reply {
         get(self.address, path).await
     }
 
-    pub(crate) async fn metrics(&self) -> Page {
+    pub(crate) async fn metrics(&self) -> Exposition {
         let reply = self.get("/metrics").await;
         assert_eq!(reply.status, 200);
-        Page::parse(reply.text())
+        Exposition::parse(reply.text())
     }
 
     /// The metrics as soon as they are as the test wants them.
-    pub(crate) async fn when(&self, what: &str, wanted: impl Fn(&Page) -> bool) -> Page {
-        until(what, async || {
+    pub(crate) async fn wait_for(
+        &self,
+        what: &str,
+        wanted: impl Fn(&Exposition) -> bool,
+    ) -> Exposition {
+        wait_until_some(what, async || {
             Some(self.metrics().await).filter(|page| wanted(page))
         })
         .await
     }
 
     /// Has the account `default` polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll(&self) -> Page {
-        let polls = |page: &Page| page.get("tradernet_polls_total", &[("account", "default")]);
+    pub(crate) async fn poll(&self) -> Exposition {
+        let polls =
+            |page: &Exposition| page.get("tradernet_polls_total", &[("account", "default")]);
         let before = polls(&self.metrics().await);
         let reply = post(self.address, "/-/reload?account=default").await;
         assert_eq!(reply.status, 200, "{}", reply.text());
-        self.when("the poll is over", |page| polls(page) > before)
+        self.wait_for("the poll is over", |page| polls(page) > before)
             .await
     }
 
@@ -184,8 +196,10 @@ impl Program {
     }
 
     /// Waits for its end.
-    pub(crate) async fn ended(&mut self) -> ExitStatus {
-        soon("the program ends", self.child.wait()).await.unwrap()
+    pub(crate) async fn wait_exit(&mut self) -> ExitStatus {
+        within_timeout("the program ends", self.child.wait())
+            .await
+            .unwrap()
     }
 }
 
@@ -208,7 +222,7 @@ pub(crate) async fn other(
     arguments: &[&str],
     given: &[(&str, &str)],
     input: &[u8],
-) -> Finished {
+) -> ProcessOutput {
     use tokio::io::AsyncWriteExt as _;
     let name = program.as_ref().to_string_lossy().into_owned();
     let mut child = Command::new(program)
@@ -229,8 +243,8 @@ pub(crate) async fn other(
         };
         tokio::join!(write, child.wait_with_output()).1.unwrap()
     };
-    let output = soon(&format!("{name} ends"), ended).await;
-    Finished {
+    let output = within_timeout(&format!("{name} ends"), ended).await;
+    ProcessOutput {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),

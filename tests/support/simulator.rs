@@ -13,13 +13,13 @@ use tradernet_exporter::simulator::{self, AccountSpec, Fault, FaultTarget, Repea
 
 use super::clock::TestClock;
 
-/// The account that [`Upstream::start`] makes.
+/// The account that [`SimulatedApi::start`] makes.
 pub(crate) const LOGIN: &str = "desk-1@example.com";
 /// Its SID, from the start.
 pub(crate) const SID: &str = "5f1d0c2ba9e84736ab01c2d3e4f50617";
 
 /// A running simulation; it ends with the test's runtime.
-pub(crate) struct Upstream {
+pub(crate) struct SimulatedApi {
     pub(crate) world: Simulator,
     pub(crate) clock: TestClock,
     /// Scheme, host and port, for `TRADERNET_URL`.
@@ -27,7 +27,7 @@ pub(crate) struct Upstream {
     pub(crate) port: u16,
 }
 
-impl Upstream {
+impl SimulatedApi {
     /// With one account, [`LOGIN`], that accepts [`SID`] and has no session.
     pub(crate) async fn start() -> Self {
         Self::start_with(AccountSpec::new(LOGIN).sid(SID)).await
@@ -47,11 +47,15 @@ impl Upstream {
     pub(crate) async fn serve(clock: TestClock, account: AccountSpec, ca: Option<&Ca>) -> Self {
         let world = clock.world();
         world.add_account(account);
-        Self::of(world, clock, ca).await
+        Self::serve_simulator(world, clock, ca).await
     }
 
     /// Serves a world of the test's own making.
-    pub(crate) async fn of(world: Simulator, clock: TestClock, ca: Option<&Ca>) -> Self {
+    pub(crate) async fn serve_simulator(
+        world: Simulator,
+        clock: TestClock,
+        ca: Option<&Ca>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let scheme = if ca.is_some() { "https" } else { "http" };

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use crate::support::{ask, get, until};
+use crate::support::{ask, get, wait_until_some};
 
 /// Column `st` of `/proc/net/tcp` for a socket that listens.
 const LISTEN: &str = "0A";
@@ -49,7 +49,7 @@ impl Server {
             .spawn()
             .unwrap_or_else(|error| panic!("{program} cannot be started: {error}"));
         let id = child.id().unwrap();
-        let address = until(&format!("{program} is ready"), async || {
+        let address = wait_until_some(&format!("{program} is ready"), async || {
             if let Some(status) = child.try_wait().unwrap() {
                 let log = fs::read_to_string(folder.path().join("log")).unwrap();
                 panic!("{program} ended with {status}:\n{log}");

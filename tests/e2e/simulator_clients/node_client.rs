@@ -11,13 +11,13 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 /// Fails instead of hanging. Long: Node starts slowly on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-pub(super) struct Peer {
+pub(super) struct NodeClient {
     lines: Lines<BufReader<ChildStdout>>,
     words: ChildStdin,
     _program: Child,
 }
 
-impl Peer {
+impl NodeClient {
     /// Starts a script of `tests/e2e/third_party`.
     pub(super) fn start(script: &str, arguments: &[&str]) -> Self {
         let mut program = Command::new("node")

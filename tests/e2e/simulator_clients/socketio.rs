@@ -8,7 +8,7 @@ use tradernet_exporter::simulator::{
     Cut, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec, Simulator, SocketIoForms,
 };
 
-use super::node_client::Peer;
+use super::node_client::NodeClient;
 use super::{HOUR, SID, served};
 
 /// How a client may be told to speak.
@@ -16,13 +16,13 @@ const DEFAULTS: &str = "{}";
 const WEBSOCKET: &str = r#"{"transports":["websocket"],"reconnectionDelay":50}"#;
 const POLLING: &str = r#"{"transports":["polling"],"reconnectionDelay":50}"#;
 
-fn connect(address: SocketAddr, sid: &str, options: &str) -> Peer {
+fn connect(address: SocketAddr, sid: &str, options: &str) -> NodeClient {
     let url = format!("ws://{address}");
-    Peer::start("socketio.js", &[&url, sid, "desk-1", options])
+    NodeClient::start("socketio.js", &[&url, sid, "desk-1", options])
 }
 
 /// The ids of the next list; none where it is null.
-async fn ids(peer: &mut Peer) -> Vec<i64> {
+async fn ids(peer: &mut NodeClient) -> Vec<i64> {
     let list = peer.next_of("sessions").await;
     if list["res"].is_null() {
         return vec![];

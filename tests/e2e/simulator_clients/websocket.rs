@@ -5,16 +5,16 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 use tradernet_exporter::simulator::{Answered, Cut, Fault, FaultTarget, Repeat, SessionSpec};
 
-use super::node_client::Peer;
+use super::node_client::NodeClient;
 use super::{HOUR, SID, served};
 
-fn connect(address: SocketAddr, sid: &str, example: &str) -> Peer {
+fn connect(address: SocketAddr, sid: &str, example: &str) -> NodeClient {
     let url = format!("ws://{address}/?SID={sid}");
-    Peer::start("websocket.js", &[&url, example])
+    NodeClient::start("websocket.js", &[&url, example])
 }
 
 /// The ids of the next list.
-async fn ids(peer: &mut Peer) -> Vec<i64> {
+async fn ids(peer: &mut NodeClient) -> Vec<i64> {
     let list = peer.next_of("sessions").await;
     let ids = list["data"].as_array().unwrap().iter();
     ids.map(|session| session["id"].as_i64().unwrap()).collect()

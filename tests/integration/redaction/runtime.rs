@@ -10,7 +10,9 @@ use tradernet_exporter::simulator::{
     SessionSpec, Simulator,
 };
 
-use crate::support::{Finished, LOGIN, Program, TestClock, Upstream, ask, finish, post};
+use crate::support::{
+    ExporterProcess, LOGIN, ProcessOutput, SimulatedApi, TestClock, ask, post, run_to_exit,
+};
 
 // Letters that no word, number or date has together, so that whatever is found was leaked.
 const SID: &str = "vQzKjXwPbYhGmRtNcLdFsWkTpQxZbVnM";
@@ -156,12 +158,12 @@ fn assert_nothing_leaked(texts: &Texts, forbidden: &BTreeSet<String>) {
     }
 }
 
-fn printed(what: &str, run: &Finished) -> (String, String) {
+fn printed(what: &str, run: &ProcessOutput) -> (String, String) {
     (what.to_owned(), format!("{}{}", run.stdout, run.stderr))
 }
 
 /// Everything that the program shows: every page, and the log.
-async fn shown(program: &Program) -> Texts {
+async fn shown(program: &ExporterProcess) -> Texts {
     let mut texts = Texts::new();
     for path in [
         "/",
@@ -223,7 +225,7 @@ fn login(target: FaultTarget) -> Case {
     }
 }
 
-async fn upstream() -> Upstream {
+async fn upstream() -> SimulatedApi {
     let world = Simulator::new();
     let account = AccountSpec {
         logins_per_minute: 1000,
@@ -233,7 +235,7 @@ async fn upstream() -> Upstream {
     // `anonymous` and `full` details show some of an answer; what is secret they do not.
     let session = SessionSpec::new(4, Duration::from_secs(3600));
     world.open(LOGIN, session).unwrap();
-    Upstream::of(world, TestClock::new(), None).await
+    SimulatedApi::serve_simulator(world, TestClock::new(), None).await
 }
 
 /// Faults one after the other, in both formats of the log, then the same for `check`.
@@ -257,9 +259,9 @@ async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
                 .unwrap();
         };
         fail(&faults[0]);
-        let program = Program::start(&[], &variables).await;
+        let program = ExporterProcess::start(&[], &variables).await;
         program
-            .when("the first attempt", |page| {
+            .wait_for("the first attempt", |page| {
                 page.find("tradernet_up", &[]).is_some()
             })
             .await;
@@ -275,12 +277,12 @@ async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
         upstream.world.heal(LOGIN).unwrap();
         for fault in [faults.len() / 2, faults.len() - 1].map(|at| &faults[at]) {
             fail(fault);
-            texts.push(printed("check", &finish(&["check"], &variables).await));
+            texts.push(printed("check", &run_to_exit(&["check"], &variables).await));
         }
         let wrong = [&variables[..], &[("TRADERNET_POLL_INTERVAL", "never")]].concat();
         texts.push(printed(
             "a wrong configuration",
-            &finish(&["check"], &wrong).await,
+            &run_to_exit(&["check"], &wrong).await,
         ));
         texts.push(("the log".to_owned(), program.log().join("\n")));
         assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
@@ -345,9 +347,9 @@ async fn of_a_login_that_works_and_an_sid_that_expires() {
         ("TRADERNET_SESSION_DETAILS", "full"),
         ("TRADERNET_LOG_LEVEL", "debug"),
     ];
-    let program = Program::start(&[], &variables).await;
+    let program = ExporterProcess::start(&[], &variables).await;
     program
-        .when("the first attempt", |page| {
+        .wait_for("the first attempt", |page| {
             page.find("tradernet_up", &[]).is_some()
         })
         .await;
@@ -388,7 +390,7 @@ async fn of_sessions_that_carry_what_was_sent() {
             ("TRADERNET_LOG_LEVEL", "debug"),
         ];
         let variables = [&common[..], &case.credential].concat();
-        let program = Program::start(&[], &variables).await;
+        let program = ExporterProcess::start(&[], &variables).await;
         let mut texts = Texts::new();
         let secret = ["{SID}", "{KEY}", "{SIG}", "{PASSWORD}"];
         // Where a text is cut, the start of a secret would be left of it.
@@ -428,7 +430,7 @@ async fn of_secrets_that_were_replaced() {
         ("TRADERNET_LOG_LEVEL", "debug"),
     ];
     let by_file = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
-    let program = Program::start(&[], &[&common[..], &by_file].concat()).await;
+    let program = ExporterProcess::start(&[], &[&common[..], &by_file].concat()).await;
     program.poll().await;
     upstream.world.add_sid(LOGIN, NEW).unwrap();
     std::fs::write(&file, NEW).unwrap();
@@ -446,7 +448,7 @@ async fn of_secrets_that_were_replaced() {
     // The SID of a login, refused and replaced.
     upstream.heal();
     let credential = login(FaultTarget::Lists).credential;
-    let program = Program::start(&[], &[&common[..], &credential].concat()).await;
+    let program = ExporterProcess::start(&[], &[&common[..], &credential].concat()).await;
     program.poll().await;
     let requests = upstream.world.requests();
     let cookie = requests.last().unwrap().header("cookie").unwrap();
@@ -475,7 +477,7 @@ async fn of_signatures_that_were_sent_long_ago() {
             ("TRADERNET_SESSION_DETAILS", "full"),
             ("TRADERNET_LOG_LEVEL", "debug"),
         ];
-        let program = Program::start(&[], &[&common[..], &case.credential].concat()).await;
+        let program = ExporterProcess::start(&[], &[&common[..], &case.credential].concat()).await;
         for _ in 0..10 {
             program.poll().await;
         }
@@ -524,11 +526,12 @@ async fn where_no_connection_is_made() {
                 ("TRADERNET_LOG_LEVEL", "debug"),
             ];
             let variables = [&common[..], &case.credential].concat();
-            let program = Program::start(&[], &variables).await;
-            let failed = |page: &crate::support::Page| page.find("tradernet_up", &[]) == Some(0.0);
-            program.when("the first attempt", failed).await;
+            let program = ExporterProcess::start(&[], &variables).await;
+            let failed =
+                |page: &crate::support::Exposition| page.find("tradernet_up", &[]) == Some(0.0);
+            program.wait_for("the first attempt", failed).await;
             let mut texts = shown(&program).await;
-            texts.push(printed("check", &finish(&["check"], &variables).await));
+            texts.push(printed("check", &run_to_exit(&["check"], &variables).await));
             texts.push(("the log".to_owned(), program.log().join("\n")));
             assert_nothing_leaked(&texts, &forbidden(&upstream.world, &case.secrets));
         }

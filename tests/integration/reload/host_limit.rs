@@ -15,16 +15,16 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s\ntimeout: 8s", &all);
     let exporter = desks
-        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
+        .start_unready(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "4")])
         .await;
-    let_pass(SECOND * 200).await;
+    advance_time(SECOND * 200).await;
     let polls = || -> Vec<_> {
         (0..HANGING + 4)
             .map(|n| world.lists_seen(&desk(n)))
             .collect()
     };
     let before = polls();
-    let_pass(SECOND * 600).await;
+    advance_time(SECOND * 600).await;
     let polls: Vec<_> = polls()
         .iter()
         .zip(before)
@@ -65,9 +65,9 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let all: Vec<_> = (0..HEALTHY + HANGING).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s\ntimeout: 8s", &all);
     let exporter = desks
-        .launch(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "8")])
+        .start_unready(&[("TRADERNET_MAX_REQUESTS_PER_HOST", "8")])
         .await;
-    let_pass(SECOND * 30).await;
+    advance_time(SECOND * 30).await;
     let page = exporter.metrics().await;
     assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
     for n in HEALTHY..HEALTHY + HANGING {
@@ -78,7 +78,7 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let longest_wait = async |seconds: u64| {
         let mut longest = 0.0_f64;
         for _ in 0..seconds / 5 {
-            let_pass(SECOND * 5).await;
+            advance_time(SECOND * 5).await;
             let page = exporter.metrics().await;
             for n in 0..HEALTHY {
                 let wait = page.get("tradernet_poll_queue_seconds", &[("account", &desk(n))]);
