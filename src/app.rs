@@ -17,7 +17,7 @@ use crate::poller::set::{PollerSet, ReloadSummary};
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
 use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
-use crate::web::{self, App, ReloadRequest, Role};
+use crate::web::{self, App, ListenerKind, ReloadRequest};
 
 /// Reloads that may wait; whoever asks next is told that one is under way.
 const RELOADS: usize = 8;
@@ -101,11 +101,8 @@ pub async fn run(
     mut signals: Signals,
 ) -> Result<(), SetupError> {
     let board = StatusStore::default();
-    let metrics = Metrics::new(
-        board.clone(),
-        config.clock.clone(),
-        config.safety_names.clone(),
-    );
+    let (names_sender, names) = watch::channel(config.safety_names.clone());
+    let metrics = Metrics::new(board.clone(), config.clock.clone(), names.clone());
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
@@ -123,7 +120,6 @@ pub async fn run(
     info!(accounts, %shard, "watching");
     let mut fleet = PollerSet::start(config.accounts, &shared);
     let (reload, mut reloads) = mpsc::channel(RELOADS);
-    let (names_sender, names) = watch::channel(config.safety_names);
     let file = config.accounts_file;
     let app = Arc::new(App::new(
         web::Settings {
@@ -133,6 +129,7 @@ pub async fn run(
                 .external_url
                 .and_then(|url| url.as_str().parse().ok()),
             enable_lifecycle: config.web.enable_lifecycle,
+            scrape_interval: config.scrape_interval,
         },
         metrics.clone(),
         board,
@@ -143,19 +140,19 @@ pub async fn run(
     ));
 
     let mut servers = JoinSet::new();
-    let roles = [
-        (listeners.web, Role::Full),
-        (listeners.probes, Role::Probes),
+    let kinds = [
+        (listeners.web, ListenerKind::Main),
+        (listeners.probes, ListenerKind::Probe),
     ];
-    for (listeners, role) in roles {
+    for (listeners, kind) in kinds {
         for listener in listeners {
-            tell_address(&listener, role);
+            tell_address(&listener, kind);
             let mut shutdown = signals.shutdown.clone();
             let ended = async move {
                 // An error means that whoever could ask is gone: the same as being asked.
                 let _ = shutdown.wait_for(|shutdown| *shutdown).await;
             };
-            servers.spawn(web::serve(listener, Arc::clone(&app), role, ended));
+            servers.spawn(web::serve(listener, Arc::clone(&app), kind, ended));
         }
     }
 
@@ -166,7 +163,7 @@ pub async fn run(
             () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
                 Some(()) => {
-                    let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                    let result = read_again(&mut fleet, file.as_ref(), &names_sender);
                     (result.await, None)
                 }
                 None => {
@@ -181,7 +178,7 @@ pub async fn run(
                     let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = read_again(&mut fleet, file.as_ref(), &metrics, &names_sender);
+                let result = read_again(&mut fleet, file.as_ref(), &names_sender);
                 (result.await, Some(answer))
             }
         };
@@ -206,7 +203,6 @@ pub async fn run(
 async fn read_again(
     fleet: &mut PollerSet,
     file: Option<&AccountsFile>,
-    metrics: &Metrics,
     names: &watch::Sender<SafetyNames>,
 ) -> Result<(), String> {
     let Some(file) = file.cloned() else {
@@ -222,7 +218,6 @@ async fn read_again(
         .await
         .map_err(|_| "reading the accounts file ended unexpectedly".to_owned())?
         .map_err(|problems| problems.to_string())?;
-    metrics.set_names(safety_names.clone());
     names.send_replace(safety_names);
     let ReloadSummary {
         added,
@@ -234,15 +229,15 @@ async fn read_again(
     Ok(())
 }
 
-fn tell_address(listener: &TcpListener, role: Role) {
+fn tell_address(listener: &TcpListener, kind: ListenerKind) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
-    match role {
-        Role::Full => info!(%address, "listening"),
-        Role::Probes => info!(%address, "listening for probes"),
+    match kind {
+        ListenerKind::Main => info!(%address, "listening"),
+        ListenerKind::Probe => info!(%address, "listening for probes"),
     }
-    if matches!(role, Role::Full) && !address.ip().to_canonical().is_loopback() {
+    if matches!(kind, ListenerKind::Main) && !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anyone who can reach this address can read the metrics: there is no TLS and no password");
     }
 }

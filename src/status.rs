@@ -2,15 +2,12 @@
 //!
 //! A poller writes whole values, readers take whole values; nobody waits for anybody's network.
 
-mod history;
-
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-pub use self::history::{Course, History, Stretch};
 use crate::clock::Timestamps;
 use crate::session::expire_unit::Unit;
 use crate::session::tracker::{SessionCounters, Summary};
@@ -161,8 +158,6 @@ pub struct StatusStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     accounts: RwLock<BTreeMap<Arc<str>, Arc<AccountStatus>>>,
-    /// Every account's open count since its first attempt. Beside the states, which come and go whole.
-    histories: Mutex<BTreeMap<Arc<str>, History>>,
     /// Every account's last failure, which the next good attempt would otherwise hide.
     failures: Mutex<BTreeMap<Arc<str>, PastFailure>>,
     /// Counts the changes: whoever renders can tell that nothing moved, or wait until it does.
@@ -173,7 +168,6 @@ impl Default for StatusStore {
     fn default() -> Self {
         Self(Arc::new(Inner {
             accounts: RwLock::default(),
-            histories: Mutex::default(),
             failures: Mutex::default(),
             generation: watch::Sender::new(0),
         }))
@@ -200,7 +194,6 @@ impl StatusStore {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(account);
-        self.histories().remove(account);
         self.failures().remove(account);
         self.0.generation.send_modify(|generation| *generation += 1);
     }
@@ -226,11 +219,6 @@ impl StatusStore {
             .cloned()
     }
 
-    /// How an account's open count went, up to `now`; `None` before its first attempt.
-    pub fn history(&self, account: &str, now: Timestamps) -> Option<Course> {
-        Some(self.histories().get(account)?.until(now))
-    }
-
     /// An account's failed attempt that came last; `None` before the first.
     pub fn last_failure(&self, account: &str) -> Option<PastFailure> {
         self.failures().get(account).cloned()
@@ -245,20 +233,6 @@ impl StatusStore {
             let past = PastFailure { at, failure };
             self.failures().insert(Arc::clone(&status.account), past);
         }
-        let mut histories = self.histories();
-        let history = histories
-            .entry(Arc::clone(&status.account))
-            .or_insert_with(|| History::new(attempt.at));
-        if let (Some(view), Some(at)) = (&status.view, status.last_success) {
-            history.note(at, view.open, status.max_age);
-        }
-    }
-
-    fn histories(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, History>> {
-        self.0
-            .histories
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, PastFailure>> {

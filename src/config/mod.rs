@@ -19,6 +19,7 @@ mod yaml;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 
@@ -83,6 +84,8 @@ pub struct Config {
     pub log: Log,
     /// The clocks.
     pub clock: Clock,
+    /// A page of metrics is rendered at most once in this time for each format and encoding.
+    pub scrape_interval: Duration,
 }
 
 /// What the log looks like.
@@ -199,6 +202,7 @@ impl Config {
             web,
             log,
             clock: Clock::system(),
+            scrape_interval: Duration::from_secs(1),
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use super::exposition::{Family, Kind, Meta, Page, Value, label};
+use super::exposition::{ExpositionWriter, FamilyMeta, FamilyWriter, MetricType, Value, label};
 use crate::clock::Timestamps;
 use crate::session::expire_unit::Unit;
 use crate::session::rules::CloseReason;
@@ -16,18 +16,18 @@ use crate::status::{AccountStatus, Attempt};
 
 /// A family and how an account adds to it.
 struct AccountFamily {
-    meta: Meta<'static>,
-    samples: fn(&Account<'_>, &mut Samples<'_>),
+    meta: FamilyMeta<'static>,
+    samples: fn(&AccountSamples<'_>, &mut Samples<'_>),
 }
 
 const fn gauge(
     name: &'static str,
     help: &'static str,
-    samples: fn(&Account<'_>, &mut Samples<'_>),
+    samples: fn(&AccountSamples<'_>, &mut Samples<'_>),
 ) -> AccountFamily {
-    let kind = Kind::Gauge;
+    let kind = MetricType::Gauge;
     AccountFamily {
-        meta: Meta { name, kind, help },
+        meta: FamilyMeta { name, kind, help },
         samples,
     }
 }
@@ -35,11 +35,11 @@ const fn gauge(
 const fn counter(
     name: &'static str,
     help: &'static str,
-    samples: fn(&Account<'_>, &mut Samples<'_>),
+    samples: fn(&AccountSamples<'_>, &mut Samples<'_>),
 ) -> AccountFamily {
-    let kind = Kind::Counter;
+    let kind = MetricType::Counter;
     AccountFamily {
-        meta: Meta { name, kind, help },
+        meta: FamilyMeta { name, kind, help },
         samples,
     }
 }
@@ -238,14 +238,14 @@ static FAMILIES: &[AccountFamily] = &[
 
 /// Writes every account's series.
 pub(super) fn write(
-    page: &mut Page,
+    page: &mut ExpositionWriter,
     statuses: &[Arc<AccountStatus>],
     names: &SafetyNames,
     now: Timestamps,
 ) {
-    let accounts: Vec<Account<'_>> = statuses
+    let accounts: Vec<AccountSamples<'_>> = statuses
         .iter()
-        .map(|status| Account::new(status, names, now))
+        .map(|status| AccountSamples::new(status, names, now))
         .collect();
     for family in FAMILIES {
         let mut samples = Samples {
@@ -260,7 +260,7 @@ pub(super) fn write(
 }
 
 /// What the families of one account are made of.
-struct Account<'a> {
+struct AccountSamples<'a> {
     status: &'a AccountStatus,
     view: Option<&'a Summary>,
     names: &'a SafetyNames,
@@ -269,7 +269,7 @@ struct Account<'a> {
     label: String,
 }
 
-impl<'a> Account<'a> {
+impl<'a> AccountSamples<'a> {
     fn new(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamps) -> Self {
         let mut account = String::new();
         label(&mut account, "account", &status.account, usize::MAX);
@@ -288,7 +288,7 @@ impl<'a> Account<'a> {
 
 /// Where an account's samples of one family go.
 struct Samples<'a> {
-    family: Family<'a>,
+    family: FamilyWriter<'a>,
     account: &'a str,
 }
 
@@ -305,19 +305,19 @@ impl Samples<'_> {
 
     fn of_view<V: Into<Value>>(
         &mut self,
-        account: &Account<'_>,
+        account: &AccountSamples<'_>,
         value: impl Fn(&Summary) -> Option<V>,
     ) {
         self.maybe(account.view.and_then(value));
     }
 
-    fn of_attempt(&mut self, account: &Account<'_>, value: impl Fn(&Attempt) -> f64) {
+    fn of_attempt(&mut self, account: &AccountSamples<'_>, value: impl Fn(&Attempt) -> f64) {
         self.maybe(account.status.last_attempt.as_ref().map(value));
     }
 
     fn of_movements(
         &mut self,
-        account: &Account<'_>,
+        account: &AccountSamples<'_>,
         labels: &[(&str, &dyn Display)],
         count: impl Fn(&SessionCounters) -> u64,
     ) {
@@ -327,7 +327,7 @@ impl Samples<'_> {
     }
 }
 
-fn by_safety_type(account: &Account<'_>, to: &mut Samples<'_>) {
+fn by_safety_type(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
     for (safety_type, count) in account.view.iter().flat_map(|view| &view.by_safety_type) {
         let labels: [(&str, &dyn Display); 2] = [
             ("safety_type_id", safety_type),
@@ -337,7 +337,7 @@ fn by_safety_type(account: &Account<'_>, to: &mut Samples<'_>) {
     }
 }
 
-fn info(account: &Account<'_>, to: &mut Samples<'_>) {
+fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
     let full = account
         .view
         .is_some_and(|view| view.disclosed == SessionDetails::Full);

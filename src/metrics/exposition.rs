@@ -1,19 +1,19 @@
 //! The exposition formats: families, labels and numbers as text.
 //!
-//! It knows two formats and no metric. The formats are
+//! Independent of the metrics. The formats are
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/> and OpenMetrics 1.0.
 
 use std::fmt::{self, Display, Write};
 
-/// Characters of a label value that came from outside; the rest is cut off.
-const LONGEST_LABEL: usize = 128;
-/// Units that OpenMetrics is told of, as they end a family's name.
+/// Characters of a label value from outside; the rest is cut off.
+const MAX_LABEL_CHARS: usize = 128;
+/// Endings of family names that OpenMetrics states as the unit.
 const UNITS: [&str; 3] = ["milliseconds", "seconds", "bytes"];
 /// Whole numbers below this are exact in a double and are written without an exponent.
-const EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// A format of the page.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// Prometheus' text format 0.0.4.
     Text004,
@@ -31,9 +31,9 @@ impl Format {
     }
 }
 
-/// What a family's numbers are.
+/// The type of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricType {
     Gauge,
     Counter,
     Histogram,
@@ -41,9 +41,9 @@ pub(super) enum Kind {
 
 /// A family's metadata. A counter's name ends in `_total`.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Meta<'a> {
+pub(super) struct FamilyMeta<'a> {
     pub(super) name: &'a str,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricType,
     pub(super) help: &'a str,
 }
 
@@ -80,37 +80,37 @@ impl Display for Value {
             Self::Float(f64::INFINITY) => f.write_str("+Inf"),
             Self::Float(f64::NEG_INFINITY) => f.write_str("-Inf"),
             // Adding 0 turns a negative zero into the usual one.
-            Self::Float(value) if value.abs() < EXACT => (value + 0.0).fmt(f),
+            Self::Float(value) if value.abs() < MAX_EXACT => (value + 0.0).fmt(f),
             Self::Float(value) => fmt::LowerExp::fmt(&value, f),
         }
     }
 }
 
-/// A page in the making.
+/// Writes a page.
 #[derive(Debug)]
-pub(super) struct Page {
-    pub(super) text: String,
-    pub(super) format: Format,
+pub(super) struct ExpositionWriter {
+    text: String,
+    format: Format,
 }
 
-impl Page {
-    pub(super) fn new(format: Format, capacity: usize) -> Self {
+impl ExpositionWriter {
+    pub(super) fn new(format: Format) -> Self {
         Self {
-            text: String::with_capacity(capacity),
+            text: String::new(),
             format,
         }
     }
 
-    /// Starts a family; without a sample it leaves no trace.
-    pub(super) fn family<'a>(&'a mut self, meta: Meta<'a>) -> Family<'a> {
-        Family {
+    /// Starts a family; without a sample nothing is written.
+    pub(super) fn family<'a>(&'a mut self, meta: FamilyMeta<'a>) -> FamilyWriter<'a> {
+        FamilyWriter {
             page: self,
             meta,
             started: false,
         }
     }
 
-    /// Ends the page where its format asks for an end.
+    /// Ends the page as its format requires.
     pub(super) fn finish(mut self) -> String {
         if self.format == Format::OpenMetrics100 {
             self.text.push_str("# EOF\n");
@@ -118,22 +118,21 @@ impl Page {
         self.text
     }
 
-    /// Writes a family's metadata, for samples that are written by hand.
-    pub(super) fn header(&mut self, meta: Meta<'_>) {
+    fn header(&mut self, meta: FamilyMeta<'_>) {
         let (name, openmetrics) = match self.format {
             Format::Text004 => (meta.name, false),
             Format::OpenMetrics100 => {
                 let name = match meta.kind {
-                    Kind::Counter => meta.name.strip_suffix("_total").unwrap_or(meta.name),
-                    Kind::Gauge | Kind::Histogram => meta.name,
+                    MetricType::Counter => meta.name.strip_suffix("_total").unwrap_or(meta.name),
+                    MetricType::Gauge | MetricType::Histogram => meta.name,
                 };
                 (name, true)
             }
         };
         let kind = match meta.kind {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-            Kind::Histogram => "histogram",
+            MetricType::Gauge => "gauge",
+            MetricType::Counter => "counter",
+            MetricType::Histogram => "histogram",
         };
         self.line(["# HELP ", name, " "]);
         for part in meta.help.split_inclusive(['\\', '\n', '"']) {
@@ -162,15 +161,15 @@ impl Page {
     }
 }
 
-/// One family's samples in the making.
+/// Writes the samples of one family.
 #[derive(Debug)]
-pub(super) struct Family<'a> {
-    page: &'a mut Page,
-    meta: Meta<'a>,
+pub(super) struct FamilyWriter<'a> {
+    page: &'a mut ExpositionWriter,
+    meta: FamilyMeta<'a>,
     started: bool,
 }
 
-impl Family<'_> {
+impl FamilyWriter<'_> {
     /// Writes `name[suffix]{common,labels} value`. `common` are labels as [`label`] writes them.
     pub(super) fn sample(
         &mut self,
@@ -184,9 +183,24 @@ impl Family<'_> {
             self.started = true;
         }
         let text = &mut self.page.text;
-        series(text, [self.meta.name, suffix], common, labels);
+        text.push_str(self.meta.name);
+        text.push_str(suffix);
+        if !common.is_empty() || !labels.is_empty() {
+            text.push('{');
+            text.push_str(common);
+            let mut first = common.is_empty();
+            for (name, value) in labels {
+                if !first {
+                    text.push(',');
+                }
+                first = false;
+                label(text, name, value, MAX_LABEL_CHARS);
+            }
+            text.push('}');
+        }
         text.push(' ');
-        number(text, value);
+        write(text, &value);
+        text.push('\n');
     }
 
     /// Writes one bucket of a histogram: how many were at most `bound`.
@@ -202,52 +216,21 @@ impl Family<'_> {
     }
 }
 
-/// Writes `name[suffix]{common,labels}`.
-pub(super) fn series(
-    text: &mut String,
-    [name, suffix]: [&str; 2],
-    common: &str,
-    labels: &[(&str, &dyn Display)],
-) {
-    text.push_str(name);
-    text.push_str(suffix);
-    if common.is_empty() && labels.is_empty() {
-        return;
-    }
-    text.push('{');
-    text.push_str(common);
-    let mut first = common.is_empty();
-    for (name, value) in labels {
-        if !first {
-            text.push(',');
-        }
-        first = false;
-        label(text, name, value, LONGEST_LABEL);
-    }
-    text.push('}');
-}
-
-/// Writes a sample's number and ends its line.
-pub(super) fn number(text: &mut String, value: Value) {
-    write(text, &value);
-    text.push('\n');
-}
-
-/// Writes `name="value"`, escaped and cut at `longest` characters.
-pub(super) fn label(text: &mut String, name: &str, value: &dyn Display, longest: usize) {
+/// Writes `name="value"`, escaped and cut at `max_chars` characters.
+pub(super) fn label(text: &mut String, name: &str, value: &dyn Display, max_chars: usize) {
     text.push_str(name);
     text.push_str("=\"");
     write(
         &mut Escaped {
             text,
-            left: longest,
+            left: max_chars,
         },
         value,
     );
     text.push('"');
 }
 
-/// Writing into a `String` cannot fail, and what is written here has no failure of its own.
+/// Writing to a `String` cannot fail.
 fn write(to: &mut impl Write, value: &dyn Display) {
     let _infallible = write!(to, "{value}");
 }

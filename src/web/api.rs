@@ -15,9 +15,7 @@ use crate::clock::Timestamps;
 use crate::session::rules::CloseReason;
 use crate::session::safety_type::SafetyNames;
 use crate::session::tracker::{SessionCounters, SessionDetail, Summary};
-use crate::status::{
-    AccountStatus, Attempt, Course, Failure, LoginBlock, PastFailure, StatusStore,
-};
+use crate::status::{AccountStatus, Attempt, Failure, LoginBlock, PastFailure, StatusStore};
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -61,21 +59,6 @@ struct Account<'a> {
     stream: Option<Stream>,
     /// The last good answer; `null` where there is none or it is too old to be believed.
     sessions: Option<Sessions<'a>>,
-    /// `null` before the first attempt.
-    open_history: Option<OpenHistory>,
-}
-
-/// How the open count went, in steps of one length; a list has one element a step.
-#[derive(Serialize)]
-struct OpenHistory {
-    start_timestamp_seconds: f64,
-    step_seconds: f64,
-    /// `null` where nothing is known of a whole step.
-    open_min: Vec<Option<u32>>,
-    /// As `open_min`.
-    open_max: Vec<Option<u32>>,
-    /// How much of each step is not known.
-    unknown_seconds: Vec<f64>,
 }
 
 #[derive(Serialize)]
@@ -156,12 +139,11 @@ struct Single<'a> {
 
 /// The answer as of `now`.
 pub(super) fn render(
-    accounts: &[Arc<AccountStatus>],
-    board: &StatusStore,
+    store: &StatusStore,
     names: &SafetyNames,
     now: Timestamps,
 ) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(&document(accounts, board, names, now)).map(Bytes::from)
+    serde_json::to_vec(&document(&store.accounts(), store, names, now)).map(Bytes::from)
 }
 
 fn document<'a>(
@@ -175,9 +157,8 @@ fn document<'a>(
         accounts: accounts
             .iter()
             .map(|status| {
-                let history = board.history(&status.account, now);
                 let past = board.last_failure(&status.account);
-                account(status, history.as_ref(), past.as_ref(), names, now)
+                account(status, past.as_ref(), names, now)
             })
             .collect(),
     }
@@ -185,7 +166,6 @@ fn document<'a>(
 
 fn account<'a>(
     status: &'a AccountStatus,
-    history: Option<&Course>,
     past: Option<&PastFailure>,
     names: &'a SafetyNames,
     now: Timestamps,
@@ -223,22 +203,6 @@ fn account<'a>(
             reconnects_total: stream.reconnects,
         }),
         sessions: status.fresh_view(now).map(|view| sessions(view, names)),
-        open_history: history.map(open_history),
-    }
-}
-
-/// Whole seconds would hide what a stream shows, and more digits than milliseconds say nothing.
-fn open_history(course: &Course) -> OpenHistory {
-    let stretches = || course.stretches.iter();
-    let in_seconds = |ms: f64| ms.round() / 1000.0;
-    OpenHistory {
-        start_timestamp_seconds: in_seconds(course.start_ms),
-        step_seconds: course.step.as_secs_f64(),
-        open_min: stretches().map(|s| s.open.map(|(min, _)| min)).collect(),
-        open_max: stretches().map(|s| s.open.map(|(_, max)| max)).collect(),
-        unknown_seconds: stretches()
-            .map(|s| in_seconds(s.unknown.as_secs_f64() * 1000.0))
-            .collect(),
     }
 }
 
@@ -336,7 +300,7 @@ mod tests {
 
     fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
         let board = published(accounts);
-        let bytes = render(&board.accounts(), &board, &SafetyNames::default(), NOW).unwrap();
+        let bytes = render(&board, &SafetyNames::default(), NOW).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -400,11 +364,6 @@ mod tests {
         assert_eq!(answer.pointer("/accounts/0/state").unwrap(), "unknown");
         assert_eq!(answer.pointer("/accounts/1/sessions/open").unwrap(), 0);
         assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "none_open");
-        let history = answer.pointer("/accounts/0/open_history").unwrap();
-        assert_eq!(history.pointer("/open_max/17").unwrap(), 0);
-        assert!(history.pointer("/open_max/18").unwrap().is_null());
-        assert!(history.pointer("/open_min/18").unwrap().is_null());
-        assert_eq!(history.pointer("/unknown_seconds/18").unwrap(), 1.0);
         let end = "/accounts/1/sessions/max_expiry_timestamp_seconds";
         assert!(answer.pointer(end).unwrap().is_null());
     }

@@ -17,20 +17,23 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 ///
 /// `Host` must be loopback, an IP address (which a listener's own address is) or the external
 /// URL's host; `Origin`, where there is one, must be the origin that `Host` names or the external URL's.
-pub(super) fn admit(headers: &HeaderMap, external: Option<&Uri>) -> Result<(), &'static str> {
-    let host = single(headers, &HOST)
+pub(super) fn check_same_origin(
+    headers: &HeaderMap,
+    external: Option<&Uri>,
+) -> Result<(), &'static str> {
+    let host = single_header(headers, &HOST)
         .flatten()
         .and_then(authority)
         .ok_or("refused: the request needs one Host header that can be read")?;
     let external_host = external.and_then(Uri::host);
-    if !is_own_name(host.host())
+    if !is_trusted_host(host.host())
         && !external_host.is_some_and(|name| name.eq_ignore_ascii_case(host.host()))
     {
         return Err(
             "refused: Host is neither loopback, nor an IP address, nor the host of --web.external-url",
         );
     }
-    let Some(origin) = single(headers, &ORIGIN) else {
+    let Some(origin) = single_header(headers, &ORIGIN) else {
         return from_another_site(headers);
     };
     let same = origin
@@ -54,14 +57,14 @@ pub(super) fn admit(headers: &HeaderMap, external: Option<&Uri>) -> Result<(), &
 
 /// A browser that sends no `Origin` may still say where the request was made.
 fn from_another_site(headers: &HeaderMap) -> Result<(), &'static str> {
-    match single(headers, &SEC_FETCH_SITE) {
+    match single_header(headers, &SEC_FETCH_SITE) {
         None | Some(Some("same-origin" | "none")) => Ok(()),
         Some(_) => Err("refused: the request was made by another site"),
     }
 }
 
 /// `None`: not there; `Some(None)`: there several times, or not readable.
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
+fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
     let mut values = headers.get_all(name).into_iter();
     let first = values.next()?;
     Some(match values.next() {
@@ -77,7 +80,7 @@ fn authority(host: &str) -> Option<Authority> {
 }
 
 /// Names that no stranger can point here.
-fn is_own_name(host: &str) -> bool {
+fn is_trusted_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let bare = host
         .strip_prefix('[')
@@ -113,7 +116,7 @@ mod tests {
             headers.append(name, value.parse().unwrap());
         }
         let external = Uri::from_static("https://Sessions.example/tradernet/");
-        admit(&headers, Some(&external)).is_ok()
+        check_same_origin(&headers, Some(&external)).is_ok()
     }
 
     #[test]

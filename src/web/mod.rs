@@ -1,94 +1,89 @@
-//! What the exporter says over HTTP: routes, status page, JSON, probes, reload.
+//! The exporter's HTTP server: routes, status page, JSON, probes, reload.
 //!
-//! It reads what is published (the board, the metrics, readiness) and hands reloads on. It owns
-//! no account, no configuration and no signal, and chooses no port: [`serve`] is given a listener
-//! and a shutdown.
+//! It reads the published status and the metrics, and passes reloads on. It owns no account, no
+//! configuration and no signal, and chooses no port: [`serve`] is given a listener and a shutdown.
 
+mod accept;
 mod api;
-mod compression;
 mod csrf;
 mod health;
 mod html;
-mod io_timeout;
-mod negotiation;
 mod page;
 mod response;
 mod routes;
+mod scrape;
 mod server;
 #[cfg(test)]
 mod test_support;
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use hyper::Uri;
-use hyper::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::scrape::ScrapeCache;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
 
-pub use server::{Role, serve};
+pub use server::{ListenerKind, serve};
 
-/// How the exporter is served, as the configuration resolved it.
+/// The web part of the resolved configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `--web.telemetry-path`: absolute, without query, and none of the other routes.
+    /// `--web.telemetry-path`: absolute, without query, and different from the other routes.
     pub telemetry_path: String,
-    /// `--web.external-url`: absolute, with scheme and host. Its host may ask for a reload.
+    /// `--web.external-url`: absolute, with scheme and host. Its host may request a reload.
     pub external_url: Option<Uri>,
-    /// `--web.enable-lifecycle`: whether `/-/reload` does anything.
+    /// `--web.enable-lifecycle`: whether requests may change anything.
     pub enable_lifecycle: bool,
+    /// A page of metrics is rendered at most once in this time for each format and encoding.
+    pub scrape_interval: Duration,
 }
 
-/// Somebody asked for a reload.
+/// A request to reload.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// The account whose login may be tried again; `None` is the whole configuration.
+    /// The account whose login may be tried again; `None` reloads the whole configuration.
     pub account: Option<String>,
-    /// Whether it worked; the reason is shown to whoever asked and must hold no secret.
+    /// The outcome; the reason is sent to the client and must contain no secret.
     pub answer: oneshot::Sender<Result<(), String>>,
 }
 
-/// Everything that an answer is made from. Shared by all listeners.
+/// The sources of every answer. Shared by all listeners.
 #[derive(Debug)]
 pub struct App {
     settings: Settings,
     metrics: Metrics,
-    board: StatusStore,
+    store: StatusStore,
     clock: Clock,
     names: watch::Receiver<SafetyNames>,
     ready: watch::Receiver<bool>,
     reload: mpsc::Sender<ReloadRequest>,
-    /// The status page's own policy: a hash of each of its two inline parts.
-    page_policy: HeaderValue,
-    /// Length of the last scrape, which tells where to make the next one.
-    scrape_bytes: Arc<AtomicUsize>,
+    scrapes: ScrapeCache,
 }
 
 impl App {
-    /// Puts the sources together. `ready` is a latch: whoever owns it never takes it back.
+    /// Puts the sources together. `ready` is a latch: once true it stays true.
     pub fn new(
         settings: Settings,
         metrics: Metrics,
-        board: StatusStore,
+        store: StatusStore,
         clock: Clock,
         names: watch::Receiver<SafetyNames>,
         ready: watch::Receiver<bool>,
         reload: mpsc::Sender<ReloadRequest>,
     ) -> Self {
         Self {
+            scrapes: ScrapeCache::new(settings.scrape_interval),
             settings,
             metrics,
-            board,
+            store,
             clock,
             names,
             ready,
             reload,
-            page_policy: page::policy(),
-            scrape_bytes: Arc::default(),
         }
     }
 }

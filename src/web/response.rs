@@ -1,134 +1,98 @@
-//! Answers and the headers that all of them carry.
+//! Answers, the headers that all of them carry, and their compression.
 
-use std::io;
-use std::sync::LazyLock;
+use std::io::{self, Write as _};
 
-use bytes::buf::Chain;
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http_body_util::Full;
+use hyper::StatusCode;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
-    HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use hyper::{Response, StatusCode};
-use tokio::task::spawn_blocking;
 
-use super::compression::{self, Parts};
-use super::negotiation::Coding;
+use super::accept::ContentCoding;
 
 /// An answer with its whole body.
-pub(super) type Reply = Response<Full<Chain<Chain<Bytes, Bytes>, Bytes>>>;
+pub(super) type Response = hyper::Response<Full<Bytes>>;
 
-/// What every answer carries. Copied whole, which is cheaper than to build it.
-static HEADERS: LazyLock<HeaderMap> = LazyLock::new(|| {
-    // With room for what is added to a copy, which would otherwise be built anew to grow.
-    let mut headers = HeaderMap::with_capacity(12);
-    headers.insert(CONTENT_TYPE, TEXT);
-    // Every answer is true for this moment alone.
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(CONTENT_SECURITY_POLICY, NOTHING);
-    headers
-});
-/// The same for answers that depend on what the client would rather have.
-static NEGOTIATED: LazyLock<HeaderMap> = LazyLock::new(|| {
-    let mut headers = HEADERS.clone();
-    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-    headers
-});
+// The fast end of both scales: the lines are so alike that more effort saves little.
+const GZIP_LEVEL: u32 = 3;
+const ZSTD_LEVEL: i32 = 1;
 
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-/// What is not the status page loads nothing, runs nothing and is framed by nobody.
-const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+/// An answer with a content type.
+pub(super) fn with_type(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, content_type),
+        // An answer is true at its moment only.
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        // Only the status page loads or runs anything; it sets a policy of its own.
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
 
 /// A short text; a line feed is added.
-pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Reply {
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     let mut text = text.into();
     text.push('\n');
-    whole(status, &HEADERS, compression::whole(text))
+    with_type(status, "text/plain; charset=utf-8", text)
 }
 
-/// 405 with the methods that the route knows.
-pub(super) fn method_not_allowed(allow: &'static str) -> Reply {
-    let mut reply = text(
-        StatusCode::METHOD_NOT_ALLOWED,
-        format!("method not allowed: use {allow}"),
-    );
-    let headers = reply.headers_mut();
+/// 405 with the methods of the route.
+pub(super) fn method_not_allowed(allow: &'static str) -> Response {
+    let reason = format!("method not allowed; use {allow}");
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, reason);
+    let headers = response.headers_mut();
     headers.insert(ALLOW, HeaderValue::from_static(allow));
-    reply
+    response
 }
 
-/// What a successful answer is made of, before anybody knows how it is packed.
-pub(super) struct Content<F> {
-    pub(super) content_type: HeaderValue,
-    /// Request headers that the answer depends on.
-    pub(super) vary: HeaderValue,
-    /// Whether making the body takes so long that it would hold up whoever shares the thread.
-    pub(super) heavy: bool,
-    /// Makes the body.
-    pub(super) body: F,
-}
-
-impl<F: FnOnce() -> io::Result<Parts> + Send + 'static> Content<F> {
-    /// 200 in the coding that was agreed on; 406 where none was.
-    pub(super) async fn reply(self, coding: Option<Coding>) -> Reply {
-        let mut reply = match coding {
-            None => text(
-                StatusCode::NOT_ACCEPTABLE,
-                "no acceptable content coding: gzip, zstd and identity are to be had",
-            ),
-            Some(coding) => {
-                let body = self.body;
-                let make = move || compression::pack(body()?, coding);
-                let made = if self.heavy {
-                    spawn_blocking(make)
-                        .await
-                        .unwrap_or_else(|error| Err(error.into()))
-                } else {
-                    make()
-                };
-                match made {
-                    Ok(body) => packed(self.content_type, coding, body),
-                    Err(error) => {
-                        tracing::error!(%error, "an answer could not be made");
-                        internal_error()
-                    }
-                }
-            }
-        };
-        let headers = reply.headers_mut();
-        headers.insert(VARY, self.vary);
-        reply
-    }
-}
-
-fn packed(content_type: HeaderValue, coding: Coding, body: Parts) -> Reply {
-    let mut reply = whole(StatusCode::OK, &NEGOTIATED, body);
-    let headers = reply.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type);
-    let name = match coding {
-        Coding::Identity => return reply,
-        Coding::Gzip => const { HeaderValue::from_static("gzip") },
-        Coding::Zstd => const { HeaderValue::from_static("zstd") },
-    };
-    headers.insert(CONTENT_ENCODING, name);
-    reply
-}
-
-/// 500 without a word about what went wrong: that is in the log.
-pub(super) fn internal_error() -> Reply {
+/// 500; the cause is in the log only.
+pub(super) fn internal_error() -> Response {
     text(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "internal error: see the exporter's log",
+        "internal error; see the exporter's log",
     )
 }
 
-fn whole(status: StatusCode, headers: &HeaderMap, body: Parts) -> Reply {
-    let [first, second, third] = body;
-    let mut reply = Response::new(Full::new(first.chain(second).chain(third)));
-    *reply.status_mut() = status;
-    reply.headers_mut().clone_from(headers);
-    reply
+/// 200 with a body that [`compress`] has encoded.
+pub(super) fn encoded(content_type: &'static str, coding: ContentCoding, body: Bytes) -> Response {
+    let mut response = with_type(StatusCode::OK, content_type, body);
+    let name = match coding {
+        ContentCoding::Identity => return response,
+        ContentCoding::Gzip => "gzip",
+        ContentCoding::Zstd => "zstd",
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    response
+}
+
+/// Encodes a body.
+pub(super) fn compress(body: Bytes, coding: ContentCoding) -> io::Result<Bytes> {
+    Ok(match coding {
+        ContentCoding::Identity => body,
+        ContentCoding::Gzip => {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
+            encoder.write_all(&body)?;
+            encoder.finish()?.into()
+        }
+        ContentCoding::Zstd => zstd::encode_all(&*body, ZSTD_LEVEL)?.into(),
+    })
 }

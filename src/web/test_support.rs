@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::{App, ReloadRequest, Role, Settings, serve};
+use super::{App, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
 use crate::session::expire_unit::{Unit, UnitSetting};
@@ -131,34 +131,35 @@ pub(super) fn settings() -> Settings {
         telemetry_path: "/metrics".to_owned(),
         external_url: None,
         enable_lifecycle: false,
+        scrape_interval: Duration::ZERO,
     }
 }
 
 /// What feeds an app, in a test's hands.
 pub(super) struct Sources {
-    pub(super) board: StatusStore,
+    pub(super) store: StatusStore,
     pub(super) names: watch::Sender<SafetyNames>,
     pub(super) ready: watch::Sender<bool>,
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
 }
 
 pub(super) fn app(settings: Settings, clock: Clock) -> (Arc<App>, Sources) {
-    let board = StatusStore::default();
+    let store = StatusStore::default();
     let (names, names_read) = watch::channel(SafetyNames::default());
     let (ready, ready_read) = watch::channel(false);
     let (reload, reloads) = mpsc::channel(1);
-    let metrics = Metrics::new(board.clone(), clock.clone(), SafetyNames::default());
+    let metrics = Metrics::new(store.clone(), clock.clone(), names_read.clone());
     let app = App::new(
         settings,
         metrics,
-        board.clone(),
+        store.clone(),
         clock,
         names_read,
         ready_read,
         reload,
     );
     let sources = Sources {
-        board,
+        store,
         names,
         ready,
         reloads,
@@ -181,7 +182,7 @@ pub(super) struct Served {
 impl Served {
     pub(super) async fn start(settings: Settings) -> Self {
         Self::with(settings, still(), |listener, app, stop| {
-            serve(listener, app, Role::Full, stop)
+            serve(listener, app, ListenerKind::Main, stop)
         })
         .await
     }

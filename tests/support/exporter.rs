@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -70,7 +71,12 @@ impl InProcessExporter {
 
     /// Runs a configuration of the test's own making.
     pub(crate) async fn run(config: Config, clock: Clock) -> Self {
-        let config = Config { clock, ..config };
+        let config = Config {
+            clock,
+            // The test's clock stands still; a scrape shows what was just published.
+            scrape_interval: Duration::ZERO,
+            ..config
+        };
         let listeners = Listeners::bind(&config.web).await.unwrap();
         let address = listeners.web[0].local_addr().unwrap();
         let (shutdown, shut_down) = watch::channel(false);

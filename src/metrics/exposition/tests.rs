@@ -4,7 +4,7 @@
 use super::*;
 
 #[test]
-fn numbers() {
+fn numbers_are_written_exactly() {
     let cases: [(Value, &str); 18] = [
         (Value::Integer(0), "0"),
         (Value::Integer(u64::MAX), "18446744073709551615"),
@@ -18,8 +18,8 @@ fn numbers() {
         (1e-9.into(), "0.000000001"),
         (1_465_996_453.187.into(), "1465996453.187"),
         ((-1.5).into(), "-1.5"),
-        ((EXACT - 1.0).into(), "9007199254740991"),
-        (EXACT.into(), "9.007199254740992e15"),
+        ((MAX_EXACT - 1.0).into(), "9007199254740991"),
+        (MAX_EXACT.into(), "9.007199254740992e15"),
         (f64::MAX.into(), "1.7976931348623157e308"),
         (f64::INFINITY.into(), "+Inf"),
         (f64::NEG_INFINITY.into(), "-Inf"),
@@ -37,7 +37,7 @@ fn numbers() {
 
 fn labelled(value: &str) -> String {
     let mut text = String::new();
-    label(&mut text, "l", &value, LONGEST_LABEL);
+    label(&mut text, "l", &value, MAX_LABEL_CHARS);
     text
 }
 
@@ -52,7 +52,7 @@ fn label_values_are_escaped() {
 }
 
 #[test]
-fn label_values_are_cut_at_128_characters_before_they_are_escaped() {
+fn label_values_are_cut_at_128_characters_before_escaping() {
     for character in ['x', 'ж', '\u{1f512}'] {
         let whole = character.to_string().repeat(128);
         assert_eq!(labelled(&whole), format!("l=\"{whole}\""));
@@ -67,24 +67,24 @@ fn label_values_are_cut_at_128_characters_before_they_are_escaped() {
 }
 
 #[test]
-fn a_label_value_is_cut_once_however_its_parts_are_written() {
+fn label_value_of_several_parts_is_cut_once() {
     let mut text = String::new();
     let parts = format_args!("{}{}{}", 12, "ab", 34).to_string();
     label(&mut text, "l", &format_args!("{}{}{}", 12, "ab", 34), 5);
     assert_eq!(text, format!("l=\"{}\"", parts.get(..5).unwrap()));
 }
 
-fn page(format: Format, meta: Meta<'_>) -> String {
-    let mut page = Page::new(format, 0);
+fn page(format: Format, meta: FamilyMeta<'_>) -> String {
+    let mut page = ExpositionWriter::new(format);
     page.family(meta).sample("", "", &[], 1.into());
     page.finish()
 }
 
 #[test]
-fn metadata_of_a_counter() {
-    let meta = Meta {
+fn counter_metadata_in_both_formats() {
+    let meta = FamilyMeta {
         name: "cats_seconds_total",
-        kind: Kind::Counter,
+        kind: MetricType::Counter,
         help: "Cats \\ \"seen\"\nhere.",
     };
     assert_eq!(
@@ -104,11 +104,11 @@ fn metadata_of_a_counter() {
 }
 
 #[test]
-fn a_unit_is_told_only_where_the_name_ends_in_it() {
+fn unit_is_stated_only_where_the_name_ends_in_it() {
     let unit = |name| {
-        let meta = Meta {
+        let meta = FamilyMeta {
             name,
-            kind: Kind::Gauge,
+            kind: MetricType::Gauge,
             help: "",
         };
         let page = page(Format::OpenMetrics100, meta);
@@ -124,11 +124,11 @@ fn a_unit_is_told_only_where_the_name_ends_in_it() {
 }
 
 #[test]
-fn a_family_without_a_sample_leaves_no_trace() {
-    let mut page = Page::new(Format::Text004, 0);
-    let meta = Meta {
+fn family_without_samples_is_not_written() {
+    let mut page = ExpositionWriter::new(Format::Text004);
+    let meta = FamilyMeta {
         name: "cats",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         help: "Cats.",
     };
     page.family(meta);
@@ -136,11 +136,11 @@ fn a_family_without_a_sample_leaves_no_trace() {
 }
 
 #[test]
-fn common_labels_come_first() {
-    let mut page = Page::new(Format::Text004, 0);
-    let meta = Meta {
+fn common_labels_precede_the_others() {
+    let mut page = ExpositionWriter::new(Format::Text004);
+    let meta = FamilyMeta {
         name: "cats",
-        kind: Kind::Gauge,
+        kind: MetricType::Gauge,
         help: "Cats.",
     };
     let mut family = page.family(meta);

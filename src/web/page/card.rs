@@ -2,12 +2,11 @@
 
 use std::fmt::{self, Display};
 
-use super::sparkline::Sparkline;
 use crate::clock::Timestamps;
 use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::tracker::{SessionDetail, Summary};
-use crate::status::{AccountStatus, Course, Failure, LoginBlock, PastFailure};
+use crate::status::{AccountStatus, Failure, LoginBlock, PastFailure};
 use crate::web::health::State;
 use crate::web::html::{Escaped, Span};
 
@@ -23,7 +22,6 @@ const LOW: f64 = 0.1;
 pub(super) struct Card<'a> {
     pub(super) state: State,
     pub(super) status: &'a AccountStatus,
-    pub(super) history: Option<Course>,
     pub(super) last_failure: Option<PastFailure>,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Timestamps,
@@ -48,10 +46,6 @@ impl Display for Card<'_> {
         self.trouble(f)?;
         if let Some(view) = view {
             self.details(f, view)?;
-        }
-        if let Some(course) = &self.history {
-            let now = self.now;
-            Sparkline { course, now }.fmt(f)?;
         }
         self.polls(f)?;
         f.write_str("</li>\n")

@@ -21,7 +21,6 @@ pub(super) struct Document<'a> {
     /// Which page it is, from 1.
     pub(super) number: usize,
     pub(super) pages: usize,
-    /// Where the histories of this page's accounts are.
     pub(super) board: &'a StatusStore,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Timestamps,
@@ -139,7 +138,6 @@ impl Display for Document<'_> {
             Card {
                 state: *state,
                 status,
-                history: self.board.history(&status.account, self.now),
                 last_failure: self.board.last_failure(&status.account),
                 names: self.names,
                 now: self.now,

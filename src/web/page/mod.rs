@@ -5,11 +5,8 @@
 
 mod card;
 mod document;
-mod sparkline;
 #[cfg(test)]
 mod tests;
-
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -45,14 +42,14 @@ pub(super) fn policy() -> HeaderValue {
 
 /// The page as of `now`. `number` is clamped to the pages that there are, counted from 1.
 pub(super) fn render(
-    accounts: Vec<Arc<AccountStatus>>,
     board: &StatusStore,
     names: &SafetyNames,
     now: Timestamps,
     number: usize,
     telemetry_path: &str,
 ) -> Bytes {
-    let mut accounts: Vec<_> = accounts
+    let mut accounts: Vec<_> = board
+        .accounts()
         .into_iter()
         .map(|status| (State::of(&status, now), status))
         .collect();

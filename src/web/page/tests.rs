@@ -21,7 +21,7 @@ fn page_of(accounts: Vec<AccountStatus>, number: usize) -> String {
 
 fn page_after(board: &StatusStore, number: usize) -> String {
     let names = SafetyNames::default();
-    let bytes = render(board.accounts(), board, &names, NOW, number, "/metrics");
+    let bytes = render(board, &names, NOW, number, "/metrics");
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
@@ -211,41 +211,6 @@ fn time_left_runs_from_now_and_not_from_the_answer() {
     );
     assert!(over.contains("data-left=\"-20000\">now: the next answer tells</span>"));
     assert!(over.contains("<b>1</b> session open"));
-}
-
-#[test]
-fn a_history_is_drawn_and_told() {
-    let many = |count| (0..count).map(|id| session(id, 4, 60)).collect();
-    let board = published(vec![
-        answered("a", quiet(), many(1), ago(200)),
-        answered("a", quiet(), many(3), ago(95)),
-        failed(answered("a", quiet(), many(3), ago(95)), &timeout(), ago(5)),
-    ]);
-    let page = page_after(&board, 1);
-    // Believed for 90 s, unknown for 15 s, believed for 90 s, unknown for 5 s.
-    assert!(
-        page.contains(
-            "In 3 min 20 s since the start: between 1 and 3 open, not known for 20 s.</p>"
-        )
-    );
-    let line = between(&page, "<path class=\"line\" d=\"", "\"");
-    assert_eq!(line, "M0 11H18M21 1H39");
-    let gap = between(&page, "<path class=\"gap\" d=\"", "\"");
-    assert_eq!(gap, "M18 19H21M39 19H40");
-
-    board.remove("a");
-    assert!(
-        board.history("a", NOW).is_none(),
-        "forgotten with its account"
-    );
-
-    let never = page_of(vec![failed(starting("a"), &timeout(), ago(30))], 1);
-    assert!(never.contains("In 30 s since the start: not known at any time."));
-    assert_eq!(between(&never, "<path class=\"line\" d=\"", "\""), "");
-    let none = page_of(vec![answered("a", quiet(), vec![], ago(30))], 1);
-    assert!(none.contains("In 30 s since the start: 0 open all the time."));
-    assert_eq!(between(&none, "<path class=\"line\" d=\"", "\""), "M0 16H6");
-    assert!(!page_of(vec![starting("a")], 1).contains("since the start"));
 }
 
 #[test]

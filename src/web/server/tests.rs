@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::clock::Clock;
-use crate::web::test_support::{Answer, NOW, Served, ask_on, settings};
+use crate::web::test_support::{Answer, NOW, Served, ask_on, settings, starting};
 
 /// How far the runtime's timers may round up.
 const TIMER: Duration = Duration::from_millis(2);
@@ -38,7 +38,7 @@ fn lifecycle() -> crate::web::Settings {
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_up_shutdown() {
+async fn idle_connections_close_at_once_at_shutdown() {
     let mut served = Served::start(settings()).await;
     let mut used = served.connect().await;
     healthy_on(&mut used).await;
@@ -57,7 +57,7 @@ async fn idle_connections_do_not_hold_up_shutdown() {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_within_a_request_is_cut_off_at_shutdown() {
+async fn unfinished_request_is_cut_off_at_shutdown() {
     let mut served = Served::start(settings()).await;
     let mut hanging = served.connect().await;
     hanging
@@ -70,12 +70,12 @@ async fn a_client_that_hangs_within_a_request_is_cut_off_at_shutdown() {
     let start = Instant::now();
     served.stop.take().unwrap().send(()).unwrap();
     served.server.await.unwrap();
-    assert!(start.elapsed() <= LIMITS.drain + TIMER);
+    assert!(start.elapsed() <= DRAIN_TIMEOUT + TIMER);
     assert_eq!(hanging.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
 
 #[tokio::test]
-async fn an_answer_under_way_is_finished_at_shutdown() {
+async fn answer_in_progress_is_finished_at_shutdown() {
     let mut served = Served::start(lifecycle()).await;
     let asking = tokio::spawn(ask_on(served.connect().await, "POST", "/-/reload", &[]));
     let request = served.sources.reloads.recv().await.unwrap();
@@ -86,7 +86,7 @@ async fn an_answer_under_way_is_finished_at_shutdown() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_cut_off_at_shutdown() {
+async fn endless_answer_is_cut_off_at_shutdown() {
     let mut served = Served::start(lifecycle()).await;
     let mut asking = served.connect().await;
     asking
@@ -100,11 +100,11 @@ async fn an_answer_that_never_comes_is_cut_off_at_shutdown() {
     served.stop.take().unwrap().send(()).unwrap();
     served.server.await.unwrap();
     let took = start.elapsed();
-    assert!(took >= LIMITS.drain && took <= LIMITS.drain + TIMER);
+    assert!(took >= DRAIN_TIMEOUT && took <= DRAIN_TIMEOUT + TIMER);
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_come_closes_the_connection() {
+async fn incomplete_head_closes_the_connection() {
     let served = Served::start(settings()).await;
     let mut slow = served.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
@@ -116,19 +116,15 @@ async fn a_head_that_does_not_come_closes_the_connection() {
     slow.read_to_end(&mut rest).await.unwrap();
     let took = start.elapsed();
     assert!(
-        took <= LIMITS.head + TIMER && took >= LIMITS.head - Duration::from_secs(5),
+        took <= HEADER_TIMEOUT + TIMER && took >= HEADER_TIMEOUT - Duration::from_secs(5),
         "{took:?}"
     );
 }
 
 #[tokio::test]
-async fn connections_past_the_limit_wait() {
-    let limits = Limits {
-        connections: 2,
-        ..LIMITS
-    };
+async fn connections_beyond_the_limit_wait() {
     let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
-        serve_within(limits, listener, app, Role::Full, stop)
+        serve_at_most(2, listener, app, ListenerKind::Main, stop)
     })
     .await;
     let mut first = served.connect().await;
@@ -143,14 +139,14 @@ async fn connections_past_the_limit_wait() {
     healthy_on(&mut first).await;
     healthy_on(&mut second).await;
     let nothing = third.try_read(&mut [0; 1]).unwrap_err();
-    assert_eq!(nothing.kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
 
     drop(first);
     assert_eq!(read_answer(&mut third, "healthy\n").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_answer() {
+async fn panic_costs_one_answer() {
     let broken = Arc::new(AtomicBool::new(true));
     let switch = Arc::clone(&broken);
     let clock = Clock::from_fn(move || {
@@ -158,7 +154,7 @@ async fn a_panic_costs_one_answer() {
         NOW
     });
     let served = Served::with(settings(), clock, |listener, app, stop| {
-        serve(listener, app, Role::Full, stop)
+        serve(listener, app, ListenerKind::Main, stop)
     })
     .await;
     let mut kept = served.connect().await;
@@ -173,14 +169,14 @@ async fn a_panic_costs_one_answer() {
     broken.store(false, Ordering::SeqCst);
     assert_eq!(served.get("/").await.status, 200);
     let metrics = served.get("/metrics").await;
-    let count = "tradernet_exporter_http_requests_total{handler=\"/\",code=\"500\"} 1\n";
+    let count = "tradernet_exporter_http_requests_total{code=\"500\",handler=\"/\"} 1\n";
     assert!(metrics.text().contains(count));
 }
 
 #[tokio::test]
-async fn the_probe_listener_answers_probes_alone() {
+async fn probe_listener_answers_only_probes() {
     let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
-        serve(listener, app, Role::Probes, stop)
+        serve(listener, app, ListenerKind::Probe, stop)
     })
     .await;
     assert_eq!(served.get("/-/healthy").await.status, 200);
@@ -188,4 +184,31 @@ async fn the_probe_listener_answers_probes_alone() {
     for path in ["/", "/metrics", "/api/v1/accounts", "/-/reload"] {
         assert_eq!(served.get(path).await.status, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn client_that_does_not_read_is_cut_off() {
+    let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
+        serve_at_most(1, listener, app, ListenerKind::Main, stop)
+    })
+    .await;
+    // More than the system's buffers take.
+    for number in 0..6000 {
+        served
+            .sources
+            .store
+            .publish(starting(&format!("n{number}")));
+    }
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut silent = socket.connect(served.address).await.unwrap();
+    let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    silent.write_all(request).await.unwrap();
+    silent.readable().await.unwrap();
+
+    tokio::time::pause();
+    let start = Instant::now();
+    // There is one connection at a time.
+    assert_eq!(served.get("/-/healthy").await.status, 200);
+    assert!(start.elapsed() >= WRITE_TIMEOUT, "{:?}", start.elapsed());
 }

@@ -1,0 +1,142 @@
+//! Reads `Accept` and `Accept-Encoding`.
+
+use hyper::HeaderMap;
+use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
+
+use crate::metrics::Format;
+
+/// The encoding of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum ContentCoding {
+    Identity,
+    Gzip,
+    Zstd,
+}
+
+/// OpenMetrics where the client names it with at least the weight of the text format.
+pub(super) fn format(headers: &HeaderMap) -> Format {
+    // Named without a version, or with the one that is served.
+    let version = |item: &str| parameter(item, "version").is_none_or(|version| version == "1.0.0");
+    let open_metrics = weight(headers, ACCEPT, "application/openmetrics-text", version);
+    let text = weight(headers, ACCEPT, "text/plain", |_| true);
+    if open_metrics > 0.0 && open_metrics >= text {
+        Format::OpenMetrics100
+    } else {
+        Format::Text004
+    }
+}
+
+/// The encoding that the client names with the greatest weight; zstd before gzip.
+pub(super) fn coding(headers: &HeaderMap) -> ContentCoding {
+    let weight = |name| weight(headers, ACCEPT_ENCODING, name, |_| true);
+    let (zstd, gzip) = (weight("zstd"), weight("gzip"));
+    if zstd.max(gzip) <= weight("identity") {
+        ContentCoding::Identity
+    } else if zstd >= gzip {
+        ContentCoding::Zstd
+    } else {
+        ContentCoding::Gzip
+    }
+}
+
+/// The weight that a list header gives to `value` in an item that `matches`: 1 where `q` is
+/// absent, 0 where the header does not name it.
+fn weight(
+    headers: &HeaderMap,
+    name: HeaderName,
+    value: &str,
+    matches: impl Fn(&str) -> bool,
+) -> f32 {
+    headers
+        .get_all(name)
+        .into_iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .filter(|item| {
+            let named = item.split(';').next().unwrap_or_default();
+            named.trim().eq_ignore_ascii_case(value) && matches(item)
+        })
+        .filter_map(|item| parameter(item, "q").map_or(Some(1.0), |q| q.parse().ok()))
+        .fold(0.0, f32::max)
+}
+
+/// The value of `;name=value` in a list item.
+fn parameter<'a>(item: &'a str, name: &str) -> Option<&'a str> {
+    item.split(';').skip(1).find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        let named = key.trim().eq_ignore_ascii_case(name);
+        named.then(|| value.trim().trim_matches('"'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(name.clone(), line.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn openmetrics_where_named_with_at_least_the_weight_of_text() {
+        for accept in [
+            // Prometheus 2 and 3.
+            "application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
+            "application/openmetrics-text",
+            "Application/OpenMetrics-Text; Version=\"1.0.0\"; charset=utf-8",
+            "application/openmetrics-text, text/plain",
+        ] {
+            let format = format(&headers(ACCEPT, &[accept]));
+            assert_eq!(format, Format::OpenMetrics100, "{accept}");
+        }
+        let lines = ["text/plain;q=0.3", "application/openmetrics-text;q=0.5"];
+        assert_eq!(format(&headers(ACCEPT, &lines)), Format::OpenMetrics100);
+    }
+
+    #[test]
+    fn text_otherwise() {
+        for accept in [
+            "",
+            "*/*",
+            "text/plain",
+            "application/json",
+            "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "application/openmetrics-text;version=0.0.1",
+            "application/openmetrics-text;q=0",
+            "application/openmetrics-text;q=0.2,text/plain;q=0.3",
+            "application/openmetrics-text;q=high",
+        ] {
+            let format = format(&headers(ACCEPT, &[accept]));
+            assert_eq!(format, Format::Text004, "{accept}");
+        }
+        assert_eq!(format(&HeaderMap::new()), Format::Text004);
+    }
+
+    #[test]
+    fn coding_of_the_greatest_weight() {
+        for (accept, expected) in [
+            ("", ContentCoding::Identity),
+            ("gzip", ContentCoding::Gzip),
+            ("GZIP", ContentCoding::Gzip),
+            ("gzip;q=0", ContentCoding::Identity),
+            ("gzip;q=0.001", ContentCoding::Gzip),
+            ("gzip, deflate, br, zstd", ContentCoding::Zstd),
+            ("gzip;q=1.0, zstd;q=0.5", ContentCoding::Gzip),
+            ("gzip;q=0.5, zstd;q=0.9", ContentCoding::Zstd),
+            ("identity, gzip;q=0.5", ContentCoding::Identity),
+            ("identity;q=0.5, gzip", ContentCoding::Gzip),
+            ("deflate, br, *", ContentCoding::Identity),
+            ("gzip;q=high", ContentCoding::Identity),
+        ] {
+            let coding = coding(&headers(ACCEPT_ENCODING, &[accept]));
+            assert_eq!(coding, expected, "{accept}");
+        }
+    }
+}
