@@ -1,194 +1,226 @@
-//! Where a secret comes from. A secret itself is a [`SecretString`]: it cannot be printed, and is
-//! wiped from memory when it is dropped.
+//! Where a secret comes from, and what it may contain. A secret itself is a [`SecretString`]: it
+//! cannot be printed, and its memory is wiped when it is dropped.
 
+use std::fmt;
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{Mutex, Semaphore};
 
-/// No secret is longer; a path that names something else is found out early.
-const LONGEST: u64 = 64 * 1024;
+/// Larger files hold something else.
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// A file that takes longer, such as one on a network file system that hangs, counts as unreadable.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+/// Files that are read at once. Each may block a thread of tokio's blocking pool, which name
+/// resolution needs too.
+static CONCURRENT_READS: Semaphore = Semaphore::const_new(64);
 
-/// A secret given in a variable, or a file that holds it.
+/// A secret given in a variable or in the accounts file, or the name of a file that holds it.
 #[derive(Clone, Debug)]
 pub enum SecretSource {
-    /// Given; never changes.
-    Given(SecretString),
-    /// Read again before every attempt, since files are rotated.
-    File {
-        /// Where it is.
-        path: PathBuf,
-        /// What it held when the configuration was read.
-        initial: SecretString,
-    },
+    /// The secret itself; it never changes.
+    Inline(SecretString),
+    /// A file, read before every attempt, since secrets are rotated.
+    File(SecretFile),
 }
 
-/// Why a secret could not be read; the text names the file and never its content.
+/// A file that holds a secret.
+#[derive(Clone, Debug)]
+pub struct SecretFile {
+    path: PathBuf,
+    kind: SecretKind,
+    /// Held while the file is read: a file that hangs blocks one thread, however often it is tried.
+    turn: Arc<Mutex<()>>,
+}
+
+/// Which characters a secret may contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretKind {
+    /// An SID or API key, which is sent in a header: printable ASCII without spaces, `;` and `,`.
+    Token,
+    /// A password or API secret: anything but control characters.
+    Text,
+}
+
+/// A secret file that is missing, unreadable or holds no secret. The text names the file and never
+/// its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretError {
-    /// The file cannot be read.
-    Unreadable(PathBuf, String),
-    /// The file holds nothing, or white space alone.
-    Empty(PathBuf),
-    /// The file holds more than 64 KiB, or bytes that are not UTF-8, or line breaks in the middle.
-    NotASecret(PathBuf),
+pub struct SecretError {
+    path: PathBuf,
+    cause: String,
 }
 
-impl std::fmt::Display for SecretError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Unreadable(path, cause) => {
-                write!(f, "the file {} cannot be read: {cause}", path.display())
-            }
-            Self::Empty(path) => write!(f, "the file {} is empty", path.display()),
-            Self::NotASecret(path) => {
-                write!(
-                    f,
-                    "the file {} does not hold one line of text",
-                    path.display()
-                )
-            }
-        }
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "secret file {}: {}", self.path.display(), self.cause)
     }
 }
 
 impl std::error::Error for SecretError {}
 
 impl SecretSource {
-    /// Reads a file for the first time.
+    /// A source that reads this file; nothing is read yet.
+    pub fn file(path: PathBuf, kind: SecretKind) -> Self {
+        let turn = Arc::default();
+        Self::File(SecretFile { path, kind, turn })
+    }
+
+    /// The secret as it is now. Never blocks the caller's thread and returns within 5 s.
     ///
     /// # Errors
     ///
-    /// Where it cannot be read or holds no secret.
-    pub fn from_file(path: PathBuf) -> Result<Self, SecretError> {
-        let initial = read_file(&path)?;
-        Ok(Self::File { path, initial })
-    }
-
-    /// The secret as it was when the configuration was read.
-    pub fn initial(&self) -> SecretString {
+    /// The file is missing, unreadable, not a regular file, slow, or holds no secret. This is a
+    /// failure of the account (reason `credential`), not an error of the configuration.
+    pub async fn read(&self) -> Result<SecretString, SecretError> {
         match self {
-            Self::Given(secret)
-            | Self::File {
-                initial: secret, ..
-            } => secret.clone(),
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(file) => file.read().await,
         }
     }
 
-    /// Whether both stand for one secret: the same file, whatever it holds by now, or the same text.
+    /// The same on the caller's thread, which a file system that hangs blocks: for a start only.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::read`].
+    pub(crate) fn read_blocking(&self) -> Result<SecretString, SecretError> {
+        match self {
+            Self::Inline(secret) => Ok(secret.clone()),
+            Self::File(file) => file.read_blocking(),
+        }
+    }
+
+    /// Whether both name the same file, or are the same secret.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File { path, .. }, Self::File { path: other, .. }) if path == other => true,
-            _ => self.initial().expose_secret() == other.initial().expose_secret(),
-        }
-    }
-
-    /// The secret as it is now; `None` for a pipe, see [`Self::read_again`].
-    pub fn current(&self) -> Option<Result<SecretString, SecretError>> {
-        match self {
-            Self::Given(secret) => Some(Ok(secret.clone())),
-            Self::File { .. } => self.read_again(),
-        }
-    }
-
-    /// The secret as it is now, if it may have changed: a pipe gave all it had the first time, and
-    /// opening it again could wait for ever.
-    pub fn read_again(&self) -> Option<Result<SecretString, SecretError>> {
-        match self {
-            Self::Given(_) => None,
-            Self::File { path, .. } => match std::fs::metadata(path) {
-                Ok(metadata) if !metadata.is_file() => None,
-                _ => Some(read_file(path)),
-            },
+            (Self::File(one), Self::File(other)) => one.path == other.path,
+            (Self::Inline(one), Self::Inline(other)) => {
+                one.expose_secret() == other.expose_secret()
+            }
+            _ => false,
         }
     }
 }
 
-fn read_file(path: &Path) -> Result<SecretString, SecretError> {
-    let unreadable =
-        |error: std::io::Error| SecretError::Unreadable(path.to_owned(), error.to_string());
-    let bytes = read_up_to(path, LONGEST + 1).map_err(unreadable)?;
-    let not_a_secret = || SecretError::NotASecret(path.to_owned());
-    if bytes.len() as u64 > LONGEST {
-        return Err(not_a_secret());
+impl SecretFile {
+    async fn read(&self) -> Result<SecretString, SecretError> {
+        let reading = async {
+            let turn = Arc::clone(&self.turn).lock_owned().await;
+            let permit = CONCURRENT_READS.acquire().await;
+            let file = self.clone();
+            tokio::task::spawn_blocking(move || {
+                // Released when the read returns, which may be long after the timeout.
+                let _guards = (turn, permit);
+                file.read_blocking()
+            })
+            .await
+        };
+        match tokio::time::timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(self.error("cannot be read: the read was aborted")),
+            Err(_) => Err(self.error(format!(
+                "cannot be read: no answer from the file system within {} s",
+                READ_TIMEOUT.as_secs()
+            ))),
+        }
     }
-    let text = SecretString::from(String::from_utf8(bytes).map_err(|_| not_a_secret())?);
-    // Some editors begin a file with a mark that no secret has.
-    let text = text.expose_secret();
-    let line = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let line = line.trim_end_matches(['\r', '\n']);
-    if line.trim().is_empty() {
-        return Err(SecretError::Empty(path.to_owned()));
+
+    fn read_blocking(&self) -> Result<SecretString, SecretError> {
+        let bytes = read_regular_file(&self.path, MAX_SECRET_BYTES)
+            .map_err(|error| self.error(format!("cannot be read: {error}")))?;
+        let text = String::from_utf8(bytes).map_err(|_| self.error("is not UTF-8"))?;
+        let text = SecretString::from(text);
+        // Some editors begin a file with a byte order mark.
+        let text = text.expose_secret();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let secret = check_secret(text, self.kind).map_err(|cause| self.error(cause))?;
+        Ok(secret.into())
     }
-    if line.contains(['\r', '\n', '\0']) {
-        return Err(not_a_secret());
+
+    fn error(&self, cause: impl Into<String>) -> SecretError {
+        SecretError {
+            path: self.path.clone(),
+            cause: cause.into(),
+        }
     }
-    Ok(line.into())
 }
 
-/// Longest wait for what is no regular file: a pipe that nobody writes to would hold up a start
-/// for ever, and a reload with all that follow it.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Reads a file's start, at most `most` bytes.
+/// A secret without the line break at its end.
 ///
 /// # Errors
 ///
-/// Where it cannot be read, or is a pipe or device that does not end within 2 s.
-pub(crate) fn read_up_to(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    use std::io::Read as _;
-    let read = move |path: &Path| {
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)?
-            .take(most)
-            .read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    if std::fs::metadata(path)?.is_file() {
-        return read(path);
+/// Why the text cannot be a secret of this kind; the text is not quoted.
+pub(crate) fn check_secret(text: &str, kind: SecretKind) -> Result<&str, &'static str> {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    let in_header = |c: char| c.is_ascii_graphic() && c != ';' && c != ',';
+    if text.trim().is_empty() {
+        Err("is empty")
+    } else if text.contains(char::is_control) {
+        Err("contains a line break or another control character")
+    } else if kind == SecretKind::Token && !text.chars().all(in_header) {
+        Err("contains a space or another character that no SID or key has; check how it was copied")
+    } else {
+        Ok(text)
     }
-    let (done, waiting) = std::sync::mpsc::channel();
-    let path = path.to_owned();
-    // Left behind where it does not end: nothing else can be done about a blocked read.
-    std::thread::spawn(move || done.send(read(&path)));
-    waiting.recv_timeout(PATIENCE).unwrap_or_else(|_| {
-        let text = format!(
-            "it is no regular file and gave nothing within {} s",
-            PATIENCE.as_secs()
-        );
-        Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
-    })
+}
+
+/// Checks a secret or login that is not from a file for what shells and templates leave behind.
+///
+/// # Errors
+///
+/// What is wrong; the text is not quoted.
+pub(crate) fn check_unquoted_and_filled(text: &str) -> Result<(), &'static str> {
+    let is_between = |start, end| {
+        let rest = text.strip_prefix(start);
+        rest.is_some_and(|rest| rest.ends_with(end))
+    };
+    let is_variable = |name: &str| {
+        let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        !name.is_empty() && name.chars().all(is_part)
+    };
+    if is_between("\"", "\"") || is_between("'", "'") {
+        return Err("is surrounded by quotes; remove them, or give the value in a file");
+    }
+    let is_placeholder = is_between("${", "}")
+        || is_between("{{", "}}")
+        || is_between("%(", ")s")
+        || text.strip_prefix('$').is_some_and(is_variable);
+    if is_placeholder {
+        return Err("is a placeholder that was not replaced; give the value itself, or in a file");
+    }
+    Ok(())
+}
+
+/// Reads a regular file of at most `max_bytes`. A FIFO or device is refused without waiting for it;
+/// only the file system itself can block.
+///
+/// # Errors
+///
+/// The file cannot be opened or read, is not a regular file, or is too large.
+pub(crate) fn read_regular_file(path: &Path, max_bytes: u64) -> std::io::Result<Vec<u8>> {
+    // Opening a FIFO without a writer would block otherwise. The opened file is judged, not the
+    // path, which may name another file by now.
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(std::io::Error::other("not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(max_bytes + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes {
+        let text = format!("larger than {} KiB", max_bytes >> 10);
+        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod file_tests {
-    use super::*;
-
-    #[test]
-    fn what_an_editor_adds_is_no_part_of_the_secret() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("secret");
-        std::fs::write(&file, "\u{feff}s3cret \r\n").unwrap();
-        assert_eq!(read_file(&file).unwrap().expose_secret(), "s3cret ");
-    }
-
-    #[test]
-    fn a_pipe_that_nobody_writes_to_is_given_up() {
-        let folder = tempfile::tempdir().unwrap();
-        let pipe = folder.path().join("pipe");
-        let made = std::process::Command::new("mkfifo")
-            .arg(&pipe)
-            .status()
-            .unwrap();
-        assert!(made.success());
-        let error = SecretSource::from_file(pipe.clone()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            format!(
-                "the file {} cannot be read: it is no regular file and gave nothing within 2 s",
-                pipe.display()
-            )
-        );
-    }
-}
+mod tests;

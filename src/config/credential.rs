@@ -8,7 +8,7 @@ use super::parse;
 use super::redaction::{self, SECRET_KEYS};
 use super::source::Home;
 use crate::config::CredentialSource;
-use crate::secret::SecretSource;
+use crate::secret::{SecretKind, SecretSource, check_unquoted_and_filled};
 use crate::tradernet::KeyVersion;
 
 /// An account has exactly one of these.
@@ -193,6 +193,8 @@ fn secret(
     given: &Option<String>,
     file: &Option<String>,
 ) -> Secret {
+    // A password travels in a form and an API secret not at all; the others are headers.
+    let in_header = matches!(key, "sid" | "api_key");
     let (form, source) = match (given, file) {
         (None, None) => (None, None),
         (Some(_), Some(_)) => {
@@ -201,27 +203,35 @@ fn secret(
             (Some(key), None)
         }
         (Some(secret), None) => {
-            let secret = SecretString::from(secret.as_str());
-            (Some(key), Some(SecretSource::Given(secret)))
-        }
-        (None, Some(path)) => match SecretSource::from_file(home.path(path)) {
-            Ok(source) => (Some(file_key), Some(source)),
-            Err(error) => {
-                report.add(home.place(file_key), None, error.to_string());
-                (Some(file_key), None)
+            if let Err(wrong) = check_unquoted_and_filled(secret) {
+                report.add(home.place(key), None, wrong.to_owned());
             }
-        },
+            let secret = SecretString::from(secret.as_str());
+            (Some(key), Some(SecretSource::Inline(secret)))
+        }
+        (None, Some(path)) => {
+            let kind = if in_header {
+                SecretKind::Token
+            } else {
+                SecretKind::Text
+            };
+            let source = SecretSource::file(home.path(path), kind);
+            match source.read_blocking() {
+                Ok(_) => (Some(file_key), Some(source)),
+                Err(error) => {
+                    report.add(home.place(file_key), None, error.to_string());
+                    (Some(file_key), None)
+                }
+            }
+        }
     };
-    // A password travels in a form and an API secret not at all; the others are headers.
-    let in_header = matches!(key, "sid" | "api_key");
-    if let (Some(form), Some(source)) = (form, &source)
+    if let Some(SecretSource::Inline(secret)) = &source
         && in_header
-        && !parse::is_header_safe(&source.initial())
+        && !parse::is_header_safe(secret)
     {
         let text =
             "has a space or another character that no SID or key has: check how it was copied";
-        let value = file.as_deref().filter(|_| form == file_key);
-        report.add(home.place(form), value, text.to_owned());
+        report.add(home.place(key), None, text.to_owned());
     }
     Secret {
         given: form,

@@ -15,7 +15,7 @@ use super::error::{Place, Problems, Report};
 use super::redaction;
 use super::yaml::{self, Document, Flaw};
 use crate::config::AccountConfig;
-use crate::secret::read_up_to;
+use crate::secret::read_regular_file;
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 
@@ -91,11 +91,8 @@ fn load(path: &Path, file: &FileName, report: &mut Report) -> Result<Document, (
         let place = Place::flag("--config.file");
         return Err((place, "is empty: write the path of a file".to_owned()));
     }
-    let bytes = read_up_to(path, yaml::LARGEST + 1)
+    let bytes = read_regular_file(path, yaml::LARGEST)
         .map_err(|error| whole(format!("cannot be read: {error}")))?;
-    if bytes.len() as u64 > yaml::LARGEST {
-        return Err(whole(format!("is larger than {} MiB", yaml::LARGEST >> 20)));
-    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let before = error.as_bytes().get(..valid).unwrap_or_default();

@@ -74,7 +74,7 @@ impl Demo {
     }
 
     fn account(&self, demo: &DemoAccount) -> AccountConfig {
-        let given = |text: &str| SecretSource::Given(SecretString::from(text));
+        let given = |text: &str| SecretSource::Inline(SecretString::from(text));
         let credential = match demo.credential {
             DemoCredential::Sid(sid) => CredentialSource::Sid(given(sid)),
             DemoCredential::Login { login, password } => CredentialSource::Login {

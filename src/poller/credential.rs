@@ -14,8 +14,7 @@ const MOST_FORMER: usize = 8;
 const MOST_SIGNATURES: usize = 8;
 
 impl CredentialSource {
-    /// Whether everything that it takes can be read now. A pipe, which gives what it has but
-    /// once, counts as readable.
+    /// Whether everything that it takes can be read now.
     ///
     /// # Errors
     ///
@@ -23,7 +22,7 @@ impl CredentialSource {
     pub fn check(&self) -> Result<(), SecretError> {
         self.sources()
             .iter()
-            .try_for_each(|source| source.read_again().transpose().map(|_| ()))
+            .try_for_each(|source| source.read_blocking().map(|_| ()))
     }
 }
 
@@ -46,10 +45,10 @@ pub(super) enum Credential {
 impl Credential {
     pub(super) fn new(source: &CredentialSource) -> Self {
         match source {
-            CredentialSource::Sid(sid) => Self::Sid(sid.initial()),
+            CredentialSource::Sid(sid) => Self::Sid(initial(sid)),
             CredentialSource::Login { login, password } => Self::Login {
                 login: login.clone(),
-                password: password.initial(),
+                password: initial(password),
                 sid: None,
             },
             CredentialSource::KeyPair {
@@ -58,8 +57,8 @@ impl Credential {
                 secret,
             } => Self::KeyPair {
                 version: *version,
-                key: key.initial(),
-                secret: secret.initial(),
+                key: initial(key),
+                secret: initial(secret),
             },
         }
     }
@@ -199,18 +198,21 @@ impl Former {
     }
 }
 
+/// The secret that a poller starts with; empty where its file cannot be read.
+fn initial(source: &SecretSource) -> SecretString {
+    source.read_blocking().unwrap_or_else(|_| "".into())
+}
+
 /// All or nothing: a key without its secret is no credential.
 fn update(pairs: &mut [(&mut SecretString, &SecretSource)]) -> Result<bool, SecretError> {
     let mut new = Vec::with_capacity(pairs.len());
     for (_, source) in pairs.iter() {
         // Also one that is given: it may have been in a file until a reload.
-        new.push(source.current().transpose()?);
+        new.push(source.read_blocking()?);
     }
     let mut changed = false;
     for ((current, _), new) in pairs.iter_mut().zip(new) {
-        if let Some(new) = new
-            && new.expose_secret() != current.expose_secret()
-        {
+        if new.expose_secret() != current.expose_secret() {
             **current = new;
             changed = true;
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tradernet_exporter::Config;
 use tradernet_exporter::config::Flags;
 use tradernet_exporter::config::{AccountConfig, CredentialSource};
+use tradernet_exporter::secret::SecretSource;
 use tradernet_exporter::session::safety_type::SafetyType;
 use tradernet_exporter::session::tracker::SessionDetails;
 
@@ -52,8 +53,13 @@ fn good(name: &str) -> BTreeMap<String, AccountConfig> {
 /// A secret in words that a test may compare.
 fn secret(account: &AccountConfig) -> String {
     use secrecy::ExposeSecret as _;
-    let text = |source: &tradernet_exporter::secret::SecretSource| {
-        source.initial().expose_secret().to_owned()
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let text = |source: &SecretSource| {
+        let secret = runtime.block_on(source.read()).unwrap();
+        secret.expose_secret().to_owned()
     };
     match &account.credential {
         CredentialSource::Sid(sid) => format!("sid {}", text(sid)),

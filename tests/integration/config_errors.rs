@@ -95,7 +95,7 @@ async fn credentials() {
         ),
         (
             &[("TRADERNET_SID_FILE", "/nowhere/sid")],
-            "TRADERNET_SID_FILE: the file /nowhere/sid cannot be read: No such file or directory (os error 2)",
+            "TRADERNET_SID_FILE: secret file /nowhere/sid: cannot be read: No such file or directory (os error 2)",
         ),
     ] {
         is_refused(variables, &[wanted]).await;
@@ -107,15 +107,16 @@ async fn secret_files() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("secret");
     let path = file.to_str().unwrap();
+    let control = "contains a line break or another control character";
     for (content, wanted) in [
         (&b""[..], "is empty"),
         (b" \n", "is empty"),
-        (b"hunter2\nhunter3\n", "does not hold one line of text"),
-        (b"hunter2\xff", "does not hold one line of text"),
-        (&[b'x'; 70_000], "does not hold one line of text"),
+        (b"hunter2\nhunter3\n", control),
+        (b"hunter2\xff", "is not UTF-8"),
+        (&[b'x'; 70_000], "cannot be read: larger than 64 KiB"),
     ] {
         std::fs::write(&file, content).unwrap();
-        let wanted = format!("TRADERNET_PASSWORD_FILE: the file {path} {wanted}");
+        let wanted = format!("TRADERNET_PASSWORD_FILE: secret file {path}: {wanted}");
         is_refused(&[LOGIN, ("TRADERNET_PASSWORD_FILE", path)], &[&wanted]).await;
     }
 }

@@ -17,7 +17,7 @@ use crate::config::{AccountConfig, CredentialSource};
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::login_breaker::LoginLog;
-use crate::secret::SecretSource;
+use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
 use crate::session::tracker::{SessionDetails, TrackingConfig};
@@ -50,7 +50,7 @@ fn list(left_ms: u64) -> String {
 
 impl Bench {
     async fn new(interval: Duration, first: &str) -> Self {
-        Self::with(interval, first, SecretSource::Given("an-sid".into())).await
+        Self::with(interval, first, SecretSource::Inline("an-sid".into())).await
     }
 
     async fn with(interval: Duration, first: &str, sid: SecretSource) -> Self {
@@ -349,7 +349,7 @@ async fn a_new_credential_opens_another_stream_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("sid");
     std::fs::write(&file, "one").unwrap();
-    let sid = SecretSource::from_file(file.clone()).unwrap();
+    let sid = SecretSource::file(file.clone(), SecretKind::Token);
     let mut bench = Bench::with(INTERVAL, &list(80_000_000), sid).await;
     std::fs::write(&file, "two").unwrap();
     bench
