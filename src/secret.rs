@@ -56,7 +56,9 @@ pub struct SecretError {
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "secret file {}: {}", self.path.display(), self.cause)
+        // A path may contain control characters.
+        let path = self.path.to_string_lossy();
+        write!(f, "secret file {}: {}", path.escape_debug(), self.cause)
     }
 }
 
@@ -94,14 +96,14 @@ impl SecretSource {
         }
     }
 
-    /// Whether both name the same file, or are the same secret.
+    /// Whether one may take the place of the other in a running poller: the same secret, or one
+    /// that is or was in a file, where it may change at any time.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::File(one), Self::File(other)) => one.path == other.path,
             (Self::Inline(one), Self::Inline(other)) => {
                 one.expose_secret() == other.expose_secret()
             }
-            _ => false,
+            _ => true,
         }
     }
 }
