@@ -86,11 +86,8 @@ async fn simulate() -> SocketAddr {
     world.add_account(AccountSpec::new("bench").sid(SID));
     for safety_type in [2, 3, 4] {
         world
-            .open(
-                "bench",
-                SessionSpec::new(safety_type, Duration::from_secs(86_400)),
-            )
-            .unwrap();
+            .account("bench")
+            .open_session(SessionSpec::new(safety_type, Duration::from_secs(86_400)));
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -21,7 +21,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use tradernet_exporter::simulator::{self, AccountSpec, Cut, SessionSpec, Simulator};
+use tradernet_exporter::simulator::{self, AccountSpec, Disconnect, SessionSpec, Simulator};
 
 const ACCOUNTS: usize = 1000;
 const CHANGES: usize = 200;
@@ -129,7 +129,9 @@ fn latency(world: &Simulator, simulator: SocketAddr, transport: &str) {
     let mut taken: Vec<Duration> = (1..=CHANGES)
         .map(|count| {
             let start = Instant::now();
-            world.open(&login, SessionSpec::new(2, HOUR)).unwrap();
+            world
+                .account(&login)
+                .open_session(SessionSpec::new(2, HOUR));
             until(exporter.address, &open(count));
             start.elapsed()
         })
@@ -155,11 +157,11 @@ fn memory_kib(exporter: &Exporter) -> f64 {
 
 fn until_open(world: &Simulator, wanted: usize) {
     let start = Instant::now();
-    while world.streams_open() != wanted {
+    while world.open_stream_count() != wanted {
         assert!(
             start.elapsed() < INTERVAL * 6,
             "{} of {wanted} open",
-            world.streams_open()
+            world.open_stream_count()
         );
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -169,7 +171,7 @@ fn until_open(world: &Simulator, wanted: usize) {
 /// the most within one second.
 fn spread(world: &Simulator, start: SystemTime) -> String {
     let mut times: Vec<f64> = world
-        .stream_connects()
+        .handshakes()
         .iter()
         .filter_map(|connect| connect.time.duration_since(start).ok())
         .map(|since| since.as_secs_f64())
@@ -208,7 +210,9 @@ fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
     for n in 0..ACCOUNTS {
         let login = format!("{transport}-{n}");
         world.add_account(AccountSpec::new(&login).sid(format!("sid-{login}")));
-        world.open(&login, SessionSpec::new(2, HOUR)).unwrap();
+        world
+            .account(&login)
+            .open_session(SessionSpec::new(2, HOUR));
         writeln!(
             file,
             "  - {{account: {login}, login: {login}, sid: sid-{login}}}"
@@ -249,7 +253,7 @@ fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
         (with_kib - without_kib) / ACCOUNTS as f64
     );
     let cut = SystemTime::now();
-    world.cut_streams(Cut::Reset);
+    world.disconnect_all(Disconnect::Reset);
     std::thread::sleep(Duration::from_secs(1));
     until_open(world, ACCOUNTS);
     println!("- all cut at once {}\n", spread(world, cut));

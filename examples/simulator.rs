@@ -51,8 +51,10 @@ fn populate(
         let name = format!("account-{n:05}");
         let sid = format!("{n:032x}");
         world.add_account(AccountSpec::new(&name).sid(&sid));
-        world.open(&name, SessionSpec::new(2, DAY))?;
-        world.open(&name, SessionSpec::new(3, DAY * 7).client_ip("203.0.113.7"))?;
+        world.account(&name).open_session(SessionSpec::new(2, DAY));
+        world
+            .account(&name)
+            .open_session(SessionSpec::new(3, DAY * 7).client_ip("203.0.113.7"));
         writeln!(file, "  - account: {name}\n    sid: {sid}")?;
     }
     Ok(file)

@@ -4,12 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::simulator::SessionSpec;
+use crate::simulator::Simulator;
 use crate::simulator::StreamOptions;
 use crate::simulator::{
     AccountSpec, DatetimeFormat, ErrorEnvelope, ExpireUnit, LoginBehaviour, LoginSession,
     ResponseOptions, ResponseShape,
 };
-use crate::simulator::{NotFound, Simulator};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -245,11 +245,8 @@ pub fn accounts() -> Vec<DemoAccount> {
 }
 
 /// Adds the demo's accounts, and the sessions that are open when it starts.
-///
-/// # Errors
-/// None in practice: every session is opened for an account added just before.
-pub fn populate(world: &Simulator) -> Result<(), NotFound> {
-    world.keep_requests(KEPT_REQUESTS);
+pub fn populate(world: &Simulator) {
+    world.set_request_log_capacity(KEPT_REQUESTS);
     for account in accounts() {
         let spec = AccountSpec::new(account.login);
         world.add_account(quirks(match account.credential {
@@ -261,51 +258,39 @@ pub fn populate(world: &Simulator) -> Result<(), NotFound> {
 
     let session = |safety_type, lifetime, age| SessionSpec::new(safety_type, lifetime).age(age);
     let seconds = Duration::from_secs;
-    world.open(
-        DESK_1,
-        session(2, 8 * HOUR, 3 * HOUR).client_ip("203.0.113.21"),
-    )?;
-    world.open(
-        DESK_1,
-        session(3, 10 * MINUTE, 9 * MINUTE + seconds(25)).client_ip("203.0.113.22"),
-    )?;
-    world.open(
-        DESK_2,
-        session(3, 12 * HOUR, 2 * HOUR).client_ip("203.0.113.40"),
-    )?;
-    world.open(
-        DESK_2,
-        session(2, 30 * MINUTE, 29 * MINUTE + seconds(10)).client_ip("2001:db8::41"),
-    )?;
-    world.open(
-        DESK_3,
-        session(4, 24 * HOUR, 23 * HOUR).client_ip("203.0.113.60"),
-    )?;
-    world.open(
-        DESK_3,
-        session(2, 5 * MINUTE, MINUTE).client_ip("203.0.113.61"),
-    )?;
-    world.open(
-        BOT_ALPHA,
-        session(2, 5 * MINUTE, 3 * MINUTE).client_ip("192.0.2.10"),
-    )?;
-    world.open(
-        BOT_BETA,
-        session(2, 24 * HOUR, 7 * HOUR).client_ip("192.0.2.20"),
-    )?;
-    world.open(
-        BOT_GAMMA,
-        session(2, 2 * MINUTE, MINUTE + seconds(40)).client_ip("192.0.2.30"),
-    )?;
-    world.open(
-        BOT_GAMMA,
-        session(2, 2 * MINUTE, MINUTE + seconds(15)).client_ip("192.0.2.31"),
-    )?;
-    world.open(
-        TERMINAL_1,
-        session(3, MINUTE, seconds(20)).client_ip("203.0.113.90"),
-    )?;
-    Ok(())
+    world
+        .account(DESK_1)
+        .open_session(session(2, 8 * HOUR, 3 * HOUR).client_ip("203.0.113.21"));
+    world
+        .account(DESK_1)
+        .open_session(session(3, 10 * MINUTE, 9 * MINUTE + seconds(25)).client_ip("203.0.113.22"));
+    world
+        .account(DESK_2)
+        .open_session(session(3, 12 * HOUR, 2 * HOUR).client_ip("203.0.113.40"));
+    world
+        .account(DESK_2)
+        .open_session(session(2, 30 * MINUTE, 29 * MINUTE + seconds(10)).client_ip("2001:db8::41"));
+    world
+        .account(DESK_3)
+        .open_session(session(4, 24 * HOUR, 23 * HOUR).client_ip("203.0.113.60"));
+    world
+        .account(DESK_3)
+        .open_session(session(2, 5 * MINUTE, MINUTE).client_ip("203.0.113.61"));
+    world
+        .account(BOT_ALPHA)
+        .open_session(session(2, 5 * MINUTE, 3 * MINUTE).client_ip("192.0.2.10"));
+    world
+        .account(BOT_BETA)
+        .open_session(session(2, 24 * HOUR, 7 * HOUR).client_ip("192.0.2.20"));
+    world
+        .account(BOT_GAMMA)
+        .open_session(session(2, 2 * MINUTE, MINUTE + seconds(40)).client_ip("192.0.2.30"));
+    world
+        .account(BOT_GAMMA)
+        .open_session(session(2, 2 * MINUTE, MINUTE + seconds(15)).client_ip("192.0.2.31"));
+    world
+        .account(TERMINAL_1)
+        .open_session(session(3, MINUTE, seconds(20)).client_ip("203.0.113.90"));
 }
 
 /// What is odd about an account's server.
@@ -319,18 +304,18 @@ fn quirks(spec: AccountSpec) -> AccountSpec {
         DESK_2 => {
             let shape = ResponseShape::ResponseInArray;
             let spec = spec.user_login("broker-client-2041");
-            spec.quirks(ResponseOptions { shape, ..usual })
+            spec.options(ResponseOptions { shape, ..usual })
         }
-        DESK_3 => spec.quirks(ResponseOptions {
+        DESK_3 => spec.options(ResponseOptions {
             expire_unit: ExpireUnit::Seconds,
             ..usual
         }),
-        BOT_ALPHA => spec.quirks(ResponseOptions {
-            datetimes: DatetimeFormat::Zulu,
+        BOT_ALPHA => spec.options(ResponseOptions {
+            datetimes: DatetimeFormat::Utc,
             gzip: true,
             ..usual
         }),
-        BOT_GAMMA => spec.quirks(ResponseOptions {
+        BOT_GAMMA => spec.options(ResponseOptions {
             zone_seconds: 3 * 3600,
             stream: StreamOptions {
                 third_element: true,
@@ -339,7 +324,7 @@ fn quirks(spec: AccountSpec) -> AccountSpec {
             },
             ..usual
         }),
-        TERMINAL_1 => spec.quirks(ResponseOptions {
+        TERMINAL_1 => spec.options(ResponseOptions {
             stream: StreamOptions {
                 chatter: Some(CHATTER),
                 ..StreamOptions::default()
@@ -347,10 +332,10 @@ fn quirks(spec: AccountSpec) -> AccountSpec {
             ..usual
         }),
         MOBILE_1 => {
-            let refusal = ErrorEnvelope::method(12, "Wrong login or password");
-            spec.login_behaviour(LoginBehaviour::Refuse(refusal))
+            let refusal = ErrorEnvelope::error(12, "Wrong login or password");
+            spec.login_behaviour(LoginBehaviour::Reject(refusal))
         }
-        RESERVE => spec.quirks(ResponseOptions {
+        RESERVE => spec.options(ResponseOptions {
             shape: ResponseShape::NullRes,
             ..usual
         }),

@@ -4,8 +4,8 @@ use fastrand::Rng;
 
 use super::accounts::BOT_GAMMA;
 use super::scenario::Steps;
-use crate::simulator::Cut;
-use crate::simulator::{NotFound, Simulator};
+use crate::simulator::Disconnect;
+use crate::simulator::Simulator;
 
 pub(super) struct Cuts {
     rng: Rng,
@@ -22,22 +22,22 @@ impl Cuts {
         }
     }
 
-    pub(super) fn step(&mut self, now: Steps, world: &Simulator) -> Result<(), NotFound> {
+    pub(super) fn step(&mut self, now: Steps, world: &Simulator) {
         if now < self.next {
-            return Ok(());
+            return;
         }
         self.next = now + self.rng.u64(240..480);
         self.count += 1;
-        world.cut_streams_of(BOT_GAMMA, cut(self.count)).map(drop)
+        world.account(BOT_GAMMA).disconnect(cut(self.count));
     }
 }
 
 /// Another one each time, in turn.
-fn cut(count: usize) -> Cut {
+fn cut(count: usize) -> Disconnect {
     match count % 4 {
-        1 => Cut::Reset,
-        2 => Cut::Close(1001),
-        3 => Cut::Silence,
-        _ => Cut::Drop,
+        1 => Disconnect::Reset,
+        2 => Disconnect::Close(1001),
+        3 => Disconnect::Stall,
+        _ => Disconnect::Eof,
     }
 }

@@ -49,7 +49,7 @@ impl Demo {
         let streams = Url::parse(&format!("ws://{}", listener.local_addr()?))
             .map_err(std::io::Error::other)?;
         let world = Simulator::new();
-        simulated::populate(&world).map_err(std::io::Error::other)?;
+        simulated::populate(&world);
         Ok(Self {
             world,
             listener,

@@ -11,8 +11,8 @@ use super::accounts::{BOT_ALPHA, BOT_BETA, BOT_GAMMA, DESK_1, DESK_2, DESK_3, TE
 use super::cuts::Cuts;
 use super::session_churn::{Plan, Rhythm};
 use crate::simulator::SessionSpec;
+use crate::simulator::Simulator;
 use crate::simulator::{Fault, FaultTarget, Repeat, RetryAfter};
-use crate::simulator::{NotFound, Simulator};
 
 /// Steps are seconds.
 pub(super) type Steps = u64;
@@ -133,21 +133,21 @@ impl Script {
     }
 
     /// One second of the script.
-    pub(super) fn step(&mut self, world: &Simulator) -> Result<(), NotFound> {
+    pub(super) fn step(&mut self, world: &Simulator) {
         self.now += 1;
         for rhythm in &mut self.rhythms {
-            rhythm.step(self.now, world)?;
+            rhythm.step(self.now, world);
         }
-        self.intruder.step(self.now, world)?;
-        self.outages.step(self.now, world)?;
-        self.cuts.step(self.now, world)?;
-        self.end_own_login(world)
+        self.intruder.step(self.now, world);
+        self.outages.step(self.now, world);
+        self.cuts.step(self.now, world);
+        self.end_own_login(world);
     }
 
     /// The exporter's own login is a session like any other: when its time is over its SID is refused,
     /// the exporter logs in again, and the new one is listed.
-    fn end_own_login(&mut self, world: &Simulator) -> Result<(), NotFound> {
-        let logins = world.seen(DESK_1).logins_accepted;
+    fn end_own_login(&mut self, world: &Simulator) {
+        let logins = world.account(DESK_1).counters().logins_accepted;
         let is_own = |address: &str| {
             address
                 .parse::<IpAddr>()
@@ -155,15 +155,15 @@ impl Script {
         };
         let listed = || {
             world
-                .sessions(DESK_1)
+                .account(DESK_1)
+                .open_sessions()
                 .iter()
                 .any(|session| session.client_ip.as_deref().is_some_and(is_own))
         };
         if logins > self.logins_forgotten && !listed() {
             self.logins_forgotten = logins;
-            world.forget_sids(DESK_1)?;
+            world.account(DESK_1).revoke_sids();
         }
-        Ok(())
     }
 }
 
@@ -183,20 +183,19 @@ impl Intruder {
         }
     }
 
-    fn step(&mut self, now: Steps, world: &Simulator) -> Result<(), NotFound> {
+    fn step(&mut self, now: Steps, world: &Simulator) {
         if now < self.next {
-            return Ok(());
+            return;
         }
         if let Some(id) = self.inside.take() {
             self.next = now + self.rng.u64(600..1200);
             // Its time may be over by itself, after a suspension.
-            world.close(DESK_2, id).ok();
+            world.account(DESK_2).close_session(id);
         } else {
             self.next = now + self.rng.u64(150..300);
             let session = SessionSpec::new(4, Duration::from_secs(3600)).client_ip("198.51.100.23");
-            self.inside = Some(world.open(DESK_2, session)?);
+            self.inside = Some(world.account(DESK_2).open_session(session));
         }
-        Ok(())
     }
 }
 
@@ -218,21 +217,22 @@ impl Outages {
         }
     }
 
-    fn step(&mut self, now: Steps, world: &Simulator) -> Result<(), NotFound> {
+    fn step(&mut self, now: Steps, world: &Simulator) {
         if now < self.next {
-            return Ok(());
+            return;
         }
         if self.broken {
             self.next = now + self.rng.u64(90..240);
-            world.heal(BOT_BETA)?;
+            world.account(BOT_BETA).clear_faults();
         } else {
             self.next = now + self.rng.u64(20..40);
             let fault = outage(self.count);
-            world.fail(BOT_BETA, FaultTarget::Any, Repeat::Forever, fault)?;
+            world
+                .account(BOT_BETA)
+                .inject_fault(FaultTarget::Any, Repeat::Forever, fault);
             self.count += 1;
         }
         self.broken = !self.broken;
-        Ok(())
     }
 }
 
@@ -240,7 +240,7 @@ impl Outages {
 fn outage(count: usize) -> Fault {
     match count % 5 {
         0 => Fault::status(500),
-        1 => Fault::Garbage,
+        1 => Fault::InvalidJson,
         2 => Fault::RateLimited {
             retry_after: RetryAfter::Seconds(15),
         },
@@ -279,7 +279,7 @@ mod tests {
             let world = Simulator::with_clock(move || {
                 SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
             });
-            populate(&world).unwrap();
+            populate(&world);
             Self {
                 world,
                 clock,
@@ -289,13 +289,17 @@ mod tests {
 
         fn step(&mut self) {
             self.clock.fetch_add(1, Ordering::Relaxed);
-            self.script.step(&self.world).unwrap();
+            self.script.step(&self.world);
         }
 
         /// The ends of all open sessions, by login and id.
         fn open(&self) -> BTreeMap<(&'static str, i64), SystemTime> {
             let all = accounts().into_iter().flat_map(|account| {
-                let sessions = self.world.sessions(account.login).into_iter();
+                let sessions = self
+                    .world
+                    .account(account.login)
+                    .open_sessions()
+                    .into_iter();
                 sessions.map(move |session| ((account.login, session.id), session.expires))
             });
             all.collect()
@@ -303,7 +307,7 @@ mod tests {
 
         fn intruder_is_in(&self) -> bool {
             let odd = |session: &Session| session.client_ip.as_deref() == Some("198.51.100.23");
-            self.world.sessions(DESK_2).iter().any(odd)
+            self.world.account(DESK_2).open_sessions().iter().any(odd)
         }
     }
 

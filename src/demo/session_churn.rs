@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastrand::Rng;
 
 use super::scenario::Steps;
-use crate::simulator::{NotFound, Simulator};
+use crate::simulator::Simulator;
 use crate::simulator::{Session, SessionSpec};
 
 /// A session with more time left than this is let alone.
@@ -43,48 +43,49 @@ impl Rhythm {
         }
     }
 
-    pub(super) fn step(&mut self, now: Steps, world: &Simulator) -> Result<(), NotFound> {
+    pub(super) fn step(&mut self, now: Steps, world: &Simulator) {
         if now >= self.next_opening {
             self.next_opening = now + self.rng.u64(self.plan.gap.clone());
-            if world.sessions(self.plan.login).len() < self.plan.most {
-                self.open(world)?;
+            if world.account(self.plan.login).open_sessions().len() < self.plan.most {
+                self.open(world);
             }
         }
         if now >= self.next_change {
             self.next_change = now + self.rng.u64(60..150);
-            self.change(world)?;
+            self.change(world);
         }
-        Ok(())
     }
 
-    fn open(&mut self, world: &Simulator) -> Result<i64, NotFound> {
+    fn open(&mut self, world: &Simulator) -> i64 {
         let lifetime = self.lifetime();
         let mut session = SessionSpec::new(self.rng.choice(self.plan.types).copied(), lifetime);
         session.client_ip = self
             .rng
             .choice(self.plan.addresses)
             .map(|&address| address.to_owned());
-        world.open(self.plan.login, session)
+        world.account(self.plan.login).open_session(session)
     }
 
     /// Renews or closes one of those that do not last for hours: these stand in the background.
-    fn change(&mut self, world: &Simulator) -> Result<(), NotFound> {
+    fn change(&mut self, world: &Simulator) {
         let left = |session: &Session| {
             session
                 .expires
                 .duration_since(world.now())
                 .unwrap_or_default()
         };
-        let mut sessions = world.sessions(self.plan.login);
+        let mut sessions = world.account(self.plan.login).open_sessions();
         sessions.retain(|session| left(session) < BACKGROUND);
         let Some(session) = self.rng.choice(&sessions) else {
-            return Ok(());
+            return;
         };
         if self.plan.renews {
             let lifetime = self.lifetime().max(left(session));
-            world.renew(self.plan.login, session.id, lifetime)
+            world
+                .account(self.plan.login)
+                .extend_session(session.id, lifetime)
         } else {
-            world.close(self.plan.login, session.id)
+            world.account(self.plan.login).close_session(session.id)
         }
     }
 

@@ -5,12 +5,12 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::handles::Simulator;
 use super::options::ErrorEnvelope;
 use super::response::Sent;
 use super::session_list::unix_seconds;
 use super::signature::{self, Form};
 use super::state::State;
-use super::world::Simulator;
 
 /// What a request for the list carries; SID, key and signature themselves are in [`Sent`].
 pub(super) enum Credential {
@@ -47,7 +47,7 @@ pub(super) fn owner(
 
 /// The error of everything that lacks a right.
 pub(super) fn denied() -> ErrorEnvelope {
-    ErrorEnvelope::general(12, "Access denied: authorization required")
+    ErrorEnvelope::err_msg(12, "Access denied: authorization required")
 }
 
 fn owner_by_v2(state: &mut State, form: &Form, sent: &Sent) -> Result<Arc<str>, ErrorEnvelope> {
@@ -63,7 +63,7 @@ fn owner_by_v2(state: &mut State, form: &Form, sent: &Sent) -> Result<Arc<str>, 
         .and_then(|nonce| nonce.parse().ok())
         .unwrap_or(0);
     if nonce <= key.last_nonce {
-        return Err(ErrorEnvelope::general(4, "Invalid nonce: it must grow"));
+        return Err(ErrorEnvelope::err_msg(4, "Invalid nonce: it must grow"));
     }
     key.last_nonce = nonce;
     Ok(Arc::clone(&key.login))
@@ -88,15 +88,15 @@ fn owner_by_v3(
         .ok()
         .and_then(|time| time.checked_sub(unix_seconds(now)));
     if off.is_none_or(|off| off.unsigned_abs() > state.timestamp_tolerance.as_secs()) {
-        return Err(ErrorEnvelope::general(4, "Invalid timestamp"));
+        return Err(ErrorEnvelope::err_msg(4, "Invalid timestamp"));
     }
     Ok(Arc::clone(&key.login))
 }
 
 fn unknown_key() -> ErrorEnvelope {
-    ErrorEnvelope::general(12, "Invalid api key provided")
+    ErrorEnvelope::err_msg(12, "Invalid api key provided")
 }
 
 fn bad_signature() -> ErrorEnvelope {
-    ErrorEnvelope::general(4, "Invalid signature")
+    ErrorEnvelope::err_msg(4, "Invalid signature")
 }

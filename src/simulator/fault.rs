@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::options::ErrorEnvelope;
-use super::stream::Cut;
+use super::stream::Disconnect;
 
 /// What happens to a request instead of, or before, its answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,21 +39,21 @@ pub enum Fault {
         envelope: ErrorEnvelope,
     },
     /// The request is read and never answered.
-    Hang,
+    NoResponse,
     /// Headers, and then nothing.
-    HangBody,
+    StallBody,
     /// The connection is reset without an answer.
     Reset,
     /// A body that ends before its `Content-Length`.
     Truncated,
     /// 200 and bytes that are nothing.
-    Garbage,
+    InvalidJson,
     /// 200 and a page of HTML.
-    Html200,
+    HtmlPage,
     /// 200 and no byte.
     EmptyBody,
     /// A list of sessions, valid, and too long. Sent as it is made, until the client goes away.
-    TooLarge {
+    OversizedList {
         /// The length of the body.
         bytes: u64,
         /// Whether the header tells the length beforehand.
@@ -79,14 +79,14 @@ pub enum Fault {
         delay: Duration,
     },
     /// Every SID of the account is forgotten, that of the request too; then the usual answer, code 12.
-    SidExpired,
+    RevokeSid,
     /// A stream is in demo mode although its SID is good. Only streams know it.
-    Demo,
+    DemoMode,
     /// These texts over a stream, as they are. Only streams know it: over socket.io a text is an Engine.IO
     /// packet, `42["event",…]`. `{SID}` in a text becomes the SID of the connection.
-    Frames(Vec<String>),
+    RawFrames(Vec<String>),
     /// A stream ends in this way, after its handshake. Only streams know it.
-    Cut(Cut),
+    Disconnect(Disconnect),
 }
 
 impl Fault {
@@ -112,7 +112,10 @@ impl Fault {
 
     /// Whether a handshake is answered as usual, and the fault comes after it.
     pub(super) fn is_of_streams(&self) -> bool {
-        matches!(self, Self::Demo | Self::Frames(_) | Self::Cut(_))
+        matches!(
+            self,
+            Self::DemoMode | Self::RawFrames(_) | Self::Disconnect(_)
+        )
     }
 }
 
@@ -131,15 +134,15 @@ pub enum RetryAfter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultTarget {
     /// Requests for the list.
-    Lists,
+    SessionList,
     /// The login form.
-    Logins,
+    Login,
     /// Handshakes of streams. What HTTP has refuses them; what only streams have comes in the place of their
     /// greeting.
-    Connects,
+    StreamHandshake,
     /// Requests for the list over a stream. What has no meaning there ends the connection, with close code 1011;
-    /// [`Fault::Hang`] leaves the request unanswered, [`Fault::HangBody`] silences the connection for good.
-    StreamRequests,
+    /// [`Fault::NoResponse`] leaves the request unanswered, [`Fault::StallBody`] silences the connection for good.
+    StreamRequest,
     /// All of these.
     Any,
 }
@@ -170,7 +173,7 @@ pub(super) enum Kind {
 pub(super) struct Faults(VecDeque<(FaultTarget, Repeat, Fault)>);
 
 impl Faults {
-    pub(super) fn push(&mut self, target: FaultTarget, times: Repeat, fault: Fault) {
+    pub(super) fn enqueue(&mut self, target: FaultTarget, times: Repeat, fault: Fault) {
         self.0.push_back((target, times, fault));
     }
 
@@ -185,10 +188,10 @@ impl Faults {
             matches!(
                 (target, kind),
                 (FaultTarget::Any, _)
-                    | (FaultTarget::Lists, Kind::List)
-                    | (FaultTarget::Logins, Kind::Login)
-                    | (FaultTarget::Connects, Kind::Connect)
-                    | (FaultTarget::StreamRequests, Kind::StreamRequest { .. })
+                    | (FaultTarget::SessionList, Kind::List)
+                    | (FaultTarget::Login, Kind::Login)
+                    | (FaultTarget::StreamHandshake, Kind::Connect)
+                    | (FaultTarget::StreamRequest, Kind::StreamRequest { .. })
             )
         })?;
         if let Repeat::Count(left) = times {
@@ -205,17 +208,21 @@ mod tests {
     #[test]
     fn faults_come_in_their_order_to_the_kind_they_are_for() {
         let mut faults = Faults::default();
-        faults.push(FaultTarget::Lists, Repeat::Count(2), Fault::Garbage);
-        faults.push(FaultTarget::Logins, Repeat::Count(1), Fault::Hang);
-        faults.push(FaultTarget::Any, Repeat::Forever, Fault::EmptyBody);
+        faults.enqueue(
+            FaultTarget::SessionList,
+            Repeat::Count(2),
+            Fault::InvalidJson,
+        );
+        faults.enqueue(FaultTarget::Login, Repeat::Count(1), Fault::NoResponse);
+        faults.enqueue(FaultTarget::Any, Repeat::Forever, Fault::EmptyBody);
 
         let seen: Vec<_> = [Kind::List, Kind::Login, Kind::List, Kind::List, Kind::Login]
             .map(|kind| faults.next(kind))
             .into();
         let wanted = [
-            Fault::Garbage,
-            Fault::Hang,
-            Fault::Garbage,
+            Fault::InvalidJson,
+            Fault::NoResponse,
+            Fault::InvalidJson,
             Fault::EmptyBody,
             Fault::EmptyBody,
         ];
@@ -228,7 +235,7 @@ mod tests {
     #[test]
     fn a_fault_of_no_times_never_happens() {
         let mut faults = Faults::default();
-        faults.push(FaultTarget::Any, Repeat::Count(0), Fault::Garbage);
+        faults.enqueue(FaultTarget::Any, Repeat::Count(0), Fault::InvalidJson);
         assert_eq!(faults.next(Kind::List), None);
     }
 }

@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 
+use super::handles::Simulator;
 use super::options::{ErrorEnvelope, LoginBehaviour};
 use super::response::{Reply, Sent};
 use super::session::SessionSpec;
 use super::state::State;
-use super::world::Simulator;
 
 /// Logins are counted over this time.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -19,7 +19,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 pub(super) fn answer(world: &Simulator, sent: &Sent, remember: bool, peer: IpAddr) -> Reply {
     let now = world.now();
     let reply = submit(&mut world.state(), sent, remember, peer, now);
-    world.note();
+    world.notify_waiters();
     match reply {
         Ok(reply) => reply,
         Err(envelope) => Reply::envelope(200, &envelope, sent),
@@ -33,7 +33,7 @@ fn submit(
     peer: IpAddr,
     now: SystemTime,
 ) -> Result<Reply, ErrorEnvelope> {
-    let unknown = || ErrorEnvelope::method(7, "User not found");
+    let unknown = || ErrorEnvelope::error(7, "User not found");
     let (login, _) = state
         .accounts
         .get_key_value(sent.login.as_str())
@@ -55,19 +55,19 @@ fn submit(
     }
     recent.push_back(now);
     if account.password.as_deref() != Some(sent.password.as_str()) {
-        return Err(ErrorEnvelope::method(12, "Wrong login or password"));
+        return Err(ErrorEnvelope::error(12, "Wrong login or password"));
     }
 
     let body_only = |key: &str, sid: &str| json!({ key: sid, "logged": true });
     match account.login_behaviour.clone() {
-        LoginBehaviour::Refuse(envelope) => Err(envelope),
-        LoginBehaviour::RefuseButSetsCookie(envelope) => {
+        LoginBehaviour::Reject(envelope) => Err(envelope),
+        LoginBehaviour::RejectWithAnonymousSid(envelope) => {
             // The anonymous visitor's own SID: it opens nothing.
             let anonymous = state.make_sid();
             let reply = Reply::envelope(200, &envelope, sent);
             Ok(cookies(reply, state, &anonymous, remember))
         }
-        LoginBehaviour::SmsNeeded => Ok(Reply::json(
+        LoginBehaviour::SmsCodeRequired => Ok(Reply::json(
             &json!({ "error": false, "logged": false, "needSms": true }),
         )),
         LoginBehaviour::MaintenancePage => Ok(Reply::page(200, "Maintenance")),
@@ -76,7 +76,7 @@ fn submit(
             let reply = Reply::json(&json!({ "error": false, "logged": true }));
             Ok(cookies(reply, state, &sid, remember))
         }
-        LoginBehaviour::CookieWithOtherInBody => {
+        LoginBehaviour::CookieAndDifferentBodySid => {
             let sid = admit(state, &login, peer, now);
             let reply = Reply::json(&body_only("SID", &state.make_sid()));
             Ok(cookies(reply, state, &sid, remember))
@@ -95,7 +95,7 @@ fn admit(state: &mut State, login: &Arc<str>, peer: IpAddr, now: SystemTime) -> 
     let Some(account) = state.accounts.get_mut(login) else {
         return sid;
     };
-    account.seen.logins_accepted += 1;
+    account.counters.logins_accepted += 1;
     if let Some(own) = account.own_login {
         let spec = SessionSpec::new(4, own.lifetime).client_ip(printed(peer, own.mapped));
         state.open(login, spec, now);
@@ -187,15 +187,15 @@ mod tests {
             None
         );
         assert_eq!(body(&reply), json!({ "error": false, "logged": true }));
-        assert_eq!(world.seen("desk-1").logins_accepted, 1);
+        assert_eq!(world.account("desk-1").counters().logins_accepted, 1);
     }
 
     #[test]
     fn behaviours_differ_in_where_the_sid_is() {
-        let refusal = ErrorEnvelope::general(12, "no, {LOGIN}");
+        let refusal = ErrorEnvelope::err_msg(12, "no, {LOGIN}");
         let world = world(AccountSpec::new("desk-1"));
         let with = |behaviour| {
-            world.set_login_behaviour("desk-1", behaviour).unwrap();
+            world.account("desk-1").set_login_behaviour(behaviour);
             log_in(&world, "right")
         };
 
@@ -207,20 +207,20 @@ mod tests {
                 .is_some()
         );
 
-        let reply = with(LoginBehaviour::CookieWithOtherInBody);
+        let reply = with(LoginBehaviour::CookieAndDifferentBodySid);
         assert!(world.login_of_sid(cookie(&reply, "SID").unwrap()).is_some());
         assert_eq!(
             world.login_of_sid(body(&reply)["SID"].as_str().unwrap()),
             None
         );
 
-        let reply = with(LoginBehaviour::RefuseButSetsCookie(refusal));
+        let reply = with(LoginBehaviour::RejectWithAnonymousSid(refusal));
         assert_eq!(world.login_of_sid(cookie(&reply, "SID").unwrap()), None);
         assert_eq!(body(&reply), json!({ "errMsg": "no, desk-1", "code": 12 }));
 
-        let reply = with(LoginBehaviour::SmsNeeded);
+        let reply = with(LoginBehaviour::SmsCodeRequired);
         assert_eq!((reply.status, cookie(&reply, "SID")), (200, None));
-        assert_eq!(world.seen("desk-1").logins_accepted, 2);
+        assert_eq!(world.account("desk-1").counters().logins_accepted, 2);
     }
 
     #[test]
@@ -270,7 +270,7 @@ mod tests {
             };
             let world = world(AccountSpec::new("desk-1").own_login(own));
             log_in(&world, "right");
-            let sessions = world.sessions("desk-1");
+            let sessions = world.account("desk-1").open_sessions();
             let seen: Vec<_> = sessions
                 .iter()
                 .map(|s| (s.safety_type_id, s.client_ip.as_deref()))

@@ -20,17 +20,17 @@
 //! use std::time::Duration;
 //! use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, SessionSpec, Repeat, Simulator};
 //!
-//! let world = Simulator::new();
-//! world.add_account(AccountSpec::new("desk-1").sid("0123456789abcdef"));
-//! let id = world.open("desk-1", SessionSpec::new(2, Duration::from_secs(3600)))?;
-//! world.fail("desk-1", FaultTarget::Lists, Repeat::Count(1), Fault::status(502))?;
-//! world.close("desk-1", id)?;
-//! assert!(world.sessions("desk-1").is_empty());
-//! # Ok::<(), tradernet_exporter::simulator::NotFound>(())
+//! let simulator = Simulator::new();
+//! let desk = simulator.add_account(AccountSpec::new("desk-1").sid("0123456789abcdef"));
+//! let id = desk.open_session(SessionSpec::new(2, Duration::from_secs(3600)));
+//! desk.inject_fault(FaultTarget::SessionList, Repeat::Count(1), Fault::status(502));
+//! desk.close_session(id);
+//! assert!(desk.open_sessions().is_empty());
 //! ```
 
 mod auth;
 mod fault;
+mod handles;
 mod login;
 mod options;
 mod request_log;
@@ -46,9 +46,9 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod tests;
-mod world;
 
 pub use fault::{Fault, FaultTarget, Repeat, RetryAfter};
+pub use handles::{Account, Simulator};
 pub use options::{
     AccountSpec, DatetimeFormat, ErrorEnvelope, ErrorField, ExpireUnit, LoginBehaviour,
     LoginSession, ResponseOptions, ResponseShape,
@@ -57,5 +57,4 @@ pub use request_log::LoggedRequest;
 pub use server::serve;
 pub use session::{Session, SessionSpec};
 pub use state::RequestCounters;
-pub use stream::{Answered, Cut, DemoWords, SocketIoForms, StreamConnect, StreamOptions};
-pub use world::{NotFound, Simulator};
+pub use stream::{Answered, DemoWords, Disconnect, HandshakeRecord, SocketIoForms, StreamOptions};

@@ -29,7 +29,7 @@ pub struct AccountSpec {
     /// Logins allowed in any minute; more are answered with 429.
     pub logins_per_minute: usize,
     /// How the answers look.
-    pub quirks: ResponseOptions,
+    pub options: ResponseOptions,
 }
 
 impl AccountSpec {
@@ -44,7 +44,7 @@ impl AccountSpec {
             login_behaviour: LoginBehaviour::Cookie,
             own_login: None,
             logins_per_minute: 5,
-            quirks: ResponseOptions::default(),
+            options: ResponseOptions::default(),
         }
     }
 
@@ -92,8 +92,8 @@ impl AccountSpec {
 
     /// Sets how the answers look.
     #[must_use]
-    pub fn quirks(mut self, quirks: ResponseOptions) -> Self {
-        self.quirks = quirks;
+    pub fn options(mut self, options: ResponseOptions) -> Self {
+        self.options = options;
         self
     }
 }
@@ -104,7 +104,7 @@ impl fmt::Debug for AccountSpec {
         f.debug_struct("AccountSpec")
             .field("login", &self.login)
             .field("login_behaviour", &self.login_behaviour)
-            .field("quirks", &self.quirks)
+            .field("options", &self.options)
             .finish_non_exhaustive()
     }
 }
@@ -138,13 +138,13 @@ pub enum LoginBehaviour {
         key: &'static str,
     },
     /// The SID as a cookie, and another identity's under `SID` in the body: the cookie is the right one.
-    CookieWithOtherInBody,
+    CookieAndDifferentBodySid,
     /// An error although the password is right.
-    Refuse(ErrorEnvelope),
+    Reject(ErrorEnvelope),
     /// An error, and yet a `Set-Cookie: SID` of an anonymous session, as PHP servers send.
-    RefuseButSetsCookie(ErrorEnvelope),
+    RejectWithAnonymousSid(ErrorEnvelope),
     /// 200 and JSON without any SID: the account waits for a code by SMS.
-    SmsNeeded,
+    SmsCodeRequired,
     /// 200 and a page of HTML.
     MaintenancePage,
 }
@@ -163,7 +163,7 @@ pub struct ErrorEnvelope {
 
 impl ErrorEnvelope {
     /// `{"errMsg": message, "code": code}`: the API in general.
-    pub fn general(code: i64, message: impl Into<String>) -> Self {
+    pub fn err_msg(code: i64, message: impl Into<String>) -> Self {
         Self {
             style: ErrorField::ErrMsg,
             code: Some(code),
@@ -172,7 +172,7 @@ impl ErrorEnvelope {
     }
 
     /// `{"error": message, "code": code}`: one method of the API.
-    pub fn method(code: i64, message: impl Into<String>) -> Self {
+    pub fn error(code: i64, message: impl Into<String>) -> Self {
         Self {
             style: ErrorField::Error,
             code: Some(code),
@@ -199,7 +199,7 @@ pub struct ResponseOptions {
     pub shape: ResponseShape,
     /// How datetimes are written.
     pub datetimes: DatetimeFormat,
-    /// Offset from UTC, in seconds, of the local time that datetimes are written in. `Zulu` ignores it.
+    /// Offset from UTC, in seconds, of the local time that datetimes are written in. `Utc` ignores it.
     pub zone_seconds: i32,
     /// By how many seconds the clock that writes datetimes is wrong. `expire` is not affected.
     pub clock_skew_seconds: i64,
@@ -234,7 +234,7 @@ pub enum ResponseShape {
     /// `{"response":{"res":[…]}}`
     ResponseObject,
     /// `{"0":{…},"2":{…}}`: a PHP array with gaps. Like PHP it writes `[]` when empty.
-    ObjectWithGaps,
+    SparseObject,
     /// As `ResponseInArray`, with `"res":null` for an empty list.
     NullRes,
     /// As `ResponseObject`, without `res` for an empty list.
@@ -246,13 +246,13 @@ pub enum ResponseShape {
 pub enum DatetimeFormat {
     /// `2016-06-14T13:14:13.187`
     #[default]
-    Bare,
+    Local,
     /// `2016-06-14 13:14:13.187`
-    Space,
+    LocalWithSpace,
     /// `2016-06-14T13:14:13`
     NoFraction,
     /// `2016-06-14T13:14:13.187Z`, in UTC
-    Zulu,
+    Utc,
     /// `2016-06-14T16:14:13.187+03:00`
     Offset,
 }

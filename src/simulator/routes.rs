@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::auth::{self, Credential};
 use super::fault::Kind;
+use super::handles::Simulator;
 use super::login;
 use super::options::ErrorEnvelope;
 use super::response::{Reply, Sent};
 use super::signature::Form;
-use super::world::Simulator;
 
 /// The one command that the simulator knows.
 const COMMAND: &str = "getSecuritySessions";
@@ -81,7 +81,7 @@ impl Call {
                 _ => Self::of(Wants::NoSuchPage),
             },
             (_, path) if path == "/api" || path.starts_with("/api/") => {
-                Self::refusal(ErrorEnvelope::general(2, "Unsupported query method"))
+                Self::refusal(ErrorEnvelope::err_msg(2, "Unsupported query method"))
             }
             _ => Self::of(Wants::NoSuchPage),
         }
@@ -131,18 +131,18 @@ impl Call {
             asked.query.as_bytes()
         };
         let Some(q) = field(fields, "q") else {
-            return Self::refusal(ErrorEnvelope::general(1, "Bad request: no query"));
+            return Self::refusal(ErrorEnvelope::err_msg(1, "Bad request: no query"));
         };
         let Ok(query) = serde_json::from_str::<Value>(&q) else {
-            return Self::refusal(ErrorEnvelope::general(2, "Invalid JSON in query"));
+            return Self::refusal(ErrorEnvelope::err_msg(2, "Invalid JSON in query"));
         };
         let Some(command) = query.get("cmd").and_then(Value::as_str) else {
-            return Self::refusal(ErrorEnvelope::general(1, "Bad request: no command"));
+            return Self::refusal(ErrorEnvelope::err_msg(1, "Bad request: no command"));
         };
         let params = query.get("params");
         if !params.is_none_or(|params| params.is_object() || params.is_array() || params.is_null())
         {
-            return Self::refusal(ErrorEnvelope::general(5, "Invalid params"));
+            return Self::refusal(ErrorEnvelope::err_msg(5, "Invalid params"));
         }
         let sid = query
             .get("SID")
@@ -157,7 +157,7 @@ impl Call {
     fn v2(world: &Simulator, asked: &Asked, command: &str) -> Self {
         let form = Form::parse(asked.form()).filter(|form| form.text("cmd") == Some(command));
         let Some(form) = form else {
-            return Self::refusal(ErrorEnvelope::general(
+            return Self::refusal(ErrorEnvelope::err_msg(
                 1,
                 "Bad request: not the form of this command",
             ));
@@ -178,7 +178,7 @@ impl Call {
         if !serde_json::from_slice::<Value>(&asked.body)
             .is_ok_and(|body| body.is_object() || body.is_array())
         {
-            return Self::refusal(ErrorEnvelope::general(2, "Invalid JSON in body"));
+            return Self::refusal(ErrorEnvelope::err_msg(2, "Invalid JSON in body"));
         }
         let timestamp = header(&asked.headers, "x-ntapi-timestamp").to_owned();
         let key = header(&asked.headers, "x-ntapi-publickey").to_owned();
@@ -216,7 +216,7 @@ impl Call {
     /// A SID wins over a key pair wherever both are sent, and reads whatever is its own.
     fn list(world: &Simulator, command: &str, sid: Option<String>, otherwise: Credential) -> Self {
         if command != COMMAND {
-            return Self::refusal(ErrorEnvelope::general(3, "Command not found"));
+            return Self::refusal(ErrorEnvelope::err_msg(3, "Command not found"));
         }
         let Some(sid) = sid else {
             return Self::of(Wants::List(otherwise));

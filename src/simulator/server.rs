@@ -28,13 +28,13 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::fault::Kind;
+use super::handles::{Simulator, Visit};
 use super::request_log::LoggedRequest;
 use super::resettable_stream::Wire;
 use super::response::Reply;
 use super::routes::{Asked, Call};
 use super::spoil::{self, Body, Spoilt};
 use super::stream::{Doorway, Engine, Knock};
-use super::world::{Simulator, Visit};
 
 /// No request of the API comes near this.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;

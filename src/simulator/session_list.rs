@@ -44,7 +44,7 @@ fn shape(list: Vec<Value>, shape: ResponseShape) -> Value {
     match shape {
         ResponseShape::NullRes if empty => json!([{ "response": { "res": null } }]),
         ResponseShape::MissingRes if empty => json!({ "response": {} }),
-        ResponseShape::ObjectWithGaps if empty => json!([]),
+        ResponseShape::SparseObject if empty => json!([]),
         ResponseShape::BareArray => Value::Array(list),
         ResponseShape::ResponseInArray | ResponseShape::NullRes => {
             json!([{ "response": { "res": list } }])
@@ -52,7 +52,7 @@ fn shape(list: Vec<Value>, shape: ResponseShape) -> Value {
         ResponseShape::ResponseObject | ResponseShape::MissingRes => {
             json!({ "response": { "res": list } })
         }
-        ResponseShape::ObjectWithGaps => {
+        ResponseShape::SparseObject => {
             let gapped = list
                 .into_iter()
                 .enumerate()
@@ -108,14 +108,14 @@ fn datetime(time: SystemTime, quirks: &ResponseOptions) -> Option<String> {
     let skew = SignedDuration::from_secs(quirks.clock_skew_seconds);
     let time = Timestamp::try_from(time).ok()?.checked_add(skew).ok()?;
     let offset = match quirks.datetimes {
-        DatetimeFormat::Zulu => Offset::UTC,
+        DatetimeFormat::Utc => Offset::UTC,
         _ => Offset::from_seconds(quirks.zone_seconds).ok()?,
     };
     let format = match quirks.datetimes {
-        DatetimeFormat::Bare | DatetimeFormat::Offset => "%Y-%m-%dT%H:%M:%S%.3f",
-        DatetimeFormat::Space => "%Y-%m-%d %H:%M:%S%.3f",
+        DatetimeFormat::Local | DatetimeFormat::Offset => "%Y-%m-%dT%H:%M:%S%.3f",
+        DatetimeFormat::LocalWithSpace => "%Y-%m-%d %H:%M:%S%.3f",
         DatetimeFormat::NoFraction => "%Y-%m-%dT%H:%M:%S",
-        DatetimeFormat::Zulu => "%Y-%m-%dT%H:%M:%S%.3fZ",
+        DatetimeFormat::Utc => "%Y-%m-%dT%H:%M:%S%.3fZ",
     };
     let text = offset.to_datetime(time).strftime(format).to_string();
     Some(match quirks.datetimes {
@@ -221,10 +221,15 @@ mod tests {
     #[test]
     fn datetimes_follow_style_zone_and_skew_and_expire_does_not() {
         let cases = [
-            (DatetimeFormat::Bare, 10_800, 0, "2016-06-14T16:14:13.187"),
-            (DatetimeFormat::Space, 0, 0, "2016-06-14 13:14:13.187"),
+            (DatetimeFormat::Local, 10_800, 0, "2016-06-14T16:14:13.187"),
+            (
+                DatetimeFormat::LocalWithSpace,
+                0,
+                0,
+                "2016-06-14 13:14:13.187",
+            ),
             (DatetimeFormat::NoFraction, 0, 0, "2016-06-14T13:14:13"),
-            (DatetimeFormat::Zulu, 10_800, 0, "2016-06-14T13:14:13.187Z"),
+            (DatetimeFormat::Utc, 10_800, 0, "2016-06-14T13:14:13.187Z"),
             (
                 DatetimeFormat::Offset,
                 10_800,
@@ -237,9 +242,14 @@ mod tests {
                 0,
                 "2016-06-14T09:44:13.187-03:30",
             ),
-            (DatetimeFormat::Bare, 0, 5 * 3600, "2016-06-14T18:14:13.187"),
             (
-                DatetimeFormat::Bare,
+                DatetimeFormat::Local,
+                0,
+                5 * 3600,
+                "2016-06-14T18:14:13.187",
+            ),
+            (
+                DatetimeFormat::Local,
                 0,
                 -5 * 3600,
                 "2016-06-14T08:14:13.187",
@@ -273,7 +283,7 @@ mod tests {
                 "/response/res/0/id",
                 json!({"response": {"res": []}}),
             ),
-            (ResponseShape::ObjectWithGaps, "/0/id", json!([])),
+            (ResponseShape::SparseObject, "/0/id", json!([])),
             (
                 ResponseShape::NullRes,
                 "/0/response/res/0/id",
@@ -305,7 +315,7 @@ mod tests {
     #[test]
     fn gaps_are_in_the_keys() {
         let quirks = ResponseOptions {
-            shape: ResponseShape::ObjectWithGaps,
+            shape: ResponseShape::SparseObject,
             ..ResponseOptions::default()
         };
         let (a, b) = (sample(), Session { id: 8, ..sample() });

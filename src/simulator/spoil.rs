@@ -15,9 +15,9 @@ use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::Frame;
 
 use super::fault::{Fault, RetryAfter};
+use super::handles::Simulator;
 use super::response::{Reply, Sent};
 use super::session::later;
-use super::world::Simulator;
 
 /// A body of the simulator's answers.
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
@@ -78,18 +78,20 @@ pub(super) async fn spoil(
         Fault::ErrorEnvelope { status, envelope } => {
             Spoilt::Reply(Reply::envelope(status, &envelope, sent))
         }
-        Fault::Hang => Spoilt::Hang,
-        Fault::HangBody => Spoilt::Streamed(json(Bytes::new()), boxed(stream::pending())),
+        Fault::NoResponse => Spoilt::Hang,
+        Fault::StallBody => Spoilt::Streamed(json(Bytes::new()), boxed(stream::pending())),
         Fault::Reset => Spoilt::Reset,
         Fault::Truncated => {
             let start = Bytes::from_static(b"[{\"id\": 7165011, \"safety_type_id\": 4, \"expi");
             let reply = json(Bytes::new()).header("content-length", "1000");
             Spoilt::Streamed(reply, boxed(broken_off(start)))
         }
-        Fault::Garbage => Spoilt::Reply(json(Bytes::from_static(b"\x00\xff\xfe{]not json\x1b["))),
-        Fault::Html200 => Spoilt::Reply(Reply::page(200, "Maintenance")),
+        Fault::InvalidJson => {
+            Spoilt::Reply(json(Bytes::from_static(b"\x00\xff\xfe{]not json\x1b[")))
+        }
+        Fault::HtmlPage => Spoilt::Reply(Reply::page(200, "Maintenance")),
         Fault::EmptyBody => Spoilt::Reply(json(Bytes::new())),
-        Fault::TooLarge {
+        Fault::OversizedList {
             bytes,
             with_content_length,
         } => {
@@ -115,12 +117,12 @@ pub(super) async fn spoil(
             tokio::time::sleep(delay).await;
             return None;
         }
-        Fault::SidExpired => {
+        Fault::RevokeSid => {
             // An account that has gone since has no SIDs either.
-            world.forget_sids(login).ok();
+            world.account(login).revoke_sids();
             return None;
         }
-        Fault::Demo | Fault::Frames(_) | Fault::Cut(_) => return None,
+        Fault::DemoMode | Fault::RawFrames(_) | Fault::Disconnect(_) => return None,
     })
 }
 

@@ -22,7 +22,7 @@ const SIDS_PER_ACCOUNT: usize = 64;
 const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
 
 pub(super) struct State {
-    pub(super) accounts: HashMap<Arc<str>, Account>,
+    pub(super) accounts: HashMap<Arc<str>, AccountState>,
     pub(super) sids: HashMap<String, Sid>,
     pub(super) keys: HashMap<String, Key>,
     pub(super) timestamp_tolerance: Duration,
@@ -32,7 +32,7 @@ pub(super) struct State {
     sids_made: u64,
 }
 
-pub(super) struct Account {
+pub(super) struct AccountState {
     pub(super) login: Arc<str>,
     pub(super) password: Option<String>,
     user_login: String,
@@ -40,11 +40,11 @@ pub(super) struct Account {
     pub(super) own_login: Option<LoginSession>,
     pub(super) logins_per_minute: usize,
     pub(super) recent_logins: VecDeque<SystemTime>,
-    pub(super) quirks: ResponseOptions,
+    pub(super) options: ResponseOptions,
     pub(super) sessions: BTreeMap<i64, Session>,
     sids: VecDeque<String>,
     pub(super) faults: Faults,
-    pub(super) seen: RequestCounters,
+    pub(super) counters: RequestCounters,
     pub(super) generation: watch::Sender<u64>,
 }
 
@@ -121,7 +121,7 @@ impl State {
                 },
             );
         }
-        let account = Account {
+        let account = AccountState {
             login: Arc::clone(&login),
             password: spec.password,
             user_login: spec.user_login.unwrap_or_else(|| login.to_string()),
@@ -129,11 +129,11 @@ impl State {
             own_login: spec.own_login,
             logins_per_minute: spec.logins_per_minute,
             recent_logins: VecDeque::new(),
-            quirks: spec.quirks,
+            options: spec.options,
             sessions: BTreeMap::new(),
             sids: VecDeque::new(),
             faults: Faults::default(),
-            seen: RequestCounters::default(),
+            counters: RequestCounters::default(),
             generation: watch::Sender::new(0),
         };
         self.accounts.insert(Arc::clone(&login), account);
@@ -142,14 +142,21 @@ impl State {
         }
     }
 
-    pub(super) fn open(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> Option<i64> {
-        let account = self.accounts.get_mut(login)?;
+    pub(super) fn open(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> i64 {
         let id = spec.id.unwrap_or(self.next_session);
         self.next_session = self.next_session.max(id.saturating_add(1));
+        let Some(account) = self.accounts.get_mut(login) else {
+            return id;
+        };
         let session = Session::open(id, &account.login, &account.user_login, spec, now);
         account.sessions.insert(id, session);
-        account.bump();
-        Some(id)
+        account.mark_changed();
+        id
+    }
+
+    /// Whether a session may have had this id.
+    pub(super) fn has_issued(&self, id: i64) -> bool {
+        id < self.next_session
     }
 
     pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String) {
@@ -174,7 +181,7 @@ impl State {
     }
 
     // Kept as dead ones: a request that still carries one is counted for its account.
-    pub(super) fn forget_sids(&mut self, login: &Arc<str>) {
+    pub(super) fn revoke_sids(&mut self, login: &Arc<str>) {
         let Some(account) = self.accounts.get(login) else {
             return;
         };
@@ -183,7 +190,7 @@ impl State {
                 sid.alive = false;
             }
         }
-        account.bump();
+        account.mark_changed();
     }
 
     /// A SID that nobody had before: 32 hex digits, the same in every run.
@@ -202,17 +209,17 @@ impl State {
     }
 }
 
-impl Account {
+impl AccountState {
     pub(super) fn open_sessions(&mut self, now: SystemTime) -> impl Iterator<Item = &Session> {
         let before = self.sessions.len();
         self.sessions.retain(|_, session| session.is_open(now));
         if self.sessions.len() < before {
-            self.bump();
+            self.mark_changed();
         }
         self.sessions.values()
     }
 
-    pub(super) fn bump(&self) {
+    pub(super) fn mark_changed(&self) {
         self.generation
             .send_modify(|count| *count = count.wrapping_add(1));
     }

@@ -46,22 +46,26 @@ impl AllStates {
         }
         let open = |name, safety_type, lifetime| {
             let session = SessionSpec::new(safety_type, lifetime);
-            world.open(name, session.client_ip("203.0.113.9")).unwrap();
+            world
+                .account(name)
+                .open_session(session.client_ip("203.0.113.9"));
         };
         for name in ["rule-broken", "failing", "ok"] {
             open(name, 4, HOUR);
             open(name, 2, 12 * HOUR);
         }
         open("expiring", 4, Duration::from_secs(240));
-        let refusal = ErrorEnvelope::method(12, "Wrong login or password");
-        let refuses = LoginBehaviour::Refuse(refusal);
-        world.set_login_behaviour("login-blocked", refuses).unwrap();
+        let refusal = ErrorEnvelope::error(12, "Wrong login or password");
+        let refuses = LoginBehaviour::Reject(refusal);
+        world.account("login-blocked").set_login_behaviour(refuses);
         let fail = |name, fault| {
-            let lists = FaultTarget::Lists;
-            world.fail(name, lists, Repeat::Forever, fault).unwrap();
+            let lists = FaultTarget::SessionList;
+            world
+                .account(name)
+                .inject_fault(lists, Repeat::Forever, fault);
         };
         fail("unknown", Fault::status(502));
-        fail("starting", Fault::Hang);
+        fail("starting", Fault::NoResponse);
         let upstream = SimulatedApi::serve_simulator(world, clock, None).await;
 
         let config = |name: &'static str| {
@@ -103,15 +107,11 @@ impl AllStates {
                 polls.map(|(_, polls)| polls).sum::<f64>() >= all
             })
             .await;
-        upstream
-            .world
-            .fail(
-                "failing",
-                FaultTarget::Lists,
-                Repeat::Forever,
-                Fault::status(502),
-            )
-            .unwrap();
+        upstream.world.account("failing").inject_fault(
+            FaultTarget::SessionList,
+            Repeat::Forever,
+            Fault::status(502),
+        );
         exporter.poll_account("failing").await;
         upstream.clock.advance(Duration::from_secs(5));
         Self { upstream, exporter }
@@ -184,8 +184,8 @@ async fn what_changes_appears_by_itself() {
 
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(4, HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(4, HOUR));
     exporter.poll().await;
     browser.pass(REFRESH).await;
     browser.wait(".open", "1 session open").await;
@@ -202,7 +202,7 @@ async fn what_changes_appears_by_itself() {
     assert_eq!(browser.requests().await.len(), 3);
     browser.sound("refreshes").await;
 
-    upstream.world.heal(LOGIN).unwrap();
+    upstream.world.account(LOGIN).clear_faults();
     exporter.poll().await;
     browser.pass(REFRESH).await;
     browser.wait(".state", "OK").await;
@@ -261,8 +261,8 @@ async fn time_left_runs_down_between_refreshes() {
     // Of a day, the full bar, 200 s are more than 10 px.
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(4, 24 * HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(4, 24 * HOUR));
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
@@ -328,7 +328,7 @@ async fn no_width_scrolls_sideways() {
     let long_name = "W".repeat(128);
     let upstream = SimulatedApi::start().await;
     let given = [("TRADERNET_SID", SID), ("TRADERNET_ACCOUNT", &*long_name)];
-    upstream.fail(Fault::envelope(ErrorEnvelope::general(99, &*long_name)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(99, &*long_name)));
     let exporter = InProcessExporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
     for address in [fleet.exporter.address, exporter.address] {
@@ -395,7 +395,7 @@ async fn the_keyboard_reaches_everything_and_stays_where_it_was() {
         .await;
 
     // A refresh closes nothing, and the keyboard stays.
-    fleet.upstream.world.heal("failing").unwrap();
+    fleet.upstream.world.account("failing").clear_faults();
     fleet.exporter.poll_account("failing").await;
     browser.pass(REFRESH).await;
     browser
@@ -419,7 +419,7 @@ async fn hostile_names_are_text() {
     let session = SessionSpec::new(4, HOUR)
         .user_login(HOSTILE)
         .client_ip(HOSTILE);
-    upstream.world.open(LOGIN, session).unwrap();
+    upstream.world.account(LOGIN).open_session(session);
     let given = [
         ("TRADERNET_SID", SID),
         ("TRADERNET_ACCOUNT", HOSTILE),
@@ -451,7 +451,7 @@ async fn hostile_names_are_text() {
         );
         browser.sound(round).await;
         if round == "first" {
-            let message = ErrorEnvelope::general(99, HOSTILE);
+            let message = ErrorEnvelope::err_msg(99, HOSTILE);
             upstream.fail(Fault::envelope(message));
             exporter.poll_account(HOSTILE).await;
             browser.pass(REFRESH).await;
@@ -467,8 +467,8 @@ async fn without_scripts_it_reloads_itself_and_reads_the_same() {
     let upstream = SimulatedApi::start().await;
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(4, HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(4, HOUR));
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let mut browser = Browser::start().await;
     let view = View {
@@ -491,8 +491,8 @@ async fn ten_thousand_accounts_can_be_used() {
     let upstream = SimulatedApi::start().await;
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(4, HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(4, HOUR));
     let given = [("TRADERNET_SID", SID), ("TRADERNET_URL", &upstream.origin)];
     let mut config = InProcessExporter::config(&given).unwrap();
     let one = config.accounts.remove(0);

@@ -34,8 +34,8 @@ async fn the_vendors_sdk_reads_the_simulator() {
     for (safety_type, hours) in [(4, 24), (2, 8)] {
         let lifetime = Duration::from_secs(3600 * hours);
         world
-            .open(LOGIN, SessionSpec::new(safety_type, lifetime))
-            .unwrap();
+            .account(LOGIN)
+            .open_session(SessionSpec::new(safety_type, lifetime));
     }
     let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), Some(&ca)).await;
     let domain = upstream.origin.strip_prefix("https://").unwrap();
@@ -46,7 +46,7 @@ async fn the_vendors_sdk_reads_the_simulator() {
     };
 
     let mut listed = read(SECRET).await;
-    let mut wanted = Value::from(upstream.world.list(LOGIN).unwrap());
+    let mut wanted = Value::from(upstream.world.account(LOGIN).sessions_json());
     // Time has passed between the two.
     let lefts = |list: &mut Value| -> Vec<f64> {
         let sessions = list.as_array_mut().unwrap().iter_mut();
@@ -69,6 +69,6 @@ async fn the_vendors_sdk_reads_the_simulator() {
 
     // The same sessions in another envelope are nothing that the SDK minds.
     let quirks = |quirks: &mut ResponseOptions| quirks.numbers_as_strings = true;
-    upstream.world.set_quirks(LOGIN, quirks).unwrap();
+    upstream.world.account(LOGIN).set_response_options(quirks);
     assert_eq!(read(SECRET).await.as_array().unwrap().len(), 2);
 }

@@ -117,8 +117,8 @@ async fn check_shows_sessions_and_the_next_expiry() {
         let lifetime = Duration::from_secs(3600 * hours) + Duration::from_millis(900);
         upstream
             .world
-            .open(LOGIN, SessionSpec::new(4, lifetime))
-            .unwrap();
+            .account(LOGIN)
+            .open_session(SessionSpec::new(4, lifetime));
     }
     let run = run_to_exit(&["check"], &variables).await;
     let row = run.stdout.lines().nth(1).unwrap();
@@ -133,11 +133,11 @@ async fn check_shows_sessions_and_the_next_expiry() {
 
 #[tokio::test]
 async fn check_says_what_failed_and_what_to_do() {
-    let refusal = ErrorEnvelope::method(12, "Wrong login or password");
+    let refusal = ErrorEnvelope::error(12, "Wrong login or password");
     let account = AccountSpec::new(LOGIN)
         .sid(SID)
         .password("right")
-        .login_behaviour(LoginBehaviour::Refuse(refusal));
+        .login_behaviour(LoginBehaviour::Reject(refusal));
     let upstream = upstream(account).await;
     let url = ("TRADERNET_URL", upstream.origin.as_str());
     let row = |run: &crate::support::ProcessOutput| run.stdout.lines().nth(1).unwrap().to_owned();
@@ -156,9 +156,9 @@ async fn check_says_what_failed_and_what_to_do() {
          another try"
     );
     // Asked once.
-    assert_eq!(upstream.world.logins_seen(LOGIN), 1);
+    assert_eq!(upstream.world.account(LOGIN).login_count(), 1);
 
-    upstream.fail_once(Fault::Html200);
+    upstream.fail_once(Fault::HtmlPage);
     let run = run_to_exit(&["check"], &[url, ("TRADERNET_SID", SID)]).await;
     assert_eq!(run.code, Some(1));
     assert!(
@@ -166,7 +166,7 @@ async fn check_says_what_failed_and_what_to_do() {
             "default  http       ?         failed (decode): the answer cannot be read: "
         )
     );
-    assert_eq!(upstream.world.lists_seen(LOGIN), 1);
+    assert_eq!(upstream.world.account(LOGIN).list_request_count(), 1);
 }
 
 #[tokio::test]
@@ -190,7 +190,7 @@ async fn check_offline_asks_nobody() {
 async fn healthcheck_tells_a_running_exporter_from_none() {
     let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
     // An upstream that fails makes nobody unhealthy.
-    upstream.fail(Fault::Hang);
+    upstream.fail(Fault::NoResponse);
     let account = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),

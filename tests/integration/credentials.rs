@@ -18,7 +18,7 @@ async fn upstream() -> SimulatedApi {
         .key(KEY, SECRET);
     let upstream = SimulatedApi::start_with(account).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
-    upstream.world.open(LOGIN, session).unwrap();
+    upstream.world.account(LOGIN).open_session(session);
     upstream
 }
 
@@ -73,12 +73,12 @@ async fn a_request_that_is_cut_off_is_made_again_once() {
         assert_eq!(page.failures(), [].into(), "{variables:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
         assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-        assert_eq!(upstream.world.lists_seen(LOGIN), 3);
+        assert_eq!(upstream.world.account(LOGIN).list_request_count(), 3);
 
         upstream.fail(Fault::Reset);
         let page = exporter.poll().await;
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
-        assert_eq!(upstream.world.lists_seen(LOGIN), 5);
+        assert_eq!(upstream.world.account(LOGIN).list_request_count(), 5);
         exporter.stop().await;
     }
 }
@@ -212,6 +212,6 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
     exporter.send_sighup().await;
     let failed = |page: &crate::support::Exposition| page.get(reloaded, &[]) == 0.0;
     exporter.wait_for("the reload has failed", failed).await;
-    assert_eq!(upstream.world.lists_seen(LOGIN), 1);
+    assert_eq!(upstream.world.account(LOGIN).list_request_count(), 1);
     exporter.stop().await;
 }

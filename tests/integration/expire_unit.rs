@@ -19,11 +19,11 @@ struct Watched {
 impl Watched {
     async fn start(variables: &[(&str, &str)], change: impl FnOnce(&mut ResponseOptions)) -> Self {
         let upstream = SimulatedApi::start().await;
-        upstream.world.set_quirks(LOGIN, change).unwrap();
+        upstream.world.account(LOGIN).set_response_options(change);
         let session = upstream
             .world
-            .open(LOGIN, SessionSpec::new(4, DAY))
-            .unwrap();
+            .account(LOGIN)
+            .open_session(SessionSpec::new(4, DAY));
         let exporter = InProcessExporter::start(&upstream, variables).await;
         Self {
             upstream,
@@ -40,7 +40,7 @@ impl Watched {
 
     /// What is true, in ms.
     fn left_ms(&self) -> f64 {
-        let session = &self.upstream.world.sessions(LOGIN)[0];
+        let session = &self.upstream.world.account(LOGIN).open_sessions()[0];
         let left = session.expires.duration_since(self.upstream.clock.wall());
         left.unwrap().as_secs_f64() * 1000.0
     }
@@ -126,7 +126,7 @@ async fn a_server_whose_clock_is_five_hours_off() {
 #[tokio::test]
 async fn datetimes_in_another_zone() {
     for unit in [ExpireUnit::Milliseconds, ExpireUnit::Seconds] {
-        for style in [DatetimeFormat::Bare, DatetimeFormat::Offset] {
+        for style in [DatetimeFormat::Local, DatetimeFormat::Offset] {
             is_settled(unit, |quirks| {
                 quirks.zone_seconds = 3 * 3600;
                 quirks.datetimes = style;
@@ -144,7 +144,9 @@ async fn a_renewal_is_no_evidence() {
             let lifetime = DAY + SECOND * 60 * renewals;
             let world = &watched.upstream.world;
             watched.upstream.clock.advance(SECOND * 30);
-            world.renew(LOGIN, watched.session, lifetime).unwrap();
+            world
+                .account(LOGIN)
+                .extend_session(watched.session, lifetime);
             let page = watched.exporter.poll().await;
             assert_eq!(unit(&page), ("ms", false));
         }
@@ -154,7 +156,9 @@ async fn a_renewal_is_no_evidence() {
         watched.assert_true(&page);
         // Once it is settled, a renewal is followed at once.
         let world = &watched.upstream.world;
-        world.renew(LOGIN, watched.session, DAY * 3).unwrap();
+        world
+            .account(LOGIN)
+            .extend_session(watched.session, DAY * 3);
         let page = watched.after(SECOND * 30).await;
         watched.assert_true(&page);
         watched.exporter.stop().await;
@@ -186,8 +190,8 @@ async fn a_machine_that_sleeps_sees_no_milliseconds_in_seconds() {
     watched
         .upstream
         .world
-        .renew(LOGIN, watched.session, DAY * 2)
-        .unwrap();
+        .account(LOGIN)
+        .extend_session(watched.session, DAY * 2);
     watched.after(SECOND * 30).await;
     for _ in 0..3 {
         watched.upstream.clock.advance_wall(SECOND * 8 * 3600);
@@ -248,7 +252,11 @@ async fn a_settled_unit_changes_by_two_pieces_that_say_otherwise() {
     watched.after(SECOND * 30).await;
     assert_eq!(unit(&watched.after(SECOND * 30).await), ("ms", true));
     let seconds = |quirks: &mut ResponseOptions| quirks.expire_unit = ExpireUnit::Seconds;
-    watched.upstream.world.set_quirks(LOGIN, seconds).unwrap();
+    watched
+        .upstream
+        .world
+        .account(LOGIN)
+        .set_response_options(seconds);
     // The pair across the change says nothing.
     assert_eq!(unit(&watched.after(SECOND * 30).await), ("ms", true));
     assert_eq!(unit(&watched.after(SECOND * 30).await), ("ms", true));

@@ -26,8 +26,8 @@ impl Watched {
         let year = Duration::from_secs(365 * 86_400);
         upstream
             .world
-            .open(LOGIN, SessionSpec::new(2, year))
-            .unwrap();
+            .account(LOGIN)
+            .open_session(SessionSpec::new(2, year));
         let sid = [("TRADERNET_SID", SID)];
         let variables = [&sid[..], variables].concat();
         let exporter = InProcessExporter::start(&upstream, &variables).await;
@@ -120,7 +120,7 @@ fn envelope(status: u16, envelope: ErrorEnvelope) -> Fault {
 async fn timeout() {
     let watched = Watched::start(&[("TRADERNET_TIMEOUT", "700ms")]).await;
     watched
-        .all_fail_as("timeout", [Fault::Hang, Fault::HangBody])
+        .all_fail_as("timeout", [Fault::NoResponse, Fault::StallBody])
         .await;
 }
 
@@ -134,7 +134,7 @@ async fn network() {
 
 #[tokio::test]
 async fn too_large() {
-    let endless = |bytes, with_content_length| Fault::TooLarge {
+    let endless = |bytes, with_content_length| Fault::OversizedList {
         bytes,
         with_content_length,
     };
@@ -163,7 +163,7 @@ async fn an_answer_of_just_the_allowed_size_is_read() {
         let limit = bytes.to_string();
         let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", &limit)]).await;
         for with_content_length in [true, false] {
-            watched.upstream.fail(Fault::TooLarge {
+            watched.upstream.fail(Fault::OversizedList {
                 bytes,
                 with_content_length,
             });
@@ -183,7 +183,7 @@ async fn rate_limited() {
         limited(RetryAfter::Absent),
         limited(RetryAfter::Seconds(60)),
         limited(RetryAfter::Date(Duration::from_secs(60))),
-        envelope(429, ErrorEnvelope::general(12, "slow down")),
+        envelope(429, ErrorEnvelope::err_msg(12, "slow down")),
     ];
     watched.all_fail_as("rate_limited", faults).await;
 }
@@ -192,13 +192,13 @@ async fn rate_limited() {
 async fn auth() {
     let codes = [4, 7, 8, 12, 14];
     let faults = codes
-        .map(|code| envelope(200, ErrorEnvelope::general(code, "no")))
+        .map(|code| envelope(200, ErrorEnvelope::err_msg(code, "no")))
         .into_iter()
-        .chain(codes.map(|code| envelope(400, ErrorEnvelope::method(code, "no"))))
+        .chain(codes.map(|code| envelope(400, ErrorEnvelope::error(code, "no"))))
         .chain([
-            envelope(401, ErrorEnvelope::general(1, "no")),
-            envelope(403, ErrorEnvelope::method(99, "no")),
-            envelope(500, ErrorEnvelope::general(12, "no")),
+            envelope(401, ErrorEnvelope::err_msg(1, "no")),
+            envelope(403, ErrorEnvelope::error(99, "no")),
+            envelope(500, ErrorEnvelope::err_msg(12, "no")),
             status(401, "text/html", "<h1>401</h1>"),
             status(401, "text/plain", ""),
             status(403, "application/json", "{}"),
@@ -216,12 +216,12 @@ async fn api_error() {
         message: "no".to_owned(),
     };
     let faults = [1, 2, 3, 5, 99, -1]
-        .map(|code| envelope(200, ErrorEnvelope::general(code, "no")))
+        .map(|code| envelope(200, ErrorEnvelope::err_msg(code, "no")))
         .into_iter()
         .chain([
-            envelope(200, ErrorEnvelope::method(3, "no")),
-            envelope(400, ErrorEnvelope::method(5, "no")),
-            envelope(500, ErrorEnvelope::general(2, "no")),
+            envelope(200, ErrorEnvelope::error(3, "no")),
+            envelope(400, ErrorEnvelope::error(5, "no")),
+            envelope(500, ErrorEnvelope::err_msg(2, "no")),
             envelope(200, without_code),
         ]);
     Watched::start(&[])
@@ -269,8 +269,8 @@ async fn a_redirect_is_not_followed() {
 async fn decode() {
     let ok = |body| status(200, "application/json", body);
     let faults = [
-        Fault::Garbage,
-        Fault::Html200,
+        Fault::InvalidJson,
+        Fault::HtmlPage,
         Fault::EmptyBody,
         Fault::NestedBrackets(100_000),
         status(204, "application/json", ""),
@@ -353,11 +353,11 @@ async fn plain_http_behind_https() {
 #[tokio::test]
 async fn all_reasons_exist_at_zero_before_the_first_attempt() {
     let upstream = SimulatedApi::start().await;
-    upstream.fail(Fault::Hang);
+    upstream.fail(Fault::NoResponse);
     let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
     upstream
         .world
-        .wait_until(|world| world.lists_seen(LOGIN) == 1)
+        .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
         .await;
     let page = exporter.metrics().await;
     let reasons: Vec<_> = page

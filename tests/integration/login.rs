@@ -31,7 +31,10 @@ async fn upstream(behaviour: LoginBehaviour) -> SimulatedApi {
 
 /// Logins and requests for the list that the simulator saw.
 fn seen(world: &Simulator) -> (u64, u64) {
-    (world.logins_seen(LOGIN), world.lists_seen(LOGIN))
+    (
+        world.account(LOGIN).login_count(),
+        world.account(LOGIN).list_request_count(),
+    )
 }
 
 /// Logins, refused ones and whether another is forbidden, as the page tells it.
@@ -45,8 +48,8 @@ fn told(page: &Exposition) -> (f64, f64, f64) {
 
 fn fail_logins(world: &Simulator, times: Repeat, fault: Fault) {
     world
-        .fail(LOGIN, FaultTarget::Logins, times, fault)
-        .unwrap();
+        .account(LOGIN)
+        .inject_fault(FaultTarget::Login, times, fault);
 }
 
 #[tokio::test]
@@ -54,7 +57,7 @@ async fn the_sid_is_found_wherever_it_is() {
     for behaviour in [
         LoginBehaviour::Cookie,
         // The cookie comes first: what the body names is another's.
-        LoginBehaviour::CookieWithOtherInBody,
+        LoginBehaviour::CookieAndDifferentBodySid,
         // Beside a PHPSESSID cookie, which is no SID.
         LoginBehaviour::BodyOnly { key: "SID" },
         LoginBehaviour::BodyOnly { key: "sid" },
@@ -131,17 +134,21 @@ async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fa
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_tried_again() {
-    let refusal = || ErrorEnvelope::method(12, "Wrong login or password");
-    is_refused_for_good(Some(LoginBehaviour::Refuse(refusal())), None).await;
+    let refusal = || ErrorEnvelope::error(12, "Wrong login or password");
+    is_refused_for_good(Some(LoginBehaviour::Reject(refusal())), None).await;
     is_refused_for_good(
-        Some(LoginBehaviour::Refuse(ErrorEnvelope::general(99, "no"))),
+        Some(LoginBehaviour::Reject(ErrorEnvelope::err_msg(99, "no"))),
         None,
     )
     .await;
     // A refusal that also hands out a cookie is a refusal.
-    is_refused_for_good(Some(LoginBehaviour::RefuseButSetsCookie(refusal())), None).await;
+    is_refused_for_good(
+        Some(LoginBehaviour::RejectWithAnonymousSid(refusal())),
+        None,
+    )
+    .await;
     // An account that confirms by SMS: an answer without any SID.
-    is_refused_for_good(Some(LoginBehaviour::SmsNeeded), None).await;
+    is_refused_for_good(Some(LoginBehaviour::SmsCodeRequired), None).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +186,7 @@ async fn trouble_at_login_is_no_refusal() {
         (Fault::status(500), "http_status"),
         (Fault::HtmlForbidden, "http_status"),
         (Fault::Reset, "network"),
-        (Fault::Hang, "timeout"),
+        (Fault::NoResponse, "timeout"),
         (
             Fault::RateLimited {
                 retry_after: tradernet_exporter::simulator::RetryAfter::Seconds(1),
@@ -187,7 +194,7 @@ async fn trouble_at_login_is_no_refusal() {
             "rate_limited",
         ),
         (
-            Fault::TooLarge {
+            Fault::OversizedList {
                 bytes: 70 << 20,
                 with_content_length: false,
             },
@@ -211,7 +218,7 @@ async fn trouble_at_login_is_no_refusal() {
 #[tokio::test]
 async fn a_page_without_an_sid_is_a_refusal() {
     // It may ask for a code that each login sends by SMS.
-    for fault in [Fault::Garbage, Fault::Html200, Fault::EmptyBody] {
+    for fault in [Fault::InvalidJson, Fault::HtmlPage, Fault::EmptyBody] {
         let what = format!("{fault:?}");
         let upstream = upstream(LoginBehaviour::Cookie).await;
         fail_logins(&upstream.world, Repeat::Count(1), fault);
@@ -245,12 +252,12 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(2, MINUTE * 60))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(2, MINUTE * 60));
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     assert_eq!(seen(&upstream.world), (1, 1));
 
-    upstream.world.forget_sids(LOGIN).unwrap();
+    upstream.world.account(LOGIN).revoke_sids();
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (2, 3));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
@@ -260,13 +267,13 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 
     // The same by each of the other ways in which the list says "auth".
     let no = |status, envelope| Fault::ErrorEnvelope { status, envelope };
-    upstream.fail_once(no(401, ErrorEnvelope::general(1, "no")));
+    upstream.fail_once(no(401, ErrorEnvelope::err_msg(1, "no")));
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (3, 5));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
 
     // Not for anything else.
-    upstream.fail_once(no(200, ErrorEnvelope::general(5, "no")));
+    upstream.fail_once(no(200, ErrorEnvelope::err_msg(5, "no")));
     exporter.poll().await;
     upstream.fail_once(Fault::status(500));
     exporter.poll().await;
@@ -278,7 +285,7 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
-    upstream.fail(Fault::envelope(ErrorEnvelope::general(8, "unknown IP")));
+    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(8, "unknown IP")));
     let page = exporter.poll().await;
     assert_eq!(seen(&upstream.world), (2, 3));
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
@@ -293,36 +300,36 @@ async fn at_most_three_logins_in_fifteen_minutes() {
     let world = &upstream.world;
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     let refused_again = async || {
-        world.forget_sids(LOGIN).unwrap();
+        world.account(LOGIN).revoke_sids();
         exporter.poll().await
     };
     upstream.clock.advance(MINUTE);
     refused_again().await;
     upstream.clock.advance(MINUTE);
     let page = refused_again().await;
-    assert_eq!(world.logins_seen(LOGIN), 3);
+    assert_eq!(world.account(LOGIN).login_count(), 3);
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(told(&page), (3.0, 0.0, 1.0));
 
     for _ in 0..3 {
         // Not even for an operator, which every one of these polls is: the limit protects the account.
         let page = refused_again().await;
-        assert_eq!(world.logins_seen(LOGIN), 3);
+        assert_eq!(world.account(LOGIN).login_count(), 3);
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
         assert_eq!(told(&page), (3.0, 0.0, 1.0));
     }
     // A wall clock that is set forward is no time that has passed.
     upstream.clock.advance_wall(MINUTE * 60);
     refused_again().await;
-    assert_eq!(world.logins_seen(LOGIN), 3);
+    assert_eq!(world.account(LOGIN).login_count(), 3);
 
     // 15 minutes after the first of the three, one more.
     upstream.clock.advance(MINUTE * 13);
     let page = refused_again().await;
-    assert_eq!(world.logins_seen(LOGIN), 4);
+    assert_eq!(world.account(LOGIN).login_count(), 4);
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     refused_again().await;
-    assert_eq!(world.logins_seen(LOGIN), 4);
+    assert_eq!(world.account(LOGIN).login_count(), 4);
     exporter.stop().await;
 }
 
@@ -358,7 +365,7 @@ async fn after_a_refusal_an_operator_may_ask() {
         1.0
     );
 
-    upstream.world.set_password(LOGIN, "changed").unwrap();
+    upstream.world.account(LOGIN).set_password("changed");
     let page = exporter.poll().await;
     assert_eq!(told(&page), (2.0, 1.0, 0.0));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
@@ -401,7 +408,7 @@ async fn every_refusal_and_the_breaker_are_told() {
     assert_eq!(program.log().iter().filter(refused).count(), 2);
 
     // Logins work, and each SID is refused.
-    upstream.fail(Fault::envelope(ErrorEnvelope::method(12, "no")));
+    upstream.fail(Fault::envelope(ErrorEnvelope::error(12, "no")));
     std::fs::write(&file, PASSWORD).unwrap();
     let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
     program.wait_for_log("the breaker", breaker).await;

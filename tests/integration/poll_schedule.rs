@@ -22,7 +22,7 @@ async fn upstream() -> SimulatedApi {
 async fn gaps(upstream: &SimulatedApi, requests: u64) -> Vec<f64> {
     let world = &upstream.world;
     world
-        .wait_until(|world| world.lists_seen(LOGIN) >= requests)
+        .wait_until(|world| world.account(LOGIN).list_request_count() >= requests)
         .await;
     let times: Vec<_> = world
         .requests()
@@ -144,8 +144,8 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     let slow = Fault::Slow { delay };
     upstream
         .world
-        .fail(LOGIN, FaultTarget::Any, Repeat::Forever, slow)
-        .unwrap();
+        .account(LOGIN)
+        .inject_fault(FaultTarget::Any, Repeat::Forever, slow);
     let variables = [
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_PASSWORD", "right"),
@@ -155,19 +155,19 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
     upstream
         .world
-        .wait_until(|world| world.lists_seen(LOGIN) >= 3)
+        .wait_until(|world| world.account(LOGIN).list_request_count() >= 3)
         .await;
     // List, login and list again: 2.7 s.
-    upstream.world.forget_sids(LOGIN).unwrap();
+    upstream.world.account(LOGIN).revoke_sids();
     // Nor do attempts that are asked for overlap.
     for _ in 0..5 {
         exporter.trigger_poll("default").await;
     }
     upstream
         .world
-        .wait_until(|world| world.lists_seen(LOGIN) >= 12)
+        .wait_until(|world| world.account(LOGIN).list_request_count() >= 12)
         .await;
-    let seen = upstream.world.seen(LOGIN);
+    let seen = upstream.world.account(LOGIN).counters();
     assert_eq!(seen.max_in_flight, 1);
     assert_eq!(seen.logins, 2);
     let page = exporter.metrics().await;
@@ -178,14 +178,14 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
 #[tokio::test(start_paused = true)]
 async fn an_upstream_that_hangs_has_one_request_under_way() {
     let upstream = upstream().await;
-    upstream.fail(Fault::Hang);
+    upstream.fail(Fault::NoResponse);
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "2s")];
     let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
     upstream
         .world
-        .wait_until(|world| world.lists_seen(LOGIN) >= 8)
+        .wait_until(|world| world.account(LOGIN).list_request_count() >= 8)
         .await;
-    assert_eq!(upstream.world.seen(LOGIN).max_in_flight, 1);
+    assert_eq!(upstream.world.account(LOGIN).counters().max_in_flight, 1);
     let page = exporter.metrics().await;
     assert_eq!(page.failures().keys().collect::<Vec<_>>(), ["timeout"]);
     exporter.stop().await;

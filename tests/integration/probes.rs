@@ -12,7 +12,7 @@ use crate::support::{
 async fn hanging() -> SimulatedApi {
     let account = AccountSpec::new(LOGIN).sid(SID);
     let upstream = SimulatedApi::serve(TestClock::with_tokio(), account, None).await;
-    upstream.fail(Fault::Hang);
+    upstream.fail(Fault::NoResponse);
     upstream
 }
 
@@ -22,7 +22,7 @@ async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_agai
     let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
     upstream
         .world
-        .wait_until(|world| world.lists_seen(LOGIN) == 1)
+        .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
         .await;
     assert_eq!(exporter.get("/-/ready").await.status, 503);
     assert_eq!(exporter.get("/-/healthy").await.status, 200);

@@ -140,8 +140,8 @@ async fn added_accounts_start_and_removed_ones_vanish() {
         page.get("tradernet_polls_total", &[("account", "desk-0")]),
         1.0
     );
-    assert_eq!(desks.world().lists_seen("desk-0"), 1);
-    assert_eq!(desks.world().lists_seen("desk-1"), 1);
+    assert_eq!(desks.world().account("desk-0").list_request_count(), 1);
+    assert_eq!(desks.world().account("desk-1").list_request_count(), 1);
     exporter.stop().await;
 }
 
@@ -149,13 +149,15 @@ async fn added_accounts_start_and_removed_ones_vanish() {
 async fn a_hanging_account_is_removed_at_once() {
     let desks = Desks::new(2).await;
     let world = desks.world();
-    world
-        .fail("desk-1", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
-        .unwrap();
+    world.account("desk-1").inject_fault(
+        FaultTarget::SessionList,
+        Repeat::Forever,
+        Fault::NoResponse,
+    );
     desks.write(HOURLY, &[(0, ""), (1, "")]);
     let exporter = desks.start_unready(&[]).await;
     world
-        .wait_until(|world| world.lists_seen("desk-1") > 0)
+        .wait_until(|world| world.account("desk-1").list_request_count() > 0)
         .await;
     desks.write(HOURLY, &[(0, "")]);
     assert_eq!(reload(&exporter).await.0, 200);
@@ -168,11 +170,11 @@ async fn what_is_no_identity_is_taken_up_in_place() {
     let desks = Desks::new(1).await;
     let world = desks.world();
     world
-        .open("desk-0", SessionSpec::new(4, DAY).client_ip("203.0.113.9"))
-        .unwrap();
+        .account("desk-0")
+        .open_session(SessionSpec::new(4, DAY).client_ip("203.0.113.9"));
     desks.write(HOURLY, &[(0, &login(0))]);
     let exporter = desks.start().await;
-    assert_eq!(world.logins_seen("desk-0"), 1);
+    assert_eq!(world.account("desk-0").login_count(), 1);
 
     let changed = format!(
         "{}\nallowed_client_ips: 192.0.2.0/24\nsession_details: full\nexpire_unit: ms\ntimeout: 3s",
@@ -201,7 +203,10 @@ async fn what_is_no_identity_is_taken_up_in_place() {
     assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
     // Nobody was asked for it.
     assert_eq!(
-        (world.lists_seen("desk-0"), world.logins_seen("desk-0")),
+        (
+            world.account("desk-0").list_request_count(),
+            world.account("desk-0").login_count()
+        ),
         (1, 1)
     );
 
@@ -209,7 +214,10 @@ async fn what_is_no_identity_is_taken_up_in_place() {
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(
-        (world.lists_seen("desk-0"), world.logins_seen("desk-0")),
+        (
+            world.account("desk-0").list_request_count(),
+            world.account("desk-0").login_count()
+        ),
         (2, 1)
     );
     exporter.stop().await;
@@ -267,7 +275,7 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
         assert_eq!(logins, if attempt < 2 { 1.0 } else { 0.0 }, "{password}");
         // Three in 15 minutes, whatever reloads: the fourth would have been right and is not tried.
         wait_until_some("the login is seen", async || {
-            (world.logins_seen("desk-0") == 3.min(attempt as u64 + 2)).then_some(())
+            (world.account("desk-0").login_count() == 3.min(attempt as u64 + 2)).then_some(())
         })
         .await;
     }
@@ -275,7 +283,7 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
     desks.upstream.clock.advance(SECOND * 16 * 60);
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(world.logins_seen("desk-0"), 4);
+    assert_eq!(world.account("desk-0").login_count(), 4);
     exporter.stop().await;
 }
 
@@ -310,11 +318,11 @@ async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
             .wait_for("it is back and polled", |page| told(page).0 == Some(1.0))
             .await;
         assert_eq!(told(&page), (Some(1.0), Some(0.0), Some(1.0)));
-        assert_eq!(world.logins_seen("desk-0"), 1);
+        assert_eq!(world.account("desk-0").login_count(), 1);
     }
     // An operator may ask.
     exporter.poll_account("desk-0").await;
-    assert_eq!(world.logins_seen("desk-0"), 2);
+    assert_eq!(world.account("desk-0").login_count(), 2);
     exporter.stop().await;
 }
 
@@ -331,12 +339,12 @@ async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_break
     assert_eq!(reload(&exporter).await.0, 200);
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-    assert_eq!(world.logins_seen("desk-0"), 1);
+    assert_eq!(world.account("desk-0").login_count(), 1);
 
     // Refused, and then mended in the file alone: nobody reloads. The first login is past by then.
     desks.upstream.clock.advance(SECOND * 16 * 60);
-    world.set_password("desk-0", "new").unwrap();
-    world.forget_sids("desk-0").unwrap();
+    world.account("desk-0").set_password("new");
+    world.account("desk-0").revoke_sids();
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
     std::fs::write(&secret, "new\n").unwrap();
@@ -413,8 +421,8 @@ async fn names_of_safety_types_are_reloaded() {
     let desks = Desks::new(1).await;
     desks
         .world()
-        .open("desk-0", SessionSpec::new(17, DAY))
-        .unwrap();
+        .account("desk-0")
+        .open_session(SessionSpec::new(17, DAY));
     desks.write(HOURLY, &[(0, "")]);
     let exporter = desks.start().await;
     let named = |name: &'static str| {
@@ -444,7 +452,7 @@ fn arrivals(desks: &Desks, start: std::time::SystemTime) -> Vec<f64> {
 async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_herd() {
     const ACCOUNTS: usize = 600;
     let desks = Desks::with_time(ACCOUNTS).await;
-    desks.world().keep_requests(100_000);
+    desks.world().set_request_log_capacity(100_000);
     let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
     desks.write("poll_interval: 1m", &all);
     let start = desks.upstream.clock.wall();
@@ -481,15 +489,15 @@ async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
         retry_after: RetryAfter::Seconds(900),
     };
     world
-        .fail("desk-0", FaultTarget::Lists, Repeat::Count(1), fault)
-        .unwrap();
+        .account("desk-0")
+        .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
     desks.write("poll_interval: 10m", &[(0, "")]);
     let start = desks.upstream.clock.wall();
     let exporter = desks.start().await;
     desks.write("poll_interval: 10s", &[(0, "")]);
     exporter.send_sighup().await;
     world
-        .wait_until(|world| world.lists_seen("desk-0") == 2)
+        .wait_until(|world| world.account("desk-0").list_request_count() == 2)
         .await;
     let second = arrivals(&desks, start)[1];
     assert!((899.0..920.0).contains(&second), "{second}");
@@ -505,9 +513,12 @@ async fn an_edit_of_a_default_costs_not_one_login() {
     desks.write("poll_interval: 5s", &all);
     let exporter = desks.start().await;
     let world = desks.world();
-    let seen =
-        |of: fn(&Simulator, &str) -> u64| (0..ACCOUNTS).map(|n| of(world, &desk(n))).sum::<u64>();
-    assert_eq!(seen(Simulator::logins_seen), 100);
+    let logins = || {
+        (0..ACCOUNTS)
+            .map(|n| world.account(&desk(n)).login_count())
+            .sum::<u64>()
+    };
+    assert_eq!(logins(), 100);
 
     desks.write("poll_interval: 1h", &all);
     assert_eq!(reload(&exporter).await.0, 200);
@@ -517,7 +528,7 @@ async fn an_edit_of_a_default_costs_not_one_login() {
                 .all(|(_, interval)| interval == 3600.0)
         })
         .await;
-    assert_eq!(seen(Simulator::logins_seen), 100);
+    assert_eq!(logins(), 100);
     exporter.stop().await;
 }
 
@@ -525,22 +536,19 @@ async fn an_edit_of_a_default_costs_not_one_login() {
 async fn hostile_accounts_delay_no_other() {
     let desks = Desks::new(5).await;
     let world = desks.world();
+    world.account("desk-0").inject_fault(
+        FaultTarget::SessionList,
+        Repeat::Forever,
+        Fault::NoResponse,
+    );
     world
-        .fail("desk-0", FaultTarget::Lists, Repeat::Forever, Fault::Hang)
-        .unwrap();
-    world
-        .set_quirks("desk-1", |quirks| {
-            quirks.raw_answer = Some("[".repeat(1 << 20).into())
-        })
-        .unwrap();
-    world
-        .fail(
-            "desk-2",
-            FaultTarget::Lists,
-            Repeat::Forever,
-            Fault::status(500),
-        )
-        .unwrap();
+        .account("desk-1")
+        .set_response_options(|quirks| quirks.raw_answer = Some("[".repeat(1 << 20).into()));
+    world.account("desk-2").inject_fault(
+        FaultTarget::SessionList,
+        Repeat::Forever,
+        Fault::status(500),
+    );
     desks.write(
         "poll_interval: 1s\ntimeout: 500ms",
         &[
@@ -618,15 +626,15 @@ async fn a_panicking_account_is_counted_and_watched_on_with_all_it_knows() {
     // is not the attempt's business any more, and the third is when the panic is counted.
     for (calls, counted) in [(&[0][..], 1.0), (&[1], 2.0), (&[1, 2], 2.0)] {
         trap.spring(calls).await;
-        let polls = world.lists_seen("desk-0");
+        let polls = world.account("desk-0").list_request_count();
         world
-            .wait_until(|world| world.lists_seen("desk-0") > polls + 1)
+            .wait_until(|world| world.account("desk-0").list_request_count() > polls + 1)
             .await;
         let page = exporter.metrics().await;
         let failures = page.get("tradernet_poll_failures_total", &[("reason", "decode")]);
         assert_eq!(failures, counted, "{calls:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
-        assert_eq!(world.logins_seen("desk-0"), 1);
+        assert_eq!(world.account("desk-0").login_count(), 1);
     }
     exporter.stop().await;
 }
@@ -643,7 +651,12 @@ async fn two_shards_watch_each_account_once() {
     let watched = |page: &crate::support::Exposition| page.matching("tradernet_up", &[]).count();
     assert_eq!(watched(&one_page) + watched(&other_page), ACCOUNTS);
     for n in 0..ACCOUNTS {
-        assert_eq!(desks.world().lists_seen(&desk(n)), 1, "{}", desk(n));
+        assert_eq!(
+            desks.world().account(&desk(n)).list_request_count(),
+            1,
+            "{}",
+            desk(n)
+        );
     }
     // A reload keeps to the shard.
     assert_eq!(reload(&one).await.0, 200);
@@ -657,8 +670,8 @@ async fn check_has_a_line_for_each_account() {
     let desks = Desks::new(3).await;
     desks
         .world()
-        .open("desk-0", SessionSpec::new(2, DAY))
-        .unwrap();
+        .account("desk-0")
+        .open_session(SessionSpec::new(2, DAY));
     desks.write("expire_unit: ms", &[(0, ""), (1, "sid: wrong"), (2, "")]);
     let path = desks.path().display().to_string();
     let online = run_to_exit(&["check", "--config.file", &path], &[]).await;

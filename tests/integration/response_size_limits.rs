@@ -23,7 +23,7 @@ async fn growth(limit: u64, fault: Fault) -> u64 {
     world.add_account(AccountSpec::new(LOGIN).sid(SID));
     let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), None).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
-    upstream.world.open(LOGIN, session).unwrap();
+    upstream.world.account(LOGIN).open_session(session);
     let limit = limit.to_string();
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
@@ -47,7 +47,7 @@ const MEBIBYTE: u64 = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endless_list() {
-    let fault = Fault::TooLarge {
+    let fault = Fault::OversizedList {
         bytes: 1 << 40,
         with_content_length: false,
     };
@@ -58,7 +58,7 @@ async fn an_endless_list() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_that_says_how_long_it_is() {
-    let fault = Fault::TooLarge {
+    let fault = Fault::OversizedList {
         bytes: 70 * MEBIBYTE,
         with_content_length: true,
     };

@@ -79,9 +79,18 @@ async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
 async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
     let upstream = SimulatedApi::start().await;
     let opened = [
-        upstream.world.open(LOGIN, SessionSpec::new(15, HOUR)),
-        upstream.world.open(LOGIN, SessionSpec::new(4, HOUR * 2)),
-        upstream.world.open(LOGIN, SessionSpec::new(None, HOUR * 3)),
+        upstream
+            .world
+            .account(LOGIN)
+            .open_session(SessionSpec::new(15, HOUR)),
+        upstream
+            .world
+            .account(LOGIN)
+            .open_session(SessionSpec::new(4, HOUR * 2)),
+        upstream
+            .world
+            .account(LOGIN)
+            .open_session(SessionSpec::new(None, HOUR * 3)),
     ];
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
@@ -103,7 +112,7 @@ async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
     assert_eq!(ids(by_type(&page)), ids(wanted(1.0)));
 
     for id in opened {
-        upstream.world.close(LOGIN, id.unwrap()).unwrap();
+        upstream.world.account(LOGIN).close_session(id);
     }
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
@@ -139,7 +148,7 @@ async fn every_shape_of_answer_holds_the_same_sessions() {
         ResponseShape::BareArray,
         ResponseShape::ResponseInArray,
         ResponseShape::ResponseObject,
-        ResponseShape::ObjectWithGaps,
+        ResponseShape::SparseObject,
         ResponseShape::NullRes,
         ResponseShape::MissingRes,
     ] {
@@ -149,16 +158,16 @@ async fn every_shape_of_answer_holds_the_same_sessions() {
                 quirks.numbers_as_strings = strings;
                 quirks.gzip = gzip;
             };
-            upstream.world.set_quirks(LOGIN, quirks).unwrap();
+            upstream.world.account(LOGIN).set_response_options(quirks);
             let ids = [2, 3].map(|safety_type| {
                 let session = SessionSpec::new(safety_type, HOUR);
-                upstream.world.open(LOGIN, session).unwrap()
+                upstream.world.account(LOGIN).open_session(session)
             });
             let page = exporter.poll().await;
             assert_eq!(page.get(OPEN, &[]), 2.0, "{shape:?}");
             assert_eq!(expire(&page, "min"), 3_600_000.0, "{shape:?}");
             for id in ids {
-                upstream.world.close(LOGIN, id).unwrap();
+                upstream.world.account(LOGIN).close_session(id);
             }
             let page = exporter.poll().await;
             assert_eq!(page.get(OPEN, &[]), 0.0, "{shape:?}");
@@ -224,8 +233,8 @@ async fn sessions_that_come_and_go_are_counted() {
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
     upstream
         .world
-        .open(LOGIN, SessionSpec::new(2, HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(2, HOUR));
     let exporter = InProcessExporter::start(&upstream, &variables).await;
     let counts = |page: &Exposition| {
         let closed = |reason| {
@@ -245,15 +254,15 @@ async fn sessions_that_come_and_go_are_counted() {
     assert_eq!(counts(&exporter.metrics().await), [0.0; 4]);
 
     let short = SessionSpec::new(3, Duration::from_secs(60));
-    upstream.world.open(LOGIN, short).unwrap();
+    upstream.world.account(LOGIN).open_session(short);
     let ended = upstream
         .world
-        .open(LOGIN, SessionSpec::new(4, HOUR))
-        .unwrap();
+        .account(LOGIN)
+        .open_session(SessionSpec::new(4, HOUR));
     assert_eq!(counts(&exporter.poll().await), [2.0, 0.0, 0.0, 0.0]);
 
     upstream.clock.advance(Duration::from_secs(61));
-    upstream.world.close(LOGIN, ended).unwrap();
+    upstream.world.account(LOGIN).close_session(ended);
     assert_eq!(counts(&exporter.poll().await), [2.0, 1.0, 1.0, 0.0]);
     exporter.stop().await;
 }

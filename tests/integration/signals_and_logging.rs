@@ -29,13 +29,13 @@ fn variables<'a>(
 #[tokio::test]
 async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
     for signal in ["TERM", "INT"] {
-        for fault in [Fault::Hang, Fault::HangBody] {
+        for fault in [Fault::NoResponse, Fault::StallBody] {
             let upstream = upstream().await;
             upstream.fail(fault);
             let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
             upstream
                 .world
-                .wait_until(|world| world.lists_seen(LOGIN) == 1)
+                .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
                 .await;
             // Kept open, and idle.
             let idle = TcpStream::connect(program.address).await.unwrap();
@@ -96,9 +96,9 @@ async fn troubled(program: &ExporterProcess, upstream: &SimulatedApi) {
     for (fault, polls) in [
         (None, 2),
         (Some(Fault::status(500)), 4),
-        (Some(Fault::Garbage), 3),
+        (Some(Fault::InvalidJson), 3),
         (None, 3),
-        (Some(Fault::Garbage), 2),
+        (Some(Fault::InvalidJson), 2),
     ] {
         upstream.heal();
         if let Some(fault) = fault {
@@ -201,7 +201,7 @@ async fn nothing_is_printed_but_the_log() {
     let run = crate::support::run_until(&upstream_variables, async {
         upstream
             .world
-            .wait_until(|world| world.lists_seen(LOGIN) == 1)
+            .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
             .await;
     })
     .await;

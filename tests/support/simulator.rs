@@ -72,30 +72,30 @@ impl SimulatedApi {
 
     /// Every request for [`LOGIN`]'s list fails like this until it is healed.
     pub(crate) fn fail(&self, fault: Fault) {
-        self.world.heal(LOGIN).unwrap();
+        self.world.account(LOGIN).clear_faults();
         self.world
-            .fail(LOGIN, FaultTarget::Lists, Repeat::Forever, fault)
-            .unwrap();
+            .account(LOGIN)
+            .inject_fault(FaultTarget::SessionList, Repeat::Forever, fault);
     }
 
     /// The next request for [`LOGIN`]'s list fails like this.
     pub(crate) fn fail_once(&self, fault: Fault) {
         self.world
-            .fail(LOGIN, FaultTarget::Lists, Repeat::Count(1), fault)
-            .unwrap();
+            .account(LOGIN)
+            .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
     }
 
     /// [`LOGIN`]'s list is served well again.
     pub(crate) fn heal(&self) {
-        self.world.heal(LOGIN).unwrap();
+        self.world.account(LOGIN).clear_faults();
     }
 
     /// These bytes are [`LOGIN`]'s list from now on.
     pub(crate) fn answer(&self, body: impl Into<bytes::Bytes>) {
         let body = body.into();
         self.world
-            .set_quirks(LOGIN, |quirks| quirks.raw_answer = Some(body))
-            .unwrap();
+            .account(LOGIN)
+            .set_response_options(|quirks| quirks.raw_answer = Some(body));
     }
 }
 

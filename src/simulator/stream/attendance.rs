@@ -8,28 +8,28 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::super::world::{NotFound, Simulator};
+use super::super::handles::{Account, Simulator};
 
 /// Connects that are remembered; the oldest makes room.
 const CONNECTS_KEPT: usize = 65_536;
 
 /// How a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Disconnect {
     /// A proper end, with this close code (1001: the server goes away). Engine.IO's polls end with its own.
     Close(u16),
     /// The end of the TCP connection, without a word.
-    Drop,
+    Eof,
     /// A reset of the TCP connection.
     Reset,
     /// Nothing ends: not a frame, not a pong any more, and nothing is understood; half-open.
-    Silence,
+    Stall,
 }
 
 /// A handshake that a stream began with, whatever became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct StreamConnect {
+pub struct HandshakeRecord {
     /// When it was read, by the world's clock.
     pub time: SystemTime,
     /// Whose it was, as far as it could be told.
@@ -41,20 +41,20 @@ pub struct StreamConnect {
 pub(in super::super) struct Streams {
     open: HashMap<u64, Open>,
     next: u64,
-    connects: VecDeque<StreamConnect>,
+    connects: VecDeque<HandshakeRecord>,
 }
 
 struct Open {
     account: Option<Arc<str>>,
     says: mpsc::UnboundedSender<Vec<String>>,
-    cuts: mpsc::UnboundedSender<Cut>,
+    cuts: mpsc::UnboundedSender<Disconnect>,
 }
 
 /// What reaches a connection from the world's owner.
 pub(super) struct Orders {
     /// Texts to be said as they are.
     pub(super) says: mpsc::UnboundedReceiver<Vec<String>>,
-    pub(super) cuts: mpsc::UnboundedReceiver<Cut>,
+    pub(super) cuts: mpsc::UnboundedReceiver<Disconnect>,
 }
 
 /// A connection's place in the world. It is open until this is dropped.
@@ -79,11 +79,14 @@ impl Attendance {
         };
         state.streams.open.insert(number, open);
         if let Some(account) = account.as_ref().and_then(|it| state.accounts.get_mut(it)) {
-            account.seen.connected += 1;
-            account.seen.max_connected = account.seen.max_connected.max(account.seen.connected);
+            account.counters.connected += 1;
+            account.counters.max_connected = account
+                .counters
+                .max_connected
+                .max(account.counters.connected);
         }
         drop(state);
-        world.note();
+        world.notify_waiters();
         let attendance = Self {
             world: world.clone(),
             number,
@@ -99,55 +102,28 @@ impl Drop for Attendance {
         state.streams.open.remove(&self.number);
         let account = self.account.as_ref();
         if let Some(account) = account.and_then(|it| state.accounts.get_mut(it)) {
-            account.seen.connected = account.seen.connected.saturating_sub(1);
+            account.counters.connected = account.counters.connected.saturating_sub(1);
         }
         drop(state);
-        self.world.note();
+        self.world.notify_waiters();
     }
 }
 
 impl Simulator {
     /// Cuts every stream of everybody at once, those in demo mode too, and tells how many that were.
-    pub fn cut_streams(&self, cut: Cut) -> usize {
+    pub fn disconnect_all(&self, cut: Disconnect) -> usize {
         self.cut(cut, |_| true)
-    }
-
-    /// Cuts the streams of one account, and tells how many that were.
-    ///
-    /// # Errors
-    /// [`NotFound`] if there is no such account.
-    pub fn cut_streams_of(&self, login: &str, cut: Cut) -> Result<usize, NotFound> {
-        self.is_there(login)?;
-        Ok(self.cut(cut, |account| account == Some(login)))
-    }
-
-    /// Says these texts, as they are, over every open stream of the account, and tells how many that were.
-    ///
-    /// Over socket.io a text is an Engine.IO packet: `42["event",…]`. `{SID}` in a text becomes the SID of
-    /// the connection.
-    ///
-    /// # Errors
-    /// [`NotFound`] if there is no such account.
-    pub fn say(&self, login: &str, texts: &[&str]) -> Result<usize, NotFound> {
-        self.is_there(login)?;
-        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
-        let state = self.state();
-        let theirs = state.streams.open.values();
-        let told = theirs
-            .filter(|open| open.account.as_deref() == Some(login))
-            .filter(|open| open.says.send(texts.clone()).is_ok());
-        Ok(told.count())
     }
 
     /// The open streams of all accounts, and those of nobody in particular.
     #[must_use]
-    pub fn streams_open(&self) -> usize {
+    pub fn open_stream_count(&self) -> usize {
         self.state().streams.open.len()
     }
 
     /// The handshakes of all streams, the oldest first; of very many, the last.
     #[must_use]
-    pub fn stream_connects(&self) -> Vec<StreamConnect> {
+    pub fn handshakes(&self) -> Vec<HandshakeRecord> {
         self.state().streams.connects.iter().cloned().collect()
     }
 
@@ -158,15 +134,37 @@ impl Simulator {
         if connects.len() == CONNECTS_KEPT {
             connects.pop_front();
         }
-        connects.push_back(StreamConnect { time, account });
+        connects.push_back(HandshakeRecord { time, account });
     }
 
-    fn cut(&self, cut: Cut, whose: impl Fn(Option<&str>) -> bool) -> usize {
+    fn cut(&self, cut: Disconnect, whose: impl Fn(Option<&str>) -> bool) -> usize {
         let state = self.state();
         let theirs = state.streams.open.values();
         let cut = theirs
             .filter(|open| whose(open.account.as_deref()))
             .filter(|open| open.cuts.send(cut).is_ok());
         cut.count()
+    }
+}
+
+impl Account {
+    /// Disconnects every stream of the account and returns how many there were.
+    pub fn disconnect(&self, how: Disconnect) -> usize {
+        self.simulator()
+            .cut(how, |account| account == Some(self.login()))
+    }
+
+    /// Sends these texts, as they are, over every open stream of the account and returns how many there were.
+    ///
+    /// Over socket.io a text is an Engine.IO packet: `42["event",…]`. `{SID}` in a text becomes the SID of
+    /// the connection.
+    pub fn send_raw(&self, texts: &[&str]) -> usize {
+        let texts: Vec<String> = texts.iter().map(|&text| text.to_owned()).collect();
+        let state = self.simulator().state();
+        let theirs = state.streams.open.values();
+        let sent = theirs
+            .filter(|open| open.account.as_deref() == Some(self.login()))
+            .filter(|open| open.says.send(texts.clone()).is_ok());
+        sent.count()
     }
 }

@@ -10,11 +10,11 @@ use tokio::sync::watch;
 
 use super::super::auth;
 use super::super::fault::{Fault, Kind};
+use super::super::handles::Simulator;
 use super::super::options::{ErrorEnvelope, ResponseShape};
 use super::super::response::{Reply, Sent};
 use super::super::session_list;
-use super::super::world::Simulator;
-use super::attendance::Cut;
+use super::attendance::Disconnect;
 use super::dialect::{Form, Heard, StreamProtocol};
 use super::spec::{Answered, StreamOptions};
 use super::spoil;
@@ -36,7 +36,7 @@ pub(super) enum Act {
     /// Answer as usual, after this time.
     AnswerAfter(Duration),
     /// End in this way.
-    End(Cut),
+    End(Disconnect),
 }
 
 /// A client policy violation, in WebSocket's words.
@@ -72,7 +72,7 @@ impl Conversation {
         account: Option<Arc<str>>,
         opening: Option<Fault>,
     ) -> Self {
-        let demo = matches!(opening, Some(Fault::Demo)) || world.login_of_sid(&sid).is_none();
+        let demo = matches!(opening, Some(Fault::DemoMode)) || world.login_of_sid(&sid).is_none();
         Self {
             world: world.clone(),
             dialect,
@@ -100,7 +100,7 @@ impl Conversation {
 
     /// The account's number that grows with every change.
     pub(super) fn watch(&self) -> Option<watch::Receiver<u64>> {
-        self.world.watch(self.account.as_deref()?)
+        Some(self.world.account(self.account.as_deref()?).changes())
     }
 
     /// How the account's streams behave now.
@@ -108,14 +108,14 @@ impl Conversation {
         let state = self.world.state();
         let account = self.account.as_ref().and_then(|it| state.accounts.get(it));
         account
-            .map(|account| account.quirks.stream.clone())
+            .map(|account| account.options.stream.clone())
             .unwrap_or_default()
     }
 
     /// How long until the list changes by itself, where that is to be pushed.
     pub(super) fn until_expiry(&self) -> Option<Duration> {
         self.form.filter(|_| !self.demo)?;
-        let end = self.world.next_expiry(self.account.as_deref()?)?;
+        let end = self.world.account(self.account.as_deref()?).next_expiry()?;
         Some(end.duration_since(self.world.now()).unwrap_or_default())
     }
 
@@ -160,7 +160,7 @@ impl Conversation {
             }
             Heard::Ping(_) if !self.quirks().answers_pings => vec![],
             Heard::Ping(payload) => vec![Act::Say(format!("3{payload}"))],
-            Heard::Leave => vec![Act::End(Cut::Drop)],
+            Heard::Leave => vec![Act::End(Disconnect::Eof)],
             Heard::Other => vec![],
         }
     }
@@ -250,14 +250,14 @@ impl Conversation {
 
     fn spoilt(&mut self, fault: Fault, form: Form, quirks: &StreamOptions) -> Vec<Act> {
         match fault {
-            Fault::SidExpired => {
+            Fault::RevokeSid => {
                 // An account that has gone since has no SIDs either.
                 if let Some(login) = &self.account {
-                    self.world.forget_sids(login).ok();
+                    self.world.account(login).revoke_sids();
                 }
                 self.answer()
             }
-            Fault::Demo => {
+            Fault::DemoMode => {
                 self.demo = true;
                 let greeting = self.dialect.greeting(Some(quirks.demo_words));
                 match greeting {
@@ -276,7 +276,7 @@ impl Conversation {
     /// Another account of this world is nobody's to subscribe to. Of other names nothing is known.
     fn is_somebody_else(&self, subscriber: Option<&str>) -> bool {
         let subscriber = subscriber.filter(|login| Some(*login) != self.account.as_deref());
-        subscriber.is_some_and(|login| self.world.is_there(login).is_ok())
+        subscriber.is_some_and(|login| self.world.state().accounts.contains_key(login))
     }
 
     fn is_admitted(&self) -> bool {
@@ -287,7 +287,7 @@ impl Conversation {
     fn shut_out(&self) -> Vec<Act> {
         vec![
             self.error(&auth::denied()),
-            Act::End(Cut::Close(NOT_ALLOWED)),
+            Act::End(Disconnect::Close(NOT_ALLOWED)),
         ]
     }
 
@@ -308,7 +308,7 @@ impl Conversation {
         let now: SystemTime = self.world.now();
         let mut state = self.world.state();
         let account = state.accounts.get_mut(self.account.as_ref()?)?;
-        let mut quirks = account.quirks.clone();
+        let mut quirks = account.options.clone();
         if self.dialect == StreamProtocol::SocketIo && quirks.shape == ResponseShape::BareArray {
             quirks.shape = ResponseShape::NullRes;
         }

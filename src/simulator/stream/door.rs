@@ -11,11 +11,11 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::super::fault::Fault;
+use super::super::handles::Simulator;
 use super::super::request_log::LoggedRequest;
 use super::super::response::{Reply, Sent};
 use super::super::routes::{Asked, cookie, field, header};
 use super::super::spoil::Spoilt;
-use super::super::world::Simulator;
 use super::attendance::Attendance;
 use super::conversation::Conversation;
 use super::dialect::StreamProtocol;
@@ -294,6 +294,6 @@ fn pings_heard(world: &Simulator, account: Option<Arc<str>>) -> impl Fn() -> boo
     move || {
         let state = world.state();
         let account = account.as_ref().and_then(|it| state.accounts.get(it));
-        account.is_none_or(|account| account.quirks.stream.answers_pings)
+        account.is_none_or(|account| account.options.stream.answers_pings)
     }
 }

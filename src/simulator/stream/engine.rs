@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use super::super::response::Reply;
 use super::super::spoil::Spoilt;
-use super::attendance::Cut;
+use super::attendance::Disconnect;
 use super::line::{Gone, Line};
 use super::payload;
 use super::spec::StreamOptions;
@@ -51,7 +51,7 @@ pub(super) struct Session {
 
 enum Said {
     Packet(String),
-    End(Cut),
+    End(Disconnect),
 }
 
 /// The packet that a session begins with.
@@ -130,10 +130,10 @@ impl Session {
         while let Some(something) = next {
             match something {
                 Said::Packet(packet) => packets.push(packet),
-                Said::End(Cut::Close(_)) => packets.push(CLOSE.to_owned()),
-                Said::End(Cut::Drop) => return Spoilt::Drop,
-                Said::End(Cut::Reset) => return Spoilt::Reset,
-                Said::End(Cut::Silence) => return silent(&mut said).await,
+                Said::End(Disconnect::Close(_)) => packets.push(CLOSE.to_owned()),
+                Said::End(Disconnect::Eof) => return Spoilt::Drop,
+                Said::End(Disconnect::Reset) => return Spoilt::Reset,
+                Said::End(Disconnect::Stall) => return silent(&mut said).await,
             }
             next = said.try_recv().ok();
         }
@@ -158,27 +158,27 @@ impl Session {
     pub(super) async fn upgrade(&self, mut line: impl Line) {
         if self.probe(&mut line).await.is_none() {
             self.probed.store(false, Ordering::Relaxed);
-            return line.end(Cut::Drop).await;
+            return line.end(Disconnect::Eof).await;
         }
         let mut said = self.said.lock().await;
         let cut = loop {
             tokio::select! {
                 heard = line.hear() => match heard {
                     Some(packet) => self.hear(packet),
-                    None => break Cut::Drop,
+                    None => break Disconnect::Eof,
                 },
                 something = said.recv() => match something {
                     Some(Said::Packet(packet)) => {
                         if line.say(packet).await.is_err() {
-                            break Cut::Drop;
+                            break Disconnect::Eof;
                         }
                     }
-                    Some(Said::End(Cut::Silence)) => tokio::select! {
-                        () = line.endure() => break Cut::Drop,
+                    Some(Said::End(Disconnect::Stall)) => tokio::select! {
+                        () = line.endure() => break Disconnect::Eof,
                         cut = next_end(&mut said) => break cut,
                     },
                     Some(Said::End(cut)) => break cut,
-                    None => break Cut::Drop,
+                    None => break Disconnect::Eof,
                 },
             }
         };
@@ -245,7 +245,7 @@ impl Line for PollingLine {
     }
 
     async fn endure(&mut self) {
-        self.says.send(Said::End(Cut::Silence)).ok();
+        self.says.send(Said::End(Disconnect::Stall)).ok();
         while let Ok(Some(packet)) = tokio::time::timeout(SILENCED, self.hears.recv()).await {
             if packet == CLOSE {
                 return;
@@ -253,7 +253,7 @@ impl Line for PollingLine {
         }
     }
 
-    async fn end(self, cut: Cut) {
+    async fn end(self, cut: Disconnect) {
         self.says.send(Said::End(cut)).ok();
         drop(self.place);
     }
@@ -262,12 +262,12 @@ impl Line for PollingLine {
 /// The poll of a silenced session: not answered, until the session is cut in another way.
 async fn silent(said: &mut UnboundedReceiver<Said>) -> Spoilt {
     match next_end(said).await {
-        Cut::Reset => Spoilt::Reset,
+        Disconnect::Reset => Spoilt::Reset,
         _ => Spoilt::Drop,
     }
 }
 
-async fn next_end(said: &mut UnboundedReceiver<Said>) -> Cut {
+async fn next_end(said: &mut UnboundedReceiver<Said>) -> Disconnect {
     loop {
         match said.recv().await {
             Some(Said::End(cut)) => return cut,

@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 
-use super::attendance::Cut;
+use super::attendance::Disconnect;
 use super::ping::Pings;
 
 /// Small, since there are thousands of connections and a client says little.
@@ -51,7 +51,7 @@ pub(super) trait Line: Send {
     fn endure(&mut self) -> impl Future<Output = ()> + Send;
 
     /// Ends the line in this way.
-    fn end(self, cut: Cut) -> impl Future<Output = ()> + Send;
+    fn end(self, cut: Disconnect) -> impl Future<Output = ()> + Send;
 }
 
 /// A WebSocket on the server's side.
@@ -126,9 +126,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for WebSocketLine<S> {
         while io.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
     }
 
-    async fn end(mut self, cut: Cut) {
+    async fn end(mut self, cut: Disconnect) {
         match cut {
-            Cut::Close(code) => {
+            Disconnect::Close(code) => {
                 let frame = CloseFrame {
                     code: code.into(),
                     reason: "".into(),
@@ -139,8 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line for WebSocketLine<S> {
                 };
                 tokio::time::timeout(CLOSING, closing).await.ok();
             }
-            Cut::Reset => self.reset.store(true, Ordering::Relaxed),
-            Cut::Drop | Cut::Silence => {}
+            Disconnect::Reset => self.reset.store(true, Ordering::Relaxed),
+            Disconnect::Eof | Disconnect::Stall => {}
         }
     }
 }

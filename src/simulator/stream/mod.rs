@@ -28,7 +28,7 @@ mod spoil;
 mod talk;
 
 pub(super) use attendance::Streams;
-pub use attendance::{Cut, StreamConnect};
+pub use attendance::{Disconnect, HandshakeRecord};
 pub(super) use door::{Doorway, Knock};
 pub(super) use engine::Engine;
 pub use spec::{Answered, DemoWords, SocketIoForms, StreamOptions};

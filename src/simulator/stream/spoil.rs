@@ -1,7 +1,7 @@
 //! Turns a fault into what becomes of a connection's beginning, or of a request for the list over it.
 
 use super::super::fault::Fault;
-use super::attendance::Cut;
+use super::attendance::Disconnect;
 use super::conversation::Act;
 
 /// A server that met what it did not expect, in WebSocket's words.
@@ -10,8 +10,8 @@ const INTERNAL_ERROR: u16 = 1011;
 /// What comes instead of the greeting; `None` where the connection begins as usual.
 pub(super) fn opening(fault: Fault) -> Option<Vec<Act>> {
     match fault {
-        Fault::Frames(texts) => Some(texts.into_iter().map(Act::Say).collect()),
-        Fault::Cut(cut) => Some(vec![Act::End(cut)]),
+        Fault::RawFrames(texts) => Some(texts.into_iter().map(Act::Say).collect()),
+        Fault::Disconnect(cut) => Some(vec![Act::End(cut)]),
         _ => None,
     }
 }
@@ -21,25 +21,25 @@ pub(super) fn opening(fault: Fault) -> Option<Vec<Act>> {
 pub(super) fn request(fault: Fault, (before, after): (String, &'static str)) -> Vec<Act> {
     let instead = |list: &str| vec![Act::Say([before.as_str(), list, after].concat())];
     match fault {
-        Fault::Frames(texts) => texts.into_iter().map(Act::Say).collect(),
-        Fault::Cut(cut) => vec![Act::End(cut)],
-        Fault::Reset => vec![Act::End(Cut::Reset)],
-        Fault::Hang => vec![],
-        Fault::HangBody => vec![Act::End(Cut::Silence)],
+        Fault::RawFrames(texts) => texts.into_iter().map(Act::Say).collect(),
+        Fault::Disconnect(cut) => vec![Act::End(cut)],
+        Fault::Reset => vec![Act::End(Disconnect::Reset)],
+        Fault::NoResponse => vec![],
+        Fault::StallBody => vec![Act::End(Disconnect::Stall)],
         Fault::Truncated => {
             let begun = [
                 before.as_str(),
                 "[{\"id\": 7165011, \"safety_type_id\": 4, \"expi",
             ]
             .concat();
-            vec![Act::SayHalf(begun), Act::End(Cut::Drop)]
+            vec![Act::SayHalf(begun), Act::End(Disconnect::Eof)]
         }
-        Fault::Garbage => vec![Act::Say("\u{0}\u{fffd}{]not json\u{1b}[".to_owned())],
-        Fault::Html200 => vec![Act::Say(
+        Fault::InvalidJson => vec![Act::Say("\u{0}\u{fffd}{]not json\u{1b}[".to_owned())],
+        Fault::HtmlPage => vec![Act::Say(
             "<!DOCTYPE html><title>Maintenance</title>".to_owned(),
         )],
         Fault::EmptyBody => vec![Act::Say(String::new())],
-        Fault::TooLarge {
+        Fault::OversizedList {
             bytes,
             with_content_length,
         } => vec![Act::SayLong {
@@ -54,8 +54,8 @@ pub(super) fn request(fault: Fault, (before, after): (String, &'static str)) -> 
         | Fault::RateLimited { .. }
         | Fault::HtmlForbidden
         | Fault::Redirect { .. }
-        | Fault::GzipBomb { .. } => vec![Act::End(Cut::Close(INTERNAL_ERROR))],
+        | Fault::GzipBomb { .. } => vec![Act::End(Disconnect::Close(INTERNAL_ERROR))],
         // The conversation's own.
-        Fault::ErrorEnvelope { .. } | Fault::SidExpired | Fault::Demo => vec![],
+        Fault::ErrorEnvelope { .. } | Fault::RevokeSid | Fault::DemoMode => vec![],
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::super::spoil::sessions;
-use super::attendance::{Attendance, Cut, Orders};
+use super::attendance::{Attendance, Disconnect, Orders};
 use super::conversation::{Act, Conversation};
 use super::line::{Gone, Line};
 
@@ -36,9 +36,9 @@ pub(super) async fn hold(
         Some(cut) = cuts.recv() => cut,
         cut = talk.run(&mut line, &mut conversation, &mut says) => cut,
     };
-    while cut == Cut::Silence {
+    while cut == Disconnect::Stall {
         cut = tokio::select! {
-            () = line.endure() => Cut::Drop,
+            () = line.endure() => Disconnect::Eof,
             Some(cut) = cuts.recv() => cut,
         };
     }
@@ -59,7 +59,7 @@ impl<F: Fn(&str) + Send> Talk<F> {
         line: &mut impl Line,
         conversation: &mut Conversation,
         says: &mut tokio::sync::mpsc::UnboundedReceiver<Vec<String>>,
-    ) -> Cut {
+    ) -> Disconnect {
         let mut watch = conversation.watch();
         let (mut heard_last, mut said_last) = (Instant::now(), Instant::now());
         let mut acts = conversation.opened();
@@ -67,7 +67,7 @@ impl<F: Fn(&str) + Send> Talk<F> {
             match self.perform(line, acts).await {
                 Ok(None) => {}
                 Ok(Some(cut)) => return cut,
-                Err(Gone) => return Cut::Drop,
+                Err(Gone) => return Disconnect::Eof,
             }
             let quirks = conversation.quirks();
             let patience = quirks.ping_interval + quirks.ping_timeout;
@@ -75,13 +75,13 @@ impl<F: Fn(&str) + Send> Talk<F> {
             let next_late = self.late.iter().min().copied();
             acts = tokio::select! {
                 heard = line.hear() => {
-                    let Some(text) = heard else { return Cut::Drop };
+                    let Some(text) = heard else { return Disconnect::Eof };
                     heard_last = Instant::now();
                     conversation.heard(&text, || (self.log)(&text))
                 }
                 still_there = changed(&mut watch) => {
                     if !still_there {
-                        return Cut::Close(GOING_AWAY);
+                        return Disconnect::Close(GOING_AWAY);
                     }
                     conversation.changed()
                 }
@@ -95,12 +95,16 @@ impl<F: Fn(&str) + Send> Talk<F> {
                     said_last = Instant::now();
                     vec![conversation.chatter()]
                 }
-                () = at(deadline) => return Cut::Drop,
+                () = at(deadline) => return Disconnect::Eof,
             };
         }
     }
 
-    async fn perform(&mut self, line: &mut impl Line, acts: Vec<Act>) -> Result<Option<Cut>, Gone> {
+    async fn perform(
+        &mut self,
+        line: &mut impl Line,
+        acts: Vec<Act>,
+    ) -> Result<Option<Disconnect>, Gone> {
         for act in acts {
             match act {
                 Act::Say(text) => line.say(text).await?,

@@ -11,7 +11,7 @@ fn world() -> Simulator {
     let began = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let origin = tokio::time::Instant::now();
     let world = Simulator::with_clock(move || began + origin.elapsed());
-    simulated::populate(&world).unwrap();
+    simulated::populate(&world);
     world
 }
 
@@ -98,7 +98,8 @@ async fn the_exporters_own_login_goes_with_its_sid_and_comes_again() {
     };
     let own = || {
         let addresses = world
-            .sessions(desk.login)
+            .account(desk.login)
+            .open_sessions()
             .into_iter()
             .filter_map(|session| session.client_ip);
         addresses

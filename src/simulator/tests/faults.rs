@@ -20,10 +20,12 @@ async fn world_with(fault: Fault) -> (Simulator, std::net::SocketAddr) {
             .password("right")
             .key("key", "secret"),
     );
-    world.open("desk-1", SessionSpec::default().id(1)).unwrap();
     world
-        .fail("desk-1", FaultTarget::Lists, Repeat::Count(1), fault)
-        .unwrap();
+        .account("desk-1")
+        .open_session(SessionSpec::default().id(1));
+    world
+        .account("desk-1")
+        .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
     let address = serving(&world).await;
     (world, address)
 }
@@ -61,13 +63,14 @@ async fn statuses_come_with_their_body_and_headers() {
     assert_eq!(answer.body, b"cannot serve sid-of-desk");
     assert_eq!(spoilt(Fault::HtmlForbidden).await.status, 403);
     assert_eq!(
-        spoilt(Fault::Html200).await.header("content-type"),
+        spoilt(Fault::HtmlPage).await.header("content-type"),
         "text/html; charset=utf-8"
     );
     let answer = spoilt(Fault::EmptyBody).await;
     assert_eq!((answer.status, answer.body.len()), (200, 0));
     assert!(
-        serde_json::from_slice::<serde_json::Value>(&spoilt(Fault::Garbage).await.body).is_err()
+        serde_json::from_slice::<serde_json::Value>(&spoilt(Fault::InvalidJson).await.body)
+            .is_err()
     );
     let answer = spoilt(Fault::Redirect {
         status: 307,
@@ -108,7 +111,7 @@ async fn a_rate_limit_tells_how_long_or_until_when_or_nothing() {
 
 #[tokio::test]
 async fn envelopes_have_both_styles_and_echo_what_was_sent() {
-    let answer = spoilt(Fault::envelope(ErrorEnvelope::method(
+    let answer = spoilt(Fault::envelope(ErrorEnvelope::error(
         8,
         "SID {SID} from an unknown address",
     )))
@@ -121,7 +124,7 @@ async fn envelopes_have_both_styles_and_echo_what_was_sent() {
 
     let envelope = ErrorEnvelope {
         code: None,
-        ..ErrorEnvelope::general(0, "{KEY} {SIG}")
+        ..ErrorEnvelope::err_msg(0, "{KEY} {SIG}")
     };
     let (_world, address) = world_with(Fault::ErrorEnvelope {
         status: 401,
@@ -137,16 +140,13 @@ async fn envelopes_have_both_styles_and_echo_what_was_sent() {
         (401, json!({ "errMsg": "key feed" }))
     );
 
-    let (world, address) = world_with(Fault::Garbage).await;
-    let envelope = ErrorEnvelope::general(12, "{LOGIN} is not {PASSWORD}");
-    world
-        .fail(
-            "desk-1",
-            FaultTarget::Logins,
-            Repeat::Count(1),
-            Fault::envelope(envelope),
-        )
-        .unwrap();
+    let (world, address) = world_with(Fault::InvalidJson).await;
+    let envelope = ErrorEnvelope::err_msg(12, "{LOGIN} is not {PASSWORD}");
+    world.account("desk-1").inject_fault(
+        FaultTarget::Login,
+        Repeat::Count(1),
+        Fault::envelope(envelope),
+    );
     let answer = Ask::login("desk-1", "guess").answer(address).await;
     assert_eq!(
         answer.json(),
@@ -172,7 +172,7 @@ async fn a_truncated_body_is_shorter_than_its_head_says() {
 
 #[tokio::test]
 async fn a_body_that_hangs_comes_after_its_head() {
-    let (_world, address) = world_with(Fault::HangBody).await;
+    let (_world, address) = world_with(Fault::StallBody).await;
     let mut stream = Ask::sid("sid-of-desk").send(address).await;
     let mut read = Vec::new();
     while !read.ends_with(b"\r\n\r\n") {
@@ -183,7 +183,7 @@ async fn a_body_that_hangs_comes_after_its_head() {
 
 #[tokio::test]
 async fn too_large_a_list_is_valid_for_its_whole_length() {
-    let answer = spoilt(Fault::TooLarge {
+    let answer = spoilt(Fault::OversizedList {
         bytes: 3_000_000,
         with_content_length: true,
     })
@@ -193,7 +193,7 @@ async fn too_large_a_list_is_valid_for_its_whole_length() {
         ("3000000", 3_000_000)
     );
     assert!(answer.json().as_array().unwrap().len() > 10_000);
-    let answer = spoilt(Fault::TooLarge {
+    let answer = spoilt(Fault::OversizedList {
         bytes: 3_000_000,
         with_content_length: false,
     })
@@ -205,7 +205,7 @@ async fn too_large_a_list_is_valid_for_its_whole_length() {
 #[tokio::test]
 async fn too_large_a_list_ends_when_the_client_leaves() {
     // A thousand times what any buffer holds: it could not be made within the test's time.
-    let (world, address) = world_with(Fault::TooLarge {
+    let (world, address) = world_with(Fault::OversizedList {
         bytes: 1 << 50,
         with_content_length: false,
     })
@@ -213,9 +213,9 @@ async fn too_large_a_list_ends_when_the_client_leaves() {
     let mut stream = Ask::sid("sid-of-desk").send(address).await;
     let mut some = vec![0; 1_000_000];
     soon(stream.read_exact(&mut some)).await.unwrap();
-    assert_eq!(world.seen("desk-1").in_flight, 1);
+    assert_eq!(world.account("desk-1").counters().in_flight, 1);
     drop(stream);
-    soon(world.wait_until(|world| world.seen("desk-1").in_flight == 0)).await;
+    soon(world.wait_until(|world| world.account("desk-1").counters().in_flight == 0)).await;
 }
 
 #[tokio::test]
@@ -252,7 +252,7 @@ async fn a_slow_answer_is_the_usual_one_later() {
 
 #[tokio::test]
 async fn an_expired_sid_stays_refused_until_a_login() {
-    let (_world, address) = world_with(Fault::SidExpired).await;
+    let (_world, address) = world_with(Fault::RevokeSid).await;
     assert_eq!(Ask::sid("sid-of-desk").ids(address).await, Err(12));
     assert_eq!(Ask::sid("sid-of-desk").ids(address).await, Err(12));
     assert_eq!(

@@ -13,4 +13,3 @@ mod client;
 mod demo;
 mod faults;
 mod streams;
-mod world;

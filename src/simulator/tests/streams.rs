@@ -15,7 +15,7 @@ use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 use super::client::{Ask, serving, soon};
 use crate::simulator::{
-    AccountSpec, Answered, Cut, DemoWords, ErrorEnvelope, Fault, FaultTarget, Repeat,
+    AccountSpec, Answered, DemoWords, Disconnect, ErrorEnvelope, Fault, FaultTarget, Repeat,
     ResponseShape, SessionSpec, Simulator,
 };
 
@@ -32,15 +32,15 @@ fn world() -> Simulator {
 fn furnished(world: Simulator) -> Simulator {
     world.add_account(AccountSpec::new("desk-1").sid("sid"));
     world
-        .set_quirks("desk-1", |quirks| quirks.stream.other_events = false)
-        .unwrap();
+        .account("desk-1")
+        .set_response_options(|quirks| quirks.stream.other_events = false);
     world
 }
 
 fn fault(world: &Simulator, target: FaultTarget, fault: Fault) {
     world
-        .fail("desk-1", target, Repeat::Count(1), fault)
-        .unwrap();
+        .account("desk-1")
+        .inject_fault(target, Repeat::Count(1), fault);
 }
 
 struct Client(WebSocketStream<TcpStream>);
@@ -103,11 +103,13 @@ impl Client {
 /// What comes of a request that this fault befalls; the client can go on where the connection does.
 async fn spoilt(of: Fault) -> (Simulator, Client) {
     let world = world();
-    world.open("desk-1", SessionSpec::default().id(1)).unwrap();
+    world
+        .account("desk-1")
+        .open_session(SessionSpec::default().id(1));
     let address = serving(&world).await;
     let mut client = Client::connect(address, "/?SID=sid").await;
     client.json().await;
-    fault(&world, FaultTarget::StreamRequests, of);
+    fault(&world, FaultTarget::StreamRequest, of);
     client.ask().await;
     (world, client)
 }
@@ -134,8 +136,8 @@ async fn the_sid_is_taken_from_the_query_then_from_the_cookie() {
         let greeting = Client(socket).json().await;
         assert_eq!(greeting[1]["mode"], mode, "{query} {cookie}");
     }
-    assert_eq!(world.seen("desk-1").connects, 2);
-    let connects = world.stream_connects();
+    assert_eq!(world.account("desk-1").counters().connects, 2);
+    let connects = world.handshakes();
     assert_eq!(connects.len(), 4);
     assert_eq!(connects[0].account.as_deref(), Some("desk-1"));
     assert_eq!(connects[2].account, None);
@@ -149,7 +151,7 @@ async fn a_forgotten_sid_is_in_demo_mode_and_ends_what_stands() {
     let world = world();
     let address = serving(&world).await;
     let mut stands = Client::subscribed(address).await;
-    world.forget_sids("desk-1").unwrap();
+    world.account("desk-1").revoke_sids();
     let error = stands.json().await;
     assert_eq!(
         (&error[0], &error[1]["code"]),
@@ -162,8 +164,8 @@ async fn a_forgotten_sid_is_in_demo_mode_and_ends_what_stands() {
         (DemoWords::IsDemo, json!({ "isDemo": true })),
     ] {
         world
-            .set_quirks("desk-1", |quirks| quirks.stream.demo_words = words)
-            .unwrap();
+            .account("desk-1")
+            .set_response_options(|quirks| quirks.stream.demo_words = words);
         let mut client = Client::connect(address, "/?SID=sid").await;
         assert_eq!(client.json().await, json!(["userData", greeting]));
     }
@@ -178,23 +180,21 @@ async fn a_list_is_pushed_only_to_those_who_asked_and_once_for_a_change() {
     let mut client = Client::subscribed(address).await;
     client.send(r#"["quotes",["AAPL.US"]]"#).await;
     client.send("not json").await;
-    let id = world.open("desk-1", SessionSpec::default()).unwrap();
+    let id = world.account("desk-1").open_session(SessionSpec::default());
     assert_eq!(client.json().await[1][0]["id"], id);
-    world.say("desk-1", &["[\"end\"]"]).unwrap();
+    world.account("desk-1").send_raw(&["[\"end\"]"]);
     assert_eq!(client.text().await, "[\"end\"]");
     assert_eq!(silent.text().await, "[\"end\"]");
-    assert_eq!(world.seen("desk-1").stream_requests, 1);
+    assert_eq!(world.account("desk-1").counters().stream_requests, 1);
 }
 
 #[tokio::test]
 async fn shapes_and_odd_elements_are_the_accounts_own() {
     let world = world();
-    world
-        .set_quirks("desk-1", |quirks| {
-            quirks.shape = ResponseShape::ResponseObject;
-            quirks.stream.third_element = true;
-        })
-        .unwrap();
+    world.account("desk-1").set_response_options(|quirks| {
+        quirks.shape = ResponseShape::ResponseObject;
+        quirks.stream.third_element = true;
+    });
     let address = serving(&world).await;
     let mut client = Client::connect(address, "/?SID=sid").await;
     client.json().await;
@@ -202,8 +202,8 @@ async fn shapes_and_odd_elements_are_the_accounts_own() {
     let wanted = json!(["sessions", { "response": { "res": [] } }, { "ev": "update" }]);
     assert_eq!(client.json().await, wanted);
     world
-        .set_quirks("desk-1", |quirks| quirks.raw_answer = Some("7".into()))
-        .unwrap();
+        .account("desk-1")
+        .set_response_options(|quirks| quirks.raw_answer = Some("7".into()));
     assert_eq!(
         client.json().await,
         json!(["sessions", 7, { "ev": "update" }])
@@ -214,14 +214,14 @@ async fn shapes_and_odd_elements_are_the_accounts_own() {
 async fn requests_that_are_never_answered_still_subscribe() {
     let world = world();
     world
-        .set_quirks("desk-1", |quirks| quirks.stream.answered = Answered::None)
-        .unwrap();
+        .account("desk-1")
+        .set_response_options(|quirks| quirks.stream.answered = Answered::None);
     let address = serving(&world).await;
     let mut client = Client::connect(address, "/?SID=sid").await;
     client.json().await;
     client.ask().await;
-    soon(world.wait_until(|world| world.seen("desk-1").subscriptions == 1)).await;
-    let id = world.open("desk-1", SessionSpec::default()).unwrap();
+    soon(world.wait_until(|world| world.account("desk-1").counters().subscriptions == 1)).await;
+    let id = world.account("desk-1").open_session(SessionSpec::default());
     assert_eq!(client.json().await[1][0]["id"], id);
 }
 
@@ -232,7 +232,9 @@ async fn an_expiry_is_pushed_once_at_its_time() {
     let origin = tokio::time::Instant::now();
     let world = furnished(Simulator::with_clock(move || began + origin.elapsed()));
     let address = serving(&world).await;
-    world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
+    world
+        .account("desk-1")
+        .open_session(SessionSpec::new(2, HOUR));
     let mut client = Client::subscribed(address).await;
     tokio::time::pause();
     let list = client.0.next().await.unwrap().unwrap();
@@ -254,23 +256,25 @@ async fn a_clock_that_a_test_turns_is_noticed_when_someone_looks() {
         SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
     }));
     let address = serving(&world).await;
-    world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
+    world
+        .account("desk-1")
+        .open_session(SessionSpec::new(2, HOUR));
     let mut client = Client::subscribed(address).await;
     clock.fetch_add(3600, Ordering::Relaxed);
-    assert!(world.sessions("desk-1").is_empty());
+    assert!(world.account("desk-1").open_sessions().is_empty());
     assert_eq!(client.json().await, json!(["sessions", []]));
 }
 
 #[tokio::test]
 async fn a_request_may_be_answered_by_nonsense() {
-    let (_world, mut client) = spoilt(Fault::Garbage).await;
+    let (_world, mut client) = spoilt(Fault::InvalidJson).await;
     assert!(serde_json::from_str::<Value>(&client.text().await).is_err());
     client.ask().await;
     assert_eq!(client.json().await[1][0]["id"], 1, "well again");
 
     let (_world, mut client) = spoilt(Fault::EmptyBody).await;
     assert_eq!(client.text().await, "");
-    let (_world, mut client) = spoilt(Fault::Html200).await;
+    let (_world, mut client) = spoilt(Fault::HtmlPage).await;
     assert!(client.text().await.starts_with("<!DOCTYPE"));
     let (_world, mut client) = spoilt(Fault::NestedBrackets(50_000)).await;
     let brackets = ["[".repeat(50_000), "]".repeat(50_000)].concat();
@@ -279,20 +283,20 @@ async fn a_request_may_be_answered_by_nonsense() {
         "[\"sessions\",{\"a\":\"{SID}\"}]".to_owned(),
         "7".to_owned(),
     ];
-    let (_world, mut client) = spoilt(Fault::Frames(texts)).await;
+    let (_world, mut client) = spoilt(Fault::RawFrames(texts)).await;
     assert_eq!(client.json().await, json!(["sessions", { "a": "sid" }]));
     assert_eq!(client.text().await, "7");
 }
 
 #[tokio::test]
 async fn a_request_may_be_refused() {
-    let envelope = ErrorEnvelope::method(8, "{SID} from an unknown address");
+    let envelope = ErrorEnvelope::error(8, "{SID} from an unknown address");
     let (_world, mut client) = spoilt(Fault::envelope(envelope)).await;
     let error = json!(["error", { "error": "sid from an unknown address", "code": 8 }]);
     assert_eq!(client.json().await, error);
-    let (_world, mut client) = spoilt(Fault::Demo).await;
+    let (_world, mut client) = spoilt(Fault::DemoMode).await;
     assert_eq!(client.json().await[1]["mode"], "demo");
-    let (_world, mut client) = spoilt(Fault::SidExpired).await;
+    let (_world, mut client) = spoilt(Fault::RevokeSid).await;
     assert_eq!(client.json().await[1]["code"], 12);
     assert_eq!(client.close_code().await, Some(1008));
 }
@@ -301,7 +305,7 @@ async fn a_request_may_be_refused() {
 async fn a_request_may_end_the_connection() {
     let (_world, mut client) = spoilt(Fault::status(500)).await;
     assert_eq!(client.close_code().await, Some(1011));
-    let (_world, mut client) = spoilt(Fault::Cut(Cut::Close(1013))).await;
+    let (_world, mut client) = spoilt(Fault::Disconnect(Disconnect::Close(1013))).await;
     assert_eq!(client.close_code().await, Some(1013));
     let (_world, mut client) = spoilt(Fault::Truncated).await;
     assert_eq!(client.close_code().await, None);
@@ -312,29 +316,29 @@ async fn a_request_may_end_the_connection() {
         }
         other => panic!("{other:?}"),
     }
-    soon(world.wait_until(|world| world.seen("desk-1").connected == 0)).await;
+    soon(world.wait_until(|world| world.account("desk-1").counters().connected == 0)).await;
 }
 
 #[tokio::test]
 async fn a_request_may_be_ignored_and_the_connection_silenced() {
-    let (world, mut client) = spoilt(Fault::Hang).await;
+    let (world, mut client) = spoilt(Fault::NoResponse).await;
     client.0.send(Message::Ping("a".into())).await.unwrap();
     assert_eq!(
         client.next().await.unwrap().unwrap(),
         Message::Pong("a".into())
     );
-    assert_eq!(world.seen("desk-1").stream_requests, 1);
+    assert_eq!(world.account("desk-1").counters().stream_requests, 1);
 
-    let (world, mut client) = spoilt(Fault::HangBody).await;
+    let (world, mut client) = spoilt(Fault::StallBody).await;
     client.0.send(Message::Ping("a".into())).await.unwrap();
     client.ask().await;
-    world.open("desk-1", SessionSpec::default()).unwrap();
-    assert_eq!(world.cut_streams_of("desk-1", Cut::Drop), Ok(1));
+    world.account("desk-1").open_session(SessionSpec::default());
+    assert_eq!(world.account("desk-1").disconnect(Disconnect::Eof), 1);
     assert_eq!(client.close_code().await, None, "and not a frame before");
 
-    let (world, client) = spoilt(Fault::Cut(Cut::Silence)).await;
+    let (world, client) = spoilt(Fault::Disconnect(Disconnect::Stall)).await;
     drop(client);
-    soon(world.wait_until(|world| world.streams_open() == 0)).await;
+    soon(world.wait_until(|world| world.open_stream_count() == 0)).await;
 }
 
 #[tokio::test]
@@ -346,7 +350,9 @@ async fn a_late_answer_is_the_usual_one_and_holds_nothing_up() {
         client.next().await.unwrap().unwrap(),
         Message::Pong("a".into())
     );
-    world.open("desk-1", SessionSpec::default().id(2)).unwrap();
+    world
+        .account("desk-1")
+        .open_session(SessionSpec::default().id(2));
     assert_eq!(client.json().await[1][1]["id"], 2, "a push");
     tokio::time::pause();
     let answer = client.0.next().await.unwrap().unwrap();
@@ -358,7 +364,7 @@ async fn a_late_answer_is_the_usual_one_and_holds_nothing_up() {
 async fn a_list_may_be_too_long_in_one_frame_or_in_many() {
     for with_content_length in [true, false] {
         let bytes = 3_000_000;
-        let (_world, mut client) = spoilt(Fault::TooLarge {
+        let (_world, mut client) = spoilt(Fault::OversizedList {
             bytes,
             with_content_length,
         })
@@ -367,13 +373,13 @@ async fn a_list_may_be_too_long_in_one_frame_or_in_many() {
         assert!(list[1].as_array().unwrap().len() > 10_000);
     }
     // A thousand times what any buffer holds: it could not be made within the test's time.
-    let (world, client) = spoilt(Fault::TooLarge {
+    let (world, client) = spoilt(Fault::OversizedList {
         bytes: 1 << 50,
         with_content_length: false,
     })
     .await;
     drop(client);
-    soon(world.wait_until(|world| world.streams_open() == 0)).await;
+    soon(world.wait_until(|world| world.open_stream_count() == 0)).await;
 }
 
 #[tokio::test]
@@ -381,7 +387,7 @@ async fn a_handshake_is_answered_by_what_http_has() {
     let world = world();
     let address = serving(&world).await;
     let refusal = |fault_of| {
-        fault(&world, FaultTarget::Connects, fault_of);
+        fault(&world, FaultTarget::StreamHandshake, fault_of);
         async {
             match soon(Client::knock(address, "/?SID=sid")).await {
                 Err(Error::Http(response)) => *response,
@@ -406,25 +412,33 @@ async fn a_handshake_is_answered_by_what_http_has() {
     assert_eq!(moved.headers()["location"], "https://example.com/");
     let envelope = Fault::ErrorEnvelope {
         status: 401,
-        envelope: ErrorEnvelope::general(12, "no {SID}"),
+        envelope: ErrorEnvelope::err_msg(12, "no {SID}"),
     };
     assert_eq!(refusal(envelope).await.status(), 401);
-    assert_eq!(refusal(Fault::Html200).await.status(), 200);
+    assert_eq!(refusal(Fault::HtmlPage).await.status(), 200);
 
-    fault(&world, FaultTarget::Connects, Fault::Reset);
+    fault(&world, FaultTarget::StreamHandshake, Fault::Reset);
     assert!(Client::knock(address, "/?SID=sid").await.is_err());
-    fault(&world, FaultTarget::Connects, Fault::Demo);
+    fault(&world, FaultTarget::StreamHandshake, Fault::DemoMode);
     let mut client = Client::connect(address, "/?SID=sid").await;
     assert_eq!(client.json().await[1]["isDemo"], true);
-    fault(&world, FaultTarget::Any, Fault::Frames(vec!["[]".into()]));
+    fault(
+        &world,
+        FaultTarget::Any,
+        Fault::RawFrames(vec!["[]".into()]),
+    );
     let mut client = Client::connect(address, "/?SID=sid").await;
     assert_eq!(client.text().await, "[]");
     client.ask().await;
     assert_eq!(client.json().await, json!(["sessions", []]));
-    fault(&world, FaultTarget::Connects, Fault::Cut(Cut::Close(1012)));
+    fault(
+        &world,
+        FaultTarget::StreamHandshake,
+        Fault::Disconnect(Disconnect::Close(1012)),
+    );
     let mut client = Client::connect(address, "/?SID=sid").await;
     assert_eq!(client.close_code().await, Some(1012));
-    fault(&world, FaultTarget::Connects, Fault::SidExpired);
+    fault(&world, FaultTarget::StreamHandshake, Fault::RevokeSid);
     let mut client = Client::connect(address, "/?SID=sid").await;
     assert_eq!(client.json().await[1]["mode"], "demo");
 }
@@ -446,7 +460,11 @@ async fn agents_that_libraries_go_by_are_refused_and_none_at_all_is_let_in() {
     assert_eq!(status(old).await, 426);
     assert_eq!(status(upgrade.header("sec-websocket-key", "")).await, 400);
     assert_eq!(status(Ask::get("/?SID=sid")).await, 404);
-    assert_eq!(world.streams_open(), 0, "no refused one is taken for open");
+    assert_eq!(
+        world.open_stream_count(),
+        0,
+        "no refused one is taken for open"
+    );
 }
 
 #[tokio::test]
@@ -486,7 +504,7 @@ async fn engine_io_tells_what_is_wrong() {
     let post = |body: &str| Ask::post(target.clone(), body).header("content-type", "text/plain");
     assert_eq!(post("5:2").answer(address).await.json()["code"], 3);
     assert_eq!(post("1:1").answer(address).await.body, b"ok");
-    soon(world.wait_until(|world| world.streams_open() == 0)).await;
+    soon(world.wait_until(|world| world.open_stream_count() == 0)).await;
     assert_eq!(Ask::get(target).answer(address).await.status, 400);
 }
 
@@ -530,11 +548,13 @@ async fn a_socket_io_client_that_does_not_ping_is_taken_for_gone() {
     let polled = Ask::get("/socket.io/?EIO=3&transport=polling&SID=sid")
         .answer(address)
         .await;
-    assert_eq!((polled.status, world.streams_open()), (200, 2));
+    assert_eq!((polled.status, world.open_stream_count()), (200, 2));
     let began = tokio::time::Instant::now();
     tokio::time::pause();
     while client.0.next().await.is_some_and(|frame| frame.is_ok()) {}
-    world.wait_until(|world| world.streams_open() == 0).await;
+    world
+        .wait_until(|world| world.open_stream_count() == 0)
+        .await;
     let passed = began.elapsed();
     let bounds = Duration::from_secs(20)..Duration::from_secs(31);
     assert!(bounds.contains(&passed), "{passed:?}");
@@ -558,11 +578,11 @@ async fn shutdown_cuts_streams_and_polls() {
     Ask::get("/socket.io/?EIO=3&transport=polling&SID=sid")
         .answer(address)
         .await;
-    assert_eq!(world.streams_open(), 2);
+    assert_eq!(world.open_stream_count(), 2);
     stop.send(()).unwrap();
     soon(face).await.unwrap();
     assert_eq!(client.close_code().await, None);
-    soon(world.wait_until(|world| world.streams_open() == 0)).await;
+    soon(world.wait_until(|world| world.open_stream_count() == 0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -575,17 +595,17 @@ async fn hundreds_hear_of_a_change_and_are_cut_at_once() {
     for _ in 0..MANY {
         clients.push(Client::subscribed(address).await);
     }
-    let id = world.open("desk-1", SessionSpec::default()).unwrap();
+    let id = world.account("desk-1").open_session(SessionSpec::default());
     for client in &mut clients {
         assert_eq!(client.json().await[1][0]["id"], id);
     }
-    assert_eq!(world.seen("desk-1").connected, MANY);
-    assert_eq!(world.cut_streams(Cut::Reset), MANY);
+    assert_eq!(world.account("desk-1").counters().connected, MANY);
+    assert_eq!(world.disconnect_all(Disconnect::Reset), MANY);
     for client in &mut clients {
         assert_eq!(client.close_code().await, None);
     }
-    soon(world.wait_until(|world| world.streams_open() == 0)).await;
-    assert_eq!(world.stream_connects().len(), MANY);
+    soon(world.wait_until(|world| world.open_stream_count() == 0)).await;
+    assert_eq!(world.handshakes().len(), MANY);
 }
 
 #[tokio::test]
@@ -626,7 +646,7 @@ async fn streams_come_over_tls_as_well() {
         .unwrap();
     let greeting = soon(socket.next()).await.unwrap().unwrap();
     assert!(greeting.to_text().unwrap().contains("prod"));
-    assert_eq!(world.cut_streams(Cut::Reset), 1);
+    assert_eq!(world.disconnect_all(Disconnect::Reset), 1);
     let end = soon(socket.next()).await.unwrap();
     assert!(matches!(end, Err(Error::Io(_))), "{end:?}");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tradernet_exporter::simulator::{
-    Cut, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec, Simulator, SocketIoForms,
+    Disconnect, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec, Simulator, SocketIoForms,
 };
 
 use super::node_client::NodeClient;
@@ -44,8 +44,8 @@ fn paths(world: &Simulator) -> Vec<String> {
 async fn the_vendors_example_begins_with_polling_and_goes_on_over_a_websocket() {
     let (world, address) = served().await;
     let first = world
-        .open("desk-1", SessionSpec::new(2, HOUR).user_login("Łukasz 🦀"))
-        .unwrap();
+        .account("desk-1")
+        .open_session(SessionSpec::new(2, HOUR).user_login("Łukasz 🦀"));
     let mut peer = connect(address, SID, DEFAULTS);
     assert_eq!(
         peer.next().await,
@@ -64,19 +64,21 @@ async fn the_vendors_example_begins_with_polling_and_goes_on_over_a_websocket() 
     assert_eq!(list["res"][0]["id"], first);
     assert_eq!(list["res"][0]["user_login"], "Łukasz 🦀");
 
-    world.close("desk-1", first).unwrap();
+    world.account("desk-1").close_session(first);
     let list = peer.next_of("sessions").await;
     assert_eq!(
         (&list["res"], &list["transport"]),
         (&Value::Null, &Value::from("websocket")),
         "none is null"
     );
-    let second = world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
+    let second = world
+        .account("desk-1")
+        .open_session(SessionSpec::new(2, HOUR));
     assert_eq!(ids(&mut peer).await, [second]);
     peer.tell("ask").await;
     assert_eq!(ids(&mut peer).await, [second]);
 
-    let seen = world.seen("desk-1");
+    let seen = world.account("desk-1").counters();
     assert_eq!(
         (seen.connects, seen.connected, seen.max_connected),
         (1, 1, 1),
@@ -95,7 +97,9 @@ async fn the_vendors_example_begins_with_polling_and_goes_on_over_a_websocket() 
     assert_eq!(subscription.account.as_deref(), Some("desk-1"));
     assert_eq!(requests[0].header("cookie"), Some("SID=sid-of-desk-1"));
     peer.tell("close").await;
-    world.wait_until(|world| world.streams_open() == 0).await;
+    world
+        .wait_until(|world| world.open_stream_count() == 0)
+        .await;
 }
 
 #[tokio::test]
@@ -109,7 +113,9 @@ async fn one_transport_alone_will_do() {
         );
         assert_eq!(ids(&mut peer).await, [] as [i64; 0]);
         for at in 0..20 {
-            let id = world.open("desk-1", SessionSpec::new(2, HOUR)).unwrap();
+            let id = world
+                .account("desk-1")
+                .open_session(SessionSpec::new(2, HOUR));
             let list = ids(&mut peer).await;
             assert_eq!((list.len(), list.last()), (at + 1, Some(&id)));
         }
@@ -123,11 +129,11 @@ async fn one_transport_alone_will_do() {
 async fn a_server_that_offers_no_upgrade_is_polled() {
     let (world, address) = served().await;
     world
-        .set_quirks("desk-1", |quirks| quirks.stream.upgrades = false)
-        .unwrap();
+        .account("desk-1")
+        .set_response_options(|quirks| quirks.stream.upgrades = false);
     let mut peer = connect(address, SID, DEFAULTS);
     assert_eq!(ids(&mut peer).await, [] as [i64; 0]);
-    let id = world.open("desk-1", SessionSpec::default()).unwrap();
+    let id = world.account("desk-1").open_session(SessionSpec::default());
     assert_eq!(ids(&mut peer).await, [id]);
     assert!(!paths(&world).iter().any(|path| path.contains("websocket")));
 }
@@ -135,53 +141,49 @@ async fn a_server_that_offers_no_upgrade_is_polled() {
 #[tokio::test]
 async fn the_older_form_is_answered_with_its_own_event() {
     let (world, address) = served().await;
-    let id = world.open("desk-1", SessionSpec::default()).unwrap();
+    let id = world.account("desk-1").open_session(SessionSpec::default());
     let mut peer = connect(address, SID, r#"{"older":true}"#);
     assert_eq!(ids(&mut peer).await, [id]);
-    world.close("desk-1", id).unwrap();
+    world.account("desk-1").close_session(id);
     assert_eq!(ids(&mut peer).await, [] as [i64; 0]);
 }
 
 #[tokio::test]
 async fn a_form_that_is_not_offered_is_ignored() {
     let (world, address) = served().await;
-    world
-        .set_quirks("desk-1", |quirks| {
-            quirks.stream.forms = SocketIoForms::Older;
-            quirks.stream.other_events = false;
-        })
-        .unwrap();
+    world.account("desk-1").set_response_options(|quirks| {
+        quirks.stream.forms = SocketIoForms::Older;
+        quirks.stream.other_events = false;
+    });
     let mut peer = connect(address, SID, WEBSOCKET);
     peer.next_of("CONNECT").await;
     world.wait_until(|world| world.requests().len() == 2).await;
-    world.open("desk-1", SessionSpec::default()).unwrap();
-    world.say("desk-1", &[r#"42["markets"]"#]).unwrap();
+    world.account("desk-1").open_session(SessionSpec::default());
+    world.account("desk-1").send_raw(&[r#"42["markets"]"#]);
     assert_eq!(peer.next().await, json!({ "event": "markets" }));
-    assert_eq!(world.seen("desk-1").subscriptions, 0);
+    assert_eq!(world.account("desk-1").counters().subscriptions, 0);
 }
 
 #[tokio::test]
 async fn the_heartbeat_is_kept_and_is_missed() {
     let (world, address) = served().await;
-    world
-        .set_quirks("desk-1", |quirks| {
-            quirks.stream.ping_interval = Duration::from_millis(50);
-            quirks.stream.ping_timeout = Duration::from_secs(1);
-        })
-        .unwrap();
+    world.account("desk-1").set_response_options(|quirks| {
+        quirks.stream.ping_interval = Duration::from_millis(50);
+        quirks.stream.ping_timeout = Duration::from_secs(1);
+    });
     for options in [DEFAULTS, WEBSOCKET, POLLING] {
         let mut peer = connect(address, SID, options);
         for _ in 0..3 {
             peer.next_of("PONG").await;
         }
         world
-            .set_quirks("desk-1", |quirks| quirks.stream.answers_pings = false)
-            .unwrap();
+            .account("desk-1")
+            .set_response_options(|quirks| quirks.stream.answers_pings = false);
         let ended = peer.next_of("DISCONNECT").await;
         assert_eq!(ended["reason"], "ping timeout", "{options}");
         world
-            .set_quirks("desk-1", |quirks| quirks.stream.answers_pings = true)
-            .unwrap();
+            .account("desk-1")
+            .set_response_options(|quirks| quirks.stream.answers_pings = true);
         peer.next_of("CONNECT").await;
     }
 }
@@ -191,16 +193,16 @@ async fn cuts_are_noticed_and_the_client_comes_again() {
     for options in [WEBSOCKET, POLLING, DEFAULTS] {
         let (world, address) = served().await;
         let mut peer = connect(address, SID, options);
-        for cut in [Cut::Close(1001), Cut::Drop, Cut::Reset] {
+        for cut in [Disconnect::Close(1001), Disconnect::Eof, Disconnect::Reset] {
             peer.next_of("sessions").await;
             if options == DEFAULTS {
                 peer.next_of("UPGRADE").await;
             }
-            assert_eq!(world.cut_streams(cut), 1);
+            assert_eq!(world.disconnect_all(cut), 1);
             peer.next_of("DISCONNECT").await;
             peer.next_of("CONNECT").await;
         }
-        assert_eq!(world.stream_connects().len(), 4);
+        assert_eq!(world.handshakes().len(), 4);
     }
 }
 
@@ -211,22 +213,17 @@ async fn errors_come_first_and_leave_no_list() {
     let denied = json!({ "errMsg": "Access denied: authorization required", "code": 12 });
     assert_eq!(peer.next_of("ERR").await["err"], denied);
 
-    let fault = Fault::envelope(ErrorEnvelope::method(99, "not today"));
+    let fault = Fault::envelope(ErrorEnvelope::error(99, "not today"));
     world
-        .fail(
-            "desk-1",
-            FaultTarget::StreamRequests,
-            Repeat::Count(1),
-            fault,
-        )
-        .unwrap();
+        .account("desk-1")
+        .inject_fault(FaultTarget::StreamRequest, Repeat::Count(1), fault);
     let mut peer = connect(address, SID, WEBSOCKET);
     let err = peer.next_of("ERR").await;
     assert_eq!(err["err"], json!({ "error": "not today", "code": 99 }));
     peer.tell("ask").await;
     assert_eq!(ids(&mut peer).await, [] as [i64; 0]);
 
-    world.forget_sids("desk-1").unwrap();
+    world.account("desk-1").revoke_sids();
     assert_eq!(peer.next_of("ERR").await["err"], denied);
     peer.next_of("DISCONNECT").await;
 }
@@ -235,14 +232,11 @@ async fn errors_come_first_and_leave_no_list() {
 async fn a_handshake_is_refused_as_asked() {
     let (world, address) = served().await;
     for options in [DEFAULTS, WEBSOCKET] {
-        world
-            .fail(
-                "desk-1",
-                FaultTarget::Connects,
-                Repeat::Count(1),
-                Fault::status(503),
-            )
-            .unwrap();
+        world.account("desk-1").inject_fault(
+            FaultTarget::StreamHandshake,
+            Repeat::Count(1),
+            Fault::status(503),
+        );
         let mut peer = connect(address, SID, options);
         let refused = peer.next().await;
         assert_eq!(refused["event"], "CONNECT_ERROR");
@@ -257,19 +251,17 @@ async fn a_handshake_is_refused_as_asked() {
 #[tokio::test]
 async fn silence_is_half_open_for_the_client_to_find_out() {
     let (world, address) = served().await;
-    world
-        .set_quirks("desk-1", |quirks| {
-            quirks.stream.ping_interval = Duration::from_millis(50);
-            quirks.stream.ping_timeout = Duration::from_secs(1);
-        })
-        .unwrap();
+    world.account("desk-1").set_response_options(|quirks| {
+        quirks.stream.ping_interval = Duration::from_millis(50);
+        quirks.stream.ping_timeout = Duration::from_secs(1);
+    });
     for options in [WEBSOCKET, POLLING, DEFAULTS] {
         let mut peer = connect(address, SID, options);
         if options == DEFAULTS {
             peer.next_of("UPGRADE").await;
         }
         peer.next_of("PONG").await;
-        world.cut_streams(Cut::Silence);
+        world.disconnect_all(Disconnect::Stall);
         assert_eq!(peer.next_of("DISCONNECT").await["reason"], "ping timeout");
         peer.next_of("CONNECT").await;
     }

@@ -41,19 +41,19 @@ fn status(code: u16, content_type: &'static str, body: impl Into<Bytes>) -> Faul
 /// A server that fails in every way, and quotes as much as it can.
 fn faults(secrets: &[&str]) -> Vec<Fault> {
     let mut faults = vec![
-        Fault::Hang,
-        Fault::HangBody,
+        Fault::NoResponse,
+        Fault::StallBody,
         Fault::Reset,
         Fault::Truncated,
-        Fault::Garbage,
-        Fault::Html200,
+        Fault::InvalidJson,
+        Fault::HtmlPage,
         Fault::EmptyBody,
         Fault::NestedBrackets(100_000),
         Fault::HtmlForbidden,
         Fault::GzipBomb {
             decoded_bytes: 10_000_000,
         },
-        Fault::TooLarge {
+        Fault::OversizedList {
             bytes: 10_000_000,
             with_content_length: false,
         },
@@ -77,8 +77,8 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
         status(500, "text/plain", QUOTE),
     ];
     for code in [1, 8, 12] {
-        faults.push(Fault::envelope(ErrorEnvelope::general(code, QUOTE)));
-        faults.push(Fault::envelope(ErrorEnvelope::method(
+        faults.push(Fault::envelope(ErrorEnvelope::err_msg(code, QUOTE)));
+        faults.push(Fault::envelope(ErrorEnvelope::error(
             code,
             format!("{QUOTE}{QUOTE}"),
         )));
@@ -94,7 +94,7 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
             format!("\n\u{1b}[1m{secret}\r\n"),
         ];
         for quote in quotes {
-            faults.push(Fault::envelope(ErrorEnvelope::general(
+            faults.push(Fault::envelope(ErrorEnvelope::err_msg(
                 12,
                 format!("no: {quote}"),
             )));
@@ -201,7 +201,7 @@ fn sid() -> Case {
     Case {
         credential: vec![("TRADERNET_SID", SID)],
         secrets: vec![SID],
-        target: FaultTarget::Lists,
+        target: FaultTarget::SessionList,
     }
 }
 
@@ -213,7 +213,7 @@ fn key_pair(version: &'static str) -> Case {
             ("TRADERNET_API_VERSION", version),
         ],
         secrets: vec![KEY, SECRET],
-        target: FaultTarget::Lists,
+        target: FaultTarget::SessionList,
     }
 }
 
@@ -234,7 +234,7 @@ async fn upstream() -> SimulatedApi {
     world.add_account(account.sid(SID).password(PASSWORD).key(KEY, SECRET));
     // `anonymous` and `full` details show some of an answer; what is secret they do not.
     let session = SessionSpec::new(4, Duration::from_secs(3600));
-    world.open(LOGIN, session).unwrap();
+    world.account(LOGIN).open_session(session);
     SimulatedApi::serve_simulator(world, TestClock::new(), None).await
 }
 
@@ -252,11 +252,11 @@ async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
         ];
         let variables = [&common[..], &case.credential].concat();
         let fail = |fault: &Fault| {
-            upstream.world.heal(LOGIN).unwrap();
+            upstream.world.account(LOGIN).clear_faults();
             upstream
                 .world
-                .fail(LOGIN, case.target, Repeat::Forever, fault.clone())
-                .unwrap();
+                .account(LOGIN)
+                .inject_fault(case.target, Repeat::Forever, fault.clone());
         };
         fail(&faults[0]);
         let program = ExporterProcess::start(&[], &variables).await;
@@ -274,7 +274,7 @@ async fn keeps_its_secrets(case: Case, faults: &[Fault]) {
         let page = program.metrics().await;
         let failed: f64 = page.failures().values().sum();
         assert_eq!(failed, page.get("tradernet_polls_total", &[]));
-        upstream.world.heal(LOGIN).unwrap();
+        upstream.world.account(LOGIN).clear_faults();
         for fault in [faults.len() / 2, faults.len() - 1].map(|at| &faults[at]) {
             fail(fault);
             texts.push(printed("check", &run_to_exit(&["check"], &variables).await));
@@ -307,8 +307,8 @@ async fn of_a_key_pair_version_3() {
 #[tokio::test]
 async fn of_a_login_and_the_sid_it_was_traded_for() {
     for fault in [
-        Fault::envelope(ErrorEnvelope::method(12, QUOTE)),
-        Fault::envelope(ErrorEnvelope::general(99, form_encoded(PASSWORD))),
+        Fault::envelope(ErrorEnvelope::error(12, QUOTE)),
+        Fault::envelope(ErrorEnvelope::err_msg(99, form_encoded(PASSWORD))),
         status(200, "text/html", QUOTE),
         status(
             401,
@@ -317,15 +317,15 @@ async fn of_a_login_and_the_sid_it_was_traded_for() {
         ),
         status(500, "text/plain", QUOTE),
     ] {
-        keeps_its_secrets(login(FaultTarget::Logins), &[fault]).await;
+        keeps_its_secrets(login(FaultTarget::Login), &[fault]).await;
     }
     let (refusals, others): (Vec<_>, Vec<_>) =
         faults(&[PASSWORD]).into_iter().partition(refuses_the_sid);
-    keeps_its_secrets(login(FaultTarget::Lists), &others).await;
+    keeps_its_secrets(login(FaultTarget::SessionList), &others).await;
     // After a refused list comes a login, and three in 15 minutes are all that a process may make.
     assert!(refusals.len() > 9);
     for few in refusals.chunks(2) {
-        keeps_its_secrets(login(FaultTarget::Lists), few).await;
+        keeps_its_secrets(login(FaultTarget::SessionList), few).await;
     }
 }
 
@@ -353,15 +353,12 @@ async fn of_a_login_that_works_and_an_sid_that_expires() {
             page.find("tradernet_up", &[]).is_some()
         })
         .await;
-    upstream.world.forget_sids(LOGIN).unwrap();
+    upstream.world.account(LOGIN).revoke_sids();
     let page = program.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
-    let behaviour = LoginBehaviour::RefuseButSetsCookie(ErrorEnvelope::method(12, QUOTE));
-    upstream
-        .world
-        .set_login_behaviour(LOGIN, behaviour)
-        .unwrap();
-    upstream.world.forget_sids(LOGIN).unwrap();
+    let behaviour = LoginBehaviour::RejectWithAnonymousSid(ErrorEnvelope::error(12, QUOTE));
+    upstream.world.account(LOGIN).set_login_behaviour(behaviour);
+    upstream.world.account(LOGIN).revoke_sids();
     program.poll().await;
     let mut texts = shown(&program).await;
     let reply = post(program.address, &format!("/-/reload?account={SID}")).await;
@@ -381,7 +378,7 @@ async fn of_sessions_that_carry_what_was_sent() {
         sid(),
         key_pair("2"),
         key_pair("3"),
-        login(FaultTarget::Lists),
+        login(FaultTarget::SessionList),
     ] {
         let upstream = upstream().await;
         let common = [
@@ -432,10 +429,10 @@ async fn of_secrets_that_were_replaced() {
     let by_file = [("TRADERNET_SID_FILE", file.to_str().unwrap())];
     let program = ExporterProcess::start(&[], &[&common[..], &by_file].concat()).await;
     program.poll().await;
-    upstream.world.add_sid(LOGIN, NEW).unwrap();
+    upstream.world.account(LOGIN).accept_sid(NEW);
     std::fs::write(&file, NEW).unwrap();
     let words = format!("{SID} is no more, {{SID}} is");
-    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(1, words)));
     let mut texts = Texts::new();
     for _ in 0..3 {
         program.poll().await;
@@ -447,16 +444,16 @@ async fn of_secrets_that_were_replaced() {
 
     // The SID of a login, refused and replaced.
     upstream.heal();
-    let credential = login(FaultTarget::Lists).credential;
+    let credential = login(FaultTarget::SessionList).credential;
     let program = ExporterProcess::start(&[], &[&common[..], &credential].concat()).await;
     program.poll().await;
     let requests = upstream.world.requests();
     let cookie = requests.last().unwrap().header("cookie").unwrap();
     let first = cookie.strip_prefix("SID=").unwrap().to_owned();
-    upstream.world.forget_sids(LOGIN).unwrap();
+    upstream.world.account(LOGIN).revoke_sids();
     program.poll().await;
     let words = format!("{first} is no more, {{SID}} is");
-    upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(1, words)));
     let mut texts = Texts::new();
     for _ in 0..3 {
         program.poll().await;
@@ -500,7 +497,7 @@ async fn of_signatures_that_were_sent_long_ago() {
             texts.extend(shown(&program).await);
             let words = format!("not {signature} again");
             upstream.heal();
-            upstream.fail(Fault::envelope(ErrorEnvelope::general(1, words)));
+            upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(1, words)));
             program.poll().await;
             texts.extend(shown(&program).await);
         }

@@ -8,9 +8,11 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     let desks = Desks::with_time(HANGING + 4).await;
     let world = desks.world();
     for n in 0..HANGING {
-        world
-            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
-            .unwrap();
+        world.account(&desk(n)).inject_fault(
+            FaultTarget::SessionList,
+            Repeat::Forever,
+            Fault::NoResponse,
+        );
     }
     let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s\ntimeout: 8s", &all);
@@ -20,7 +22,7 @@ async fn hanging_accounts_share_a_quarter_of_the_slots() {
     advance_time(SECOND * 200).await;
     let polls = || -> Vec<_> {
         (0..HANGING + 4)
-            .map(|n| world.lists_seen(&desk(n)))
+            .map(|n| world.account(&desk(n)).list_request_count())
             .collect()
     };
     let before = polls();
@@ -71,9 +73,11 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let page = exporter.metrics().await;
     assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
     for n in HEALTHY..HEALTHY + HANGING {
-        world
-            .fail(&desk(n), FaultTarget::Lists, Repeat::Forever, Fault::Hang)
-            .unwrap();
+        world.account(&desk(n)).inject_fault(
+            FaultTarget::SessionList,
+            Repeat::Forever,
+            Fault::NoResponse,
+        );
     }
     let longest_wait = async |seconds: u64| {
         let mut longest = 0.0_f64;
@@ -90,7 +94,7 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let bound = HANGING as f64 * TIMEOUT / LIMIT;
     let first = longest_wait(120).await;
     assert!(first > 1.0 && first <= bound, "{first} of {bound}");
-    let polls = || (0..HEALTHY).map(|n| world.lists_seen(&desk(n)));
+    let polls = || (0..HEALTHY).map(|n| world.account(&desk(n)).list_request_count());
     let before: Vec<_> = polls().collect();
     let later = longest_wait(300).await;
     assert!(later < 0.1, "{later}");
