@@ -12,7 +12,8 @@ use super::credential::Credential;
 use super::{AccountConfig, Found, Poller};
 use crate::poller::host_limiter::Permit;
 use crate::poller::login_breaker::CredentialFingerprint;
-use crate::tradernet::{AuthError, Credentials, Error, Redactor};
+use crate::session::tracker::SessionDetails;
+use crate::tradernet::{AuthError, Credentials, Error, Redactor, StreamProtocol};
 
 /// What an attempt needs and adds to at the host's limiter.
 pub(super) struct SlotRequest {
@@ -34,19 +35,8 @@ impl Poller {
 
     /// Asks once. An SID that is refused means one new login and one retry.
     pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
-        let mut scrubber = self.former.scrubber();
-        let result = self.attempt_with(queue, &mut scrubber).await;
-        self.former.add_signatures(scrubber.into_signatures());
-        result
-    }
-
-    async fn attempt_with(
-        &mut self,
-        queue: &mut SlotRequest,
-        scrubber: &mut Redactor,
-    ) -> Result<Found, Error> {
         if self.credential.identity().is_some() {
-            let result = self.ask(queue, scrubber).await;
+            let result = self.ask(queue).await;
             let refused = matches!(result, Err(Error::Auth(_)));
             if !refused || !self.forget_sid() {
                 return result;
@@ -56,55 +46,74 @@ impl Poller {
                 "the SID was refused, logging in again"
             );
         }
-        self.log_in(queue, scrubber).await?;
-        let result = self.ask(queue, scrubber).await;
+        self.log_in(queue).await?;
+        let result = self.ask(queue).await;
         if matches!(result, Err(Error::Auth(_))) {
             self.forget_sid();
         }
         result
     }
 
+    /// Removes from a server's words what this account must not show: every secret of its
+    /// credential, and its login except where details are `full`.
+    pub(super) fn redactor(&self) -> Redactor {
+        let mut secrets = self.credential.secrets();
+        if self.account.reading.details != SessionDetails::Full {
+            let login = self.credential.login().map(|(login, _)| login);
+            let stream = self.account.stream.as_ref();
+            let subscriber = stream.and_then(|stream| match &stream.dialect {
+                StreamProtocol::Socketio { login } => Some(login.as_str()),
+                StreamProtocol::Websocket => None,
+            });
+            secrets.extend([login, subscriber].into_iter().flatten().map(Into::into));
+        }
+        Redactor::new(secrets)
+    }
+
     /// Drops a refused SID; whether there is a way to another one.
     pub(super) fn forget_sid(&mut self) -> bool {
-        self.former.add(self.credential.secrets());
         self.credential.forget_sid()
     }
 
     /// Requests the list, or opens a stream, once the host's limit allows it.
-    async fn ask(&self, queue: &mut SlotRequest, scrubber: &mut Redactor) -> Result<Found, Error> {
+    async fn ask(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
         let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
         let origin = stream.unwrap_or(&self.account.target.origin);
         let _permit = self.permit(origin, queue).await;
-        self.ask_now(scrubber).await
+        let mut found = self.ask_now().await?;
+        self.credential.keep_signature(found.signature.take());
+        Ok(found)
     }
 
-    async fn ask_now(&self, scrubber: &mut Redactor) -> Result<Found, Error> {
+    async fn ask_now(&self) -> Result<Found, Error> {
         let http = &self.shared.http;
         let target = &self.account.target;
+        let redactor = self.redactor();
         let identity = self.credential.identity();
         let identity = identity.ok_or(Error::Auth(AuthError::LoginWithoutSession))?;
         match (&self.account.stream, identity) {
             (Some(stream), Credentials::Sid(sid)) => {
-                let opened = http.stream(stream, sid, target.timeout, scrubber).await;
+                let opened = http.stream(stream, sid, target.timeout, &redactor).await;
                 opened.map(|(stream, list)| Found {
                     list,
                     stream: Some(stream),
+                    signature: None,
                 })
             }
             // The configuration gives no stream to a key pair.
             (_, identity) => {
                 let now = self.shared.clock.now();
-                let list = http.sessions(target, identity, now, scrubber).await?;
-                Ok(Found { list, stream: None })
+                let answer = http.sessions(target, identity, now, &redactor).await?;
+                Ok(Found {
+                    list: answer.sessions,
+                    stream: None,
+                    signature: answer.signature,
+                })
             }
         }
     }
 
-    async fn log_in(
-        &mut self,
-        queue: &mut SlotRequest,
-        scrubber: &mut Redactor,
-    ) -> Result<(), Error> {
+    async fn log_in(&mut self, queue: &mut SlotRequest) -> Result<(), Error> {
         if self.credential.login().is_none() {
             return Ok(());
         }
@@ -124,7 +133,7 @@ impl Poller {
         match self
             .shared
             .http
-            .log_in(target, login, password, scrubber)
+            .log_in(target, login, password, &self.redactor())
             .await
         {
             Ok(sid) => {

@@ -1,17 +1,10 @@
 //! An account's credential: where it comes from, what it is now, and the SID it was traded for.
 
-use std::collections::VecDeque;
-
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::CredentialSource;
 use crate::secret::{SecretError, SecretSource};
-use crate::tradernet::{Credentials, KeyVersion, Redactor};
-
-/// Replaced secrets that are remembered. Each costs time for every text of a server.
-const MOST_FORMER: usize = 8;
-/// The same of signatures; older ones are known by their looks.
-const MOST_SIGNATURES: usize = 8;
+use crate::tradernet::{Credentials, KeyVersion};
 
 impl CredentialSource {
     /// Whether everything that it takes can be read now.
@@ -26,9 +19,19 @@ impl CredentialSource {
     }
 }
 
+/// An account's credential.
+#[derive(Debug)]
+pub(super) struct Credential {
+    current: Values,
+    /// What the last replacement replaced: a server may still quote it, and it may still be valid.
+    replaced: Vec<SecretString>,
+    /// The signature of the last answered request, which its answer may quote.
+    signature: Option<SecretString>,
+}
+
 /// A credential's current values.
 #[derive(Debug)]
-pub(super) enum Credential {
+enum Values {
     Sid(SecretString),
     Login {
         login: String,
@@ -44,9 +47,9 @@ pub(super) enum Credential {
 
 impl Credential {
     pub(super) fn new(source: &CredentialSource) -> Self {
-        match source {
-            CredentialSource::Sid(sid) => Self::Sid(initial(sid)),
-            CredentialSource::Login { login, password } => Self::Login {
+        let current = match source {
+            CredentialSource::Sid(sid) => Values::Sid(initial(sid)),
+            CredentialSource::Login { login, password } => Values::Login {
                 login: login.clone(),
                 password: initial(password),
                 sid: None,
@@ -55,21 +58,27 @@ impl Credential {
                 version,
                 key,
                 secret,
-            } => Self::KeyPair {
+            } => Values::KeyPair {
                 version: *version,
                 key: initial(key),
                 secret: initial(secret),
             },
+        };
+        Self {
+            current,
+            replaced: Vec::new(),
+            signature: None,
         }
     }
 
     /// Reads files again and says whether anything changed. Where one cannot be read, all is kept
     /// as it was.
     pub(super) fn read_again(&mut self, source: &CredentialSource) -> Result<bool, SecretError> {
-        match (self, source) {
-            (Self::Sid(sid), CredentialSource::Sid(source)) => update(&mut [(sid, source)]),
+        let before = self.current_secrets();
+        let changed = match (&mut self.current, source) {
+            (Values::Sid(sid), CredentialSource::Sid(source)) => update(&mut [(sid, source)]),
             (
-                Self::Login { password, sid, .. },
+                Values::Login { password, sid, .. },
                 CredentialSource::Login {
                     password: source, ..
                 },
@@ -81,7 +90,7 @@ impl Credential {
                 Ok(changed)
             }
             (
-                Self::KeyPair {
+                Values::KeyPair {
                     version,
                     key,
                     secret,
@@ -95,17 +104,21 @@ impl Credential {
                 *version = *configured;
                 update(&mut [(key, key_source), (secret, secret_source)])
             }
-            // The two are made from one another.
+            // The values are made from the source.
             _ => Ok(false),
+        }?;
+        if changed {
+            self.replaced = before;
         }
+        Ok(changed)
     }
 
-    /// As whom the list can be read right now.
+    /// The credential to read the list with; `None` before a login.
     pub(super) fn identity(&self) -> Option<Credentials<'_>> {
-        match self {
-            Self::Sid(sid) => Some(Credentials::Sid(sid)),
-            Self::Login { sid, .. } => sid.as_ref().map(Credentials::Sid),
-            Self::KeyPair {
+        match &self.current {
+            Values::Sid(sid) => Some(Credentials::Sid(sid)),
+            Values::Login { sid, .. } => sid.as_ref().map(Credentials::Sid),
+            Values::KeyPair {
                 version,
                 key,
                 secret,
@@ -117,84 +130,55 @@ impl Credential {
         }
     }
 
-    /// What must not be seen in anything that a server says.
+    /// Every secret that a server may quote: the current ones, those replaced last, and the
+    /// signature of the last answered request.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
-        match self {
-            Self::Sid(sid) => vec![sid.clone()],
-            Self::Login { password, sid, .. } => {
-                let sid = sid.iter().cloned();
-                sid.chain([password.clone()]).collect()
-            }
-            Self::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
+        let mut secrets = self.current_secrets();
+        secrets.extend(self.replaced.iter().chain(&self.signature).cloned());
+        secrets
+    }
+
+    /// Keeps the signature of a request that was answered.
+    pub(super) fn keep_signature(&mut self, signature: Option<SecretString>) {
+        self.signature = signature;
+    }
+
+    fn current_secrets(&self) -> Vec<SecretString> {
+        match &self.current {
+            Values::Sid(sid) => vec![sid.clone()],
+            Values::Login { password, sid, .. } => sid.iter().chain([password]).cloned().collect(),
+            Values::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
         }
     }
 
-    /// What an SID can be had for.
+    /// Login and password, where a login is the way to an SID.
     pub(super) fn login(&self) -> Option<(&str, &SecretString)> {
-        match self {
-            Self::Login {
+        match &self.current {
+            Values::Login {
                 login, password, ..
             } => Some((login, password)),
-            Self::Sid(_) | Self::KeyPair { .. } => None,
+            Values::Sid(_) | Values::KeyPair { .. } => None,
         }
     }
 
     /// Keeps the SID of a login.
     pub(super) fn keep_sid(&mut self, new: SecretString) {
-        if let Self::Login { sid, .. } = self {
+        if let Values::Login { sid, .. } = &mut self.current {
             *sid = Some(new);
         }
     }
 
-    /// Drops a refused SID; whether there is a way to another one.
+    /// Drops a refused SID; whether a login can replace it.
     pub(super) fn forget_sid(&mut self) -> bool {
-        match self {
-            Self::Login { sid, .. } => {
-                *sid = None;
+        match &mut self.current {
+            Values::Login { sid, .. } => {
+                if let Some(sid) = sid.take() {
+                    self.replaced = vec![sid];
+                }
                 true
             }
-            Self::Sid(_) | Self::KeyPair { .. } => false,
+            Values::Sid(_) | Values::KeyPair { .. } => false,
         }
-    }
-}
-
-/// What was secret and was replaced: an SID that the server knows still, a password that somebody
-/// has elsewhere too, a signature. A server may quote it long after.
-#[derive(Default)]
-pub(super) struct Former {
-    secrets: VecDeque<SecretString>,
-    signatures: VecDeque<SecretString>,
-}
-
-impl Former {
-    /// Remembers these too, and of all the latest.
-    pub(super) fn add(&mut self, secrets: Vec<SecretString>) {
-        for secret in secrets {
-            let is_same = |known: &SecretString| known.expose_secret() == secret.expose_secret();
-            self.secrets.retain(|known| !is_same(known));
-            self.secrets.push_back(secret);
-        }
-        let surplus = self.secrets.len().saturating_sub(MOST_FORMER);
-        self.secrets.drain(..surplus);
-    }
-
-    /// Remembers the last signatures.
-    pub(super) fn add_signatures(&mut self, signatures: Vec<SecretString>) {
-        self.signatures.extend(signatures);
-        let surplus = self.signatures.len().saturating_sub(MOST_SIGNATURES);
-        self.signatures.drain(..surplus);
-    }
-
-    /// What strikes them out.
-    pub(super) fn scrubber(&self) -> Redactor {
-        let mut scrubber = Redactor::default();
-        for secret in self.secrets.iter().chain(&self.signatures) {
-            scrubber.add(secret.expose_secret());
-        }
-        if !self.signatures.is_empty() {
-            scrubber.add_all_signatures();
-        }
-        scrubber
     }
 }
 

@@ -20,13 +20,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tracing::{debug, error, info};
 
 use self::attempt::{SlotRequest, to_try};
-use self::credential::{Credential, Former};
+use self::credential::Credential;
 use self::host_limiter::HostLimiter;
 use self::login_breaker::{LoginBreaker, LoginLog};
 use crate::clock::Clock;
@@ -76,7 +76,6 @@ pub struct Poller {
     shared: PollerContext,
     commands: mpsc::Receiver<PollerCommand>,
     credential: Credential,
-    former: Former,
     breaker: LoginBreaker,
     ledger: SessionTracker,
     status: AccountStatus,
@@ -94,6 +93,8 @@ pub struct Poller {
 struct Found {
     list: SessionList,
     stream: Option<Stream>,
+    /// The request's signature.
+    signature: Option<SecretString>,
 }
 
 /// What is known now that was not known before.
@@ -157,7 +158,6 @@ impl Poller {
             shared,
             commands,
             credential,
-            former: Former::default(),
             breaker,
             ledger,
             status,
@@ -284,11 +284,9 @@ impl Poller {
     /// missing for just the moment in which it is replaced.
     fn read_secrets(&mut self) -> bool {
         let account = &*self.account.name;
-        let before = self.credential.secrets();
         match self.credential.read_again(&self.account.credential) {
             Ok(false) => false,
             Ok(true) => {
-                self.former.add(before);
                 info!(account, "the credential has changed");
                 self.breaker.allow();
                 true
@@ -324,7 +322,7 @@ impl Poller {
         self.not_before = retry_after.map(|pause| Instant::now() + backoff::honoured(pause));
         let failed = result.is_err();
         let (outcome, stream) = match result {
-            Ok(Found { list, stream }) => (Ok(Outcome::List(list)), stream),
+            Ok(Found { list, stream, .. }) => (Ok(Outcome::List(list)), stream),
             Err(error) => (Err(error), None),
         };
         if let Some(status) = self.status.stream.as_mut().filter(|_| stream.is_some()) {
@@ -396,11 +394,8 @@ impl Poller {
         if view.disclosed != SessionDetails::Full {
             return view;
         }
-        let mut scrubber = self.former.scrubber();
-        for secret in self.credential.secrets() {
-            scrubber.add(secret.expose_secret());
-        }
-        let showable = |text: &str| match scrubber.holds_secret(text) {
+        let redactor = self.redactor();
+        let showable = |text: &str| match redactor.contains_secret(text) {
             true => Some(HIDDEN.into()),
             // Cut after the look: what is left of a secret that starts near the end is not seen.
             false => text

@@ -106,6 +106,7 @@ impl Poller {
                     }
                     let secret_changed = self.read_secrets();
                     self.take_up(Instant::now());
+                    stream.set_redactor(self.redactor());
                     if secret_changed || self.account.stream != target {
                         return End::Outdated;
                     }

@@ -27,14 +27,14 @@ pub(super) fn list(
     status: u16,
     retry_after: Option<Duration>,
     answer: Result<Answer, DecodeError>,
-    scrubber: &Redactor,
+    redactor: &Redactor,
 ) -> Result<SessionList, Error> {
     let is_json = answer
         .as_ref()
         .map_or_else(|unreadable| unreadable.json, |_| true);
     let refused = status == 401 || (status == 403 && is_json);
     match answer {
-        Ok(Answer::Error(envelope)) => Err(error(refused, envelope, scrubber)),
+        Ok(Answer::Error(envelope)) => Err(error(refused, envelope, redactor)),
         Ok(_) | Err(_) if refused => Err(Error::Auth(AuthError::Status(status))),
         _ if !(200..300).contains(&status) => Err(Error::HttpStatus {
             status,
@@ -49,16 +49,16 @@ pub(super) fn list(
 
 /// An error event of a stream. Unlike an answer it has no status, and not always a code: then its
 /// words decide whether it speaks of access.
-pub(super) fn stream_error(envelope: ApiErrorBody, scrubber: &Redactor) -> Error {
+pub(super) fn stream_error(envelope: ApiErrorBody, redactor: &Redactor) -> Error {
     let words = envelope.message.to_lowercase();
     let of_access = matches!(envelope.code, Some(401 | 403))
         || (envelope.code.is_none() && ACCESS_WORDS.iter().any(|word| words.contains(word)));
-    error(of_access, envelope, scrubber)
+    error(of_access, envelope, redactor)
 }
 
-fn error(refused: bool, envelope: ApiErrorBody, scrubber: &Redactor) -> Error {
+fn error(refused: bool, envelope: ApiErrorBody, redactor: &Redactor) -> Error {
     let code = envelope.code;
-    let message = scrubber.clean(&envelope.message);
+    let message = redactor.redact(&envelope.message);
     if refused || code.is_some_and(|code| AUTH_CODES.contains(&code)) {
         Error::Auth(AuthError::Refused { code, message })
     } else {

@@ -107,6 +107,22 @@ pub(super) struct Outgoing {
     pub(super) timeout: Duration,
 }
 
+impl Outgoing {
+    fn signature(&self) -> Option<&SecretString> {
+        let mut signed = self.signed.iter();
+        signed.find_map(|(name, value)| (*name == super::signature::HEADER).then_some(value))
+    }
+}
+
+/// An answer with the list.
+#[derive(Debug)]
+pub struct ListResponse {
+    /// The list.
+    pub sessions: SessionList,
+    /// The request's signature, which an entry may quote.
+    pub signature: Option<SecretString>,
+}
+
 /// A login's answer.
 pub(super) struct LoginReply {
     pub(super) status: StatusCode,
@@ -168,17 +184,21 @@ impl Client {
     /// left of its time. `outgoing` makes it, since a signature is good for one request alone.
     pub(super) async fn list(
         &self,
-        outgoing: impl Fn(&mut Redactor) -> Outgoing,
-        scrubber: &mut Redactor,
-    ) -> Result<SessionList, Error> {
+        outgoing: impl Fn() -> Outgoing,
+        redactor: &Redactor,
+    ) -> Result<ListResponse, Error> {
         let timer = self.timer(Transport::Http);
-        let first = outgoing(scrubber);
+        let first = outgoing();
         let timeout = first.timeout;
-        let sent = match self.send(first, scrubber).await {
+        let mut signature = first.signature().cloned();
+        let mut redactor = redactor.with(signature.clone());
+        let sent = match self.send(first, &redactor).await {
             Err(unsent) if unsent.was_cut_off => {
-                let mut second = outgoing(scrubber);
+                let mut second = outgoing();
                 second.timeout = timeout.saturating_sub(timer.start.elapsed());
-                self.send(second, scrubber).await
+                signature = second.signature().cloned();
+                redactor = redactor.with(signature.clone());
+                self.send(second, &redactor).await
             }
             sent => sent,
         };
@@ -188,19 +208,23 @@ impl Client {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Error::RateLimited { retry_after });
         }
-        let answer = self.read(response, timeout, scrubber).await?;
-        super::classify::list(status.as_u16(), retry_after, answer, scrubber)
+        let answer = self.read(response, timeout, &redactor).await?;
+        let sessions = super::classify::list(status.as_u16(), retry_after, answer, &redactor)?;
+        Ok(ListResponse {
+            sessions,
+            signature,
+        })
     }
 
     /// Sends a login; the answer's cookies and body are for [`super::login`] to understand.
     pub(super) async fn login(
         &self,
         outgoing: Outgoing,
-        scrubber: &Redactor,
+        redactor: &Redactor,
     ) -> Result<LoginReply, Error> {
         let _timer = self.timer(Transport::Http);
         let timeout = outgoing.timeout;
-        let response = self.send(outgoing, scrubber).await;
+        let response = self.send(outgoing, redactor).await;
         let response = response.map_err(|unsent| unsent.into_error(timeout))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
@@ -219,7 +243,7 @@ impl Client {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| failure(error, timeout, scrubber))?
+            .map_err(|error| failure(error, timeout, redactor))?
         {
             if (body.len() + chunk.len()) as u64 > limit {
                 return Err(Error::TooLarge { limit });
@@ -244,11 +268,11 @@ impl Client {
         target: &StreamEndpoint,
         sid: &SecretString,
         timeout: Duration,
-        scrubber: &mut Redactor,
+        redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
         let _timer = self.timer(target.dialect.transport());
         let limit = self.max_response_bytes;
-        Stream::open(&self.connector, target, sid, timeout, limit, scrubber).await
+        Stream::open(&self.connector, target, sid, timeout, limit, redactor).await
     }
 
     /// Tells how long a stream took to answer a request.
@@ -264,7 +288,7 @@ impl Client {
         }
     }
 
-    async fn send(&self, outgoing: Outgoing, scrubber: &Redactor) -> Result<Response, Unanswered> {
+    async fn send(&self, outgoing: Outgoing, redactor: &Redactor) -> Result<Response, Unanswered> {
         let client = if is_loopback(&outgoing.url) {
             &self.loopback
         } else {
@@ -293,7 +317,7 @@ impl Client {
             .await
             .map_err(|error| Unanswered {
                 was_cut_off: was_cut_off(&error),
-                error: failure(error, outgoing.timeout, scrubber),
+                error: failure(error, outgoing.timeout, redactor),
             })
     }
 
@@ -303,7 +327,7 @@ impl Client {
         &self,
         mut response: Response,
         timeout: Duration,
-        scrubber: &Redactor,
+        redactor: &Redactor,
     ) -> Result<Result<Answer, DecodeError>, Error> {
         let limit = self.max_response_bytes;
         if response
@@ -316,7 +340,7 @@ impl Client {
         while let Some(chunk) = response
             .chunk()
             .await
-            .map_err(|error| failure(error, timeout, scrubber))?
+            .map_err(|error| failure(error, timeout, redactor))?
         {
             start.extend_from_slice(&chunk);
             if start.len() as u64 > limit {
@@ -325,7 +349,7 @@ impl Client {
             if start.len() > WHOLE {
                 return read_as_it_arrives(start.into(), response, limit)
                     .await
-                    .map_err(|broken| broken.into_error(limit, timeout, scrubber));
+                    .map_err(|broken| broken.into_error(limit, timeout, redactor));
             }
         }
         Ok(response::read(&start))
@@ -353,10 +377,10 @@ enum Broken {
 }
 
 impl Broken {
-    fn into_error(self, limit: u64, timeout: Duration, scrubber: &Redactor) -> Error {
+    fn into_error(self, limit: u64, timeout: Duration, redactor: &Redactor) -> Error {
         match self {
             Self::TooLarge => Error::TooLarge { limit },
-            Self::Transfer(error) => failure(error, timeout, scrubber),
+            Self::Transfer(error) => failure(error, timeout, redactor),
             Self::Stopped => Error::Decode {
                 detail: "reading it was given up".to_owned(),
             },

@@ -64,7 +64,7 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         origin: &Url,
-        scrubber: &Redactor,
+        redactor: &Redactor,
     ) -> Result<Connection, Error> {
         let secure = origin.scheme() == "wss";
         let host = origin.host_str().unwrap_or_default();
@@ -75,30 +75,30 @@ impl Connector {
             _ => None,
         };
         let connection = match proxy {
-            None => self.tcp(there, scrubber).await?,
+            None => self.tcp(there, redactor).await?,
             Some(proxy) => {
                 let through = proxy.uri().clone();
                 let host = through.host().unwrap_or_default().to_owned();
                 let secure = through.scheme_str() == Some("https");
                 let port = through.port_u16().unwrap_or(if secure { 443 } else { 80 });
-                let mut connection = self.tcp(uri(secure, &host, port)?, scrubber).await?;
+                let mut connection = self.tcp(uri(secure, &host, port)?, redactor).await?;
                 if secure {
-                    connection = self.tls(connection, &host, scrubber).await?;
+                    connection = self.tls(connection, &host, redactor).await?;
                 }
-                tunnel(connection, &there, proxy.basic_auth(), scrubber).await?
+                tunnel(connection, &there, proxy.basic_auth(), redactor).await?
             }
         };
         match secure {
-            true => self.tls(connection, host, scrubber).await,
+            true => self.tls(connection, host, redactor).await,
             false => Ok(connection),
         }
     }
 
-    async fn tcp(&self, there: Uri, scrubber: &Redactor) -> Result<Connection, Error> {
+    async fn tcp(&self, there: Uri, redactor: &Redactor) -> Result<Connection, Error> {
         let mut connector = self.tcp.clone();
         match connector.call(there).await {
             Ok(connection) => Ok(Box::new(connection.into_inner())),
-            Err(error) => Err(sort(&error, scrubber)),
+            Err(error) => Err(sort(&error, redactor)),
         }
     }
 
@@ -106,7 +106,7 @@ impl Connector {
         &self,
         connection: Connection,
         host: &str,
-        scrubber: &Redactor,
+        redactor: &Redactor,
     ) -> Result<Connection, Error> {
         // A URL writes an IPv6 address in brackets, a certificate does not.
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -116,7 +116,7 @@ impl Connector {
         let connector = TlsConnector::from(Arc::clone(&self.tls));
         match connector.connect(name, connection).await {
             Ok(connection) => Ok(Box::new(connection)),
-            Err(error) => Err(sort(&error, scrubber)),
+            Err(error) => Err(sort(&error, redactor)),
         }
     }
 }
@@ -126,7 +126,7 @@ async fn tunnel(
     connection: Connection,
     there: &Uri,
     credential: Option<&hyper::header::HeaderValue>,
-    scrubber: &Redactor,
+    redactor: &Redactor,
 ) -> Result<Connection, Error> {
     let unusable = |_| Error::Network {
         detail: "the host's name cannot be asked of a proxy".to_owned(),
@@ -144,7 +144,7 @@ async fn tunnel(
         request = request.header(PROXY_AUTHORIZATION, credential);
     }
     let request = request.body(Empty::<Bytes>::new()).map_err(unusable)?;
-    let answer = converse(connection, request, StatusCode::is_success, scrubber).await?;
+    let answer = converse(connection, request, StatusCode::is_success, redactor).await?;
     // A proxy's refusal says nothing of Tradernet: it is a network that does not let through.
     answer.connection.ok_or_else(|| Error::Network {
         detail: format!("the proxy answered HTTP {}", answer.status.as_u16()),
@@ -174,12 +174,12 @@ pub(super) fn in_words(error: &rustls::Error) -> String {
 
 /// Sorts a failed connection into TLS and network, in the words of the innermost cause: none of
 /// them knows the URL.
-pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Redactor) -> Error {
+pub(super) fn sort(error: &(dyn StdError + 'static), redactor: &Redactor) -> Error {
     let mut innermost = error;
     loop {
         if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
-                detail: scrubber.clean(&in_words(tls)),
+                detail: redactor.redact(&in_words(tls)),
             };
         }
         match cause(innermost) {
@@ -188,6 +188,6 @@ pub(super) fn sort(error: &(dyn StdError + 'static), scrubber: &Redactor) -> Err
         }
     }
     Error::Network {
-        detail: scrubber.clean(&innermost.to_string()),
+        detail: redactor.redact(&innermost.to_string()),
     }
 }

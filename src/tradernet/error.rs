@@ -40,7 +40,7 @@ pub enum Error {
     Api {
         /// The server's code.
         code: Option<i64>,
-        /// The server's words, scrubbed.
+        /// The server's words, redacted.
         message: String,
     },
     /// Another status that is not 2xx.
@@ -64,7 +64,7 @@ pub enum AuthError {
     Refused {
         /// The server's code.
         code: Option<i64>,
-        /// The server's words, scrubbed.
+        /// The server's words, redacted.
         message: String,
     },
     /// HTTP 401, or 403 with a JSON body that says nothing more.
@@ -75,7 +75,7 @@ pub enum AuthError {
     LoginRefused {
         /// The server's code.
         code: Option<i64>,
-        /// The server's words, scrubbed.
+        /// The server's words, redacted.
         message: String,
     },
     /// The login was answered without a session, as for an account that confirms by SMS.

@@ -53,9 +53,9 @@ pub(super) async fn converse(
     connection: Connection,
     request: Request<Empty<Bytes>>,
     hoped_for: impl Fn(&StatusCode) -> bool,
-    scrubber: &Redactor,
+    redactor: &Redactor,
 ) -> Result<Answer, Error> {
-    let failed = |error: hyper::Error| sort(&error, scrubber);
+    let failed = |error: hyper::Error| sort(&error, redactor);
     let (mut sender, mut http) = http1::handshake(TokioIo::new(connection))
         .await
         .map_err(failed)?;
@@ -114,7 +114,7 @@ pub(super) async fn websocket(
     path: &SecretString,
     cookie: Option<&SecretString>,
     limit: u64,
-    scrubber: &Redactor,
+    redactor: &Redactor,
 ) -> Result<WebSocketStream<Connection>, Error> {
     let key = generate_key();
     let unusable = |_| Error::Network {
@@ -139,9 +139,9 @@ pub(super) async fn websocket(
     }
     let request = request.body(Empty::new()).map_err(unusable)?;
     let switches = |status: &StatusCode| *status == StatusCode::SWITCHING_PROTOCOLS;
-    let answer = converse(connection, request, switches, scrubber).await?;
+    let answer = converse(connection, request, switches, redactor).await?;
     let Some(connection) = answer.connection else {
-        return Err(refused(&answer, scrubber));
+        return Err(refused(&answer, redactor));
     };
     let accepted = answer.headers.get(SEC_WEBSOCKET_ACCEPT);
     let expected = derive_accept_key(key.as_bytes());
@@ -166,13 +166,13 @@ pub(super) async fn client(connection: Connection, limit: u64) -> WebSocketStrea
 }
 
 /// A refused handshake means what the same answer to a request would mean.
-fn refused(answer: &Answer, scrubber: &Redactor) -> Error {
+fn refused(answer: &Answer, redactor: &Redactor) -> Error {
     let retry_after: Option<Duration> = client::retry_after(&answer.headers);
     if answer.status == StatusCode::TOO_MANY_REQUESTS {
         return Error::RateLimited { retry_after };
     }
     let read = response::read(&answer.body);
-    match classify::list(answer.status.as_u16(), retry_after, read, scrubber) {
+    match classify::list(answer.status.as_u16(), retry_after, read, redactor) {
         Err(error) if !matches!(error, Error::Decode { .. }) => error,
         _ => Error::Decode {
             detail: "the handshake is not a WebSocket's".to_owned(),

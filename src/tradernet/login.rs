@@ -32,15 +32,17 @@ pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
 }
 
 /// What a login's answer means.
-pub(super) fn sid(reply: &LoginReply, scrubber: &Redactor) -> Result<SecretString, Error> {
+pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretString, Error> {
     let LoginReply {
         status,
         retry_after,
         ..
     } = reply;
+    // Whatever SID the answer carries is a secret too, also where the login is refused.
+    let redactor = &redactor.with(reply.cookies.iter().filter_map(cookie_sid));
     // An error first: a refused login may still be handed the cookie of an anonymous session.
     if let Ok(Answer::Error(envelope)) = response::read(&reply.body) {
-        let message = scrubber.clean(&envelope.message);
+        let message = redactor.redact(&envelope.message);
         if status.is_server_error() {
             return Err(Error::Api {
                 code: envelope.code,
@@ -93,10 +95,13 @@ fn cookie_sid(header: &SecretString) -> Option<SecretString> {
     usable.then(|| value.into())
 }
 
+/// An SID longer than this, in bytes, is not one.
+const MAX_SID_LENGTH: usize = 4096;
+
 /// Whether it can be sent back as a cookie; what cannot is no SID.
 fn is_sendable(sid: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',');
-    !sid.is_empty() && sid.bytes().all(is_part)
+    (1..=MAX_SID_LENGTH).contains(&sid.len()) && sid.bytes().all(is_part)
 }
 
 fn body_sid(body: &Value) -> Option<SecretString> {

@@ -25,7 +25,8 @@ mod transport_error;
 mod websocket;
 
 pub use client::{
-    Client, ClientConfig, RequestObserver, SetupError, USER_AGENT, is_loopback, system_roots,
+    Client, ClientConfig, ListResponse, RequestObserver, SetupError, USER_AGENT, is_loopback,
+    system_roots,
 };
 pub use error::{AuthError, Error, Reason};
 pub use redact::Redactor;

@@ -8,17 +8,15 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::client::{Client, Outgoing};
+use super::client::{Client, ListResponse, Outgoing};
 use super::error::Error;
 use super::redact::Redactor;
 use super::{login, signature};
 use crate::clock::Timestamps;
-use crate::session::SessionList;
 
 const COMMAND: &str = "getSecuritySessions";
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
-const SIGNATURE: &str = "X-NtApi-Sig";
 
 /// Where an account lives, and how long one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,36 +66,20 @@ impl Client {
         target: &Endpoint,
         identity: Credentials<'_>,
         now: Timestamps,
-        scrubber: &mut Redactor,
-    ) -> Result<SessionList, Error> {
-        match identity {
-            Credentials::Sid(sid) => scrubber.add(sid.expose_secret()),
-            Credentials::KeyPair { key, secret, .. } => {
-                scrubber.add(key.expose_secret());
-                scrubber.add(secret.expose_secret());
-            }
-        }
-        let outgoing = |scrubber: &mut Redactor| {
-            let outgoing = match identity {
-                Credentials::Sid(sid) => by_sid(target, sid),
-                Credentials::KeyPair {
-                    key,
-                    secret,
-                    version,
-                } => match version {
-                    KeyVersion::V2 => by_key_version_2(target, key, secret, now),
-                    KeyVersion::V3 => by_key_version_3(target, key, secret, now),
-                },
-            };
-            // The key is known already, and the time is no secret.
-            let signatures = outgoing
-                .signed
-                .iter()
-                .filter(|(name, _)| *name == SIGNATURE);
-            signatures.for_each(|(_, signature)| scrubber.add_signature(signature));
-            outgoing
+        redactor: &Redactor,
+    ) -> Result<ListResponse, Error> {
+        let outgoing = || match identity {
+            Credentials::Sid(sid) => by_sid(target, sid),
+            Credentials::KeyPair {
+                key,
+                secret,
+                version,
+            } => match version {
+                KeyVersion::V2 => by_key_version_2(target, key, secret, now),
+                KeyVersion::V3 => by_key_version_3(target, key, secret, now),
+            },
         };
-        self.list(outgoing, scrubber).await
+        self.list(outgoing, redactor).await
     }
 
     /// Logs in once, and returns the SID.
@@ -110,10 +92,8 @@ impl Client {
         target: &Endpoint,
         login: &str,
         password: &SecretString,
-        scrubber: &mut Redactor,
+        redactor: &Redactor,
     ) -> Result<SecretString, Error> {
-        scrubber.add(login);
-        scrubber.add(password.expose_secret());
         let outgoing = Outgoing {
             url: at(target, "/api/check-login-password"),
             content_type: FORM,
@@ -122,8 +102,8 @@ impl Client {
             signed: Vec::new(),
             timeout: target.timeout,
         };
-        let reply = Client::login(self, outgoing, scrubber).await?;
-        login::sid(&reply, scrubber)
+        let reply = Client::login(self, outgoing, redactor).await?;
+        login::sid(&reply, redactor)
     }
 }
 
@@ -161,7 +141,7 @@ fn by_key_version_2(
         body: form(&fields),
         sid: None,
         signed: vec![(
-            SIGNATURE,
+            signature::HEADER,
             signature::version_2(secret.expose_secret(), &fields),
         )],
         timeout: target.timeout,
@@ -185,7 +165,7 @@ fn by_key_version_3(
             ("X-NtApi-PublicKey", key.clone()),
             ("X-NtApi-Timestamp", timestamp.to_string().into()),
             (
-                SIGNATURE,
+                signature::HEADER,
                 signature::version_3(secret.expose_secret(), body, timestamp),
             ),
         ],

@@ -8,6 +8,9 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use secrecy::SecretString;
 use sha2::Sha256;
 
+/// The header that carries a signature.
+pub(super) const HEADER: &str = "X-NtApi-Sig";
+
 /// The signature of a version 3 request: the body followed by the timestamp.
 pub(super) fn version_3(secret: &str, body: &str, timestamp_seconds: u64) -> SecretString {
     hmac_sha256_hex(secret, &[body, &timestamp_seconds.to_string()])

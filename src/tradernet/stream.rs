@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -30,7 +30,7 @@ pub struct Stream {
     socket: WebSocketStream<Connection>,
     spoken: Spoken,
     limit: u64,
-    scrubber: Redactor,
+    redactor: Redactor,
 }
 
 enum Spoken {
@@ -66,15 +66,11 @@ impl Stream {
         sid: &SecretString,
         allowed: Duration,
         limit: u64,
-        scrubber: &mut Redactor,
+        redactor: &Redactor,
     ) -> Result<(Self, SessionList), Error> {
-        scrubber.add(sid.expose_secret());
-        if let StreamProtocol::Socketio { login } = &target.dialect {
-            scrubber.add(login);
-        }
         let late = Error::Timeout { after: allowed };
         let deadline = Instant::now() + allowed;
-        let connect = Self::connect(connector, target, sid, limit, scrubber);
+        let connect = Self::connect(connector, target, sid, limit, redactor);
         let mut stream = match timeout_at(deadline, connect).await {
             Ok(stream) => stream?,
             Err(_) => return Err(late),
@@ -103,10 +99,10 @@ impl Stream {
         target: &StreamEndpoint,
         sid: &SecretString,
         limit: u64,
-        scrubber: &Redactor,
+        redactor: &Redactor,
     ) -> Result<Self, Error> {
         let origin = &target.origin;
-        let connection = connector.connect(origin, scrubber).await?;
+        let connection = connector.connect(origin, redactor).await?;
         // The page's example sends the SID as a cookie too for socket.io alone.
         let (path, cookie, spoken) = match &target.dialect {
             StreamProtocol::Websocket => (websocket::path(sid), None, Spoken::Websocket),
@@ -122,12 +118,12 @@ impl Stream {
             ),
         };
         let socket =
-            handshake::websocket(connection, origin, &path, cookie, limit, scrubber).await?;
+            handshake::websocket(connection, origin, &path, cookie, limit, redactor).await?;
         let mut stream = Self {
             socket,
             spoken,
             limit,
-            scrubber: scrubber.clone(),
+            redactor: redactor.clone(),
         };
         while !stream.connected() {
             if let StreamEvent::NoList(error) = stream.next().await? {
@@ -146,8 +142,13 @@ impl Stream {
             socket: handshake::client(Box::new(connection), limit).await,
             spoken: Spoken::Websocket,
             limit,
-            scrubber: Redactor::default(),
+            redactor: Redactor::default(),
         }
+    }
+
+    /// Replaces these secrets in the server's words from now on.
+    pub fn set_redactor(&mut self, redactor: Redactor) {
+        self.redactor = redactor;
     }
 
     /// Whether events can be sent: a WebSocket that stands is enough for the one dialect, the
@@ -226,7 +227,7 @@ impl Stream {
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {
         let sent = self.socket.send(message).await;
-        sent.map_err(|error| lost(error, self.limit, &self.scrubber))
+        sent.map_err(|error| lost(error, self.limit, &self.redactor))
     }
 
     /// Waits for the next frame. Nothing is lost where the wait is given up.
@@ -237,7 +238,7 @@ impl Stream {
     pub async fn next(&mut self) -> Result<StreamEvent, Error> {
         let message = match self.socket.next().await {
             Some(Ok(message)) => message,
-            Some(Err(error)) => return Err(lost(error, self.limit, &self.scrubber)),
+            Some(Err(error)) => return Err(lost(error, self.limit, &self.redactor)),
             None => return Err(closed()),
         };
         let text = match message {
@@ -307,7 +308,7 @@ impl Stream {
     }
 
     fn refusal(&self, envelope: ApiErrorBody) -> Error {
-        classify::stream_error(envelope, &self.scrubber)
+        classify::stream_error(envelope, &self.redactor)
     }
 }
 
@@ -323,7 +324,7 @@ fn closed() -> Error {
     }
 }
 
-fn lost(error: tungstenite::Error, limit: u64, scrubber: &Redactor) -> Error {
+fn lost(error: tungstenite::Error, limit: u64, redactor: &Redactor) -> Error {
     use tungstenite::Error as Ws;
     match error {
         Ws::Capacity(CapacityError::MessageTooLong { .. }) => Error::TooLarge { limit },
@@ -334,9 +335,9 @@ fn lost(error: tungstenite::Error, limit: u64, scrubber: &Redactor) -> Error {
         Ws::WriteBufferFull(_) => Error::Network {
             detail: "the server does not read what it is sent".to_owned(),
         },
-        Ws::Io(error) => sort(&error, scrubber),
+        Ws::Io(error) => sort(&error, redactor),
         error => Error::Network {
-            detail: scrubber.clean(&error.to_string()),
+            detail: redactor.redact(&error.to_string()),
         },
     }
 }

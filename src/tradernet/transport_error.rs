@@ -62,7 +62,7 @@ pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
 }
 
 /// Sorts a failed request into timeout, TLS and network.
-pub(super) fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Redactor) -> Error {
+pub(super) fn failure(error: reqwest::Error, timeout: Duration, redactor: &Redactor) -> Error {
     if error.is_timeout() {
         return Error::Timeout { after: timeout };
     }
@@ -73,7 +73,7 @@ pub(super) fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Redac
     loop {
         if let Some(tls) = innermost.downcast_ref::<rustls::Error>() {
             return Error::Tls {
-                detail: scrubber.clean(&in_words(tls)),
+                detail: redactor.redact(&in_words(tls)),
             };
         }
         transfer |= innermost.is::<hyper::Error>();
@@ -89,7 +89,7 @@ pub(super) fn failure(error: reqwest::Error, timeout: Duration, scrubber: &Redac
         };
     }
     Error::Network {
-        detail: scrubber.clean(&innermost.to_string()),
+        detail: redactor.redact(&innermost.to_string()),
     }
 }
 
