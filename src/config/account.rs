@@ -260,6 +260,7 @@ impl RawAccount {
                 )
                 .map(|logins| logins.into_iter().collect()),
             min_sessions,
+            min_sessions_safety_types: None,
             max_sessions,
             max_lifetime: report.value(home.place("max_lifetime"), &self.max_lifetime, |text| {
                 parse::duration(text, Duration::from_secs(1), DAY * 36_500)

@@ -126,6 +126,7 @@ impl Demo {
                         .then(|| demo.allowed_safety_types.iter().copied().collect()),
                     logins: None,
                     min_sessions: demo.min_sessions.map(u64::from),
+                    min_sessions_safety_types: None,
                     max_sessions: demo.max_sessions.map(u64::from),
                     max_lifetime: demo.max_lifetime,
                 },

@@ -1,7 +1,7 @@
-//! The families of accounts: their names, their help, and when each is absent.
+//! The families of accounts: their names, their HELP, and when each is absent.
 //!
-//! A function of what is published of the accounts and of the time; it keeps nothing. Long
-//! because all families stand in one table.
+//! A function of the published status of the accounts and of the time. Long because it is one
+//! table of all families.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -44,80 +44,91 @@ const fn counter(
     }
 }
 
-/// In the order of the page: the sessions, single sessions, what is known of the numbers, the
-/// polls, the logins.
+/// In the order of the page: sessions, single sessions, decoding, polls, logins, streams.
 static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_security_sessions_open",
         "Open security sessions.",
-        |account, to| to.of_view(account, |view| Some(view.open)),
+        |account, to| to.from_summary(account, |view| Some(view.open)),
     ),
     gauge(
         "tradernet_security_sessions_by_safety_type",
-        "Open security sessions by safety type; a type once seen stays, at 0.",
+        "Open security sessions by safety type.",
         by_safety_type,
     ),
     gauge(
         "tradernet_security_session_expire_max_milliseconds",
-        "Longest time left of an open session as of the last answer, 0 when none is open.",
-        |account, to| to.of_view(account, |view| Some(left(view)?.max)),
+        "Longest time left of the open sessions, as of the last answer; 0 if no session is open.",
+        |account, to| to.from_summary(account, |view| Some(left(view)?.max)),
     ),
     gauge(
         "tradernet_security_session_expire_min_milliseconds",
-        "Shortest time left of an open session as of the last answer, 0 when none is open.",
-        |account, to| to.of_view(account, |view| Some(left(view)?.min)),
+        "Shortest time left of the open sessions, as of the last answer; 0 if no session is open.",
+        |account, to| to.from_summary(account, |view| Some(left(view)?.min)),
     ),
     gauge(
         "tradernet_security_session_max_expiry_timestamp_seconds",
-        "When the open session with the longest time left expires.",
-        |account, to| to.of_view(account, |view| Some(seconds(ends(view)?.max))),
+        "Expiry of the open session with the longest time left.",
+        |account, to| to.from_summary(account, |view| Some(seconds(ends(view)?.max))),
     ),
     gauge(
         "tradernet_security_session_min_expiry_timestamp_seconds",
-        "When the open session with the shortest time left expires.",
-        |account, to| to.of_view(account, |view| Some(seconds(ends(view)?.min))),
+        "Expiry of the open session with the shortest time left.",
+        |account, to| to.from_summary(account, |view| Some(seconds(ends(view)?.min))),
     ),
     gauge(
         "tradernet_security_sessions_expire_unknown",
-        "Open sessions whose time left cannot be read.",
-        |account, to| to.of_view(account, |view| Some(view.expire_unknown)),
+        "Open sessions without a readable time left.",
+        |account, to| to.from_summary(account, |view| Some(view.expire_unknown)),
     ),
     gauge(
         "tradernet_security_session_max_lifetime_seconds",
-        "Longest time between the opening and the closing date of an open session.",
-        |account, to| to.of_view(account, |view| view.max_lifetime_ms.map(seconds)),
+        "Longest time from start to expiry of an open session.",
+        |account, to| to.from_summary(account, |view| view.max_lifetime_ms.map(seconds)),
     ),
     gauge(
         "tradernet_security_session_client_ips",
-        "Distinct client addresses of open sessions.",
-        |account, to| to.of_view(account, |view| Some(view.client_ips)),
+        "Distinct client addresses of the open sessions.",
+        |account, to| to.from_summary(account, |view| Some(view.client_ips)),
     ),
     gauge(
         "tradernet_security_session_logins",
-        "Distinct user logins of open sessions.",
-        |account, to| to.of_view(account, |view| Some(view.logins)),
+        "Distinct logins of the open sessions.",
+        |account, to| to.from_summary(account, |view| Some(view.logins)),
     ),
     gauge(
         "tradernet_security_sessions_violating",
-        "Open sessions that break a configured rule; too many or missing ones for max_sessions \
-         and min_sessions. Not to be summed over rules.",
+        "Open sessions that break a configured rule; for max_sessions and min_sessions the excess \
+         and the shortfall. Do not sum over rules.",
         |account, to| {
             for (rule, count) in account.view.iter().flat_map(|view| &view.violating) {
                 to.add(&[("rule", &rule.name())], *count);
             }
         },
     ),
+    gauge(
+        "tradernet_security_sessions_required",
+        "Open sessions that count for the configured minimum.",
+        |account, to| to.from_summary(account, |view| Some(view.required?.open)),
+    ),
+    gauge(
+        "tradernet_security_session_required_max_expiry_timestamp_seconds",
+        "Latest expiry of the open sessions that count for the configured minimum.",
+        |account, to| {
+            to.from_summary(account, |view| Some(seconds(view.required?.max_expiry_ms?)));
+        },
+    ),
     counter(
         "tradernet_security_sessions_opened_total",
-        "Sessions first seen after the first answer.",
-        |account, to| to.of_movements(account, &[], |movements| movements.opened),
+        "Sessions opened since the first answer.",
+        |account, to| to.from_counters(account, &[], |movements| movements.opened),
     ),
     counter(
         "tradernet_security_sessions_closed_total",
-        "Sessions gone from an answer: expired, ended before their time, or unknown.",
+        "Sessions closed: expired, ended before their expiry, or unknown.",
         |account, to| {
             for reason in CloseReason::ALL {
-                to.of_movements(account, &[("reason", &reason.name())], |movements| {
+                to.from_counters(account, &[("reason", &reason.name())], |movements| {
                     movements.closed(reason)
                 });
             }
@@ -125,12 +136,12 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_security_session_info",
-        "An open session, always 1.",
+        "An open session; always 1.",
         info,
     ),
     gauge(
         "tradernet_security_session_expiry_timestamp_seconds",
-        "When an open session expires.",
+        "Expiry of an open session.",
         |account, to| {
             for detail in account.details() {
                 if let Some(at_ms) = detail.expires_at_ms {
@@ -141,7 +152,7 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_security_session_violating",
-        "A rule that an open session breaks, always 1.",
+        "A rule that an open session breaks; always 1.",
         |account, to| {
             for detail in account.details() {
                 for rule in &detail.broken {
@@ -152,12 +163,12 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_sessions_undecodable",
-        "Entries of the last answer that were no session or repeated an id.",
-        |account, to| to.of_view(account, |view| Some(view.undecodable)),
+        "Entries of the last answer that are not sessions or have a duplicate id.",
+        |account, to| to.from_summary(account, |view| Some(view.undecodable)),
     ),
     gauge(
         "tradernet_expire_unit",
-        "Unit in which the server's time left is read, 1 for the one in force.",
+        "Unit assumed for the server's time left: 1 for the unit in use, 0 for the other.",
         |account, to| {
             for unit in Unit::ALL {
                 to.add(&[("unit", &unit.name())], unit == account.status.unit.0);
@@ -166,13 +177,13 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_expire_unit_confirmed",
-        "Whether evidence or configuration has settled the unit of the time left.",
+        "1 if evidence or configuration confirms the unit of the time left.",
         |account, to| to.add(&[], account.status.unit.1),
     ),
     gauge(
         "tradernet_up",
-        "Whether the last attempt to read the sessions succeeded.",
-        |account, to| to.maybe(account.status.up()),
+        "1 if the last poll succeeded.",
+        |account, to| to.add_opt(account.status.up()),
     ),
     counter(
         "tradernet_polls_total",
@@ -181,7 +192,7 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     counter(
         "tradernet_poll_failures_total",
-        "Failed attempts to read the sessions by reason.",
+        "Failed polls by reason.",
         |account, to| {
             for (reason, count) in account.status.failures.iter() {
                 to.add(&[("reason", &reason.name())], count);
@@ -190,49 +201,51 @@ static FAMILIES: &[AccountFamily] = &[
     ),
     gauge(
         "tradernet_poll_duration_seconds",
-        "Duration of the last attempt.",
-        |account, to| to.of_attempt(account, |attempt| attempt.duration.as_secs_f64()),
+        "Duration of the last poll.",
+        |account, to| to.from_attempt(account, |attempt| attempt.duration.as_secs_f64()),
     ),
     gauge(
         "tradernet_poll_queue_seconds",
-        "How long the last attempt waited for a slot to the host before it began.",
-        |account, to| to.of_attempt(account, |attempt| attempt.queued.as_secs_f64()),
+        "Time that the last poll waited for a slot to the host before it started.",
+        |account, to| to.from_attempt(account, |attempt| attempt.queued.as_secs_f64()),
     ),
     gauge(
         "tradernet_last_successful_poll_timestamp_seconds",
-        "When the last good answer arrived.",
+        "Time of the last successful poll.",
         |account, to| {
-            to.maybe(account.status.last_success.map(|at| seconds(at.wall_ms)));
+            to.add_opt(account.status.last_success.map(|at| seconds(at.wall_ms)));
         },
     ),
     gauge(
         "tradernet_poll_interval_seconds",
-        "Polling interval as configured.",
+        "Configured poll interval.",
         |account, to| to.add(&[], account.status.interval.as_secs_f64()),
     ),
-    counter("tradernet_logins_total", "Logins tried.", |account, to| {
-        to.add(&[], account.status.logins)
-    }),
+    counter(
+        "tradernet_logins_total",
+        "Login attempts.",
+        |account, to| to.add(&[], account.status.logins),
+    ),
     counter(
         "tradernet_login_failures_total",
-        "Logins refused.",
+        "Rejected logins.",
         |account, to| to.add(&[], account.status.login_failures),
     ),
     gauge(
         "tradernet_login_blocked",
-        "Whether the circuit breaker forbids logins.",
+        "1 if the circuit breaker forbids logins.",
         |account, to| to.add(&[], account.status.login_blocked.is_some()),
     ),
-    // What only streams have: no sample for any other transport.
+    // Only streaming transports have these.
     gauge(
         "tradernet_stream_connected",
-        "Whether the stream stands and its list has arrived.",
-        |account, to| to.maybe(account.status.stream.map(|stream| stream.connected)),
+        "1 if the stream is connected and has delivered a list.",
+        |account, to| to.add_opt(account.status.stream.map(|stream| stream.connected)),
     ),
     counter(
         "tradernet_stream_reconnects_total",
-        "Streams made again after the first.",
-        |account, to| to.maybe(account.status.stream.map(|stream| stream.reconnects)),
+        "Stream reconnects.",
+        |account, to| to.add_opt(account.status.stream.map(|stream| stream.reconnects)),
     ),
 ];
 
@@ -259,13 +272,13 @@ pub(super) fn write(
     }
 }
 
-/// What the families of one account are made of.
+/// The sources of one account's samples.
 struct AccountSamples<'a> {
     status: &'a AccountStatus,
     view: Option<&'a Summary>,
     names: &'a SafetyNames,
-    /// `account="…"`, made once. Its length is the configuration's affair: a cut could make two
-    /// accounts one.
+    /// `account="…"`, whole: the configuration bounds it, and cutting it could make two accounts
+    /// one.
     label: String,
 }
 
@@ -286,7 +299,7 @@ impl<'a> AccountSamples<'a> {
     }
 }
 
-/// Where an account's samples of one family go.
+/// Writes one account's samples of one family.
 struct Samples<'a> {
     family: FamilyWriter<'a>,
     account: &'a str,
@@ -297,25 +310,25 @@ impl Samples<'_> {
         self.family.sample("", self.account, labels, value.into());
     }
 
-    fn maybe(&mut self, value: Option<impl Into<Value>>) {
+    fn add_opt(&mut self, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.add(&[], value);
         }
     }
 
-    fn of_view<V: Into<Value>>(
+    fn from_summary<V: Into<Value>>(
         &mut self,
         account: &AccountSamples<'_>,
         value: impl Fn(&Summary) -> Option<V>,
     ) {
-        self.maybe(account.view.and_then(value));
+        self.add_opt(account.view.and_then(value));
     }
 
-    fn of_attempt(&mut self, account: &AccountSamples<'_>, value: impl Fn(&Attempt) -> f64) {
-        self.maybe(account.status.last_attempt.as_ref().map(value));
+    fn from_attempt(&mut self, account: &AccountSamples<'_>, value: impl Fn(&Attempt) -> f64) {
+        self.add_opt(account.status.last_attempt.as_ref().map(value));
     }
 
-    fn of_movements(
+    fn from_counters(
         &mut self,
         account: &AccountSamples<'_>,
         labels: &[(&str, &dyn Display)],
@@ -342,7 +355,7 @@ fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
         .view
         .is_some_and(|view| view.disclosed == SessionDetails::Full);
     for detail in account.details() {
-        // All of an account's sessions carry the same labels: what is missing is empty.
+        // All sessions of an account have the same labels; a missing value is empty.
         let login = detail.user_login.as_deref().unwrap_or_default();
         let client: &dyn Display = match &detail.client {
             Some(client) => client,
@@ -360,8 +373,8 @@ fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
     }
 }
 
-/// Times left in milliseconds, to the microsecond: the server's own precision, without what
-/// the conversion between units leaves behind.
+/// Times left in milliseconds, to the microsecond: without the rounding errors of the conversion
+/// between units.
 fn left(view: &Summary) -> Option<Range> {
     let left_ms = view.expiry?.left_ms;
     let round = |ms: f64| {

@@ -6,7 +6,7 @@
     clippy::panic
 )]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use ipnet::IpNet;
@@ -19,7 +19,7 @@ use crate::session::rules::Policy;
 use crate::session::test_support::{after, expiring, list, moment, session, vendors};
 use crate::session::tracker::{SessionDetails, SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
-use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, LoginBlock};
+use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, LoginBlock, StreamStatus};
 use crate::tradernet::Reason;
 
 const MAX_AGE: Duration = Duration::from_secs(90);
@@ -226,6 +226,7 @@ fn strict() -> Policy {
         safety_types: Some([2, 3].into()),
         logins: Some(["virtual@virtual.com".to_owned()].into()),
         min_sessions: Some(7),
+        min_sessions_safety_types: Some([3, 4].into()),
         max_sessions: Some(3),
         max_lifetime: Some(Duration::from_secs(3600)),
     }
@@ -346,6 +347,62 @@ fn series_are_unique_and_families_contiguous() {
         }
         assert!(series.len() > 300, "{}", series.len());
     }
+}
+
+/// Type and labels of every family on a page; labels of a histogram's buckets are left out.
+fn families(page: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let mut families = BTreeMap::new();
+    let mut name = "";
+    for line in page.lines() {
+        if let Some(typed) = line.strip_prefix("# TYPE ") {
+            let kind;
+            (name, kind) = typed.split_once(' ').unwrap();
+            families.insert(name.to_owned(), (kind.to_owned(), BTreeSet::new()));
+        } else if let Some((_, labels)) = line.split_once('{') {
+            let (_, known) = families.get_mut(name).unwrap();
+            // No value on this page contains `="`.
+            let names = labels
+                .split("=\"")
+                .filter_map(|part| part.rsplit(['{', ',']).next());
+            known.extend(
+                names
+                    .filter(|name| !name.contains('"') && *name != "le")
+                    .map(str::to_owned),
+            );
+        }
+    }
+    families
+}
+
+#[test]
+fn documented_table_matches_the_families() {
+    let mut account = Watched::reading("default", SessionDetails::Full, strict());
+    account.status.stream = Some(StreamStatus::default());
+    let bench = Bench::new(after(1.5)).with(account.answered(list([vendors()]), after(0.0)));
+    bench.metrics.count_request("/metrics", "200");
+    bench.metrics.set_reload(true, after(0.0));
+    bench
+        .metrics
+        .observe_api_request(Transport::Http, Duration::from_secs(1));
+    let families = families(&bench.text());
+
+    let cell = |text: &str| -> BTreeSet<String> {
+        let names = text.split(',').map(|name| name.trim().trim_matches('`'));
+        names
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect()
+    };
+    let documented: BTreeMap<_, _> = include_str!("../../docs/metrics.md")
+        .lines()
+        .filter(|line| line.starts_with("| `tradernet_") || line.starts_with("| `process_"))
+        .map(|line| {
+            let cells: Vec<_> = line.split('|').skip(1).map(str::trim).collect();
+            let name = cells[0].trim_matches('`');
+            (name.to_owned(), (cells[1].to_owned(), cell(cells[2])))
+        })
+        .collect();
+    assert_eq!(documented, families);
 }
 
 #[test]

@@ -24,6 +24,8 @@ pub struct Policy {
     pub logins: Option<BTreeSet<String>>,
     /// Fewest sessions that should be open.
     pub min_sessions: Option<u64>,
+    /// Safety types of the sessions that count for `min_sessions`.
+    pub min_sessions_safety_types: Option<BTreeSet<i64>>,
     /// Most sessions that should be open.
     pub max_sessions: Option<u64>,
     /// Longest time between a session's opening and closing date.
@@ -136,9 +138,18 @@ impl Policy {
         self.max_sessions.map(|most| open.saturating_sub(most))
     }
 
-    /// How many sessions are missing, where a minimum is configured.
-    pub fn too_few(&self, open: u64) -> Option<u64> {
-        self.min_sessions.map(|fewest| fewest.saturating_sub(open))
+    /// How many sessions are missing, where a minimum is configured. `required` is the number of
+    /// open sessions that count for it.
+    pub fn too_few(&self, required: u64) -> Option<u64> {
+        self.min_sessions
+            .map(|fewest| fewest.saturating_sub(required))
+    }
+
+    /// Whether a session counts for the minimum.
+    pub fn counts_for_minimum(&self, session: &Session) -> bool {
+        self.min_sessions_safety_types
+            .as_ref()
+            .is_none_or(|types| session.safety_type.is_some_and(|id| types.contains(&id)))
     }
 }
 

@@ -23,6 +23,28 @@ impl std::fmt::Display for SafetyType {
     }
 }
 
+/// The vendor's "types of signatures".
+const VENDOR_NAMES: [(i64, &str); 18] = [
+    (0, "no_key"),
+    (2, "token"),
+    (3, "sms"),
+    (4, "password"),
+    (5, "email"),
+    (6, "voice"),
+    (7, "web_token"),
+    (8, "eds"),
+    (9, "quik"),
+    (11, "order_registry"),
+    (12, "netinvestor_eds"),
+    (13, "paper"),
+    (14, "api_key"),
+    (15, "earlier_instructions"),
+    (16, "fix"),
+    (17, "app_qr"),
+    (18, "multi_token"),
+    (19, "face"),
+];
+
 /// Display names by id. They are ours or the operator's, never the server's: a name that changes
 /// with the server's mood would start new series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +52,7 @@ pub struct SafetyNames(BTreeMap<i64, String>);
 
 impl Default for SafetyNames {
     fn default() -> Self {
-        let built_in = [(2, "token"), (3, "sms"), (4, "password")];
-        Self(built_in.map(|(id, name)| (id, name.to_owned())).into())
+        Self(VENDOR_NAMES.map(|(id, name)| (id, name.to_owned())).into())
     }
 }
 

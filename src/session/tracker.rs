@@ -66,6 +66,8 @@ pub struct Summary {
     pub logins: u64,
     /// For every configured rule how many sessions break it.
     pub violating: Vec<(Rule, u64)>,
+    /// The sessions that count for the minimum; `None` where none is configured.
+    pub required: Option<RequiredSessions>,
     /// Entries that were no session, or repeat an id.
     pub undecodable: u64,
     /// What [`Self::details`] tell.
@@ -81,6 +83,15 @@ pub struct Expiry {
     pub left_ms: Range,
     /// The same as points in time, in milliseconds since the epoch; `None` when none is open.
     pub at_ms: Option<Range>,
+}
+
+/// The open sessions that count for the configured minimum.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RequiredSessions {
+    /// How many are open.
+    pub open: u64,
+    /// The latest end among them in milliseconds since the epoch; `None` where no end is known.
+    pub max_expiry_ms: Option<f64>,
 }
 
 /// Least and greatest of something.
@@ -278,7 +289,9 @@ impl SessionTracker {
                 .too_many(open)
                 .map(|count| (Rule::MaxSessions, count)),
         );
-        broken.extend(policy.too_few(open).map(|count| (Rule::MinSessions, count)));
+        let required = self.required(sessions, &expiry_ms);
+        let shortfall = required.and_then(|required| policy.too_few(required.open));
+        broken.extend(shortfall.map(|count| (Rule::MinSessions, count)));
         let violating = Rule::ALL
             .into_iter()
             .filter(|rule| policy.has(*rule))
@@ -313,6 +326,7 @@ impl SessionTracker {
             client_ips: addresses.len() as u64,
             logins: logins.len() as u64,
             violating,
+            required,
             undecodable: snapshot.list.undecodable(),
             disclosed: self.reading.details,
             details,
@@ -349,6 +363,21 @@ impl SessionTracker {
                 Some((session.id, kept.unwrap_or(end)))
             })
             .collect()
+    }
+
+    fn required(
+        &self,
+        sessions: &[Session],
+        expiry_ms: &HashMap<u64, f64>,
+    ) -> Option<RequiredSessions> {
+        let policy = &self.reading.policy;
+        policy.min_sessions?;
+        let counting = || sessions.iter().filter(|s| policy.counts_for_minimum(s));
+        let ends = counting().filter_map(|session| expiry_ms.get(&session.id).copied());
+        Some(RequiredSessions {
+            open: counting().count() as u64,
+            max_expiry_ms: Range::of(ends).map(|range| range.max),
+        })
     }
 
     fn count_types(&mut self, sessions: &[Session]) -> Vec<(SafetyType, u64)> {

@@ -432,7 +432,7 @@ async fn names_of_safety_types_are_reloaded() {
                 .is_some()
         }
     };
-    assert!(named("unknown")(&exporter.metrics().await));
+    assert!(named("app_qr")(&exporter.metrics().await));
     let text = std::fs::read_to_string(desks.path()).unwrap();
     desks.write_text(&format!("{text}safety_types:\n  17: carrier pigeon\n"));
     exporter.send_sighup().await;

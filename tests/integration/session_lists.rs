@@ -99,7 +99,7 @@ async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
     assert_eq!(expire(&page, "max"), 3.0 * 3_600_000.0);
     let wanted = |each: f64| {
         types(&[
-            ("15", "unknown", each),
+            ("15", "earlier_instructions", each),
             ("2", "token", 0.0),
             ("3", "sms", 0.0),
             ("4", "password", each),

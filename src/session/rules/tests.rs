@@ -168,12 +168,13 @@ fn numbers_of_sessions() {
 }
 
 #[test]
-fn a_rule_is_configured_by_its_own_limit() {
+fn each_rule_has_its_own_limit() {
     let whole = Policy {
         client_ips: Some(Vec::new()),
         safety_types: Some(BTreeSet::new()),
         logins: Some(BTreeSet::new()),
         min_sessions: Some(0),
+        min_sessions_safety_types: None,
         max_sessions: Some(0),
         max_lifetime: Some(Duration::ZERO),
     };

@@ -3,13 +3,15 @@
 use super::*;
 
 #[test]
-fn three_names_are_built_in_and_the_rest_is_unknown() {
+fn vendor_names_are_built_in_and_other_ids_are_unknown() {
     let names = SafetyNames::default();
     for (id, name) in [
-        (2, "token"),
-        (3, "sms"),
+        (0, "no_key"),
         (4, "password"),
-        (15, "unknown"),
+        (14, "api_key"),
+        (19, "face"),
+        (1, "unknown"),
+        (10, "unknown"),
         (-1, "unknown"),
     ] {
         assert_eq!(names.name(SafetyType::Id(id)), name, "{id}");

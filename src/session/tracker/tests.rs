@@ -82,6 +82,7 @@ fn the_vendors_sample() {
         client_ips: 1,
         logins: 1,
         violating: Vec::new(),
+        required: None,
         undecodable: 0,
         disclosed: SessionDetails::Off,
         details: Vec::new(),
@@ -458,6 +459,57 @@ fn every_configured_rule_is_counted_and_no_other() {
     ];
     let view = ledger.accept(list(sessions), after(30.0));
     assert_eq!(view.violating, rules([3, 3, 0]));
+}
+
+#[test]
+fn only_sessions_of_the_configured_types_count_for_the_minimum() {
+    let policy = |types: Option<i64>| Policy {
+        min_sessions: Some(2),
+        min_sessions_safety_types: types.map(|id| [id].into()),
+        ..Policy::default()
+    };
+    let of = |id, safety_type, seconds| Session {
+        safety_type,
+        ..expiring(id, seconds)
+    };
+    // The exporter's own session, of type 14, ends last.
+    let sessions = || {
+        list([
+            of(1, Some(3), 60.0),
+            of(2, Some(14), 600.0),
+            of(3, None, 90.0),
+        ])
+    };
+    let required = |policy: Policy, sessions: SessionList| {
+        let mut tracker = SessionTracker::new(TrackingConfig {
+            policy,
+            expire_unit: UnitSetting::Fixed(Unit::Seconds),
+            ..reading()
+        });
+        let summary = tracker.accept(sessions, after(0.0));
+        (summary.required, summary.violating)
+    };
+    let of_all = RequiredSessions {
+        open: 3,
+        max_expiry_ms: Some(WALL_MS + 600_000.0),
+    };
+    let shortfall = |count| vec![(Rule::MinSessions, count)];
+    let any = required(policy(None), sessions());
+    assert_eq!(any, (Some(of_all), shortfall(0)));
+    let of_type = RequiredSessions {
+        open: 1,
+        max_expiry_ms: Some(WALL_MS + 60_000.0),
+    };
+    let sms = required(policy(Some(3)), sessions());
+    assert_eq!(sms, (Some(of_type), shortfall(1)));
+    let none = RequiredSessions {
+        open: 0,
+        max_expiry_ms: None,
+    };
+    let token = required(policy(Some(2)), sessions());
+    assert_eq!(token, (Some(none), shortfall(2)));
+    let without_minimum = required(Policy::default(), sessions());
+    assert_eq!(without_minimum, (None, vec![]));
 }
 
 #[test]
