@@ -395,8 +395,9 @@ async fn a_bad_file_changes_nothing_and_says_so() {
         line.contains("poll_intervall") && line.contains("no whole number"),
         "{line}"
     );
-    let page = program.metrics().await;
-    assert_eq!(page.get(name, &[]), 0.0);
+    let page = program
+        .wait_for("the failed reload", |page| page.get(name, &[]) == 0.0)
+        .await;
     assert!(both(&page));
 
     // By signal, the mended file.
