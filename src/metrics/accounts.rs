@@ -49,7 +49,7 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_security_sessions_open",
         "Open security sessions.",
-        |account, to| to.from_summary(account, |view| Some(view.open)),
+        |account, to| to.add_summary(account, |view| Some(view.open)),
     ),
     gauge(
         "tradernet_security_sessions_by_safety_type",
@@ -59,42 +59,42 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_security_session_expire_max_milliseconds",
         "Longest time left of the open sessions, as of the last answer; 0 if no session is open.",
-        |account, to| to.from_summary(account, |view| Some(left(view)?.max)),
+        |account, to| to.add_summary(account, |view| Some(left(view)?.max)),
     ),
     gauge(
         "tradernet_security_session_expire_min_milliseconds",
         "Shortest time left of the open sessions, as of the last answer; 0 if no session is open.",
-        |account, to| to.from_summary(account, |view| Some(left(view)?.min)),
+        |account, to| to.add_summary(account, |view| Some(left(view)?.min)),
     ),
     gauge(
         "tradernet_security_session_max_expiry_timestamp_seconds",
         "Expiry of the open session with the longest time left.",
-        |account, to| to.from_summary(account, |view| Some(seconds(ends(view)?.max))),
+        |account, to| to.add_summary(account, |view| Some(seconds(ends(view)?.max))),
     ),
     gauge(
         "tradernet_security_session_min_expiry_timestamp_seconds",
         "Expiry of the open session with the shortest time left.",
-        |account, to| to.from_summary(account, |view| Some(seconds(ends(view)?.min))),
+        |account, to| to.add_summary(account, |view| Some(seconds(ends(view)?.min))),
     ),
     gauge(
         "tradernet_security_sessions_expire_unknown",
         "Open sessions without a readable time left.",
-        |account, to| to.from_summary(account, |view| Some(view.expire_unknown)),
+        |account, to| to.add_summary(account, |view| Some(view.expire_unknown)),
     ),
     gauge(
         "tradernet_security_session_max_lifetime_seconds",
         "Longest time from start to expiry of an open session.",
-        |account, to| to.from_summary(account, |view| view.max_lifetime_ms.map(seconds)),
+        |account, to| to.add_summary(account, |view| view.max_lifetime_ms.map(seconds)),
     ),
     gauge(
         "tradernet_security_session_client_ips",
         "Distinct client addresses of the open sessions.",
-        |account, to| to.from_summary(account, |view| Some(view.client_ips)),
+        |account, to| to.add_summary(account, |view| Some(view.client_ips)),
     ),
     gauge(
         "tradernet_security_session_logins",
         "Distinct logins of the open sessions.",
-        |account, to| to.from_summary(account, |view| Some(view.logins)),
+        |account, to| to.add_summary(account, |view| Some(view.logins)),
     ),
     gauge(
         "tradernet_security_sessions_violating",
@@ -109,26 +109,26 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_security_sessions_required",
         "Open sessions that count for the configured minimum.",
-        |account, to| to.from_summary(account, |view| Some(view.required?.open)),
+        |account, to| to.add_summary(account, |view| Some(view.required?.open)),
     ),
     gauge(
         "tradernet_security_session_required_max_expiry_timestamp_seconds",
         "Latest expiry of the open sessions that count for the configured minimum.",
         |account, to| {
-            to.from_summary(account, |view| Some(seconds(view.required?.max_expiry_ms?)));
+            to.add_summary(account, |view| Some(seconds(view.required?.max_expiry_ms?)));
         },
     ),
     counter(
         "tradernet_security_sessions_opened_total",
         "Sessions opened since the first answer.",
-        |account, to| to.from_counters(account, &[], |movements| movements.opened),
+        |account, to| to.add_counters(account, &[], |movements| movements.opened),
     ),
     counter(
         "tradernet_security_sessions_closed_total",
         "Sessions closed: expired, ended before their expiry, or unknown.",
         |account, to| {
             for reason in CloseReason::ALL {
-                to.from_counters(account, &[("reason", &reason.name())], |movements| {
+                to.add_counters(account, &[("reason", &reason.name())], |movements| {
                     movements.closed(reason)
                 });
             }
@@ -164,7 +164,7 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_sessions_undecodable",
         "Entries of the last answer that are not sessions or have a duplicate id.",
-        |account, to| to.from_summary(account, |view| Some(view.undecodable)),
+        |account, to| to.add_summary(account, |view| Some(view.undecodable)),
     ),
     gauge(
         "tradernet_expire_unit",
@@ -202,12 +202,12 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_poll_duration_seconds",
         "Duration of the last poll.",
-        |account, to| to.from_attempt(account, |attempt| attempt.duration.as_secs_f64()),
+        |account, to| to.add_attempt(account, |attempt| attempt.duration.as_secs_f64()),
     ),
     gauge(
         "tradernet_poll_queue_seconds",
         "Time that the last poll waited for a slot to the host before it started.",
-        |account, to| to.from_attempt(account, |attempt| attempt.queued.as_secs_f64()),
+        |account, to| to.add_attempt(account, |attempt| attempt.queued.as_secs_f64()),
     ),
     gauge(
         "tradernet_last_successful_poll_timestamp_seconds",
@@ -316,7 +316,7 @@ impl Samples<'_> {
         }
     }
 
-    fn from_summary<V: Into<Value>>(
+    fn add_summary<V: Into<Value>>(
         &mut self,
         account: &AccountSamples<'_>,
         value: impl Fn(&Summary) -> Option<V>,
@@ -324,11 +324,11 @@ impl Samples<'_> {
         self.add_opt(account.view.and_then(value));
     }
 
-    fn from_attempt(&mut self, account: &AccountSamples<'_>, value: impl Fn(&Attempt) -> f64) {
+    fn add_attempt(&mut self, account: &AccountSamples<'_>, value: impl Fn(&Attempt) -> f64) {
         self.add_opt(account.status.last_attempt.as_ref().map(value));
     }
 
-    fn from_counters(
+    fn add_counters(
         &mut self,
         account: &AccountSamples<'_>,
         labels: &[(&str, &dyn Display)],
