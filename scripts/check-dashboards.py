@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Checks the dashboard and the alert rules against a page of the exporter.
+"""Checks the dashboard and the alert rules against an exposition of the exporter.
 
     scripts/check-dashboards.py EXPOSITION_FILE
 
-EXPOSITION_FILE holds what `/metrics` answered, best of all from the demo, which shows every metric.
-Checked are: each metric and label that a query uses is on the page; the rules of
-grafana/dashboard-linter; mixtool's rules for alerts; a runbook page and a promtool test for each
-alert; that promtool parses every query; and that the histories which the dashboard is drawn over
-have no name, kind or label but the exporter's. Needs Python 3 and promtool, nothing else.
+EXPOSITION_FILE holds a response of `/metrics`, best of the demo, which has every metric. Checks that
+each metric and label in a query is exposed, the rules of grafana/dashboard-linter, mixtool's rules
+for alerts, a runbook section and a promtool test for each alert, that promtool parses every query,
+and that the generated series have no other name, type or label than the exporter's. Optional alerts
+are included. Needs promtool and scripts/requirements.txt.
 
-Prints one line a finding. Exit status: 0 none, 1 some, 2 nothing could be checked.
+Prints one line a finding. Exit status: 0 none, 1 some, 2 the check could not run.
 """
 
 import json
@@ -19,35 +19,41 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tools" / "dashboard-lint"), str(ROOT / "tools" / "dashboard-render")]
+TOOLS = ROOT / "tools"
+sys.path[:0] = [str(TOOLS / folder) for folder in ("dashboard-lint", "dashboard-render", "alert-rules")]
 sys.dont_write_bytecode = True
 
 import alerts  # noqa: E402
 import dashboard as boards  # noqa: E402
 import exposition  # noqa: E402
+import generate  # noqa: E402
 import generate_series  # noqa: E402
 import metric_references  # noqa: E402
-import rulefile  # noqa: E402
 
 DASHBOARD = ROOT / "dashboards" / "tradernet-security-sessions.json"
-RULES = ROOT / "dashboards" / "alerts.yaml"
-TESTS = ROOT / "dashboards" / "alerts.test.yaml"
-RUNBOOKS = ROOT / "docs" / "runbooks"
+SUITES = (ROOT / "dashboards" / "alerts.test.yaml", TOOLS / "alert-rules" / "optional.test.yaml")
+RUNBOOKS = ROOT / "docs" / "runbooks.md"
+OPTIONAL_ALERTS = dict.fromkeys(("off_hours", "password_only", "unusual_count"), "on")
 
 
-def promtool(path, wanted):
-    """Yields a finding unless promtool accepts the rule file and counts as many rules as we read."""
-    try:
-        run = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        yield "[promql] promtool is not installed, so no query was parsed"
-        return
+def promtool(text, expected):
+    """Yields a finding unless promtool accepts the rules and counts as many as expected."""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(text)
+        file.flush()
+        try:
+            run = subprocess.run(["promtool", "check", "rules", file.name], capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            yield "[promql] promtool is not installed, so no query was parsed"
+            return
     counted = re.search(r"(\d+) rules found", run.stdout)
     if run.returncode != 0:
         yield f"[promql] {run.stderr.strip()}"
-    elif not counted or int(counted[1]) != wanted:
-        yield f"[promql] promtool counts {counted and counted[1]} rules, this script {wanted}"
+    elif not counted or int(counted[1]) != expected:
+        yield f"[promql] promtool counts {counted and counted[1]} rules, this script {expected}"
 
 
 def parse_queries(dashboard):
@@ -64,48 +70,50 @@ def parse_queries(dashboard):
         {"record": f"query_{i}", "expr": re.sub(r"\$(?:\{(\w+)\}|(\w+))", value, expr)}
         for i, (_, expr) in enumerate(metric_references.dashboard_queries(dashboard))
     ]
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        json.dump({"groups": [{"name": "dashboard", "rules": rules}]}, file)
-        file.flush()
-        yield from promtool(file.name, len(rules))
+    yield from promtool(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), len(rules))
 
 
-def drawn_over(page, kinds):
-    """Yields a finding for what the exporter does not serve like this."""
+def generated_series(exposed, types):
+    """Yields a finding for each generated series that the exporter does not expose like this."""
     for name, kind, labels in generate_series.generate(0, "incident").shapes():
         if kind == "histogram":
-            known, labels = page.get(f"{name}_bucket"), labels | {"le"}
+            known, labels = exposed.get(f"{name}_bucket"), labels | {"le"}
         else:
-            known = page.get(name)
-        if known is None and name in metric_references.MODES:
+            known = exposed.get(name)
+        if known is None and name in metric_references.OPTIONAL:
             continue
+        if name == "tradernet_account_info":
+            labels = labels - metric_references.CONFIGURED_LABELS
         if known is None:
-            yield f"generate_series.py: [metric-exists] {name} is not on the page"
-        elif kinds.get(name) != kind:
-            yield f"generate_series.py: [metric-kind] {name} is a {kind}, on the page a {kinds.get(name)}"
-        elif labels != known:
-            yield f"generate_series.py: [label-exists] {name} has {sorted(labels)}, on the page {sorted(known)}"
+            yield f"generate_series.py: [metric-exists] {name} is not exposed"
+        elif types.get(name) != kind:
+            yield f"generate_series.py: [metric-type] {name} is a {kind}, exposed as {types.get(name)}"
+        elif not labels <= known:
+            yield f"generate_series.py: [label-exists] {name} has {sorted(labels)}, exposed {sorted(known)}"
 
 
-def findings(page, kinds):
+def findings(exposed, types):
     """Yields every finding, with the file that it is about."""
     text = DASHBOARD.read_text(encoding="utf-8")
     dashboard = json.loads(text)
-    rules = rulefile.read(RULES.read_text(encoding="utf-8"))
-    suite = rulefile.read(TESTS.read_text(encoding="utf-8"))
+    settings, body = generate.template()
+    rules_text = generate.rules(body, settings | OPTIONAL_ALERTS)
+    rules = yaml.safe_load(rules_text)
+    tests = [test for suite in SUITES for test in yaml.safe_load(suite.read_text(encoding="utf-8"))["tests"]]
+    runbooks = alerts.sections(RUNBOOKS.read_text(encoding="utf-8"))
 
     for finding in [*boards.lint(dashboard, text), *parse_queries(dashboard)]:
         yield f"{DASHBOARD.name}: {finding}"
     count = sum(len(group["rules"]) for group in rules["groups"])
-    for finding in [*alerts.lint(rules, suite, RUNBOOKS), *promtool(RULES, count)]:
-        yield f"{RULES.name}: {finding}"
+    for finding in [*alerts.lint(rules, tests, runbooks), *promtool(rules_text, count)]:
+        yield f"alert rules: {finding}"
 
-    # The dashboard must work without the rule file: recorded names are known to the rules alone.
+    # The dashboard must work without the rule file: recorded names are known to the rules only.
     queries = [(f"{DASHBOARD.name}: {place}", expr, set()) for place, expr in metric_references.dashboard_queries(dashboard)]
     recorded = metric_references.recorded(rules)
-    queries += [(f"{RULES.name}: {place}", expr, recorded) for place, expr in metric_references.rule_queries(rules)]
-    yield from metric_references.check(queries, page)
-    yield from drawn_over(page, kinds)
+    queries += [(f"alert rules: {place}", expr, recorded) for place, expr in metric_references.rule_queries(rules)]
+    yield from metric_references.check(queries, exposed)
+    yield from generated_series(exposed, types)
 
 
 def main(arguments):
@@ -114,12 +122,12 @@ def main(arguments):
         return 0 if arguments in (["-h"], ["--help"]) else 2
     try:
         text = Path(arguments[0]).read_text(encoding="utf-8")
-        page = exposition.read(text)
-        if not page:
-            print(f"{arguments[0]}: holds no sample", file=sys.stderr)
+        exposed = exposition.read(text)
+        if not exposed:
+            print(f"{arguments[0]}: has no sample", file=sys.stderr)
             return 2
-        found = list(findings(page, exposition.kinds(text)))
-    except (OSError, ValueError, rulefile.YamlError) as error:
+        found = list(findings(exposed, exposition.types(text)))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         print(error, file=sys.stderr)
         return 2
     for finding in found:

@@ -1,6 +1,6 @@
-"""mixtool's lint rules for alerts, told anew, and: a runbook page and a promtool test for each.
+"""mixtool's lint rules for alerts, and: a runbook section and a promtool test for each alert.
 
-Owns what is asked of names, labels, annotations and tests. It must not know which metrics exist.
+Checks names, labels, annotations and tests. Does not know which metrics exist.
 """
 
 import re
@@ -8,12 +8,19 @@ import re
 CAMEL = re.compile(r"([A-Z]+[a-z0-9]+)+")
 TEMPLATE = re.compile(r"\{\{.+\}")
 SENTENCE = re.compile(r"[A-Z].+\.")
-RUNBOOKS = "https://github.com/tradernet-exporter/tradernet-exporter/blob/main/docs/runbooks/"
+RUNBOOKS = "https://github.com/tradernet-exporter/tradernet-exporter/blob/main/docs/runbooks.md"
+PARTS = ["Meaning", "Impact", "Diagnosis", "Mitigation", "False alarms"]
 MINUTES = {"s": 1 / 60, "m": 1, "h": 60, "d": 1440}
 
 
 def _minutes(duration):
     return sum(int(n) * MINUTES[unit] for n, unit in re.findall(r"(\d+)([smhd])", duration))
+
+
+def sections(text):
+    """Returns the runbook's sections about alerts: heading to the names of its parts."""
+    found = re.split(r"^## (Tradernet\w+)$", text, flags=re.MULTILINE)[1:]
+    return {name: re.findall(r"^- \*\*(.+)\.\*\*", body, re.MULTILINE) for name, body in zip(found[::2], found[1::2], strict=True)}
 
 
 def _alert(rule, runbooks):
@@ -29,15 +36,15 @@ def _alert(rule, runbooks):
         yield "[alert-description] has no template"
     if "First: " not in notes.get("description", ""):
         yield "[alert-description] does not say what to do first"
-    if notes.get("runbook_url") != f"{RUNBOOKS}{name}.md":
-        yield f"[alert-runbook] runbook_url is not {RUNBOOKS}{name}.md"
-    if not (runbooks / f"{name}.md").is_file():
-        yield f"[alert-runbook] there is no page {runbooks / f'{name}.md'}"
+    if notes.get("runbook_url") != f"{RUNBOOKS}#{name.lower()}":
+        yield f"[alert-runbook] runbook_url is not {RUNBOOKS}#{name.lower()}"
+    if runbooks.get(name) != PARTS:
+        yield f"[alert-runbook] the runbook has no section with the parts {', '.join(PARTS)}"
 
 
-def _tested(suite, name, severity):
+def _tested(tests, name, severity):
     """Whether one test sees the alert silent, then firing, then silent again."""
-    for test in suite.get("tests", []):
+    for test in tests:
         checks = [c for c in test.get("alert_rule_test", []) if c["alertname"] == name]
         checks.sort(key=lambda c: _minutes(c["eval_time"]))
         course = [any(a["exp_labels"]["severity"] == severity for a in c.get("exp_alerts") or []) for c in checks]
@@ -46,8 +53,8 @@ def _tested(suite, name, severity):
     return False
 
 
-def lint(rules, suite, runbooks):
-    """Yields findings about a rule file, its test suite and the folder of runbooks."""
+def lint(rules, tests, runbooks):
+    """Yields findings about a rule file, the tests of its suites and what `sections` returned."""
     names = set()
     for group in rules["groups"]:
         if len(group["name"]) > 40 or len(group["rules"]) > 20:
@@ -60,8 +67,7 @@ def lint(rules, suite, runbooks):
             where = f"alert {rule['alert']} ({severity})"
             for finding in _alert(rule, runbooks):
                 yield f"{where}: {finding}"
-            if not _tested(suite, rule["alert"], severity):
+            if not _tested(tests, rule["alert"], severity):
                 yield f"{where}: [alert-test] no test sees it silent, then firing, then silent"
-    for page in sorted(runbooks.glob("Tradernet*.md")):
-        if page.stem not in names:
-            yield f"{page}: [alert-runbook] no alert has this name"
+    for name in sorted(set(runbooks) - names):
+        yield f"runbooks: [alert-runbook] no alert is named {name}"

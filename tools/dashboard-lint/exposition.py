@@ -1,7 +1,6 @@
-"""What a page of Prometheus' text format holds: sample names and their labels.
+"""Sample names and labels of a page in Prometheus' text format.
 
-Only lines with a sample count. A family that is announced by `# TYPE` and has no sample would leave
-a panel empty, and so does not exist here.
+Only lines with a sample count: a family with `# TYPE` and without a sample would leave a panel empty.
 """
 
 import re
@@ -20,6 +19,6 @@ def read(text):
     return found
 
 
-def kinds(text):
-    """Returns {family name: its kind}."""
+def types(text):
+    """Returns {family name: its type}."""
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))

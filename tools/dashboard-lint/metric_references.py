@@ -1,6 +1,6 @@
-"""Which metrics the dashboard and the rules ask for, and whether a page has them.
+"""Which metrics the dashboard and the rules refer to, and whether an exposition has them.
 
-Owns the exceptions: names that a page may lack, each with the reason. It must not judge style.
+Owns the exceptions: names that an exposition may lack, each with the reason. Does not judge style.
 """
 
 import re
@@ -9,14 +9,17 @@ import dashboard as boards
 import promql
 
 # Made by Prometheus, not by the exporter.
-PROMETHEUS = {"up"}
+PROMETHEUS = {"up", "ALERTS"}
 PROMETHEUS_LABELS = {"job", "instance", "__name__"}
-# On the page in some modes only. Whatever no query uses any more must leave this list.
-MODES = {
+# Labels of `tradernet_account_info` that a user configures.
+CONFIGURED_LABELS = {"desk", "owner", "team", "alerts"}
+# Exposed in some modes only. A name that no query refers to must leave this list.
+OPTIONAL = {
     "tradernet_security_session_info": "only with session details on",
+    "tradernet_security_session_expiry_timestamp_seconds": "only with session details on",
     "tradernet_security_session_violating": "only with session details on",
-    "tradernet_stream_connected": "only for accounts that are read over a stream",
-    "tradernet_stream_reconnects_total": "only for accounts that are read over a stream",
+    "tradernet_stream_connected": "only for accounts with a stream",
+    "tradernet_stream_reconnects_total": "only for accounts with a stream",
 }
 
 # A query inside an annotation: `query "EXPR"` or `printf "EXPR" … | query`.
@@ -28,6 +31,9 @@ def dashboard_queries(dashboard):
     for panel in boards.panels(dashboard):
         for target in panel.get("targets", []):
             yield f'panel "{panel.get("title", "")}"', target.get("expr", "")
+    for annotation in dashboard.get("annotations", {}).get("list", []):
+        if "expr" in annotation:
+            yield f"annotation {annotation.get('name')}", annotation["expr"]
     for name, variable in boards.variables(dashboard).items():
         query = variable.get("query")
         query = query.get("query", "") if isinstance(query, dict) else query or ""
@@ -52,10 +58,10 @@ def recorded(rules):
     return {rule["record"] for group in rules["groups"] for rule in group["rules"] if "record" in rule}
 
 
-def check(queries, page):
+def check(queries, exposition):
     """Yields findings.
 
-    `queries` are (place, expression, names known besides the page), `page` is what
+    `queries` are (place, expression, names known besides the exposition), `exposition` is what
     `exposition.read` returned.
     """
     used = set()
@@ -67,13 +73,16 @@ def check(queries, page):
             continue
         for selector in found:
             used.add(selector.name)
-            if selector.name in known | PROMETHEUS or (selector.name in MODES and selector.name not in page):
+            if selector.name in known | PROMETHEUS or (selector.name in OPTIONAL and selector.name not in exposition):
                 continue
-            if selector.name not in page:
-                yield f"{place}: [metric-exists] {selector.name or expr!r} is not on the page"
+            if selector.name not in exposition:
+                yield f"{place}: [metric-exists] {selector.name or expr!r} is not exposed"
                 continue
+            labels = exposition[selector.name] | PROMETHEUS_LABELS
+            if selector.name == "tradernet_account_info":
+                labels = labels | CONFIGURED_LABELS
             for label, _, _ in selector.matchers:
-                if label not in page[selector.name] | PROMETHEUS_LABELS:
-                    yield f"{place}: [label-exists] {selector.name} has no label {label} on the page"
-    for name in sorted(set(MODES) - used):
-        yield f"metric_references.py: [metric-modes] {name} is excepted and no query uses it"
+                if label not in labels:
+                    yield f"{place}: [label-exists] {selector.name} has no label {label}"
+    for name in sorted(set(OPTIONAL) - used):
+        yield f"metric_references.py: [metric-optional] no query refers to {name}"

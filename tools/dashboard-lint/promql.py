@@ -1,137 +1,80 @@
-"""Finds the selectors of a PromQL expression.
+"""Lists the selectors of a PromQL expression, with Grafana's variables in it.
 
-Owns the small part of PromQL's grammar that tells a metric name from a function, a label or a
-keyword. It must not judge: whether an expression is valid is promtool's affair.
+The parser is `promql-parser`, a port of Prometheus' own. This module only replaces the variables, which
+PromQL does not have, and walks the syntax tree.
 """
 
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 
-TOKEN = re.compile(
-    r"""
-    (?P<space>\s+|\#[^\n]*)
-  | (?P<string>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)
-  | (?P<variable>\$\{[^}]+\}|\$\w+)
-  | (?P<number>0[xX][0-9a-fA-F]+|(?:\d+(?:ms|[smhdwy]))+|\d*\.?\d+(?:[eE][+-]?\d+)?)
-  | (?P<name>[a-zA-Z_:][a-zA-Z0-9_:]*)
-  | (?P<sign>=~|!~|!=|==|<=|>=|[-+*/%^=<>(){}\[\],@:])
-    """,
-    re.VERBOSE,
-)
-# Words that a list of labels in parentheses follows.
-GROUPING = {"by", "without", "on", "ignoring", "group_left", "group_right"}
-WORDS = {"and", "or", "unless", "bool", "offset", "atan2", "inf", "nan"}
+import promql_parser
+
+VARIABLE = r"\$\{?\w+(?::\w+)?\}?"
+STRING = r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`"
+# A variable in brackets becomes this duration plus its number; no query has such a range of its own.
+RANGE_BASE = timedelta(days=900_000)
+OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
 
 
 class PromqlError(Exception):
-    """The text cannot be cut into tokens, or a bracket is missing."""
+    """The expression is not valid."""
 
 
 @dataclass
 class Selector:
-    """One vector selector. `range` is the text in brackets, without a subquery's step."""
+    """A vector selector, the variable or duration of its range, and the call directly around it."""
 
     name: str
     matchers: list = field(default_factory=list)  # (label, operator, value)
-    range: str | None = None
-    function: str | None = None  # the call that stands directly around it
+    range: str | timedelta | None = None
+    function: str | None = None
 
 
-def _tokens(expr):
-    at = 0
-    while at < len(expr):
-        match = TOKEN.match(expr, at)
-        if not match:
-            raise PromqlError(f"unreadable at {expr[at:at + 20]!r}")
-        at = match.end()
-        if match.lastgroup != "space":
-            yield match.lastgroup, match.group()
-    yield "end", ""
+def _without_variables(expr):
+    """Returns an expression without variables, and the variables of its ranges in order."""
+    ranges = []
+
+    def replaced(match):
+        if match["range"]:
+            ranges.append(match["range"])
+            return f"[{RANGE_BASE.days + len(ranges)}d{match['step'] or ''}"
+        return "1" if match["variable"] else match[0]
+
+    pattern = rf"\[(?P<range>{VARIABLE})(?P<step>:?)|(?P<string>{STRING})|(?P<variable>{VARIABLE})"
+    return re.sub(pattern, replaced, expr), ranges
 
 
-def _unquote(text):
-    if text[0] == "`":
-        return text[1:-1]
-    return re.sub(r"\\(.)", r"\1", text[1:-1])
-
-
-class _Reader:
-    def __init__(self, expr):
-        self.tokens = list(_tokens(expr))
-        self.at = 0
-
-    def peek(self):
-        return self.tokens[self.at]
-
-    def take(self):
-        token = self.tokens[self.at]
-        if token[0] == "end":
-            raise PromqlError("ends too early")
-        self.at += 1
-        return token
-
-    def until(self, sign):
-        """Takes everything up to the sign, which is dropped, and returns the texts."""
-        texts = []
-        while (text := self.take()[1]) != sign:
-            texts.append(text)
-        return texts
-
-    def matchers(self):
-        found = []
-        while self.peek()[1] != "}":
-            label, operator, value = self.take()[1], self.take()[1], self.take()
-            if value[0] != "string":
-                raise PromqlError(f"the matcher of {label} has no string")
-            found.append((label, operator, _unquote(value[1])))
-            if self.peek()[1] == ",":
-                self.take()
-        self.take()
-        return found
-
-    def selector(self, name, function):
-        found = Selector(name, function=function)
-        if self.peek()[1] == "{":
-            self.take()
-            found.matchers = self.matchers()
-            for label, operator, value in found.matchers:
-                if label == "__name__" and operator == "=":
-                    found.name = value
-        if self.peek()[1] == "[":
-            self.take()
-            found.range = "".join(self.until("]")).split(":")[0]
-        return found
+def _walk(node, function, ranges):
+    kind = type(node).__name__
+    if kind == "VectorSelector":
+        matchers = [(m.name, OPERATORS[str(m.op).split(".")[1]], m.value) for m in node.matchers.matchers]
+        named = [value for label, operator, value in matchers if (label, operator) == ("__name__", "=")]
+        yield Selector(node.name or "".join(named), matchers, None, function)
+    elif kind == "MatrixSelector":
+        length = node.range
+        if length > RANGE_BASE:
+            length = ranges[(length - RANGE_BASE).days - 1]
+        for found in _walk(node.vector_selector, function, ranges):
+            found.range = length
+            yield found
+    elif kind == "Call":
+        for argument in node.args:
+            yield from _walk(argument, node.func.name, ranges)
+    elif kind == "AggregateExpr":
+        for child in filter(None, (node.param, node.expr)):
+            yield from _walk(child, str(node.op), ranges)
+    elif kind == "BinaryExpr":
+        yield from _walk(node.lhs, None, ranges)
+        yield from _walk(node.rhs, None, ranges)
+    elif kind in ("ParenExpr", "UnaryExpr", "SubqueryExpr"):
+        yield from _walk(node.expr, function, ranges)
 
 
 def selectors(expr):
     """Returns every selector of the expression, in order. Raises PromqlError."""
-    reader = _Reader(expr)
-    found = []
-    calls = []  # one entry for each open parenthesis: the function before it, or None
-    pending = None
-    while reader.peek()[0] != "end":
-        kind, text = reader.take()
-        if kind == "name" and text in GROUPING:
-            if reader.peek()[1] == "(":
-                reader.until(")")
-        elif kind == "name" and text.lower() in WORDS:
-            pass
-        elif kind == "name" and (reader.peek()[1] == "(" or reader.peek()[1] in GROUPING - {"on", "ignoring"}):
-            pending = text
-        elif text == "(":
-            calls.append(pending)
-            pending = None
-        elif text == ")":
-            if not calls:
-                raise PromqlError("closes a parenthesis that is not open")
-            calls.pop()
-        elif text == "[":
-            reader.until("]")  # a subquery's range
-        elif text == "{":
-            reader.at -= 1
-            found.append(reader.selector("", calls[-1] if calls else None))
-        elif kind == "name":
-            found.append(reader.selector(text, calls[-1] if calls else None))
-    if calls:
-        raise PromqlError("leaves a parenthesis open")
-    return found
+    text, ranges = _without_variables(expr)
+    try:
+        return list(_walk(promql_parser.parse(text), None, ranges))
+    except ValueError as error:
+        raise PromqlError(str(error)) from error

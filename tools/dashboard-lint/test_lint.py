@@ -1,17 +1,16 @@
-"""Each rule is broken once and must say so.   python3 -m unittest discover tools/dashboard-lint"""
+"""Each rule is broken once and must report it.   python3 -m unittest discover tools/dashboard-lint"""
 
 import copy
 import json
-import tempfile
 import unittest
+from datetime import timedelta
 from pathlib import Path
 
 import alerts
 import dashboard
 import exposition
-import metric_references as names
+import metric_references
 import promql
-import rulefile
 
 HERE = Path(__file__).resolve().parent
 BOARD = json.loads((HERE.parents[1] / "dashboards" / "tradernet-security-sessions.json").read_text(encoding="utf-8"))
@@ -22,39 +21,25 @@ class Promql(unittest.TestCase):
     def found(self, expr):
         return [(s.name, s.range, s.function) for s in promql.selectors(expr)]
 
-    def test_names_among_words_functions_and_labels(self):
+    def test_names_in_nested_expressions(self):
         expr = 'sum by (job, le) (a_total{x="b_c{}"} offset 5m) / on (up) group_left (z) avg without (q) (b) > bool 3 and c unless d'
         self.assertEqual([n for n, _, _ in self.found(expr)], ["a_total", "b", "c", "d"])
 
-    def test_range_and_the_function_around_it(self):
+    def test_range_and_enclosing_function(self):
         self.assertEqual(self.found(f"rate(a_total{SELECTOR}[$__rate_interval])"), [("a_total", "$__rate_interval", "rate")])
-        self.assertEqual(self.found("max_over_time(a[1w:1h])"), [("a", "1w", "max_over_time")])
+        self.assertEqual(self.found("increase(a[5m])"), [("a", timedelta(minutes=5), "increase")])
+        self.assertEqual(self.found("max_over_time(a[1w:1h])"), [("a", None, "max_over_time")])
         self.assertEqual(self.found("max_over_time((sum by (x) (a))[1w:1h])"), [("a", None, "sum")])
         self.assertEqual(self.found("min_over_time(a[$__range] @ end())"), [("a", "$__range", "min_over_time")])
 
     def test_name_as_a_matcher_comments_and_variables(self):
-        self.assertEqual([n for n, _, _ in self.found('{__name__="a"} < $limit # b\n or topk(20, `c` or d)')], ["a", "d"])
+        self.assertEqual([n for n, _, _ in self.found('{__name__="a"} < $limit # b\n or topk(20, c or d)')], ["a", "c", "d"])
+        self.assertEqual(promql.selectors(f"a{SELECTOR}")[0].matchers, [("job", "=~", "$job"), ("instance", "=~", "$instance")])
 
-    def test_unreadable_text_is_an_error(self):
+    def test_invalid_expression_is_an_error(self):
         for expr in ("a{b=c}", "sum(a", "a)", 'a{b="c}', "a ? b"):
             with self.assertRaises(promql.PromqlError, msg=expr):
                 promql.selectors(expr)
-
-
-class Rulefile(unittest.TestCase):
-    def test_the_forms_it_knows(self):
-        text = "a:\n  # note\n  - b: 'it''s'\n    c: >-\n      x\n\n      y: z\n      # kept\n  - b: []\nd: |\n  one\n    two\ne: p: q\n"
-        with self.assertRaises(rulefile.YamlError):
-            rulefile.read(text.replace("e: p: q", "e: [1, 2]"))
-        found = rulefile.read(text.replace("e: p: q\n", ""))
-        self.assertEqual(found["a"][0]["b"], "it's")
-        self.assertEqual(found["a"][1]["b"], [])
-        self.assertEqual(found["d"], "one\n  two")
-
-    def test_what_it_does_not_know_is_an_error_with_its_line(self):
-        for text, line in (("a: &x b", 1), ("a: b\na: c", 2), ("a:\n  b: {c: d}", 2), ("a: b\n  c: d", 2), ("a: b # c", 1)):
-            with self.assertRaisesRegex(rulefile.YamlError, f"^line {line}:", msg=text):
-                rulefile.read(text)
 
 
 class Exposition(unittest.TestCase):
@@ -62,8 +47,8 @@ class Exposition(unittest.TestCase):
         page = exposition.read('# TYPE a counter\n# HELP b {c="d"} 1\na_total{x="1",y="}\\" 2"} 3\ne 4 1700000000\n')
         self.assertEqual(page, {"a_total": {"x", "y"}, "e": set()})
 
-    def test_kinds(self):
-        self.assertEqual(exposition.kinds("# HELP a b\n# TYPE a gauge\na 1\n# TYPE b_total counter\n"), {"a": "gauge", "b_total": "counter"})
+    def test_types(self):
+        self.assertEqual(exposition.types("# HELP a b\n# TYPE a gauge\na 1\n# TYPE b_total counter\n"), {"a": "gauge", "b_total": "counter"})
 
 
 class Dashboard(unittest.TestCase):
@@ -72,10 +57,10 @@ class Dashboard(unittest.TestCase):
         change(board)
         return {f.split("[")[1].split("]")[0] for f in dashboard.lint(board, json.dumps(board))}
 
-    def test_the_shipped_one_is_clean(self):
+    def test_the_shipped_one_has_no_finding(self):
         self.assertEqual(self.rules(lambda b: None), set())
 
-    def test_each_rule_sees_its_fault(self):
+    def test_each_rule_finds_its_fault(self):
         def panel(b):
             return next(p for p in dashboard.panels(b) if p["type"] == "timeseries")
 
@@ -111,55 +96,56 @@ class Dashboard(unittest.TestCase):
             self.assertIn(rule, self.rules(change), rule)
 
 
-class Names(unittest.TestCase):
-    PAGE = {"a": {"x"}}
+class MetricReferences(unittest.TestCase):
+    EXPOSED = {"a": {"x"}, "tradernet_account_info": {"transport"}}
 
     def check(self, expr, known=frozenset()):
-        modes = [("modes", name, set()) for name in names.MODES]
-        return list(names.check([("here", expr, known), *modes], self.PAGE))
+        optional = [("optional", name, set()) for name in metric_references.OPTIONAL]
+        return list(metric_references.check([("here", expr, known), *optional], self.EXPOSED))
 
     def test_names_and_labels_are_exact(self):
         self.assertEqual(self.check('a{x="1",job="2"} + up + r', {"r"}), [])
-        self.assertEqual(self.check("a_total"), ["here: [metric-exists] 'a_total' is not on the page"])
-        self.assertEqual(self.check('a{y="1"}'), ["here: [label-exists] a has no label y on the page"])
+        self.assertEqual(self.check('tradernet_account_info{desk="fx"}'), [])
+        self.assertEqual(self.check("a_total"), ["here: [metric-exists] 'a_total' is not exposed"])
+        self.assertEqual(self.check('a{y="1"}'), ["here: [label-exists] a has no label y"])
 
-    def test_an_exception_that_nothing_uses_is_a_finding(self):
-        found = list(names.check([], self.PAGE))
-        self.assertEqual(len(found), len(names.MODES))
+    def test_unused_exception_is_a_finding(self):
+        found = list(metric_references.check([], self.EXPOSED))
+        self.assertEqual(len(found), len(metric_references.OPTIONAL))
 
     def test_queries_inside_annotations_are_found(self):
         text = '{{ range printf "a{job=%q,rule=\\"b\\"} > 0" .x | query }}{{ end }}{{ query "c" }}'
         rules = {"groups": [{"rules": [{"alert": "X", "expr": "e", "annotations": {"description": text}}]}]}
-        self.assertEqual([q for _, q in names.rule_queries(rules)], ["e", 'a{job="x",rule="b"} > 0', "c"])
+        self.assertEqual([q for _, q in metric_references.rule_queries(rules)], ["e", 'a{job="x",rule="b"} > 0', "c"])
 
 
 class Alerts(unittest.TestCase):
-    def rules(self, change=lambda rule: None, course=(False, True, False), page="GoodName.md"):
+    RUNBOOK = "## TradernetGoodName" + "".join(f"\n- **{part}.** x" for part in alerts.PARTS)
+
+    def rules(self, change=lambda rule: None, course=(False, True, False), runbook=RUNBOOK):
         rule = {
-            "alert": "GoodName",
+            "alert": "TradernetGoodName",
             "labels": {"severity": "warning"},
             "annotations": {
                 "summary": "It is so.",
                 "description": "{{ $value }} of it. First: look.",
-                "runbook_url": alerts.RUNBOOKS + "GoodName.md",
+                "runbook_url": alerts.RUNBOOKS + "#tradernetgoodname",
             },
         }
         change(rule)
         firing = [{"exp_labels": {"severity": "warning"}}]
         checks = [
-            {"alertname": "GoodName", "eval_time": f"{i}m", "exp_alerts": firing if on else []} for i, on in enumerate(course)
+            {"alertname": "TradernetGoodName", "eval_time": f"{i}m", "exp_alerts": firing if on else []}
+            for i, on in enumerate(course)
         ]
-        with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / page).touch()
-            found = alerts.lint(
-                {"groups": [{"name": "g", "rules": [rule]}]}, {"tests": [{"alert_rule_test": checks}]}, Path(folder)
-            )
-            return {f.split("[")[1].split("]")[0] for f in found}
+        rules = {"groups": [{"name": "g", "rules": [rule]}]}
+        found = alerts.lint(rules, [{"alert_rule_test": checks}], alerts.sections(runbook))
+        return {f.split("[")[1].split("]")[0] for f in found}
 
-    def test_a_good_one_is_clean(self):
+    def test_a_good_one_has_no_finding(self):
         self.assertEqual(self.rules(), set())
 
-    def test_each_rule_sees_its_fault(self):
+    def test_each_rule_finds_its_fault(self):
         def note(**texts):
             return lambda rule: rule["annotations"].update(texts)
 
@@ -174,7 +160,8 @@ class Alerts(unittest.TestCase):
             ("alert-runbook", note(runbook_url="https://example.com/")),
         ):
             self.assertIn(rule, self.rules(change), rule)
-        self.assertIn("alert-runbook", self.rules(page="TradernetOther.md"))
+        for runbook in (self.RUNBOOK.replace("Impact", "Result"), self.RUNBOOK.replace("Good", "Other"), ""):
+            self.assertIn("alert-runbook", self.rules(runbook=runbook), runbook)
         for course in ((True, False), (False, True), (False, False), ()):
             self.assertIn("alert-test", self.rules(course=course), course)
 

@@ -1,0 +1,92 @@
+"""The shipped rules are the generator's output, and every combination of settings is valid.
+
+python3 -m unittest discover tools/alert-rules
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+SHIPPED = HERE.parents[1] / "dashboards" / "alerts.yaml"
+OPTIONAL = ("off_hours", "password_only", "unusual_count")
+ALL_ON = [f"--set={name}=on" for name in OPTIONAL] + ["--set=dashboard_url=https://grafana.example.com/d/tradernet"]
+
+
+def generate(*arguments):
+    """Runs the program and returns its completed process."""
+    return subprocess.run([sys.executable, HERE / "generate.py", *arguments], capture_output=True, text=True, check=False)
+
+
+def rules(text, kind):
+    """Returns the rules that have the key `kind`."""
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"] if kind in rule]
+
+
+class Generate(unittest.TestCase):
+    def promtool(self, *arguments):
+        run = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+
+    def test_shipped_file_is_the_output(self):
+        self.assertEqual(generate().stdout, SHIPPED.read_text(encoding="utf-8"))
+
+    def test_optional_alerts_are_off_by_default_and_behave_as_tested(self):
+        text = generate(*ALL_ON).stdout
+        names = {rule["alert"] for rule in rules(text, "alert")}
+        shipped = {rule["alert"] for rule in rules(SHIPPED.read_text(encoding="utf-8"), "alert")}
+        self.assertEqual(
+            names - shipped,
+            {"TradernetSessionOpenedOffHours", "TradernetPasswordOnlySession", "TradernetSessionCountUnusual"},
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "alerts.yaml").write_text(text, encoding="utf-8")
+            shutil.copy(HERE / "optional.test.yaml", folder)
+            self.promtool("check", "rules", "--lint=all", "--lint-fatal", f"{folder}/alerts.yaml")
+            self.promtool("test", "rules", f"{folder}/optional.test.yaml")
+
+    def test_settings_change_thresholds_durations_and_urls(self):
+        text = generate("--set", "expiry_critical=600", "--set", "data_stale_for=9m", "--set", "runbook_url=https://x.example/r").stdout
+        found = {(rule["alert"], rule["labels"]["severity"]): rule for rule in rules(text, "alert")}
+        self.assertIn("time() < 600 ", found["TradernetLastSessionExpiring", "critical"]["expr"])
+        self.assertEqual(found["TradernetDataStale", "critical"]["for"], "9m")
+        self.assertFalse(any("dashboard_url" in rule["annotations"] for rule in found.values()))
+        urls = {rule["annotations"]["runbook_url"].split("#")[0] for rule in found.values()}
+        self.assertEqual(urls, {"https://x.example/r"})
+
+    def test_unknown_setting_is_an_error_that_lists_the_known_ones(self):
+        run = generate("--set", "expiry=1")
+        self.assertEqual(run.returncode, 2)
+        self.assertRegex(run.stderr, "expiry=1: must be NAME=VALUE with one of expiry_warning, ")
+
+    def test_at_most_ten_recording_rules_with_one_sentence_each(self):
+        text = generate(*ALL_ON).stdout
+        sentences = re.findall(r"^      # ([A-Z][^.]*\.)\n      - record:", text.replace("min_sessions.", "min_sessions"), re.MULTILINE)
+        self.assertEqual(len(sentences), len(rules(text, "record")))
+        self.assertLessEqual(len(sentences), 10)
+
+    def test_prometheus_operator_object_holds_the_same_groups(self):
+        spec = yaml.safe_load(generate("--format=prometheusrule").stdout)["spec"]
+        self.assertEqual(spec, yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+
+    def test_helm_template_with_its_default_values_holds_the_same_groups(self):
+        """Renders the little of Helm that the template uses."""
+        values = yaml.safe_load(generate("--format=helm-values").stdout)["alerts"]
+        text = generate("--format=helm").stdout.replace('{{ include "tradernet-exporter.fullname" . }}', "name")
+        innermost = r'^\{\{- if ne \(\.Values\.alerts\.(\w+) \| toString\) "off" \}\}\n((?:(?!\{\{- if).)*?)^\{\{- end \}\}\n'
+        count = 1
+        while count:
+            text, count = re.subn(innermost, lambda m: "" if values[m[1]] == "off" else m[2], text, flags=re.MULTILINE | re.DOTALL)
+        text = re.sub(r"\{\{ \.Values\.alerts\.(\w+) \}\}", lambda m: values[m[1]], text)
+        text = re.sub(r'\{\{ "(\{\{|\}\})" \}\}', r"\1", text)
+        self.assertEqual(yaml.safe_load(text)["spec"], yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
+
+
+if __name__ == "__main__":
+    unittest.main()
