@@ -1,27 +1,26 @@
-"""The rules of grafana/dashboard-linter v0.2, told anew, and a few of our own.
+"""The rules of grafana/dashboard-linter v0.2, written in Python, and some of this project.
 
-The names in brackets are that linter's. Its rules pass over panel types that it does not know; here
-they hold for every panel but a row. Owns what is asked of the JSON's shape. It must not know which
-metrics exist.
+The names in brackets are that linter's. It ignores panel types that it does not know; here the rules
+hold for every panel except rows and text. Checks the JSON's shape. Does not know which metrics exist.
 """
 
 import promql
 
-# The linter's list of units, as far as a panel of ours could want one.
+# The linter's units, as far as this dashboard could use them.
 UNITS = {
     "none", "short", "percent", "percentunit", "bytes", "decbytes", "ms", "s", "m", "h", "d",
     "dtdurations", "dtdurationms", "dthms", "dtdhms", "ops", "reqps", "cps", "opm", "cpm",
-    "dateTimeAsIso", "dateTimeFromNow", "bool", "bool_yes_no", "bool_on_off",
+    "suffix: h", "dateTimeAsIso", "dateTimeFromNow", "bool", "bool_yes_no", "bool_on_off",
 }  # fmt: skip
 DATA_SOURCE = ("$datasource", "${datasource}")
 
 
 def panels(dashboard):
-    """Every panel that is no row, those of collapsed rows included."""
+    """Yields every panel with data, those of collapsed rows included."""
     for panel in dashboard.get("panels", []):
         if panel.get("type") == "row":
             yield from panels(panel)
-        else:
+        elif panel.get("type") != "text":
             yield panel
 
 
@@ -40,7 +39,7 @@ def _variables(dashboard):
     if len(sources) != 1 or sources[0].get("name") != "datasource":
         yield "[template-datasource-rule] there must be one data source variable, named datasource"
     elif sources[0].get("query") != "prometheus" or sources[0].get("label") != "Data source":
-        yield "[template-datasource-rule] the data source variable must ask for prometheus and be labelled Data source"
+        yield "[template-datasource-rule] the data source variable must query prometheus and be labelled Data source"
     for name in ("job", "instance", "account"):
         rule = f"[template-{name}-rule]"
         variable = found.get(name)
@@ -65,7 +64,7 @@ def _variables(dashboard):
         query = variable.get("query")
         query = query.get("query", "") if isinstance(query, dict) else query or ""
         if not query.startswith(("label_values(", "label_names(", "metrics(", "query_result(")):
-            yield f"[template-label-promql-rule] {name} asks for {query!r}"
+            yield f"[template-label-promql-rule] {name} queries {query!r}"
 
 
 def _units(config):
@@ -94,8 +93,8 @@ def _panel(panel):
             yield f"[panel-units-rule] has the unit {unit!r}"
     if not config.get("defaults", {}).get("thresholds", {}).get("steps"):
         yield "[panel-thresholds] has no thresholds"
-    # Grafana puts no variable into a step. "Any at all" needs none; whatever is a matter of taste is a
-    # variable, and a query compares with it.
+    # Grafana does not allow a variable in a threshold. Only "more than none" is fixed; any other bound is a
+    # variable that a query compares with.
     if any(step.get("value") not in (None, 1) for step in _steps(config)):
         yield "[panel-threshold-literal] has a threshold other than 1, which should be a variable"
     if not panel.get("targets"):
@@ -123,13 +122,13 @@ def _query(expr):
             selector.range is None or selector.function not in ("rate", "irate", "increase")
         ):
             yield f"[target-counter-agg-rule] {selector.name} is not inside rate, irate or increase"
-        # The linter asks this of rate and irate; an increase over a fixed time jumps with the zoom as well.
+        # The linter checks rate and irate only; an increase over a fixed time changes with the zoom as well.
         if selector.function in ("rate", "irate", "increase") and selector.range != "$__rate_interval":
             yield f"[target-rate-interval-rule] {selector.name} is rated over {selector.range}, not $__rate_interval"
 
 
 def lint(dashboard, text):
-    """Yields findings. `text` is the file as it stands, for what must not be in it at all."""
+    """Yields findings. `text` is the file's content, for strings that must not occur in it."""
     if dashboard.get("editable") is not False:
         yield "[uneditable-dashboard] editable is not false"
     if not dashboard.get("uid") or not dashboard.get("title"):
@@ -137,10 +136,10 @@ def lint(dashboard, text):
     if dashboard.get("id") is not None:
         yield "[dashboard-identity] id belongs to one Grafana: leave it out"
     if "__inputs" in dashboard or "${DS_" in text:
-        yield "[dashboard-inputs] it must import without being asked for a data source"
+        yield "[dashboard-inputs] it must import without a question about the data source"
     yield from _variables(dashboard)
     everything = list(panels(dashboard))
-    ids = [p.get("id") for p in everything] + [p.get("id") for p in dashboard.get("panels", []) if p.get("type") == "row"]
+    ids = [p.get("id") for p in everything] + [p.get("id") for p in dashboard.get("panels", []) if p.get("type") in ("row", "text")]
     if len(ids) != len(set(ids)):
         yield "[panel-ids] two panels share an id"
     for panel in everything:

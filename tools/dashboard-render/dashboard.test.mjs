@@ -1,5 +1,5 @@
-// The shipped dashboard, drawn with Grafana's own packages over a baseline and a incident history, and
-// read back: what stands in its panels, in which order and colour.     node --test
+// The shipped dashboard, rendered with Grafana's own packages over baseline, incident and fleet series, and read
+// back: the values in its panels, their order and colours.     node --test
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,14 +11,16 @@ import { fileURLToPath } from 'node:url';
 const file = (path) => fileURLToPath(new URL(path, import.meta.url));
 const SHIPPED = file('../../dashboards/tradernet-security-sessions.json');
 const dashboard = JSON.parse(readFileSync(SHIPPED, 'utf8'));
-const drawn = dashboard.panels.filter((p) => p.type !== 'row');
-const [GREEN, ORANGE, RED] = ['#73BF69', '#FF9830', '#F2495C'];
+const flat = (board) => board.panels.flatMap((p) => [p, ...(p.panels ?? [])]).filter((p) => p.type !== 'row');
+const titles = flat(dashboard).map((p) => p.title);
+const [GREEN, YELLOW, RED, GREY] = ['#73BF69', '#FADE2A', '#F2495C', '#8e8e8e'];
+const STATES = ['login blocked', 'rule broken', 'no data', 'failing', 'expiring', 'no session', 'starting', 'OK'];
 const dir = mkdtempSync(join(tmpdir(), 'tradernet-dashboard-'));
 after(() => rmSync(dir, { recursive: true }));
 
-async function draw(kind, path = SHIPPED) {
-  const out = join(dir, `${kind}.json`);
-  const child = spawn(process.execPath, [file('render-with-history.mjs'), kind, '--dashboard', path, '--report', out], { stdio: ['ignore', 'pipe', 'pipe'] });
+async function render(data, path = SHIPPED) {
+  const out = join(dir, `${data}.json`);
+  const child = spawn(process.execPath, [file('render-with-history.mjs'), data, '--dashboard', path, '--report', out], { stdio: ['ignore', 'pipe', 'pipe'] });
   let text = '';
   child.stdout.on('data', (d) => { text += d; });
   child.stderr.on('data', (d) => { text += d; });
@@ -27,16 +29,16 @@ async function draw(kind, path = SHIPPED) {
 }
 
 const panel = (report, title) => report.panels.find((p) => p.title === title);
-// What a panel shows last, by the name it stands under: [text, colour].
+// The last value of each field of a panel by its name: [text, colour].
 const shown = (report, title) => Object.fromEntries(panel(report, title).frames.flatMap((f) => f.fields)
   .filter((f) => f.type !== 'time').map((f) => [f.name, [f.last, f.color]]));
-const column = (report, name) => panel(report, 'Accounts by what needs attention').frames[0].fields.find((f) => f.name === name).all;
+const column = (report, name, title = 'Accounts') => panel(report, title).frames[0].fields.find((f) => f.name === name).all;
 
-let baseline;
-let incident;
+const reports = {};
 before(async () => {
-  baseline = await draw('baseline');
-  incident = await draw('incident');
+  for (const data of ['baseline', 'incident', 'fleet']) {
+    reports[data] = await render(data);
+  }
 });
 
 test('the lock file names no registry, so that any mirror serves', () => {
@@ -48,79 +50,115 @@ test('types, layout, ids and PromQL are valid', () => {
   assert.equal(status, 0, stdout + stderr);
 });
 
-for (const kind of ['baseline', 'incident']) {
-  test(`no panel is empty and none fails: ${kind}`, () => {
-    const report = { baseline, incident }[kind];
+test('the first screen fits 1080 lines', () => {
+  const ROW = 38; // pixels of one grid row with its margin
+  const CHROME = 130; // Grafana's navigation and the row of variables
+  const first = dashboard.panels.slice(0, dashboard.panels.findIndex((p) => p.type === 'row'));
+  assert.deepEqual(first.map((p) => p.title),
+    ['Exporters', 'Accounts by state', 'Next expiry', 'Rules broken', 'Open sessions', 'Accounts', 'Time left of the last session', 'Polls']);
+  assert.ok(Math.max(...first.map((p) => p.gridPos.y + p.gridPos.h)) * ROW + CHROME <= 1080);
+});
+
+test('two thresholds are visible', () => {
+  const boxes = dashboard.templating.list.filter((v) => v.type === 'textbox' && v.hide === 0).map((v) => v.name);
+  assert.deepEqual(boxes, ['expiry_warning', 'expiry_critical']);
+});
+
+for (const data of ['baseline', 'incident', 'fleet']) {
+  test(`no panel is empty and none fails: ${data}`, () => {
+    const report = reports[data];
     assert.deepEqual(report.problems, []);
     assert.equal(report.status, 0, report.text);
-    assert.deepEqual(report.panels.map((p) => p.title), drawn.map((p) => p.title));
-    for (const p of report.panels) {
-      assert.ok(p.frames.some((f) => f.rows > 0), `${p.title} has no data`);
-    }
-    assert.ok(report.queries.length > drawn.length);
+    assert.deepEqual(report.panels.map((p) => p.title), titles);
+    assert.ok(report.queries.length > titles.length);
     assert.deepEqual(report.queries.filter((q) => q.status !== 200), []);
   });
 }
 
-test('the fleet row of a baseline fleet is calm', () => {
-  assert.deepEqual(shown(baseline, 'Accounts up'), { up: ['7', GREEN], failing: ['0', GREEN] });
-  assert.deepEqual(shown(baseline, 'Accounts unknown').unknown, ['0', GREEN]);
+test('the first row of the baseline is green', () => {
+  const { baseline } = reports;
+  assert.deepEqual(shown(baseline, 'Exporters'), { up: ['1', GREEN], down: ['0', GREEN] });
+  assert.deepEqual(shown(baseline, 'Accounts by state').OK, ['6', GREEN]);
+  assert.deepEqual(shown(baseline, 'Accounts by state')['no data'], ['0', GREY]);
+  assert.deepEqual(shown(baseline, 'Next expiry').next, ['01:30:00', GREEN]);
+  assert.deepEqual(shown(baseline, 'Rules broken').accounts, ['0', GREEN]);
   assert.equal(shown(baseline, 'Open sessions').open[0], '14');
-  assert.deepEqual(shown(baseline, 'Next expiry')['last of an account'], ['01:30:00', GREEN]);
-  assert.deepEqual(shown(baseline, 'Sessions breaking a rule').sessions, ['0', GREEN]);
-  assert.equal(shown(baseline, 'Accounts with none open').accounts[0], '1');
-  assert.deepEqual(shown(baseline, 'Streams').connected[0], '1');
 });
 
-test('the fleet row of a incident fleet says so', () => {
-  assert.deepEqual(shown(incident, 'Accounts up'), { up: ['6', GREEN], failing: ['1', RED] });
-  assert.deepEqual(shown(incident, 'Accounts unknown').unknown, ['1', RED]);
-  assert.deepEqual(shown(incident, 'Next expiry')['last of an account'], ['00:19:00', ORANGE]);
-  assert.deepEqual(shown(incident, 'Sessions breaking a rule').sessions, ['3', RED]);
-  assert.equal(shown(incident, 'Accounts with none open').accounts[0], '2');
-  assert.deepEqual(shown(incident, 'Login breaker').blocked, ['1', RED]);
+test('the first row of the incident names the problems', () => {
+  const { incident } = reports;
+  const states = shown(incident, 'Accounts by state');
+  assert.deepEqual(Object.keys(states).sort(), [...STATES].sort());
+  assert.deepEqual(STATES.map((s) => states[s][0]), ['1', '3', '0', '0', '1', '1', '0', '1']);
+  assert.deepEqual(states['rule broken'][1], RED);
+  assert.deepEqual(shown(incident, 'Next expiry').expiring, ['00:19:00', YELLOW]);
+  assert.deepEqual(shown(incident, 'Rules broken').accounts, ['3', RED]);
+  assert.deepEqual(shown(incident, 'Login breakers').open, ['1', RED]);
   assert.deepEqual(shown(incident, 'Last reload').reload, ['failed', RED]);
 });
 
-test('the table puts first what needs attention first', () => {
+test('the table of accounts is sorted by urgency', () => {
+  const { incident } = reports;
   assert.deepEqual(column(incident, 'Account'), ['locked', 'broker', 'desk-1', 'night', 'desk-2', 'empty', 'bot']);
-  assert.deepEqual(column(incident, 'Attention'), ['login blocked', 'rule broken', 'rule broken', 'rule broken', 'ends soon', 'none open', 'fine']);
-  assert.deepEqual(column(incident, 'Runs out'), ['', 'later', 'later', '', 'soon', '', 'later']);
-  assert.deepEqual(column(incident, 'Time left of the last'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
-  assert.equal(column(baseline, 'Attention').filter((a) => a === 'fine').length, 6);
+  assert.deepEqual(column(incident, 'State'), ['login blocked', 'rule broken', 'rule broken', 'rule broken', 'expiring', 'no session', 'OK']);
+  assert.deepEqual(column(incident, 'Expires in'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
 });
 
-test('the countdown is shortest first and coloured by the thresholds', () => {
-  const bars = Object.entries(shown(incident, 'Time left now'));
-  assert.deepEqual(bars.map(([name]) => name), ['desk-2', 'bot', 'broker', 'desk-1']);
-  assert.deepEqual(bars.map(([, [, colour]]) => colour), [ORANGE, GREEN, GREEN, GREEN]);
+test('the table of sessions lists those that break a rule first, with what the details allow', () => {
+  const { incident } = reports;
+  const title = 'Open sessions';
+  const table = incident.panels.find((p) => p.title === title && p.type === 'table');
+  const values = (name) => table.frames[0].fields.find((f) => f.name === name).all;
+  assert.deepEqual(values('Account'), ['desk-1', 'bot', 'desk-1']);
+  assert.deepEqual(values('Address'), ['198.51.100.22', '-', '203.0.113.20']);
+  assert.deepEqual(values('Rules broken'), ['1', '-', '-']);
 });
 
-test('a variable moves the threshold in every panel that has it', async () => {
+test('accounts of a stopped exporter have no data', () => {
+  const { fleet } = reports;
+  assert.deepEqual(shown(fleet, 'Exporters'), { up: ['1', GREEN], down: ['1', RED] });
+  const total = STATES.reduce((n, s) => n + Number(shown(fleet, 'Accounts by state')[s][0]), 0);
+  assert.equal(total, 200);
+  assert.ok(Number(shown(fleet, 'Accounts by state')['no data'][0]) >= 100);
+});
+
+test('with 200 accounts graphs show 20 accounts', () => {
+  for (const p of reports.fleet.panels.filter((q) => ['timeseries', 'state-timeline'].includes(q.type))) {
+    const names = new Set(p.frames.flatMap((f) => f.fields).filter((f) => f.type !== 'time').map((f) => f.name));
+    assert.ok(names.size <= 22, `${p.title}: ${names.size}`);
+  }
+});
+
+test('alerts and restarts are annotations', () => {
+  const { incident } = reports;
+  assert.deepEqual(incident.annotations.map((a) => a.name), ['Firing alerts', 'Exporter restarts']);
+  assert.deepEqual(incident.annotations[0].series.map((s) => s.account), ['desk-1']);
+});
+
+test('a variable changes the threshold in every panel that uses it', async () => {
   const later = structuredClone(dashboard);
-  const critical = later.templating.list.find((v) => v.name === 'expiry_critical');
-  critical.query = critical.current.value = critical.current.text = '1500';
+  const warning = later.templating.list.find((v) => v.name === 'expiry_warning');
+  warning.query = warning.current.value = warning.current.text = '7200';
   const path = join(dir, 'later.json');
   writeFileSync(path, JSON.stringify(later));
-  const report = await draw('incident', path);
+  const report = await render('incident', path);
   assert.deepEqual(report.problems, []);
-  assert.deepEqual(shown(report, 'Next expiry')['last of an account'], ['00:19:00', RED]);
-  assert.deepEqual(shown(report, 'Time left now')['desk-2'], ['00:19:00', RED]);
-  assert.equal(column(report, 'Attention')[column(report, 'Account').indexOf('desk-2')], 'ends now');
-  assert.equal(column(report, 'Runs out')[column(report, 'Account').indexOf('desk-2')], 'now');
-  assert.equal(shown(report, 'Time left of the last session').critical[0], '00:25:00');
+  assert.equal(column(report, 'State')[column(report, 'Account').indexOf('bot')], 'expiring');
+  assert.equal(shown(report, 'Accounts by state').expiring[0], '2');
+  assert.equal(shown(report, 'Time left of the last session').warning[0], '2.0 h');
 });
 
-test('a faulty dashboard is refused', async () => {
+test('a faulty dashboard is rejected', async () => {
   const faulty = structuredClone(dashboard);
-  const of = (title) => faulty.panels.find((p) => p.title === title);
-  of('Open sessions').targets[0].expr = 'sum(tradernet_no_such_metric)';
-  of('Logins').targets[0].expr = 'sum(';
+  const of = (title) => flat(faulty).find((p) => p.title === title);
+  of('Rules broken').targets[0].expr = 'sum(tradernet_no_such_metric)';
+  of('Data quality').targets[0].expr = 'sum(';
   of('Memory').fieldConfig.defaults.unit = 'furlongs';
   const path = join(dir, 'faulty.json');
   writeFileSync(path, JSON.stringify(faulty));
-  const report = await draw('baseline', path);
+  const report = await render('baseline', path);
   assert.equal(report.status, 1);
-  assert.deepEqual(report.problems.map((p) => p.replace(/(bad_data).*/s, '$1')),
-    ['panel "Logins": bad_data', 'panel "Open sessions": no data', 'panel "Memory": unknown unit furlongs']);
+  const problems = report.problems.map((p) => p.replace(/(bad_data).*/s, '$1'));
+  assert.deepEqual(problems.filter((p) => !p.includes('override')),
+    ['panel "Data quality": bad_data', 'panel "Rules broken": no data', 'panel "Memory": unknown unit furlongs']);
 });

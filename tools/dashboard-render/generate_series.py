@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Writes six hours of an exporter's life, in OpenMetrics, to standard output.
+"""Writes the series of made-up exporters, in OpenMetrics, to standard output.
 
-    generate_series.py END baseline|incident
+    generate_series.py END baseline|incident|fleet
 
-END is the last moment, in seconds since the epoch. Seven accounts are told: in the baseline data all is
-as it should be but for a few failed polls; in the incident data each account has a trouble of its own.
+END is the last moment, in seconds since the epoch. baseline: six hours of seven accounts with nothing
+but a few failed polls. incident: the same accounts, each with a problem of its own. fleet: an hour of
+200 accounts and two exporters, one of which stops after half of it.
 
-Owns the story. Names, labels and kinds are the exporter's own: scripts/check-dashboards.py compares
-them with a real page, so none can be made up here. Equal arguments write equal bytes.
+Names, types and labels are the exporter's: scripts/check-dashboards.py compares them with an
+exposition. Equal arguments write equal bytes.
 """
 
 import math
@@ -17,13 +18,16 @@ from dataclasses import dataclass, field
 
 STEP = 15
 HOUR = 3600
-SPAN = 6 * HOUR
 INTERVAL = 30
 MAX_AGE = 3 * INTERVAL
-JOB = {"job": "tradernet", "instance": "exporter.example:10460"}
-REASONS = ("timeout", "network", "tls", "too_large", "rate_limited", "auth", "api_error", "http_status", "decode")
-CLOSED = ("expired", "ended", "unknown")
-TYPES = {2: "token", 3: "sms", 4: "password"}
+JOB = "tradernet"
+INSTANCE = "exporter.example:10460"
+REASONS = (
+    "credential", "timeout", "network", "tls", "too_large", "rate_limited", "auth", "api_error", "http_status", "internal", "decode",
+)  # fmt: skip
+CLOSE_REASONS = ("expired", "ended", "unknown")
+SAFETY_TYPES = {2: "token", 3: "sms", 4: "password"}
+RULES = ("client_ip", "login", "safety_type", "lifetime", "max_sessions", "min_sessions")
 SESSION = "tradernet_security_session"
 
 
@@ -33,7 +37,7 @@ class Session:
 
     start: int
     length: int
-    kind: int
+    safety_type: int
     address: str
     login: str = "desk@example.com"
 
@@ -42,18 +46,26 @@ class Session:
         return self.start + self.length
 
 
+def never(_):
+    """No failure."""
+
+
 @dataclass
 class Account:
-    """One account's plot; `fails` and `broken` are asked at each moment."""
+    """One account; `fails` and `broken` are called with the time and return a reason, and counts by rule."""
 
     name: str
     sessions: list
     rules: tuple = ()
-    fails: object = lambda _: None
+    fails: object = never
     broken: object = lambda _: {}
+    limits: dict = field(default_factory=dict)
+    details: str = "off"
+    desk: str = ""
     blocked_from: float = math.inf
-    unreadable_from: float = math.inf
+    undecodable_from: float = math.inf
     stream: bool = False
+    instance: str = INSTANCE
     counters: dict = field(default_factory=dict)
 
     def count(self, name, by, **labels):
@@ -62,15 +74,15 @@ class Account:
         return self.counters[key]
 
 
-class History:
-    """Samples by family, in the order in which OpenMetrics wants them."""
+class Exposition:
+    """Samples by family, in the order that OpenMetrics demands."""
 
     def __init__(self):
         self.families = {}
 
     def add(self, name, kind, labels, at, value):
         series = self.families.setdefault((name, kind), {})
-        series.setdefault(tuple({**JOB, **labels}.items()), []).append((at, value))
+        series.setdefault(tuple({"job": JOB, **labels}.items()), []).append((at, value))
 
     def write(self, out):
         suffix = {"counter": "_total", "histogram": "_bucket"}
@@ -83,19 +95,19 @@ class History:
         out.write("# EOF\n")
 
     def shapes(self):
-        """Name on the page, kind and labels of every family; those that Prometheus makes are left out."""
+        """Yields exposed name, type and labels of every family of the exporter."""
         suffix = {"counter": "_total"}
         for (name, kind), series in self.families.items():
-            if name != "up":
-                labels = {label for labels in series for label, _ in labels} - set(JOB)
+            if name not in ("up", "ALERTS"):
+                labels = {label for labels in series for label, _ in labels} - {"job", "instance"}
                 yield name + suffix.get(kind, ""), kind, labels - {"le"}
 
 
-def accounts(end, troubled):
-    """The cast."""
+def accounts(begin, end, incident):
+    """Returns the seven accounts of baseline and incident."""
 
     def since(seconds, value, otherwise):
-        return (lambda t: value if t > end - seconds else otherwise) if troubled else (lambda _: otherwise)
+        return (lambda t: value if t > end - seconds else otherwise) if incident else (lambda _: otherwise)
 
     def flaky(t):
         ago = end - t + HOUR // 2
@@ -103,51 +115,84 @@ def accounts(end, troubled):
             return "timeout"
         return "rate_limited" if ago // 600 % 11 == 0 and ago % 600 < 60 else None
 
-    begin = end - SPAN
+    span = end - begin
     renewed = [Session(begin - HOUR + i * 4 * HOUR, 4 * HOUR + 1800, 2, "203.0.113.9", "bot@example.com") for i in range(3)]
     clients = [
         Session(end - 5 * HOUR + i * 1700, 5 * HOUR + 1800, 3 if i % 3 else 2, f"192.0.2.{i}", f"client{i}@example.com")
         for i in range(8)
     ]
     return [
-        Account("bot", renewed, ("client_ip", "min_sessions")),
+        Account("bot", renewed, ("client_ip", "min_sessions"), limits={"min": 1}, details="anonymous", desk="fx"),
         Account(
             "desk-1",
             [
                 Session(end - 5 * HOUR, 24 * HOUR, 3, "203.0.113.20"),
                 Session(end - 4 * HOUR, 2 * HOUR, 4, "203.0.113.21"),
-                Session(end - 5400, 8 * HOUR, 2, "203.0.113.22", "second@example.com"),
+                Session(end - 5400, 8 * HOUR, 2, "198.51.100.22" if incident else "203.0.113.22", "second@example.com"),
             ],
             ("client_ip", "max_sessions"),
             broken=since(2400, {"client_ip": 1}, {}),
+            limits={"max": 3},
+            details="full",
+            desk="fx",
         ),
         Account(
             "desk-2",
             [
-                Session(begin - 60, SPAN + (20 * 60 if troubled else 5 * HOUR), 3, "198.51.100.7"),
+                Session(begin - 60, span + (20 * 60 if incident else 5 * HOUR), 3, "198.51.100.7"),
                 Session(end - 3 * HOUR, 2 * HOUR, 3, "198.51.100.8"),
             ],
-            unreadable_from=end - 1800 if troubled else math.inf,
+            undecodable_from=end - 1800 if incident else math.inf,
         ),
-        Account("broker", clients, ("max_sessions",), flaky, since(2 * HOUR, {"max_sessions": 2}, {}), stream=True),
+        Account(
+            "broker",
+            clients,
+            RULES[1:5],
+            flaky,
+            since(2 * HOUR, {"max_sessions": 2}, {}),
+            limits={"max": 6},
+            stream=True,
+        ),
         Account(
             "night",
-            [Session(begin - 60, 5 * HOUR if troubled else 20 * HOUR, 4, "203.0.113.77")],
+            [Session(begin - 60, 5 * HOUR if incident else 20 * HOUR, 4, "203.0.113.77")],
             ("min_sessions",),
             broken=since(HOUR, {"min_sessions": 1}, {}),
+            limits={"min": 1},
         ),
         Account(
             "locked",
             [Session(begin - 60, 20 * HOUR, 4, "203.0.113.80")],
             fails=since(2 * HOUR, "auth", None),
-            blocked_from=end - 2 * HOUR if troubled else math.inf,
+            blocked_from=end - 2 * HOUR if incident else math.inf,
         ),
         Account("empty", []),
     ]
 
 
-def tell(history, account, times, chance):
-    """One account from the first moment to the last."""
+def fleet(begin, end):
+    """Returns 200 accounts on two exporters: one in nine with a problem, one in ten without a session."""
+    made = []
+    for i in range(200):
+        expires = end + (600 if i % 27 == 3 else 2 * HOUR + 300 * i)
+        sessions = [] if i % 10 == 9 else [Session(begin - HOUR - 60 * i, expires - begin + HOUR + 60 * i, 2 + i % 3, f"192.0.2.{i}")]
+        made.append(
+            Account(
+                f"account-{i:03}",
+                sessions,
+                RULES if i < 20 else ("client_ip",),
+                fails=(lambda _: "timeout") if i % 27 == 6 else never,
+                broken=(lambda _: {"client_ip": 1}) if i % 27 == 12 else (lambda _: {}),
+                limits={"min": 1} if i < 20 else {},
+                details="full" if i < 4 else "off",
+                instance=f"exporter-{i % 2}.example:10460",
+            )
+        )
+    return made
+
+
+def account_series(out, account, times, chance):
+    """Adds the series of one account at all times."""
     answered = seen = None
     for i, now in enumerate(times):
         failure = account.fails(now)
@@ -157,8 +202,11 @@ def tell(history, account, times, chance):
             seen = [s for s in account.sessions if s.start <= now < s.end]
 
         def add(name, kind, value, **labels):
-            history.add(name, kind, {"account": account.name, **labels}, now, value)  # noqa: B023
+            out.add(name, kind, {"instance": account.instance, "account": account.name, **labels}, now, value)  # noqa: B023
 
+        add("tradernet_account_info", "gauge", 1, transport="http", credential="key", **({"desk": account.desk} if account.desk else {}))
+        for bound, limit in account.limits.items():
+            add(f"{SESSION}s_limit", "gauge", limit, bound=bound)
         polls = account.count("polls", 1 if i % 2 == 0 else 0)
         add("tradernet_polls", "counter", polls)
         for reason in REASONS:
@@ -184,43 +232,65 @@ def tell(history, account, times, chance):
         opened = 0 if failure or was_open is None else sum(s not in was_open for s in seen)
         add(f"{SESSION}s_opened", "counter", account.count("opened", opened))
         gone = [] if failure or was_open is None else [s for s in was_open if s not in seen]
-        for reason in CLOSED:
+        for reason in CLOSE_REASONS:
             closed = sum(("expired" if s.end <= now + 2 else "ended") == reason for s in gone)
             add(f"{SESSION}s_closed", "counter", account.count("closed", closed, reason=reason), reason=reason)
-        if now - answered > MAX_AGE:
-            continue
-        left = [max(0, s.end - now) for s in seen]
-        add(f"{SESSION}s_open", "gauge", len(seen))
-        for kind, name in TYPES.items():
-            of_kind = sum(s.kind == kind for s in seen)
-            add(f"{SESSION}s_by_safety_type", "gauge", of_kind, safety_type_id=kind, safety_type=name)
-        add(f"{SESSION}_expire_max_milliseconds", "gauge", 1000 * max(left, default=0))
-        add(f"{SESSION}_expire_min_milliseconds", "gauge", 1000 * min(left, default=0))
-        if seen:
-            add(f"{SESSION}_max_expiry_timestamp_seconds", "gauge", max(s.end for s in seen))
-            add(f"{SESSION}_min_expiry_timestamp_seconds", "gauge", min(s.end for s in seen))
-            add(f"{SESSION}_max_lifetime_seconds", "gauge", max(s.length for s in seen))
-        add(f"{SESSION}_client_ips", "gauge", len({s.address for s in seen}))
-        add(f"{SESSION}_logins", "gauge", len({s.login for s in seen}))
-        add(f"{SESSION}s_expire_unknown", "gauge", 0)
-        add("tradernet_sessions_undecodable", "gauge", 1 if now > account.unreadable_from else 0)
-        settled = i > 4
-        add("tradernet_expire_unit_confirmed", "gauge", 1 if settled else 0)
-        add("tradernet_expire_unit", "gauge", 1, unit="milliseconds")
-        add("tradernet_expire_unit", "gauge", 0, unit="seconds")
-        for rule in account.rules:
-            add(f"{SESSION}s_violating", "gauge", account.broken(now).get(rule, 0), rule=rule)
+        if now - answered <= MAX_AGE:
+            session_series(add, account, seen, now, settled=i > 4)
 
 
-def process(history, times, reload_failed_from):
-    """What belongs to no account."""
+def session_series(add, account, seen, now, settled):
+    """Adds what is known of an account's sessions from a recent answer."""
+    left = [max(0, s.end - now) for s in seen]
+    add(f"{SESSION}s_open", "gauge", len(seen))
+    for safety_type, name in SAFETY_TYPES.items():
+        count = sum(s.safety_type == safety_type for s in seen)
+        add(f"{SESSION}s_by_safety_type", "gauge", count, safety_type_id=safety_type, safety_type=name)
+    add(f"{SESSION}_expire_max_milliseconds", "gauge", 1000 * max(left, default=0))
+    add(f"{SESSION}_expire_min_milliseconds", "gauge", 1000 * min(left, default=0))
+    if "min" in account.limits:
+        add(f"{SESSION}s_required", "gauge", len(seen))
+    if seen:
+        latest = max(s.end for s in seen)
+        add(f"{SESSION}_max_expiry_timestamp_seconds", "gauge", latest)
+        add(f"{SESSION}_min_expiry_timestamp_seconds", "gauge", min(s.end for s in seen))
+        add(f"{SESSION}_max_lifetime_seconds", "gauge", max(s.length for s in seen))
+        if "min" in account.limits:
+            add(f"{SESSION}_required_max_expiry_timestamp_seconds", "gauge", latest)
+    add(f"{SESSION}_client_ips", "gauge", len({s.address for s in seen}))
+    add(f"{SESSION}_logins", "gauge", len({s.login for s in seen}))
+    add(f"{SESSION}s_expire_unknown", "gauge", 0)
+    add("tradernet_sessions_undecodable", "gauge", 1 if now > account.undecodable_from else 0)
+    add("tradernet_expire_unit_confirmed", "gauge", 1 if settled else 0)
+    add("tradernet_expire_unit", "gauge", 1, unit="milliseconds")
+    add("tradernet_expire_unit", "gauge", 0, unit="seconds")
+    broken = account.broken(now)
+    for rule in account.rules:
+        add(f"{SESSION}s_violating", "gauge", broken.get(rule, 0), rule=rule)
+    if account.details == "off":
+        return
+    for s in seen:
+        number = str(s.start % 100_000)
+        labels = {"session_id": number, "safety_type_id": s.safety_type, "safety_type": SAFETY_TYPES[s.safety_type]}
+        if account.details == "full":
+            labels |= {"user_login": s.login, "client_ip": s.address}
+        add(f"{SESSION}_info", "gauge", 1, **labels)
+        add(f"{SESSION}_expiry_timestamp_seconds", "gauge", s.end, session_id=number)
+        if broken.get("client_ip") and not s.address.startswith("203.0.113."):
+            add(f"{SESSION}_violating", "gauge", 1, session_id=number, rule="client_ip")
+
+
+def exporter_series(out, instance, times, stops, reload_failed_from):
+    """Adds what belongs to no account; the exporter stops at `stops`."""
     share = {"0.05": 0.05, "0.1": 0.4, "0.25": 0.9, "0.5": 0.97, "1": 0.993, "2.5": 0.996, "5": 0.998, "10": 1, "+Inf": 1}
     for i, now in enumerate(times):
 
         def add(name, kind, value, **labels):
-            history.add(name, kind, labels, now, value)  # noqa: B023
+            out.add(name, kind, {"instance": instance, **labels}, now, value)  # noqa: B023
 
-        add("up", "gauge", 1)
+        add("up", "gauge", 0 if now > stops else 1)
+        if now > stops:
+            continue
         add("tradernet_exporter_build_info", "gauge", 1, version="0.1.0", revision="9b9a707", rustversion="1.95.0")
         add("tradernet_exporter_config_last_reload_successful", "gauge", 0 if now > reload_failed_from else 1)
         for le, part in share.items():
@@ -233,18 +303,27 @@ def process(history, times, reload_failed_from):
 
 
 def generate(end, data):
-    """The whole story up to `end`."""
+    """Returns the series of `data` up to `end`."""
     end = end // STEP * STEP
-    times = range(end - SPAN, end + 1, STEP)
-    told, chance = History(), random.Random(4)
-    for account in accounts(end, data == "incident"):
-        tell(told, account, times, chance)
-    process(told, times, end - 3000 if data == "incident" else math.inf)
-    return told
+    begin = end - (HOUR if data == "fleet" else 6 * HOUR)
+    times = range(begin, end + 1, STEP)
+    out, chance = Exposition(), random.Random(4)
+    stops = {"exporter-1.example:10460": end - HOUR // 2}
+    for account in fleet(begin, end) if data == "fleet" else accounts(begin, end, data == "incident"):
+        watched = [t for t in times if t <= stops.get(account.instance, end)]
+        account_series(out, account, watched, chance)
+    for instance in [f"exporter-{i}.example:10460" for i in range(2)] if data == "fleet" else [INSTANCE]:
+        exporter_series(out, instance, times, stops.get(instance, end), end - 3000 if data == "incident" else math.inf)
+    if data == "incident":
+        for now in times:
+            if now > end - 2400:
+                labels = {"alertname": "TradernetSessionAddressNotAllowed", "alertstate": "firing", "account": "desk-1", "severity": "critical"}
+                out.add("ALERTS", "gauge", labels, now, 1)
+    return out
 
 
 def main(arguments):
-    if len(arguments) != 2 or not arguments[0].isdigit() or arguments[1] not in ("baseline", "incident"):
+    if len(arguments) != 2 or not arguments[0].isdigit() or arguments[1] not in ("baseline", "incident", "fleet"):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     generate(int(arguments[0]), arguments[1]).write(sys.stdout)

@@ -1,12 +1,12 @@
-// A throw-away Prometheus over a history that generate_series.py wrote: on loopback, on a port that the kernel
-// chose, gone when the work is done.
+// A temporary Prometheus with the data of generate_series.py: on loopback, on a port that the kernel chooses,
+// stopped and removed when the work is done.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, openSync, readFileSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-// A Monday, 15 June 2026, 12:00 UTC: a fixed moment, so that what is shown does not depend on the day.
+// A Monday, 15 June 2026, 12:00 UTC: fixed, so that the result does not depend on the day.
 export const END = 1781524800;
 const here = fileURLToPath(new URL('.', import.meta.url));
 
@@ -18,7 +18,7 @@ function run(program, args, options = {}) {
   return stdout;
 }
 
-// Prometheus logs the address it was given, `:0`, and not the one it got; the kernel knows it.
+// Prometheus logs the configured address, with port 0; the kernel knows the real one.
 function listening(pid) {
   const sockets = new Set();
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -40,9 +40,9 @@ function listening(pid) {
   return undefined;
 }
 
-// Calls work(url) while a Prometheus serves the history `kind`, baseline or incident.
-export async function withHistory(kind, work) {
-  const dir = mkdtempSync(join(tmpdir(), 'tradernet-history-'));
+// Calls work(url) while a Prometheus serves the data `kind`: baseline, incident or fleet.
+export async function withSeries(kind, work) {
+  const dir = mkdtempSync(join(tmpdir(), 'tradernet-series-'));
   let server;
   try {
     writeFileSync(join(dir, 'data.om'), run('python3', [join(here, 'generate_series.py'), String(END), kind]));

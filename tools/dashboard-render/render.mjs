@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Draws a dashboard JSON in headless Chromium with data from a running Prometheus.
-//   node render.mjs DASHBOARD.json [--prometheus URL] [--from T] [--to T] [--var name=value]... [--width PX] [--out shot.png] [--report report.json]
+// Renders a dashboard JSON in headless Chromium with data from a running Prometheus.
+//   node render.mjs DASHBOARD.json [--prometheus URL] [--from T] [--to T] [--var name=value]... [--width PX] [--height PX] [--out shot.png] [--report report.json]
 // Exit status 1 if a panel has an error or no data, the page logs an error, or something in the JSON has no effect.
 import { readFileSync, writeFileSync, existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -10,7 +10,7 @@ const { values: opt, positionals: [file] } = parseArgs({
   allowPositionals: true,
   options: {
     prometheus: { type: 'string', default: 'http://127.0.0.1:9090' }, from: { type: 'string' }, to: { type: 'string' },
-    var: { type: 'string', multiple: true, default: [] }, width: { type: 'string', default: '1600' },
+    var: { type: 'string', multiple: true, default: [] }, width: { type: 'string', default: '1600' }, height: { type: 'string' },
     out: { type: 'string' }, report: { type: 'string' }, chromium: { type: 'string', default: '/usr/bin/chromium' },
   },
 });
@@ -28,7 +28,7 @@ const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', wo
 const queries = [];
 
 const browser = await chromium.launch({ executablePath: opt.chromium, args: ['--no-sandbox', '--disable-gpu'] });
-const rows = (list) => Math.max(0, ...list.map((p) => (p.gridPos?.y ?? 0) + (p.gridPos?.h ?? 1) + (p.panels ? rows(p.panels) : 0)));
+const rows = (list) => Math.max(0, ...list.map((p) => Math.max((p.gridPos?.y ?? 0) + (p.gridPos?.h ?? 1), rows(p.panels ?? []))));
 const page = await browser.newPage({ viewport: { width: Number(opt.width), height: rows(dashboard.panels ?? []) * 38 + 140 } });
 const logged = [];
 page.on('pageerror', (e) => logged.push(e.message));
@@ -69,11 +69,11 @@ try {
   const settings = { prometheus: '/prometheus', from: opt.from, to: opt.to, variables };
   result = await page.evaluate(([d, s]) => window.renderDashboard(d, s), [dashboard, settings]);
 } catch (e) {
-  result = { panels: [], variables: [], unsupported: [], warnings: [] };
+  result = { panels: [], variables: [], unsupported: [], annotations: [], warnings: [] };
   logged.push(e.message);
 } finally {
   if (opt.out) {
-    await page.screenshot({ path: opt.out, fullPage: true });
+    await page.screenshot(opt.height ? { path: opt.out, clip: { x: 0, y: 0, width: Number(opt.width), height: Number(opt.height) } } : { path: opt.out, fullPage: true });
   }
   await browser.close();
 }
@@ -83,6 +83,7 @@ result.problems = [
   ...result.panels.flatMap((p) => (p.errors ?? []).map((e) => `panel "${p.title}": ${e}`)),
   ...result.panels.filter((p) => !p.errors?.length && empty(p)).map((p) => `panel "${p.title}": no data`),
   ...result.variables.filter((v) => v.error || v.options === 0).map((v) => `variable ${v.name}: ${v.error ?? 'no value'}`),
+  ...result.annotations.filter((a) => a.error).map((a) => `annotation ${a.name}: ${a.error}`),
   ...result.warnings,
   ...result.unsupported.map((u) => `not supported by the harness: ${u}`),
   ...logged.map((l) => `page: ${l}`),

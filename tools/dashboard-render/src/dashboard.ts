@@ -5,13 +5,15 @@ import {
   TextBoxVariable, VariableValueSelectors, VizPanel, sceneGraph,
 } from '@grafana/scenes';
 import { LoadingState, PanelData, createTheme, getFieldDisplayName, getFieldMatcher, getValueFormats } from '@grafana/data';
-import { warnings } from './prometheus';
+import { interpolate, warnings } from './prometheus';
 
 type Json = any;
-export interface Settings { from?: string; to?: string; variables?: Record<string, string[]> }
+export interface Settings { prometheus: string; from?: string; to?: string; variables?: Record<string, string[]> }
 
-// What the JSON asks for and this harness does not do; the report carries it so that a test can refuse it.
+// What the JSON needs and this renderer does not support; part of the report, so that a test can reject it.
 export const unsupported: string[] = [];
+// Queries of annotations: run and counted, not drawn.
+const annotations: Json[] = [];
 
 function variable(v: Json, chosen?: string[]) {
   const value = chosen ? (v.multi ? chosen : chosen[0]) : v.current?.value ?? '';
@@ -106,7 +108,7 @@ function grid(panels: Json[], variables: SceneVariableSet): SceneGridItemLike[] 
   return out;
 }
 
-const settled = async (test: () => boolean, what: string, ms = 20000) => {
+const settled = async (test: () => boolean, what: string, ms = 60000) => {
   for (const end = Date.now() + ms; !test(); await new Promise((r) => setTimeout(r, 50))) {
     if (Date.now() > end) {
       throw new Error(`gave up waiting for ${what}`);
@@ -118,7 +120,7 @@ export async function buildScene(json: Json, settings: Settings): Promise<Embedd
   const inputs = Object.fromEntries((json.__inputs ?? []).map((i: Json) => [i.name, i.type === 'datasource' ? 'prometheus' : i.value]));
   const dash: Json = JSON.parse(JSON.stringify(json), (_, v) => (typeof v === 'string' ? v.replace(/\$\{(\w+)\}/g, (all, n) => inputs[n] ?? all) : v));
   for (const a of (dash.annotations?.list ?? []).filter((x: Json) => !x.builtIn && x.enable)) {
-    unsupported.push(`annotation ${a.name}`);
+    annotations.push({ name: a.name, expr: a.expr, prometheus: settings.prometheus });
   }
   const time = (t: string) => (/^\d+$/.test(t) ? new Date(Number(t)).toISOString() : t); // also takes Grafana's epoch milliseconds
   const $timeRange = new SceneTimeRange({ from: time(settings.from ?? dash.time?.from ?? 'now-6h'), to: time(settings.to ?? dash.time?.to ?? 'now'), timeZone: 'utc' });
@@ -166,6 +168,13 @@ function check(panel: VizPanel, { series }: PanelData) {
   }
 }
 
+async function annotation(scene: EmbeddedScene, { name, expr, prometheus }: Json) {
+  const { from, to } = scene.state.$timeRange!.state.value;
+  const query = new URLSearchParams({ query: interpolate(expr, { __sceneObject: { value: scene } as any }), start: String(from.unix()), end: String(to.unix()), step: '60' });
+  const { status, data, error } = await (await fetch(`${prometheus}/api/v1/query_range?${query}`)).json();
+  return { name, error: status === 'success' ? undefined : error, series: data?.result.map((r: Json) => r.metric) ?? [] };
+}
+
 export async function report(scene: EmbeddedScene) {
   const panels = sceneGraph.findAllObjects(scene, (o) => o instanceof VizPanel) as VizPanel[];
   const dataOf = (p: VizPanel) => (p.state.$data ? p.state.$data.state.data : undefined);
@@ -197,5 +206,5 @@ export async function report(scene: EmbeddedScene) {
       };
     }),
   };
-  return { ...result, warnings: [...warnings] };
+  return { ...result, annotations: await Promise.all(annotations.map((a) => annotation(scene, a))), warnings: [...warnings] };
 }
