@@ -8,14 +8,13 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
-# Linked statically against glibc rather than musl. Since 2.34 glibc resolves names from /etc/hosts and DNS without
-# loading a library, also in an empty root; and musl's allocator, five times slower with two threads that format
-# labels, would have to be replaced by another.
-# `--target` keeps the flag away from procedural macros, which the compiler has to load dynamically.
+# Linked statically with glibc, not musl. Since 2.34 glibc resolves names from /etc/hosts and DNS without loading a
+# library, also in an empty root; musl's allocator is five times slower when two threads format labels.
+# `--target` restricts the flag to the binary: the compiler loads procedural macros dynamically.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN rustc -vV | sed -n 's/^host: //p' >/target-triple
 
-# The dependencies are compiled in a layer of their own, which only Cargo.toml and Cargo.lock can spoil.
+# The dependencies are a layer of their own, which only Cargo.toml and Cargo.lock invalidate.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/integration tests/e2e benches \
     && echo 'fn main() {}' | tee build.rs src/main.rs tests/integration/main.rs >tests/e2e/main.rs \
@@ -26,7 +25,7 @@ RUN mkdir -p src tests/integration tests/e2e benches \
 COPY build.rs ./
 COPY src src
 ARG TRADERNET_EXPORTER_REVISION=""
-# Cargo judges by modification times, and the sources are often older than the stand-ins that were just built.
+# Cargo compares modification times, and the sources may be older than the stub files that were just built.
 RUN find build.rs src -name '*.rs' -exec touch {} + \
     && TRADERNET_EXPORTER_REVISION="$TRADERNET_EXPORTER_REVISION" \
        cargo build --locked --release --target "$(cat /target-triple)" \
@@ -37,14 +36,14 @@ RUN find build.rs src -name '*.rs' -exec touch {} + \
 FROM scratch
 COPY LICENSE /LICENSE
 COPY --from=build /image /
-# A number, so that an orchestrator can see that it is not root; the image has no /etc/passwd.
+# Numeric, so that an orchestrator can verify that it is not root; the image has no /etc/passwd.
 USER 65532:65532
-# The default, loopback, could not be reached from outside the container.
+# The default, loopback, is not reachable from outside the container.
 ENV WEB_LISTEN_ADDRESS=[::]:10460
 EXPOSE 10460
 HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/tradernet-exporter", "healthcheck"]
 ENTRYPOINT ["/tradernet-exporter"]
-# After the binary, which carries the revision too: some builders take a label from their cache although its argument changed.
+# After the binary, which contains the revision too: some builders reuse a cached label although its argument changed.
 ARG TRADERNET_EXPORTER_REVISION=""
 LABEL org.opencontainers.image.title="tradernet-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the open security sessions of Tradernet accounts" \

@@ -1,4 +1,4 @@
-//! Hands the commit and the compiler's version to `tradernet_exporter_build_info`.
+//! Passes the commit and the compiler's version to `tradernet_exporter_build_info`.
 
 // A build script's input is its environment.
 #![allow(clippy::disallowed_methods)]
@@ -7,7 +7,7 @@ use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-env-changed=TRADERNET_EXPORTER_REVISION");
-    // `HEAD` moves with a check-out, its log with every commit.
+    // `HEAD` changes with a check-out, its log with every commit.
     for path in [".git/HEAD", ".git/logs/HEAD"] {
         if std::path::Path::new(path).exists() {
             println!("cargo::rerun-if-changed={path}");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the pictures in docs/images: the dashboard over the healthy and the troubled history that
-# tools/dashboard-render makes up. Run it after a change of the dashboard.
+# Renders the dashboard for docs/images: the first screen with the generated baseline and incident series.
+# Run it after a change of the dashboard.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -8,5 +8,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.tools/bin:$PATH"
 mkdir -p docs/images
 for data in baseline incident; do
-  node tools/dashboard-render/render-with-history.mjs "$data" --out "docs/images/dashboard-$data.png"
+  node tools/dashboard-render/render-with-history.mjs "$data" --height 1010 --out "docs/images/dashboard-$data.png"
 done

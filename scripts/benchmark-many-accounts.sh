@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What a fleet costs: the exporter and the simulator, a process each, with 100, 1 000 and 10 000 accounts
-# at an interval of 60 s. Prints a table of the exporter's CPU, memory, scrape time and punctuality.
+# Measures the exporter with 100, 1 000 and 10 000 accounts at an interval of 60 s; the simulator is a process
+# of its own. Prints a table of the exporter's CPU, memory, scrape time and delays.
 #
-# ACCOUNTS="100 1000 10000"  how many, one run each
+# ACCOUNTS="100 1000 10000"  numbers of accounts, one run each
 # SECONDS_SETTLING=120       two intervals: first attempts are spread over the first
-# SECONDS_MEASURED=120       how long each is watched
+# SECONDS_MEASURED=120       duration of the measurement
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
@@ -27,7 +27,7 @@ stop() {
 }
 trap 'stop; rm -rf "$folder"' EXIT
 
-# until_seen FILE TEXT: a line with the text, within half a minute
+# until_seen FILE TEXT: waits up to 30 s for a line with the text
 until_seen() {
   # shellcheck disable=SC2016 # the inner shell expands it
   timeout 30 bash -c 'until grep -q -- "$2" "$1" 2>/dev/null; do sleep 0.05; done' _ "$1" "$2" ||
