@@ -1,6 +1,6 @@
-//! The exporter among the programs that people run it with: the demo, scraped by a real Prometheus
-//! with the shipped configuration and rules, alerting into a real Alertmanager; the dashboard's
-//! queries; and the scraper of VictoriaMetrics.
+//! The exporter with the programs of a monitoring stack: the demo, scraped by Prometheus with the shipped
+//! configuration and rules, alerting into Alertmanager; the dashboard's queries; VictoriaMetrics; and the
+//! notifications of an outage.
 
 mod servers;
 
@@ -20,8 +20,7 @@ fn shipped(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// `examples/prometheus.yml`, with other addresses, and a second in the place of half a minute: no
-/// test has the time. Everything else is as shipped.
+/// `examples/prometheus.yml` with other addresses, and intervals of a second instead of half a minute.
 fn configuration(exporter: SocketAddr, alertmanager: SocketAddr) -> String {
     let mut text = shipped("examples/prometheus.yml");
     for (from, to) in [
@@ -79,18 +78,20 @@ async fn alertmanager() -> Server {
     .await
 }
 
-/// The dashboard's panels that are no rows.
+/// The dashboard's panels that have queries, those in collapsed rows included.
 fn panels() -> Vec<Value> {
     let text = shipped("dashboards/tradernet-security-sessions.json");
-    let mut dashboard: Value = serde_json::from_str(&text).unwrap();
-    let Value::Array(mut panels) = dashboard["panels"].take() else {
-        panic!("no panels");
-    };
-    panels.retain(|panel| panel["type"] != "row");
+    let dashboard: Value = serde_json::from_str(&text).unwrap();
+    let mut panels = Vec::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        panels.push(panel.clone());
+        panels.extend(panel["panels"].as_array().into_iter().flatten().cloned());
+    }
+    panels.retain(|panel| panel["targets"].is_array());
     panels
 }
 
-/// The query as Grafana sends it: everything chosen, thresholds as they stand.
+/// The query as Grafana sends it: all values selected, thresholds at their defaults.
 fn with_variables(query: &str) -> String {
     let values = [
         ("$__rate_interval", "1m"),
@@ -100,8 +101,8 @@ fn with_variables(query: &str) -> String {
         ("$account", ".+"),
         ("$expiry_warning", "1800"),
         ("$expiry_critical", "300"),
-        ("$slow_poll", "5"),
-        ("$nearly_full", "0.8"),
+        ("$poll_duration_warning", "5"),
+        ("$fd_usage_warning", "0.8"),
     ];
     let mut text = query.to_owned();
     for (name, value) in values {
@@ -111,11 +112,11 @@ fn with_variables(query: &str) -> String {
     text
 }
 
-/// Sends every query of the dashboard and returns the panels of which none had an answer.
-async fn silent_panels(server: &Server) -> BTreeSet<String> {
-    let mut silent = BTreeSet::new();
+/// Sends every query of the dashboard and returns the panels without a result.
+async fn panels_without_data(server: &Server) -> BTreeSet<String> {
+    let mut without = BTreeSet::new();
     for panel in panels() {
-        let mut answered = 0;
+        let mut found = 0;
         for target in panel["targets"].as_array().unwrap() {
             let query = with_variables(target["expr"].as_str().unwrap());
             let series = if target["instant"] == true {
@@ -134,23 +135,23 @@ async fn silent_panels(server: &Server) -> BTreeSet<String> {
                 ];
                 server.query("query_range", &range).await
             };
-            answered += series.len();
+            found += series.len();
         }
-        if answered == 0 {
-            silent.insert(panel["title"].as_str().unwrap().to_owned());
+        if found == 0 {
+            without.insert(panel["title"].as_str().unwrap().to_owned());
         }
     }
-    silent
+    without
 }
 
 async fn data_everywhere(server: &Server) -> Result<(), String> {
-    match silent_panels(server).await {
-        silent if silent.is_empty() => Ok(()),
-        silent => Err(format!("no data: {silent:?}")),
+    match panels_without_data(server).await {
+        without if without.is_empty() => Ok(()),
+        without => Err(format!("no data: {without:?}")),
     }
 }
 
-/// Alerts as Alertmanager has them, those with this name.
+/// Alertmanager's alerts of this name.
 async fn alerts(alertmanager: &Server, name: &str) -> Vec<Value> {
     let filter: String =
         form_urlencoded::byte_serialize(format!("alertname=\"{name}\"").as_bytes()).collect();
@@ -161,20 +162,20 @@ async fn alerts(alertmanager: &Server, name: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
+async fn alert_reaches_alertmanager_and_every_panel_has_data() {
     let (program, alertmanager) = tokio::join!(demo(), alertmanager());
     let prometheus = prometheus(program.address, alertmanager.address).await;
 
-    // One account of the demo keeps its only session for minutes: less than the critical threshold.
+    // The only required session of one demo account has less time left than the critical threshold.
     let name = "TradernetLastSessionExpiring";
     let critical = alertmanager
         .eventually("the alert arrives", async |server| {
             let found = alerts(server, name).await;
-            let wanted = found.iter().find(|alert| {
+            let expected = found.iter().find(|alert| {
                 let labels = &alert["labels"];
                 labels["severity"] == "critical" && labels["account"] == "bot-alpha"
             });
-            wanted.cloned().ok_or_else(|| format!("{found:?}"))
+            expected.cloned().ok_or_else(|| format!("{found:?}"))
         })
         .await;
     let labels = serde_json::json!({
@@ -186,21 +187,23 @@ async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
         serde_json::json!([{"name": "pager"}])
     );
     assert_eq!(critical["status"]["state"], "active");
-    let notes = &critical["annotations"];
+    let annotations = &critical["annotations"];
     assert_eq!(
-        notes["summary"],
-        "The last security session of an account is at its end."
+        annotations["summary"],
+        "The last required security session of an account is about to expire."
     );
-    let description = notes["description"].as_str().unwrap();
+    let description = annotations["description"].as_str().unwrap();
     assert!(
-        description.starts_with("Account bot-alpha (job tradernet): the last "),
+        description.starts_with("Account bot-alpha (job tradernet): the last session "),
         "{description}"
     );
-    let page = notes["runbook_url"].as_str().unwrap();
+    let page = annotations["runbook_url"].as_str().unwrap();
     let (_, page) = page.split_once("/blob/main/").unwrap();
-    assert!(shipped(page).starts_with("# TradernetLastSessionExpiring\n"));
+    let (file, section) = page.split_once('#').unwrap();
+    assert_eq!(section, name.to_lowercase());
+    assert!(shipped(file).contains(&format!("\n## {name}\n")));
 
-    // Nothing is wrong with the scrape, nor with any rule.
+    // The scrape and all rules succeed.
     let targets = prometheus.json("/api/v1/targets").await;
     let target = &targets["data"]["activeTargets"][0];
     assert_eq!(
@@ -226,11 +229,11 @@ async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
                 assert_ne!(rule["health"], "err", "{rule}");
                 waiting += usize::from(rule["health"] == "unknown");
             }
-            // This group looks at a week and is evaluated every two minutes.
-            let past_week = groups
+            // This group is evaluated every two minutes.
+            let history = groups
                 .iter()
-                .find(|group| group["name"] == "tradernet-past-week");
-            let slow = past_week.unwrap()["rules"].as_array().unwrap().len();
+                .find(|group| group["name"] == "tradernet-session-history");
+            let slow = history.unwrap()["rules"].as_array().unwrap().len();
             if waiting > slow {
                 return Err(format!("{waiting} rules wait for their first evaluation"));
             }
@@ -238,7 +241,7 @@ async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
         })
         .await;
 
-    // Two scrapes are needed for a rate; all the rest answers from the first.
+    // A rate needs two scrapes.
     prometheus
         .eventually("every panel has data", data_everywhere)
         .await;
@@ -255,9 +258,9 @@ async fn an_alert_of_the_demo_reaches_alertmanager_and_every_panel_answers() {
 }
 
 #[tokio::test]
-async fn dashboard_rules_and_histories_know_no_name_that_the_page_has_not() {
+async fn dashboard_and_rules_use_exposed_names_only() {
     let program = demo().await;
-    // Some families exist once their first event was seen, the unit among them.
+    // Some families have a sample only after their first event.
     let page = program
         .wait_for("every family has a sample", |page| {
             page.text
@@ -290,27 +293,27 @@ async fn dashboard_rules_and_histories_know_no_name_that_the_page_has_not() {
 }
 
 #[tokio::test]
-async fn victoria_metrics_takes_every_series_of_the_page() {
+async fn victoria_metrics_stores_every_exposed_series() {
     let program = demo().await;
-    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let unused = SocketAddr::from(([127, 0, 0, 1], 9));
     let victoria = Server::start(
         "victoria-metrics",
         &[
             "-httpListenAddr=127.0.0.1:0",
             "-storageDataPath=data",
             "-promscrape.config=prometheus.yml",
-            // It has no rules and no Alertmanager: those lines are Prometheus' own.
+            // VictoriaMetrics does not support the sections on rules and Alertmanager.
             "-promscrape.config.strictParse=false",
-            // Show what was scraped at once instead of half a minute later.
+            // Samples are visible at once instead of after half a minute.
             "-search.latencyOffset=0s",
             "-search.disableCache",
         ],
-        &[("prometheus.yml", &configuration(program.address, nobody))],
+        &[("prometheus.yml", &configuration(program.address, unused))],
         "/health",
     )
     .await;
-    let missing = |page: &Exposition, taken: &[Value]| -> Vec<String> {
-        let taken: BTreeSet<String> = taken
+    let missing = |page: &Exposition, stored: &[Value]| -> Vec<String> {
+        let stored: BTreeSet<String> = stored
             .iter()
             .map(|series| {
                 let mut labels = series["metric"].as_object().unwrap().clone();
@@ -328,25 +331,25 @@ async fn victoria_metrics_takes_every_series_of_the_page() {
                     .map(move |(labels, _)| (name, labels))
             })
             .map(|(name, labels)| format!("{name}{}", serde_json::json!(labels)))
-            .filter(|series| !taken.contains(series))
+            .filter(|series| !stored.contains(series))
             .collect()
     };
-    // Series come while sessions do, so a look is taken until both agree.
+    // Sessions open meanwhile: compare until both agree.
     victoria
         .eventually("every series is there", async |server| {
             let page = program.metrics().await;
             assert!(page.len() > 100, "{}", page.text);
-            let taken = server
+            let stored = server
                 .query("query", &[("query", "{job=\"tradernet\"}")])
                 .await;
-            match missing(&page, &taken) {
+            match missing(&page, &stored) {
                 missing if missing.is_empty() => Ok(()),
-                missing => Err(format!("not taken: {missing:#?}")),
+                missing => Err(format!("not stored: {missing:#?}")),
             }
         })
         .await;
-    // Values that do not change arrive as they are.
-    for (query, wanted) in [
+    // Constant values are unchanged.
+    for (query, expected) in [
         ("min(tradernet_poll_interval_seconds)", "5"),
         ("tradernet_up{account=\"mobile-1\"}", "0"),
         (
@@ -356,7 +359,7 @@ async fn victoria_metrics_takes_every_series_of_the_page() {
         ("count(tradernet_exporter_build_info{version!=\"\"})", "1"),
     ] {
         let found = victoria.query("query", &[("query", query)]).await;
-        assert_eq!(found[0]["value"][1], wanted, "{query}");
+        assert_eq!(found[0]["value"][1], expected, "{query}");
     }
     let targets = victoria.json("/api/v1/targets").await;
     let target = &targets["data"]["activeTargets"][0];
@@ -378,8 +381,33 @@ async fn victoria_metrics_takes_every_series_of_the_page() {
     {
         assert!(line.ends_with(" 0"), "{line}");
     }
-    // Grafana may as well ask VictoriaMetrics: every query is valid there, and answered.
+    // Every query of the dashboard is valid in VictoriaMetrics and has a result.
     victoria
         .eventually("every panel has data", data_everywhere)
         .await;
+}
+
+/// 200 accounts, an outage of ten minutes, and every duration divided by 20.
+#[tokio::test]
+async fn outage_of_200_accounts_is_one_page() {
+    let exporter = Path::new(env!("CARGO_BIN_EXE_tradernet-exporter"));
+    let run = Command::new("python3")
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/simulate-outage.py"))
+        .args(["--speed", "20", "--programs"])
+        .arg(exporter.parent().unwrap())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let log = String::from_utf8(run.stderr).unwrap();
+    assert!(run.status.success(), "{log}");
+    let result: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(result["notifications_before"], 0, "{result}\n{log}");
+    let pages = result["notifications"]["pager"].as_u64().unwrap();
+    assert!((1..=3).contains(&pages), "{result}\n{log}");
+    assert_eq!(
+        result["alerts"]["pager"],
+        serde_json::json!(["TradernetApiUnreachable"]),
+        "{result}\n{log}"
+    );
 }

@@ -10,7 +10,7 @@ import promql
 UNITS = {
     "none", "short", "percent", "percentunit", "bytes", "decbytes", "ms", "s", "m", "h", "d",
     "dtdurations", "dtdurationms", "dthms", "dtdhms", "ops", "reqps", "cps", "opm", "cpm",
-    "suffix: h", "dateTimeAsIso", "dateTimeFromNow", "bool", "bool_yes_no", "bool_on_off",
+    "suffix:h", "dateTimeAsIso", "dateTimeFromNow", "bool", "bool_yes_no", "bool_on_off",
 }  # fmt: skip
 DATA_SOURCE = ("$datasource", "${datasource}")
 

@@ -1,5 +1,5 @@
-//! Prometheus, Alertmanager and VictoriaMetrics, the real programs: on loopback, on a port that the
-//! kernel chose, in a folder of their own, killed when dropped.
+//! Runs Prometheus, Alertmanager and VictoriaMetrics: on loopback, on a port that the kernel chooses, in a
+//! temporary folder, killed when dropped.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -16,7 +16,7 @@ use crate::support::{ask, get, wait_until_some};
 /// Column `st` of `/proc/net/tcp` for a socket that listens.
 const LISTEN: &str = "0A";
 
-/// A server as it runs.
+/// A running server.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     folder: TempDir,
@@ -24,8 +24,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts the program in a new folder with these files, and waits until `ready` answers 200.
-    /// It must be told to listen on port 0 of 127.0.0.1, and on nothing else.
+    /// Starts the program in a new folder with these files, and waits until `ready` responds with 200.
+    /// The arguments must make it listen on port 0 of 127.0.0.1 only.
     pub(super) async fn start(
         program: &str,
         arguments: &[&str],
@@ -66,19 +66,19 @@ impl Server {
         }
     }
 
-    /// What it has logged.
+    /// The log so far.
     pub(super) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// The JSON of an answer that must be 200.
+    /// The JSON of a response, which must have status 200.
     pub(super) async fn json(&self, path: &str) -> Value {
         let reply = get(self.address, path).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         serde_json::from_str(reply.text()).unwrap()
     }
 
-    /// What a query answers in Prometheus' API; fails where it answers an error.
+    /// The result of a query in Prometheus' API; panics on an error.
     pub(super) async fn query(&self, api: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
         let text: String = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(parameters)
@@ -92,17 +92,17 @@ impl Server {
         }
     }
 
-    /// Looks until there is something to be seen, for things that take their time: some evaluations
-    /// of rules that build on one another. Fails with what the last look has missed.
+    /// Calls `look` until it succeeds, for conditions that need several evaluations of rules. Panics with
+    /// the last error.
     pub(super) async fn eventually<T>(
         &self,
         what: &str,
         mut look: impl AsyncFnMut(&Self) -> Result<T, String>,
     ) -> T {
-        const PATIENCE: Duration = Duration::from_secs(90);
+        const TIMEOUT: Duration = Duration::from_secs(90);
         let mut pace = tokio::time::interval(Duration::from_millis(250));
         let mut missed = String::new();
-        let found = tokio::time::timeout(PATIENCE, async {
+        let found = tokio::time::timeout(TIMEOUT, async {
             loop {
                 pace.tick().await;
                 match look(self).await {
@@ -114,13 +114,13 @@ impl Server {
         .await;
         match found {
             Ok(seen) => seen,
-            Err(_) => panic!("not within {PATIENCE:?}: {what}: {missed}\n{}", self.log()),
+            Err(_) => panic!("not within {TIMEOUT:?}: {what}: {missed}\n{}", self.log()),
         }
     }
 }
 
-/// Where the process listens. These programs log the port that they were given, 0, and not the one
-/// that they got; the kernel knows it.
+/// The address on which the process listens. These programs log the configured port, 0; the kernel knows
+/// the real one.
 fn listening(id: u32) -> Option<SocketAddr> {
     let sockets: HashSet<String> = fs::read_dir(format!("/proc/{id}/fd"))
         .ok()?
