@@ -73,15 +73,15 @@ rust_components() {
 
 # The stamp includes the folder: the programs of an environment contain its path.
 python_environment() {
-  local wanted
-  wanted="$PWD $(sha256sum scripts/requirements.txt)"
-  [ "$(cat .tools/venv/.made-for 2>/dev/null)" = "$wanted" ] && return 0
+  local expected
+  expected="$PWD $(sha256sum scripts/requirements.txt)"
+  [ "$(cat .tools/venv/.made-for 2>/dev/null)" = "$expected" ] && return 0
   say "Python environment in .tools/venv from scripts/requirements.txt"
   rm -rf .tools/venv
   python3 -m venv .tools/venv
   .tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
     --only-binary :all: --requirement scripts/requirements.txt
-  printf '%s\n' "$wanted" >.tools/venv/.made-for
+  printf '%s\n' "$expected" >.tools/venv/.made-for
 }
 
 # Node.js of 20 or later: Debian 12 has 18, which is too old for playwright-core.
@@ -102,22 +102,22 @@ node_js() {
 
 # node_packages FOLDER: the packages of its lock file, in exactly those versions.
 node_packages() {
-  local folder=$1 wanted
-  wanted=$(sha256sum "$folder/package-lock.json")
-  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  local folder=$1 expected
+  expected=$(sha256sum "$folder/package-lock.json")
+  [ "$(cat "$folder/node_modules/.made-for" 2>/dev/null)" = "$expected" ] && return 0
   say "npm packages in $folder/node_modules from its lock file"
   (cd "$folder" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
-  printf '%s\n' "$wanted" >"$folder/node_modules/.made-for"
+  printf '%s\n' "$expected" >"$folder/node_modules/.made-for"
 }
 
 # unpacked PACKAGE PROGRAM…: the programs of a Debian package in .tools/bin.
 unpacked() {
-  local package=$1 program wanted=
+  local package=$1 program missing=
   shift
   for program in "$@"; do
-    have "$program" || [ -x ".tools/bin/$program" ] || wanted=1
+    have "$program" || [ -x ".tools/bin/$program" ] || missing=1
   done
-  [ -n "$wanted" ] || return 0
+  [ -n "$missing" ] || return 0
   apt_update
   say "$* from Debian's package $package into .tools"
   local folder=.tools/$package
@@ -140,13 +140,13 @@ alertmanager_templates() {
 
 # Grafana's packages, bundled once for each state of the sources.
 dashboard_bundle() {
-  local folder=tools/dashboard-render wanted
+  local folder=tools/dashboard-render expected
   node_packages "$folder"
-  wanted=$(cd "$folder" && cat package-lock.json build.mjs src/* | sha256sum)
-  [ "$(cat "$folder/dist/.made-for" 2>/dev/null)" = "$wanted" ] && return 0
+  expected=$(cd "$folder" && cat package-lock.json build.mjs src/* | sha256sum)
+  [ "$(cat "$folder/dist/.made-for" 2>/dev/null)" = "$expected" ] && return 0
   say "bundle in $folder/dist"
   (cd "$folder" && node build.mjs)
-  printf '%s\n' "$wanted" >"$folder/dist/.made-for"
+  printf '%s\n' "$expected" >"$folder/dist/.made-for"
 }
 
 debian_packages

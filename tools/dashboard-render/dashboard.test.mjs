@@ -104,7 +104,7 @@ test('the table of accounts is sorted by urgency', () => {
   assert.deepEqual(column(incident, 'Expires in'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
 });
 
-test('the table of sessions lists those that break a rule first, with what the details allow', () => {
+test('the table of sessions lists rule breakers first, with the labels that the details allow', () => {
   const { incident } = reports;
   const title = 'Open sessions';
   const table = incident.panels.find((p) => p.title === title && p.type === 'table');

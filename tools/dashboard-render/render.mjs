@@ -52,7 +52,7 @@ await page.route('**', async (route) => {
     font ? `node_modules/@fontsource/inter/files/inter-latin-${font[1] === 'Medium' ? 500 : 400}-normal.woff2`
       : pathname.startsWith('/public/build/') ? `node_modules/@grafana/ui/dist/public/${pathname.slice('/public/build/'.length)}` : `.${pathname}`);
   if (!existsSync(path)) {
-    // The system's monospace font stands in for Roboto Mono; the package lacks the picture of the button
+    // The system's monospace font replaces Roboto Mono; the package lacks the picture of the button
     // that cancels a query, which shows while a panel has been loading for 2 s.
     if (!pathname.startsWith('/public/fonts/') && !pathname.endsWith('/unicons/sync-slash.svg')) {
       logged.push(`no ${pathname}`);

@@ -140,22 +140,22 @@ export async function buildScene(json: Json, settings: Settings): Promise<Embedd
   });
 }
 
-// A variable that stands at "all" and has an `allValue` answers with an object that formats itself.
+// The value of a variable with `allValue` that is set to "all" is an object with a formatter.
 const plain = (value: any) => (typeof value?.formatter === 'function' ? value.formatter() : value);
 
 function check(panel: VizPanel, { series }: PanelData) {
   const { defaults, overrides } = panel.state.fieldConfig as Json;
-  const say = (text: string) => warnings.add(`panel "${panel.state.title}": ${text}`);
+  const warn = (text: string) => warnings.add(`panel "${panel.state.title}": ${text}`);
   const settings: Array<[string, Json]> = [...Object.entries(defaults), ...overrides.flatMap((o: Json) => o.properties.map((p: Json) => [p.id, p.value]))];
   const units = new Set(getValueFormats().flatMap((group) => group.submenu!.map((u) => u.value)));
   const theme = createTheme();
   for (const [key, value] of settings) {
     if (key === 'unit' && value && !units.has(value) && !/^(prefix|suffix|time|si|count|currency|bool):/.test(value)) {
-      say(`unknown unit ${value}`);
+      warn(`unknown unit ${value}`);
     }
     for (const [, colour] of JSON.stringify(value ?? null).matchAll(/"(?:fixedColor|color)":"([^"]+)"/g)) {
       if (!CSS.supports('color', theme.visualization.getColorByName(colour))) {
-        say(`unknown colour ${colour}`);
+        warn(`unknown colour ${colour}`);
       }
     }
   }
@@ -163,7 +163,7 @@ function check(panel: VizPanel, { series }: PanelData) {
   for (const { matcher } of overrides) {
     // A query may rightly answer nothing today, so an override for one is judged by the queries there are.
     if (matcher.id === 'byFrameRefID' ? !refIds.has(matcher.options) : !series.some((frame) => frame.fields.some((f) => getFieldMatcher(matcher)(f, frame, series)))) {
-      say(`override ${matcher.id} ${JSON.stringify(matcher.options)} matches no field`);
+      warn(`override ${matcher.id} ${JSON.stringify(matcher.options)} matches no field`);
     }
   }
 }
