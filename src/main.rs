@@ -1,4 +1,4 @@
-//! Arguments, log, signals, exit codes: nothing else.
+//! Arguments, the log's start, signals and exit codes; the library does the rest.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -12,37 +12,51 @@ use tradernet_exporter::demo::Demo;
 use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
 
 const FAILED: u8 = 1;
-const WRONG_CONFIGURATION: u8 = 2;
+const INVALID_CONFIGURATION: u8 = 2;
 
-/// What ends the program early: the words for the person who started it, and the exit code.
-struct Stop(u8, String);
+const MAX_WORKER_THREADS: usize = 4;
+/// For name resolution, files and rendering.
+const MAX_BLOCKING_THREADS: usize = 64;
+
+/// Why the program ends early: the exit code, and the message for standard error.
+struct ExitError(u8, String);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    allow_many_files();
-    let result = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => {
-            let result = runtime.block_on(act(&cli));
-            // Without waiting for threads: name resolution may hang for half a minute in one.
-            runtime.shutdown_background();
-            result
-        }
-        Err(error) => Err(failed(error)),
-    };
+    raise_fd_limit();
+    // A panic has written its message already.
+    let result = std::panic::catch_unwind(|| run_to_end(&cli));
     match result {
-        Ok(code) => code,
-        Err(Stop(code, words)) => {
-            say(&words);
+        Ok(Ok(code)) => code,
+        Ok(Err(ExitError(code, message))) => {
+            print_error(&message);
             ExitCode::from(code)
         }
+        Err(_) => ExitCode::from(FAILED),
     }
 }
 
-/// Every stream is a file, and the usual soft limit of 1024 is for programs that use `select`.
-fn allow_many_files() {
+fn run_to_end(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        // Tasks wait for the network: a few threads serve any number of accounts.
+        .worker_threads(cores.min(MAX_WORKER_THREADS))
+        .max_blocking_threads(MAX_BLOCKING_THREADS)
+        .enable_all()
+        .build()
+        .map_err(runtime_error)?;
+    let result = runtime.block_on(run_command(cli));
+    // Without waiting for threads: name resolution or a file may hang in one.
+    runtime.shutdown_background();
+    result
+}
+
+/// Every connection is a file descriptor, and the usual soft limit of 1024 is for programs that use
+/// `select`.
+fn raise_fd_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If it may not be raised, what is there has to do.
+    // If it may not be raised, the soft limit stays.
     let _ = setrlimit(
         Resource::Nofile,
         Rlimit {
@@ -52,7 +66,7 @@ fn allow_many_files() {
     );
 }
 
-async fn act(cli: &Cli) -> Result<ExitCode, Stop> {
+async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
     match cli.command {
         None => serve(cli).await,
         Some(Command::Demo) => demo(cli).await,
@@ -61,38 +75,41 @@ async fn act(cli: &Cli) -> Result<ExitCode, Stop> {
     }
 }
 
-async fn serve(cli: &Cli) -> Result<ExitCode, Stop> {
-    let config = Config::load(&cli.flags(), variables()).map_err(wrong)?;
+async fn serve(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let config = Config::load(&cli.flags, variables()).map_err(config_error)?;
     start_log(&config)?;
     serve_with(config).await
 }
 
-async fn demo(cli: &Cli) -> Result<ExitCode, Stop> {
-    let demo = Demo::prepare().await.map_err(failed)?;
-    let config = Config::load_demo(&cli.flags(), variables(), demo.accounts()).map_err(wrong)?;
+async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let demo = Demo::prepare().await.map_err(runtime_error)?;
+    let config =
+        Config::load_demo(&cli.flags, variables(), demo.accounts()).map_err(config_error)?;
     start_log(&config)?;
     tokio::spawn(demo.play());
     serve_with(config).await
 }
 
-async fn serve_with(config: Config) -> Result<ExitCode, Stop> {
-    let signals = signals().map_err(failed)?;
+async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
+    let signals = signals().map_err(runtime_error)?;
     let listeners = Listeners::bind(&config.web)
         .await
         .map_err(|(address, error)| {
-            failed(format!(
+            runtime_error(format!(
                 "cannot listen on {address}: {error}; choose another with --web.listen-address"
             ))
         })?;
-    run(config, listeners, signals).await.map_err(wrong)?;
+    run(config, listeners, signals)
+        .await
+        .map_err(config_error)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, Stop> {
-    let config = Config::load(&cli.flags(), variables()).map_err(wrong)?;
+async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, ExitError> {
+    let config = Config::load(&cli.flags, variables()).map_err(config_error)?;
     let findings = match offline {
         true => check::offline(&config),
-        false => check::online(&config).await.map_err(wrong)?,
+        false => check::online(&config).await.map_err(config_error)?,
     };
     print(&findings.table)?;
     Ok(if findings.all_well {
@@ -102,9 +119,9 @@ async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, Stop> {
     })
 }
 
-async fn healthcheck(cli: &Cli) -> Result<ExitCode, Stop> {
-    let settings = WebSettings::load(&cli.flags(), variables()).map_err(failed)?;
-    healthcheck::ask(&settings).await.map_err(failed)?;
+async fn healthcheck(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let settings = WebSettings::load(&cli.flags, variables()).map_err(runtime_error)?;
+    healthcheck::ask(&settings).await.map_err(runtime_error)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -113,11 +130,15 @@ fn variables() -> std::env::VarsOs {
     std::env::vars_os()
 }
 
-fn start_log(config: &Config) -> Result<(), Stop> {
-    logging::start(config.log).map_err(failed)
+fn start_log(config: &Config) -> Result<(), ExitError> {
+    logging::start(config.log).map_err(runtime_error)?;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(())
 }
 
-/// SIGTERM and SIGINT end the program, the second of them at once; SIGHUP reloads.
+/// SIGTERM and SIGINT shut down, a second one exits at once; SIGHUP reloads.
 fn signals() -> std::io::Result<Signals> {
     let (shutdown, shut_down) = watch::channel(false);
     let (hangup, hung_up) = mpsc::channel(1);
@@ -130,7 +151,7 @@ fn signals() -> std::io::Result<Signals> {
                 _ = terminate.recv() => 128 + SignalKind::terminate().as_raw_value(),
                 _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
                 _ = hang_up.recv() => {
-                    // One that is waiting already will see what this one is about.
+                    // A reload that is waiting already covers this one.
                     let _ = hangup.try_send(());
                     continue;
                 }
@@ -146,29 +167,29 @@ fn signals() -> std::io::Result<Signals> {
     })
 }
 
-fn wrong(problems: impl std::fmt::Display) -> Stop {
-    Stop(WRONG_CONFIGURATION, problems.to_string())
+fn config_error(errors: impl std::fmt::Display) -> ExitError {
+    ExitError(INVALID_CONFIGURATION, errors.to_string())
 }
 
-fn failed(error: impl std::fmt::Display) -> Stop {
-    Stop(FAILED, error.to_string())
+fn runtime_error(error: impl std::fmt::Display) -> ExitError {
+    ExitError(FAILED, error.to_string())
 }
 
-/// There is no log yet, or it is not what was asked for. Where nobody can be told, the exit code is
-/// what is left.
-fn say(words: &str) {
+/// Writes an error of the start or of a command, for which there is no log. A closed standard error
+/// leaves the exit code.
+fn print_error(message: &str) {
     let mut to = std::io::stderr().lock();
-    for line in words.lines() {
+    for line in message.lines() {
         let _ = writeln!(to, "tradernet-exporter: {line}");
     }
 }
 
-/// Writes what was asked for. A reader that has seen enough and hung up is no failure.
-fn print(text: &str) -> Result<(), Stop> {
+/// Writes a command's output. A reader that closes its end early is not a failure.
+fn print(text: &str) -> Result<(), ExitError> {
     let mut to = std::io::stdout().lock();
     match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(failed(format!("cannot write the table: {error}")))
+            Err(runtime_error(format!("cannot write the table: {error}")))
         }
         _ => Ok(()),
     }

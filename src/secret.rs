@@ -17,7 +17,7 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files that are read at once. Each may block a thread of tokio's blocking pool, which name
 /// resolution needs too.
-static CONCURRENT_READS: Semaphore = Semaphore::const_new(64);
+static CONCURRENT_READS: Semaphore = Semaphore::const_new(16);
 
 /// A secret given in a variable or in the accounts file, or the name of a file that holds it.
 #[derive(Clone, Debug)]

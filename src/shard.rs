@@ -29,28 +29,27 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// `i/n` with i from 0, or `auto/n`: then i is the number at the end of `host`, as in the
-    /// names of a StatefulSet's pods.
+    /// `i/n` with i from 0, or `auto/n`: then `host` is the name of a StatefulSet's pod, and i its
+    /// ordinal.
     ///
     /// # Errors
     ///
     /// What would be right.
     pub fn parse(text: &str, host: impl FnOnce() -> Option<String>) -> Result<Self, String> {
-        let wrong = || "is no shard: write 0/3, the first of three, or auto/3".to_owned();
+        let wrong = || "is not a shard; use 0/3, the first of three, or auto/3".to_owned();
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
         let count = number(count).ok_or_else(wrong)?;
         if !(1..=MOST_SHARDS).contains(&count) {
-            return Err(format!("has {count} shards: 1 to {MOST_SHARDS}"));
+            return Err(format!("must have 1 to {MOST_SHARDS} shards"));
         }
         let index = match index {
             "auto" => {
-                let host = host().ok_or(
-                    "needs a name that ends in a number: set POD_NAME, or write 0/3 instead",
-                )?;
+                let host = host()
+                    .ok_or("requires the name of a StatefulSet's pod; set POD_NAME, or use 0/3")?;
                 ordinal(&host).ok_or_else(|| {
                     format!(
-                        "needs a name that ends in a number, and this is {host:?}: set POD_NAME, \
-                         or write 0/{count} instead"
+                        "requires the name of a StatefulSet's pod, such as exporter-0, not \
+                         {host:?}; set POD_NAME, or use 0/{count}"
                     )
                 })?
             }
@@ -58,7 +57,7 @@ impl Shard {
         };
         if index >= count {
             return Err(format!(
-                "names shard {index}, and {count} shards are 0 to {}",
+                "names shard {index}, but {count} shards are 0 to {}",
                 count - 1
             ));
         }
@@ -77,11 +76,12 @@ fn number(text: &str) -> Option<u32> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
+/// The ordinal of a StatefulSet's pod: `…-<digits>`.
 fn ordinal(host: &str) -> Option<u32> {
     // `exporter-2.example.com` is the pod's host name where it has a domain.
     let name = host.split('.').next().unwrap_or(host);
-    let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-    number(name.get(stem.len()..)?)
+    let (_, ordinal) = name.rsplit_once('-')?;
+    number(ordinal)
 }
 
 /// The shard with the greatest draw; of equal draws, the least number.
@@ -186,44 +186,58 @@ mod tests {
             ("auto/3", "exporter-2", Ok("2/3")),
             ("auto/20", "exporter-2-13", Ok("13/20")),
             ("auto/3", "exporter-1.exporter.monitoring.svc", Ok("1/3")),
-            ("3/3", "", Err("names shard 3, and 3 shards are 0 to 2")),
+            ("3/3", "", Err("names shard 3, but 3 shards are 0 to 2")),
             (
                 "auto/3",
                 "exporter-7",
-                Err("names shard 7, and 3 shards are 0 to 2"),
+                Err("names shard 7, but 3 shards are 0 to 2"),
             ),
-            ("0/0", "", Err("has 0 shards: 1 to 65536")),
-            ("0/65537", "", Err("has 65537 shards: 1 to 65536")),
+            ("0/0", "", Err("must have 1 to 65536 shards")),
+            ("0/65537", "", Err("must have 1 to 65536 shards")),
             (
                 "1",
                 "",
-                Err("is no shard: write 0/3, the first of three, or auto/3"),
+                Err("is not a shard; use 0/3, the first of three, or auto/3"),
             ),
             (
                 "+1/3",
                 "",
-                Err("is no shard: write 0/3, the first of three, or auto/3"),
+                Err("is not a shard; use 0/3, the first of three, or auto/3"),
             ),
             (
                 "1/ 3",
                 "",
-                Err("is no shard: write 0/3, the first of three, or auto/3"),
+                Err("is not a shard; use 0/3, the first of three, or auto/3"),
             ),
             (
                 "-1/3",
                 "",
-                Err("is no shard: write 0/3, the first of three, or auto/3"),
+                Err("is not a shard; use 0/3, the first of three, or auto/3"),
             ),
             (
                 "99999999999/3",
                 "",
-                Err("is no shard: write 0/3, the first of three, or auto/3"),
+                Err("is not a shard; use 0/3, the first of three, or auto/3"),
             ),
             (
                 "auto/3",
                 "exporter",
                 Err(
-                    "needs a name that ends in a number, and this is \"exporter\": set POD_NAME, or write 0/3 instead",
+                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter\"; set POD_NAME, or use 0/3",
+                ),
+            ),
+            (
+                "auto/3",
+                "exporter-7d9f8b6c5-x2k1",
+                Err(
+                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter-7d9f8b6c5-x2k1\"; set POD_NAME, or use 0/3",
+                ),
+            ),
+            (
+                "auto/3",
+                "exporter1",
+                Err(
+                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter1\"; set POD_NAME, or use 0/3",
                 ),
             ),
         ] {
@@ -232,9 +246,7 @@ mod tests {
         }
         assert_eq!(
             Shard::parse("auto/3", || None),
-            Err(
-                "needs a name that ends in a number: set POD_NAME, or write 0/3 instead".to_owned()
-            )
+            Err("requires the name of a StatefulSet's pod; set POD_NAME, or use 0/3".to_owned())
         );
     }
 }

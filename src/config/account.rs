@@ -1,291 +1,315 @@
-//! One account: raw texts to an [`AccountConfig`].
+//! One account's settings to an [`AccountConfig`].
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
-use super::env::RawAccount;
-use super::error::Report;
+use super::account_config::{AccountConfig, CredentialSource};
+use super::credential;
+use super::error::ConfigErrors;
 use super::parse;
-use super::source::Home;
-use crate::config::{AccountConfig, CredentialSource};
+use super::settings::{Settings, Value, without_control_characters};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
+use crate::session::safety_type::SafetyNames;
 use crate::session::tracker::{SessionDetails, TrackingConfig};
-use crate::status::Transport;
-use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, is_loopback};
+use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Longest value of the label `account`, in characters.
-const LONGEST_NAME: usize = 128;
+const MAX_ACCOUNT_NAME_LEN: usize = 128;
+/// Labels that the exporter, Prometheus or Alertmanager set.
+const RESERVED_LABELS: [&str; 7] = [
+    "account",
+    "alertname",
+    "credential",
+    "instance",
+    "job",
+    "severity",
+    "transport",
+];
 
-impl RawAccount {
-    /// The account, unless something is wrong with it; the report says what.
-    pub(super) fn resolve(&self, home: &dyn Home, report: &mut Report) -> Option<AccountConfig> {
-        let account_name = match &self.account {
-            None => Some("default".into()),
-            text => report.value(home.place("account"), text, account_name),
-        };
-        let origin = self.origin(home, report);
-        let streams = self.stream_origins(home, report);
-        let transport = self.transport(home, report);
-        let (interval, timeout, max_age) = self.times(home, report);
-        let credential = self.credential(home, report);
-        let stream = self.stream(
-            transport,
-            origin.as_ref(),
-            streams,
-            credential.as_ref(),
-            home,
-            report,
-        );
-        let policy = self.policy(home, report);
-        let expire_unit = report.value(home.place("expire_unit"), &self.expire_unit, |text| {
-            parse::one_of(
-                text,
-                &[
-                    ("auto", UnitSetting::Auto),
-                    ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
-                    ("s", UnitSetting::Fixed(Unit::Seconds)),
-                ],
-            )
-        });
-        let details = report.value(
-            home.place("session_details"),
-            &self.session_details,
-            |text| {
-                parse::one_of(
-                    text,
-                    &[
-                        ("off", SessionDetails::Off),
-                        ("anonymous", SessionDetails::Anonymous),
-                        ("full", SessionDetails::Full),
-                    ],
-                )
-            },
-        );
-        Some(AccountConfig {
-            name: account_name?,
-            target: Endpoint {
-                origin: origin?,
-                timeout,
-            },
-            credential: credential?,
-            transport: transport?,
-            stream,
-            reading: TrackingConfig {
-                policy,
-                details: details.unwrap_or_default(),
-                expire_unit: expire_unit.unwrap_or(UnitSetting::Auto),
-                interval,
-                max_age,
-            },
-        })
-    }
-
-    fn origin(&self, home: &dyn Home, report: &mut Report) -> Option<Url> {
-        let text = self.url.as_deref().unwrap_or(DEFAULT_ORIGIN);
-        report.url(home.place("url"), Some(text), |text| {
-            parse::origin(text, "https", "http")
-        })
-    }
-
-    /// The stream origins that are given: of the WebSocket, of socket.io. Both are checked, whichever
-    /// is used.
-    fn stream_origins(&self, home: &dyn Home, report: &mut Report) -> [Option<Url>; 2] {
-        [
-            ("ws_url", &self.ws_url),
-            ("socketio_url", &self.socketio_url),
-        ]
-        .map(|(key, text)| {
-            report.url(home.place(key), text.as_deref(), |text| {
-                parse::origin(text, "wss", "ws")
-            })
-        })
-    }
-
-    fn transport(&self, home: &dyn Home, report: &mut Report) -> Option<Transport> {
-        match &self.transport {
-            None => Some(Transport::Http),
-            text => report.value(home.place("transport"), text, |text| {
-                let words = Transport::ALL.map(|transport| (transport.name(), transport));
-                parse::one_of(text, &words)
-            }),
-        }
-    }
-
-    /// Where the list is pushed from; nothing with polling, or where something is wrong.
-    fn stream(
-        &self,
-        transport: Option<Transport>,
-        origin: Option<&Url>,
-        [websocket, socketio]: [Option<Url>; 2],
-        credential: Option<&CredentialSource>,
-        home: &dyn Home,
-        report: &mut Report,
-    ) -> Option<StreamEndpoint> {
-        let transport = transport?;
-        let (key, given, found, host) = match transport {
-            Transport::Http => return None,
-            Transport::Websocket => ("ws_url", &self.ws_url, websocket, "wss"),
-            Transport::Socketio => ("socketio_url", &self.socketio_url, socketio, "ws"),
-        };
-        if let Some(CredentialSource::KeyPair { .. }) = credential {
-            let wrong = "needs an SID or a login: a key pair reads over http alone";
-            report.add(
-                home.place("transport"),
-                Some(transport.name()),
-                wrong.to_owned(),
-            );
-        }
-        let dialect = match (transport, &self.login) {
-            (Transport::Socketio, Some(login)) => StreamProtocol::Socketio {
-                login: login.clone(),
-            },
-            (Transport::Socketio, None) => {
-                if let Some(CredentialSource::Sid(_)) = credential
-                    && !home.is_in_doubt("login")
-                {
-                    let wrong = format!(
-                        "is missing: {}=socketio subscribes with the login's name, beside an SID too",
-                        home.mention("transport")
-                    );
-                    report.add(home.place("login"), None, wrong);
-                }
-                return None;
-            }
-            _ => StreamProtocol::Websocket,
-        };
-        let origin = match (given, origin) {
-            // What is wrong with it has been said.
-            (Some(_), _) => found?,
-            (None, origin) => {
-                let derived = stream_origin(origin?, host);
-                if derived.is_none() && !home.is_in_doubt(key) {
-                    let wrong = format!(
-                        "is missing: it cannot be told from {}, which names an address or a port",
-                        home.mention("url")
-                    );
-                    report.add(home.place(key), None, wrong);
-                }
-                derived?
-            }
-        };
-        Some(StreamEndpoint { origin, dialect })
-    }
-
-    /// Interval, timeout and age. Where one is wrong or cannot be read, the others are not measured by
-    /// it.
-    fn times(&self, home: &dyn Home, report: &mut Report) -> (Duration, Duration, Duration) {
-        let known = |key, text: &Option<String>, parsed: Option<Duration>, default| match text {
-            None => (!home.is_in_doubt(key)).then_some(default),
-            Some(_) => parsed,
-        };
-        let text = &self.poll_interval;
-        let interval = report.value(home.place("poll_interval"), text, |text| {
-            parse::duration(text, Duration::from_secs(1), DAY)
-        });
-        let interval = known("poll_interval", text, interval, DEFAULT_INTERVAL);
-
-        let text = &self.timeout;
-        let timeout = report.value(home.place("timeout"), text, |text| {
-            let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
-            match interval {
-                Some(interval) if timeout > interval => Err(format!(
-                    "is longer than the polling interval of {}: shorten it, or raise {}",
-                    humantime::format_duration(interval),
-                    home.mention("poll_interval"),
-                )),
-                _ => Ok(timeout),
-            }
-        });
-        let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
-        let timeout = known("timeout", text, timeout, default);
-
-        let least = interval.zip(timeout).map(|(one, other)| one + other);
-        let max_age = report.value(home.place("max_age"), &self.max_age, |text| {
-            let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
-            match least {
-                Some(least) if max_age < least => Err(format!(
-                    "is too short: at least {} (polling interval and timeout together)",
-                    humantime::format_duration(least)
-                )),
-                _ => Ok(max_age),
-            }
-        });
-        let interval = interval.unwrap_or(DEFAULT_INTERVAL);
-        (
+/// The account, unless something is wrong with it. `names` are those of safety types.
+pub(super) fn resolve(
+    settings: &Settings,
+    names: &SafetyNames,
+    errors: &mut ConfigErrors,
+) -> Option<AccountConfig> {
+    let name = match settings.is_set("account") {
+        true => settings.parse("account", errors, account_name),
+        false => Some("default".into()),
+    };
+    let origin = match settings.is_set("url") {
+        true => settings.parse("url", errors, |text| parse::origin(text, "https", "http")),
+        false => Url::parse(DEFAULT_ORIGIN).ok(),
+    };
+    let transport = match settings.is_set("transport") {
+        true => settings.parse("transport", errors, |text| {
+            let words = Transport::ALL.map(|transport| (transport.name(), transport));
+            parse::one_of(text, &words)
+        }),
+        false => Some(Transport::Http),
+    };
+    let times = times(settings, errors);
+    let credential = credential::resolve(settings, errors);
+    let stream = stream(
+        settings,
+        transport,
+        origin.as_ref(),
+        credential.as_ref(),
+        errors,
+    );
+    let policy = policy(settings, names, errors);
+    let expire_unit = settings.parse("expire_unit", errors, |text| {
+        let units = [
+            ("auto", UnitSetting::Auto),
+            ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
+            ("s", UnitSetting::Fixed(Unit::Seconds)),
+        ];
+        parse::one_of(text, &units)
+    });
+    let details = settings.parse("session_details", errors, |text| {
+        let details = [
+            ("off", SessionDetails::Off),
+            ("anonymous", SessionDetails::Anonymous),
+            ("full", SessionDetails::Full),
+        ];
+        parse::one_of(text, &details)
+    });
+    let labels = labels(settings, errors);
+    let Times {
+        interval,
+        timeout,
+        max_age,
+    } = times?;
+    Some(AccountConfig {
+        name: name?,
+        target: Endpoint {
+            origin: origin?,
+            timeout,
+        },
+        credential: credential?,
+        transport: transport?,
+        stream,
+        labels,
+        reading: TrackingConfig {
+            policy,
+            details: details.unwrap_or_default(),
+            expire_unit: expire_unit.unwrap_or(UnitSetting::Auto),
             interval,
-            timeout.unwrap_or(default),
-            max_age.unwrap_or(interval * 3),
-        )
-    }
-
-    fn policy(&self, home: &dyn Home, report: &mut Report) -> Policy {
-        let count = |text: &str| parse::whole_number(text, 0, u64::from(u32::MAX));
-        let min_sessions = report.value(home.place("min_sessions"), &self.min_sessions, count);
-        let max_sessions = report.value(home.place("max_sessions"), &self.max_sessions, |text| {
-            let most = count(text)?;
-            match min_sessions {
-                Some(fewest) if most < fewest => Err(format!(
-                    "is less than {}={fewest}",
-                    home.name("min_sessions")
-                )),
-                _ => Ok(most),
-            }
-        });
-        Policy {
-            client_ips: report.list(
-                |number| home.item("allowed_client_ips", number),
-                &self.allowed_client_ips,
-                parse::network,
-            ),
-            safety_types: report
-                .list(
-                    |number| home.item("allowed_safety_types", number),
-                    &self.allowed_safety_types,
-                    parse::safety_type,
-                )
-                .map(BTreeSet::from_iter),
-            logins: report
-                .list(
-                    |number| home.item("allowed_logins", number),
-                    &self.allowed_logins,
-                    |login| Ok(login.to_owned()),
-                )
-                .map(|logins| logins.into_iter().collect()),
-            min_sessions,
-            min_sessions_safety_types: None,
-            max_sessions,
-            max_lifetime: report.value(home.place("max_lifetime"), &self.max_lifetime, |text| {
-                parse::duration(text, Duration::from_secs(1), DAY * 36_500)
-            }),
-        }
-    }
+            max_age,
+        },
+    })
 }
 
 fn account_name(text: &str) -> Result<Arc<str>, String> {
-    match text.chars().count() {
-        _ if text.trim().is_empty() => Err("is blank: write a name".to_owned()),
-        // Nobody could tell the two apart.
-        _ if text.trim() != text => Err("begins or ends with a blank: remove it".to_owned()),
-        1..=LONGEST_NAME => Ok(text.into()),
-        _ => Err(format!("is longer than {LONGEST_NAME} characters")),
+    if text.trim() != text || text.is_empty() {
+        return Err("must not be empty or begin or end with a space".to_owned());
     }
+    // Two names that differ in invisible characters cannot be told apart.
+    if text.contains(is_format_character) {
+        return Err("contains an invisible formatting character; remove it".to_owned());
+    }
+    if text.chars().count() > MAX_ACCOUNT_NAME_LEN {
+        return Err(format!("is longer than {MAX_ACCOUNT_NAME_LEN} characters"));
+    }
+    Ok(text.into())
 }
 
-/// `wss://wss.<domain>` or `wss://ws.<domain>` of an API origin; none for an address, a port, or
-/// this machine.
-fn stream_origin(origin: &Url, host: &str) -> Option<Url> {
+/// Characters of Unicode's category Cf that occur in text, among them those that change its
+/// direction.
+fn is_format_character(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0001}'..='\u{e007f}'
+    )
+}
+
+struct Times {
+    interval: Duration,
+    timeout: Duration,
+    max_age: Duration,
+}
+
+/// Interval, timeout and maximum age. A value is not compared with one that is wrong itself.
+fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
+    let or_default = |key, parsed: Option<Duration>, default| match settings.is_set(key) {
+        true => parsed,
+        false => Some(default),
+    };
+    let interval = settings.parse("poll_interval", errors, |text| {
+        parse::duration(text, Duration::from_secs(1), DAY)
+    });
+    let interval = or_default("poll_interval", interval, DEFAULT_INTERVAL);
+    let timeout = settings.parse("timeout", errors, |text| {
+        let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
+        match interval {
+            Some(interval) if timeout > interval => Err(format!(
+                "is longer than {}, which is {}",
+                settings.name("poll_interval"),
+                humantime::format_duration(interval),
+            )),
+            _ => Ok(timeout),
+        }
+    });
+    let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
+    let timeout = or_default("timeout", timeout, default);
+    let min_age = interval
+        .zip(timeout)
+        .map(|(interval, timeout)| interval + timeout);
+    let max_age = settings.parse("max_age", errors, |text| {
+        let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
+        match min_age {
+            Some(min) if max_age < min => Err(format!(
+                "is too short; use at least {} (polling interval and timeout together)",
+                humantime::format_duration(min)
+            )),
+            _ => Ok(max_age),
+        }
+    });
+    let max_age = or_default("max_age", max_age, interval? * 3);
+    Some(Times {
+        interval: interval?,
+        timeout: timeout?,
+        max_age: max_age?,
+    })
+}
+
+/// Where the list is pushed from; none with polling, or where something is wrong.
+fn stream(
+    settings: &Settings,
+    transport: Option<Transport>,
+    origin: Option<&Url>,
+    credential: Option<&CredentialSource>,
+    errors: &mut ConfigErrors,
+) -> Option<StreamEndpoint> {
+    // Both are checked, whichever is used.
+    let [websocket, socketio] = ["ws_url", "socketio_url"]
+        .map(|key| settings.parse(key, errors, |text| parse::origin(text, "wss", "ws")));
+    let (key, given, subdomain) = match transport? {
+        Transport::Http => return None,
+        Transport::Websocket => ("ws_url", websocket, "wss"),
+        Transport::Socketio => ("socketio_url", socketio, "ws"),
+    };
+    let dialect = match (transport?, settings.text("login")) {
+        (Transport::Socketio, Some(login)) => StreamProtocol::Socketio {
+            login: credential::without_line_break(login).to_owned(),
+        },
+        (Transport::Socketio, None) => {
+            let location = settings.location("transport");
+            let message = match credential {
+                Some(CredentialSource::KeyPair { .. }) => {
+                    "socketio requires an SID or a login; use websocket or http with a key pair"
+                        .to_owned()
+                }
+                _ => format!(
+                    "socketio requires {}: it subscribes with that name",
+                    settings.name("login")
+                ),
+            };
+            errors.push(&location, message);
+            return None;
+        }
+        _ => StreamProtocol::Websocket,
+    };
+    let origin = match settings.is_set(key) {
+        true => given?,
+        false => stream_origin(origin?, subdomain).or_else(|| {
+            let message = format!(
+                "is required: {} has an IP address or a port",
+                settings.name("url")
+            );
+            errors.push(&settings.location(key), message);
+            None
+        })?,
+    };
+    Some(StreamEndpoint { origin, dialect })
+}
+
+/// `wss://wss.<domain>` or `wss://ws.<domain>` of an API origin; none for an IP address, a port, or
+/// loopback.
+fn stream_origin(origin: &Url, subdomain: &str) -> Option<Url> {
     let domain = origin.domain()?;
     if origin.port().is_some() || is_loopback(origin) {
         return None;
     }
     let domain = domain.strip_prefix("www.").unwrap_or(domain);
-    Url::parse(&format!("wss://{host}.{domain}")).ok()
+    Url::parse(&format!("wss://{subdomain}.{domain}")).ok()
+}
+
+fn policy(settings: &Settings, names: &SafetyNames, errors: &mut ConfigErrors) -> Policy {
+    let count = |text: &str| parse::integer(text, 0, u64::from(u32::MAX));
+    let safety_types = |key, errors: &mut ConfigErrors| {
+        let types = settings.parse_list(key, errors, |text| parse::safety_types(text, names))?;
+        Some(types.into_iter().flatten().collect())
+    };
+    let min_sessions = settings.parse("min_sessions", errors, count);
+    let max_sessions = settings.parse("max_sessions", errors, |text| {
+        let max = count(text)?;
+        match min_sessions {
+            Some(min) if max < min => Err(format!(
+                "is less than {}, which is {min}",
+                settings.name("min_sessions")
+            )),
+            _ => Ok(max),
+        }
+    });
+    Policy {
+        client_ips: settings.parse_list("allowed_client_ips", errors, parse::network),
+        safety_types: safety_types("allowed_safety_types", errors),
+        logins: settings
+            .parse_list("allowed_logins", errors, |login| Ok(login.to_owned()))
+            .map(|logins| logins.into_iter().collect()),
+        min_sessions,
+        min_sessions_safety_types: safety_types("min_sessions_safety_types", errors),
+        max_sessions,
+        max_lifetime: settings.parse("max_lifetime", errors, |text| {
+            parse::duration(text, Duration::from_secs(1), DAY * 36_500)
+        }),
+    }
+}
+
+/// Labels of `tradernet_account_info`, which only the accounts file can hold.
+fn labels(settings: &Settings, errors: &mut ConfigErrors) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::new();
+    let Some(Value::Map(pairs)) = settings.get("labels").map(|setting| &setting.value) else {
+        return labels;
+    };
+    for (location, name, value) in pairs {
+        let mut chars = name.chars();
+        let is_valid = chars
+            .next()
+            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && !name.starts_with("__");
+        if !is_valid {
+            let message = "is not a Prometheus label name: letters, digits and _ only, not beginning \
+                           with a digit or __";
+            errors.push(location, message);
+        } else if RESERVED_LABELS.contains(&name.as_str()) {
+            let reserved = RESERVED_LABELS.join(", ");
+            errors.push(location, format_args!("is reserved, as are {reserved}"));
+        } else if let Err(message) = without_control_characters(value) {
+            errors.push_value(location, Some(value), message);
+        } else if labels.insert(name.clone(), value.clone()).is_some() {
+            errors.push(location, "duplicate label");
+        }
+    }
+    labels
 }

@@ -1,5 +1,6 @@
-//! One account as configured: what the poller is given.
+//! One account as configured: the poller's input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::secret::SecretSource;
@@ -11,25 +12,18 @@ use crate::tradernet::{Endpoint, KeyVersion, StreamEndpoint, Transport};
 pub struct AccountConfig {
     /// Value of the label `account`, unique.
     pub name: Arc<str>,
-    /// Where it lives.
+    /// The API's origin, and the timeout of requests to it.
     pub target: Endpoint,
-    /// As whom it is read.
+    /// The credential that requests carry.
     pub credential: CredentialSource,
-    /// How it is read.
+    /// How the list is read.
     pub transport: Transport,
-    /// Where its list is pushed from, with a transport that does.
+    /// Where the list is pushed from, with a transport that pushes.
     pub stream: Option<StreamEndpoint>,
-    /// How answers are read and judged; also carries the polling interval.
+    /// Labels of `tradernet_account_info`: valid Prometheus names, none of them reserved.
+    pub labels: BTreeMap<String, String>,
+    /// How answers are read and judged, and the polling interval.
     pub reading: TrackingConfig,
-}
-
-impl AccountConfig {
-    /// Whether anything it does goes over TLS.
-    pub fn uses_tls(&self) -> bool {
-        let stream = self.stream.as_ref().map(|stream| &stream.origin);
-        let mut origins = std::iter::once(&self.target.origin).chain(stream);
-        origins.any(|origin| matches!(origin.scheme(), "https" | "wss"))
-    }
 }
 
 /// A credential as configured.
@@ -37,58 +31,78 @@ impl AccountConfig {
 pub enum CredentialSource {
     /// An SID obtained elsewhere.
     Sid(SecretSource),
-    /// Login and password, traded for an SID.
+    /// Login and password, exchanged for an SID.
     Login {
         /// The login's name.
         login: String,
         /// Its password.
         password: SecretSource,
+        /// Whether to log in by `authByLogin` with `viewOnlyMode`.
+        view_only: bool,
+        /// The account to log in to, where a view-only login has several.
+        user_id: Option<u64>,
     },
     /// A key pair.
     KeyPair {
         /// How requests are signed.
         version: KeyVersion,
-        /// The public part.
+        /// The public part, sent in clear.
         key: SecretSource,
-        /// What signs.
+        /// The private part, which signs and is never sent.
         secret: SecretSource,
     },
 }
 
 impl AccountConfig {
-    /// Whether both are one account to the server: name, URLs and credential. Everything else is
-    /// taken up by the poller that runs.
+    /// Whether any of its connections uses TLS.
+    pub fn uses_tls(&self) -> bool {
+        let stream = self.stream.as_ref().map(|stream| &stream.origin);
+        let mut origins = std::iter::once(&self.target.origin).chain(stream);
+        origins.any(|origin| matches!(origin.scheme(), "https" | "wss"))
+    }
+
+    /// Whether both have the same identity: name, URLs and credential. Any other change is applied
+    /// to a running poller.
     pub fn is_same_as(&self, other: &AccountConfig) -> bool {
         self.name == other.name
             && self.target.origin == other.target.origin
-            && self.streams_from_where(other)
+            && self.has_same_stream_origin(other)
             && self.credential.is_same_as(&other.credential)
     }
-}
 
-impl AccountConfig {
-    /// Another transport is taken up; another place for the same one is another server.
-    fn streams_from_where(&self, other: &AccountConfig) -> bool {
-        let one_transport = self.transport == other.transport;
+    /// A change of the transport keeps the identity; another origin for the same one does not.
+    fn has_same_stream_origin(&self, other: &AccountConfig) -> bool {
         match (&self.stream, &other.stream) {
-            (Some(one), Some(another)) if one_transport => one.origin == another.origin,
+            (Some(one), Some(another)) if self.transport == other.transport => {
+                one.origin == another.origin
+            }
             _ => true,
         }
     }
 }
 
 impl CredentialSource {
-    /// How requests are signed is not part of it: the key stays the same.
+    /// How requests are signed is not part of the identity: the key stays the same.
     fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Sid(one), Self::Sid(other)) => one.is_same_as(other),
             (
-                Self::Login { login, password },
+                Self::Login {
+                    login,
+                    password,
+                    view_only,
+                    user_id,
+                },
                 Self::Login {
                     login: other_login,
                     password: other_password,
+                    view_only: other_view_only,
+                    user_id: other_user_id,
                 },
-            ) => login == other_login && password.is_same_as(other_password),
+            ) => {
+                (login, view_only, user_id) == (other_login, other_view_only, other_user_id)
+                    && password.is_same_as(other_password)
+            }
             (
                 Self::KeyPair { key, secret, .. },
                 Self::KeyPair {

@@ -1,240 +1,228 @@
-//! An account's credential: exactly one kind, and all that it takes.
+//! An account's credential: exactly one kind, and all that it needs.
 
 use secrecy::SecretString;
 
-use super::env::RawAccount;
-use super::error::Report;
+use super::account_config::CredentialSource;
+use super::error::ConfigErrors;
 use super::parse;
-use super::redaction::{self, SECRET_KEYS};
-use super::source::Home;
-use crate::config::CredentialSource;
-use crate::secret::{SecretKind, SecretSource, check_unquoted_and_filled};
+use super::settings::Settings;
+use crate::secret::{SecretKind, SecretSource, check_secret, check_unquoted_and_filled};
 use crate::tradernet::KeyVersion;
 
-/// An account has exactly one of these.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The kinds of credential, each with the keys that belong to it only.
+const KINDS: [(Kind, &[&str]); 3] = [
+    (Kind::Sid, &["sid", "sid_file"]),
+    (
+        Kind::Login,
+        &["password", "password_file", "login_view_only", "user_id"],
+    ),
+    (
+        Kind::KeyPair,
+        &["api_key", "api_key_file", "api_secret", "api_secret_file"],
+    ),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Sid,
-    Password,
+    Login,
     KeyPair,
 }
 
 impl Kind {
-    /// The kind that a key belongs to; a login goes with two of them and is none.
+    /// The kind that a key belongs to; a login goes with two of them.
     pub(super) fn of(key: &str) -> Option<Self> {
-        match key {
-            "sid" | "sid_file" => Some(Self::Sid),
-            "password" | "password_file" => Some(Self::Password),
-            "api_key" | "api_key_file" | "api_secret" | "api_secret_file" => Some(Self::KeyPair),
-            _ => None,
+        let kind = KINDS.iter().find(|(_, keys)| keys.contains(&key));
+        kind.map(|(kind, _)| *kind)
+    }
+}
+
+/// A secret's key as it was set, and where the secret comes from; none where it cannot be used.
+type Secret = Option<(&'static str, Option<SecretSource>)>;
+
+pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> Option<CredentialSource> {
+    let sid = secret(settings, ["sid", "sid_file"], SecretKind::Token, errors);
+    let keys = ["password", "password_file"];
+    let password = secret(settings, keys, SecretKind::Text, errors);
+    let keys = ["api_key", "api_key_file"];
+    let api_key = secret(settings, keys, SecretKind::Token, errors);
+    let keys = ["api_secret", "api_secret_file"];
+    let api_secret = secret(settings, keys, SecretKind::Text, errors);
+    let login = login(settings, errors);
+
+    let key = |secret: &Secret| secret.as_ref().map(|(key, _)| *key);
+    let given = [
+        (Kind::Sid, key(&sid)),
+        (Kind::Login, key(&password)),
+        (Kind::KeyPair, key(&api_key).or(key(&api_secret))),
+    ];
+    let mut given = given
+        .into_iter()
+        .filter_map(|(kind, key)| Some((kind, key?)));
+    let Some((kind, first)) = given.next() else {
+        report_missing(settings, errors);
+        key_version(settings, None, errors);
+        return None;
+    };
+    let mut is_single = true;
+    let clashing_login = (kind == Kind::KeyPair && settings.is_set("login")).then_some("login");
+    for other in given.map(|(_, key)| key).chain(clashing_login) {
+        is_single = false;
+        let message = format!(
+            "{}; an account has one credential",
+            conflict(settings, first)
+        );
+        errors.push(&settings.location(other), message);
+    }
+    let version = key_version(settings, Some(kind), errors);
+    let mut require = |required: &str, is_given: bool| {
+        if !is_given {
+            let message = format!("requires {}", settings.name(required));
+            errors.push(&settings.location(first), message);
+        }
+    };
+    match kind {
+        _ if !is_single => None,
+        Kind::Sid => Some(CredentialSource::Sid(sid?.1?)),
+        Kind::Login => {
+            require("login", settings.is_set("login"));
+            let (view_only, user_id) = view_only(settings, errors)?;
+            Some(CredentialSource::Login {
+                login: login?,
+                password: password?.1?,
+                view_only,
+                user_id,
+            })
+        }
+        Kind::KeyPair => {
+            require("api_key", api_key.is_some());
+            require("api_secret", api_secret.is_some());
+            Some(CredentialSource::KeyPair {
+                version: version?,
+                key: api_key?.1?,
+                secret: api_secret?.1?,
+            })
         }
     }
 }
 
-impl RawAccount {
-    pub(super) fn credential(
-        &self,
-        home: &dyn Home,
-        report: &mut Report,
-    ) -> Option<CredentialSource> {
-        let mut secret = |keys, given: &_, file: &_| secret(home, report, keys, given, file);
-        let sid = secret(["sid", "sid_file"], &self.sid, &self.sid_file);
-        let password = secret(
-            ["password", "password_file"],
-            &self.password,
-            &self.password_file,
-        );
-        let key = secret(
-            ["api_key", "api_key_file"],
-            &self.api_key,
-            &self.api_key_file,
-        );
-        let secret = secret(
-            ["api_secret", "api_secret_file"],
-            &self.api_secret,
-            &self.api_secret_file,
-        );
-        let kinds = [
-            (Kind::Sid, sid.given),
-            (Kind::Password, password.given),
-            (Kind::KeyPair, key.given.or(secret.given)),
-        ];
-        let mut given = kinds
-            .into_iter()
-            .filter_map(|(kind, key)| Some((kind, key?)));
-        let first = given.next();
-        let others: Vec<_> = given.map(|(_, key)| key).collect();
-        let version = self.version(first.map(|(kind, _)| kind), home, report);
-        let Some((kind, kind_key)) = first else {
-            self.note_that_there_is_none(home, report);
-            return None;
-        };
-        for other in &others {
-            self.note_clash(home, report, other, kind_key);
+/// A login is judged by the rules for secrets, since it often comes from the same place.
+fn login(settings: &Settings, errors: &mut ConfigErrors) -> Option<String> {
+    let text = settings.text("login")?;
+    let checked = check_secret(text, SecretKind::Text)
+        .and_then(|text| check_unquoted_and_filled(text).map(|()| text));
+    match checked {
+        Ok(text) => Some(text.to_owned()),
+        Err(message) => {
+            errors.push_value(&settings.location("login"), None, message);
+            None
         }
-        if !others.is_empty() {
-            return None;
-        }
-        match kind {
-            Kind::Sid => Some(CredentialSource::Sid(sid.source?)),
-            Kind::Password => {
-                if self.login.is_none() && !home.is_in_doubt("login") {
-                    let text = format!("has no login: set {}", home.name("login"));
-                    self.note(home, report, kind_key, text);
-                }
-                Some(CredentialSource::Login {
-                    login: self.login.clone()?,
-                    password: password.source?,
-                })
-            }
-            Kind::KeyPair => {
-                if self.login.is_some() {
-                    self.note_clash(home, report, "login", kind_key);
-                }
-                for (missing, key) in [("api_key", key.given), ("api_secret", secret.given)] {
-                    if key.is_none() && !is_in_doubt(home, missing) {
-                        let other = home.mention(kind_key);
-                        let text = format!("is missing: {other} is of no use without it");
-                        self.note(home, report, missing, text);
-                    }
-                }
-                Some(CredentialSource::KeyPair {
-                    version: version?,
-                    key: key.source?,
-                    secret: secret.source?,
-                })
-            }
-        }
-    }
-
-    /// Notes what is wrong with a key, with its text where that is no secret.
-    fn note(&self, home: &dyn Home, report: &mut Report, key: &str, wrong: String) {
-        let value = self.text(key).and_then(|text| redaction::text(key, text));
-        report.add(home.place(key), value, wrong);
-    }
-
-    fn note_clash(&self, home: &dyn Home, report: &mut Report, key: &str, with: &str) {
-        let clash = parse::clash(home.mention(with));
-        let text = format!("{clash}; an account has one credential");
-        self.note(home, report, key, text);
-    }
-
-    /// Says that a credential is missing, unless what could not be read may be one.
-    fn note_that_there_is_none(&self, home: &dyn Home, report: &mut Report) {
-        if SECRET_KEYS.iter().any(|key| is_in_doubt(home, key)) {
-            return;
-        }
-        if self.login.is_some() {
-            let text = format!(
-                "has no password: set {} or {}",
-                home.name("password"),
-                home.name("password_file")
-            );
-            self.note(home, report, "login", text);
-        } else {
-            let text = format!(
-                "no credential is set: set {}, or {} and {}, or {} and {} (or their {} forms)",
-                home.name("sid"),
-                home.name("login"),
-                home.name("password"),
-                home.name("api_key"),
-                home.name("api_secret"),
-                home.file_suffix(),
-            );
-            self.note(home, report, "sid", text);
-        }
-    }
-
-    /// Version 1 goes with an SID or a login, 2 and 3 with keys.
-    fn version(
-        &self,
-        kind: Option<Kind>,
-        home: &dyn Home,
-        report: &mut Report,
-    ) -> Option<KeyVersion> {
-        let version = match &self.api_version {
-            None => 3,
-            text => report.value(home.place("api_version"), text, |text| {
-                let version = parse::one_of(text, &[("1", 1), ("2", 2), ("3", 3)])?;
-                match (version, kind) {
-                    (1, Some(Kind::KeyPair)) => {
-                        Err("does not go with a key pair: use 2 or 3".to_owned())
-                    }
-                    (2 | 3, Some(Kind::Sid | Kind::Password)) => {
-                        Err("does not go with an SID or a login: use 1, or a key pair".to_owned())
-                    }
-                    _ => Ok(version),
-                }
-            })?,
-        };
-        Some(if version == 2 {
-            KeyVersion::V2
-        } else {
-            KeyVersion::V3
-        })
     }
 }
 
-/// Whether a secret may have been meant, in one of its two forms, by what could not be read.
-fn is_in_doubt(home: &dyn Home, key: &str) -> bool {
-    home.is_in_doubt(key) || home.is_in_doubt(&format!("{key}_file"))
-}
-
-/// The key by which a secret was given, and the secret where it can be used.
-struct Secret {
-    given: Option<&'static str>,
-    source: Option<SecretSource>,
+pub(super) fn without_line_break(text: &str) -> &str {
+    check_secret(text, SecretKind::Text).unwrap_or(text)
 }
 
 fn secret(
-    home: &dyn Home,
-    report: &mut Report,
+    settings: &Settings,
     [key, file_key]: [&'static str; 2],
-    given: &Option<String>,
-    file: &Option<String>,
+    kind: SecretKind,
+    errors: &mut ConfigErrors,
 ) -> Secret {
-    // A password travels in a form and an API secret not at all; the others are headers.
-    let in_header = matches!(key, "sid" | "api_key");
-    let (form, source) = match (given, file) {
-        (None, None) => (None, None),
+    match (settings.text(key), settings.text(file_key)) {
+        (None, None) => None,
         (Some(_), Some(_)) => {
-            let text = parse::clash(home.mention(file_key));
-            report.add(home.place(key), None, text);
-            (Some(key), None)
+            errors.push(&settings.location(key), conflict(settings, file_key));
+            Some((key, None))
         }
-        (Some(secret), None) => {
-            if let Err(wrong) = check_unquoted_and_filled(secret) {
-                report.add(home.place(key), None, wrong.to_owned());
-            }
-            let secret = SecretString::from(secret.as_str());
-            (Some(key), Some(SecretSource::Inline(secret)))
-        }
-        (None, Some(path)) => {
-            let kind = if in_header {
-                SecretKind::Token
-            } else {
-                SecretKind::Text
-            };
-            let source = SecretSource::file(home.path(path), kind);
-            match source.read_blocking() {
-                Ok(_) => (Some(file_key), Some(source)),
-                Err(error) => {
-                    report.add(home.place(file_key), None, error.to_string());
-                    (Some(file_key), None)
+        (Some(text), None) => {
+            let checked = check_secret(text, kind)
+                .and_then(|text| check_unquoted_and_filled(text).map(|()| text));
+            match checked {
+                Ok(text) => Some((key, Some(SecretSource::Inline(SecretString::from(text))))),
+                Err(message) => {
+                    errors.push_value(&settings.location(key), None, message);
+                    Some((key, None))
                 }
             }
         }
+        // Whether the file can be read is seen when the account is polled.
+        (None, Some(_)) => {
+            let path = settings.parse(file_key, errors, |text| Ok(settings.path(text)));
+            let source = path.map(|path| SecretSource::file(path, kind));
+            Some((file_key, source))
+        }
+    }
+}
+
+fn conflict(settings: &Settings, with: &str) -> String {
+    let with = settings.location(with).mention();
+    format!("conflicts with {with}; unset one of them")
+}
+
+fn report_missing(settings: &Settings, errors: &mut ConfigErrors) {
+    let name = |key| settings.name(key);
+    if settings.is_set("login") {
+        let message = format!("requires {} or {}", name("password"), name("password_file"));
+        errors.push(&settings.location("login"), message);
+        return;
+    }
+    let message = format!(
+        "no credential; set {}, or {} and {}, or {} and {} (each secret also as a file, such as {})",
+        name("sid"),
+        name("login"),
+        name("password"),
+        name("api_key"),
+        name("api_secret"),
+        name("sid_file"),
+    );
+    errors.push(&settings.location("sid"), message);
+}
+
+/// Version 1 goes with an SID or a login, 2 and 3 with a key pair; `kind` is unknown where no
+/// credential is set.
+fn key_version(
+    settings: &Settings,
+    kind: Option<Kind>,
+    errors: &mut ConfigErrors,
+) -> Option<KeyVersion> {
+    if !settings.is_set("api_version") {
+        return Some(KeyVersion::V3);
+    }
+    settings.parse("api_version", errors, |text| {
+        let versions = [
+            ("1", None),
+            ("2", Some(KeyVersion::V2)),
+            ("3", Some(KeyVersion::V3)),
+        ];
+        match (parse::one_of(text, &versions)?, kind) {
+            (None, Some(Kind::KeyPair)) => {
+                Err("is not possible with a key pair; use 2 or 3".to_owned())
+            }
+            (Some(_), Some(Kind::Sid | Kind::Login)) => {
+                Err("requires a key pair; use 1 with an SID or a login".to_owned())
+            }
+            // With an SID or a login it is not used.
+            (version, _) => Ok(version.unwrap_or(KeyVersion::V3)),
+        }
+    })
+}
+
+/// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
+fn view_only(settings: &Settings, errors: &mut ConfigErrors) -> Option<(bool, Option<u64>)> {
+    let view_only = match settings.is_set("login_view_only") {
+        true => settings.parse("login_view_only", errors, parse::boolean),
+        false => Some(false),
     };
-    if let Some(SecretSource::Inline(secret)) = &source
-        && in_header
-        && !parse::is_header_safe(secret)
-    {
-        let text =
-            "has a space or another character that no SID or key has: check how it was copied";
-        report.add(home.place(key), None, text.to_owned());
+    if !settings.is_set("user_id") {
+        return Some((view_only?, None));
     }
-    Secret {
-        given: form,
-        source,
+    let user_id = settings.parse("user_id", errors, |text| parse::integer(text, 1, u64::MAX));
+    if view_only == Some(false) {
+        let message = format!("requires {} to be true", settings.name("login_view_only"));
+        errors.push(&settings.location("user_id"), message);
+        return None;
     }
+    Some((view_only?, Some(user_id?)))
 }

@@ -1,7 +1,7 @@
-//! Configuration: raw texts from flags and variables in, a [`Config`] that cannot be wrong out.
+//! Configuration: flags, variables and the accounts file in, a [`Config`] that cannot be wrong out.
 //!
-//! The environment is an argument. All problems are found in one go, each with the name under
-//! which the value was given, the value unless it may be a secret, and the mend.
+//! The environment is an argument. All errors are found in one go, each with the name by which the
+//! value was given, the value unless it may be a secret, and what would be right.
 
 mod account;
 mod account_config;
@@ -9,86 +9,66 @@ mod credential;
 mod env;
 mod error;
 mod file;
+mod flags;
 mod parse;
-mod redaction;
-mod source;
+mod settings;
 mod suggest;
 mod web;
 mod yaml;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
 pub use self::account_config::{AccountConfig, CredentialSource};
 use self::env::Environment;
-pub use self::env::{ACCOUNT_KEYS, GLOBAL_KEYS, WEB_KEYS};
-use self::error::{Place, Report};
-pub use self::error::{Problem, Problems};
+pub use self::env::{GLOBAL_KEYS, WEB_KEYS};
+use self::error::Location;
+pub use self::error::{ConfigError, ConfigErrors};
 pub use self::file::{Accounts, AccountsFile};
-use self::source::{Home as _, Variables};
+pub use self::flags::Flags;
+pub use self::settings::ACCOUNT_KEYS;
+use self::settings::{Settings, shown};
 pub use self::web::WebSettings;
 use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 use crate::tradernet::ClientConfig;
 
-/// Flags as given; each beats its variable.
-#[derive(Clone, Debug, Default)]
-pub struct Flags {
-    /// `--config.file`
-    pub config_file: Option<String>,
-    /// `--shard`
-    pub shard: Option<String>,
-    /// `--web.listen-address`, repeatable
-    pub listen_addresses: Vec<String>,
-    /// `--web.probe-listen-address`
-    pub probe_listen_address: Option<String>,
-    /// `--web.telemetry-path`
-    pub telemetry_path: Option<String>,
-    /// `--web.config.file`
-    pub web_config_file: Option<String>,
-    /// `--web.external-url`
-    pub external_url: Option<String>,
-    /// `--web.systemd-socket`
-    pub systemd_socket: bool,
-    /// `--web.enable-lifecycle`
-    pub enable_lifecycle: bool,
-    /// `--log.level`
-    pub log_level: Option<String>,
-    /// `--log.format`
-    pub log_format: Option<String>,
-}
+const DEFAULT_MAX_REQUESTS_PER_HOST: u64 = 16;
+const DEFAULT_MAX_RESPONSE_BYTES: u64 = 4 << 20;
 
 /// A whole configuration, valid by construction.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The accounts to watch, their names unique.
     pub accounts: Vec<AccountConfig>,
-    /// Where they are read from again, unless variables name the account.
+    /// The file that they are read from again at a reload, unless variables name the account.
     pub accounts_file: Option<AccountsFile>,
     /// This process's share of the accounts.
     pub shard: Shard,
     /// Proxy and size limit of outgoing requests.
     pub outbound: ClientConfig,
-    /// Requests under way to one host at once.
+    /// Maximum of concurrent requests to one host.
     pub max_requests_per_host: usize,
     /// Names of safety types.
     pub safety_names: SafetyNames,
     /// What is served where.
     pub web: WebSettings,
-    /// What the log looks like.
+    /// Level and format of the log.
     pub log: Log,
     /// The clocks.
     pub clock: Clock,
     /// A page of metrics is rendered at most once in this time for each format and encoding.
     pub scrape_interval: Duration,
+    /// For the log: settings that are ignored or doubtful.
+    pub warnings: Vec<String>,
 }
 
-/// What the log looks like.
+/// Level and format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The least important lines that are written.
@@ -102,13 +82,13 @@ pub struct Log {
 pub enum LogFormat {
     /// `key=value` pairs.
     Logfmt,
-    /// An object a line.
+    /// A JSON object.
     Json,
 }
 
 impl Config {
-    /// Resolves flags and variables, and reads the accounts file that they name, for serving or
-    /// checking the accounts.
+    /// Resolves flags and variables, and reads the accounts file that they name. Secret files are
+    /// not read: see [`crate::secret::SecretSource`].
     ///
     /// # Errors
     ///
@@ -116,82 +96,81 @@ impl Config {
     pub fn load(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Problems> {
-        Self::resolve(flags, variables, |environment, report| {
-            let names = safety_names(environment, report);
-            let shard = shard(flags, environment, report);
-            let (file, found) = match accounts_file(flags, environment) {
-                Some(path) => {
-                    refuse_account_variables(flags, environment, report);
-                    let file = AccountsFile { path, shard, names };
-                    let found = file.read_into(report);
-                    (Some(file), found)
-                }
-                None => (None, environment_account(environment, shard, names, report)),
-            };
-            (found, file, shard)
-        })
+    ) -> Result<Self, ConfigErrors> {
+        Self::resolve(flags, variables, None)
     }
 
-    /// Resolves everything but the account, for the demo: it brings accounts of its own, and says
-    /// so where one is configured.
+    /// Resolves everything but the accounts, for the demo, which has its own. Variables of an
+    /// account are ignored.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, at once.
+    /// Everything that is wrong, at once; an accounts file is.
     pub fn load_demo(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         accounts: Vec<AccountConfig>,
-    ) -> Result<Self, Problems> {
-        Self::resolve(flags, variables, |environment, report| {
-            if let Some(path) = accounts_file(flags, environment) {
-                let text = "the demo brings accounts of its own: unset it";
-                let value = path.display().to_string();
-                report.add(file_place(flags), Some(&value), text.to_owned());
-            }
-            let names = safety_names(environment, report);
-            let found = Accounts {
-                accounts,
-                safety_names: named(names),
-            };
-            (found, None, Shard::default())
-        })
+    ) -> Result<Self, ConfigErrors> {
+        Self::resolve(flags, variables, Some(accounts))
     }
 
     fn resolve(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-        accounts: impl FnOnce(&Environment, &mut Report) -> (Accounts, Option<AccountsFile>, Shard),
-    ) -> Result<Self, Problems> {
-        let mut report = Report::default();
-        let environment = Environment::read(variables, &mut report);
+        demo: Option<Vec<AccountConfig>>,
+    ) -> Result<Self, ConfigErrors> {
+        let errors = &mut ConfigErrors::default();
+        let mut environment = Environment::read(variables, errors);
+        flags.override_variables(&mut environment);
         let global = &environment.global;
-        refuse_unsupported(flags, &environment, &mut report);
-        let (found, accounts_file, shard) = accounts(&environment, &mut report);
-        let log = log(flags, &environment, &mut report);
-        let max_requests_per_host = report
-            .value(
-                Place::variable("TRADERNET_MAX_REQUESTS_PER_HOST"),
-                &global.max_requests_per_host,
-                |text| parse::whole_number(text, 1, 1024),
-            )
-            .unwrap_or(16);
-        let max_response_bytes = report
-            .value(
-                Place::variable("TRADERNET_MAX_RESPONSE_BYTES"),
-                &global.max_response_bytes,
-                |text| parse::whole_number(text, 1024, 1 << 40),
-            )
-            .unwrap_or(64 << 20);
-        let web = web::resolve(flags, &environment.web, &mut report);
+        let names = safety_names(global, errors);
+        let shard = shard(&environment, errors);
+        let accounts_file = accounts_file(global, shard, &names, errors);
+        let (found, shard) = match (demo, &accounts_file) {
+            (Some(accounts), file) => {
+                if file.is_some() {
+                    let message = "is not possible with the demo, which has its own accounts";
+                    errors.push(&global.location("config_file"), message);
+                }
+                let safety_names = with_defaults(&names);
+                let accounts = Accounts {
+                    accounts,
+                    safety_names,
+                };
+                (accounts, Shard::default())
+            }
+            (None, Some(file)) => {
+                refuse_account_variables(&environment, errors);
+                (file.read_into(errors), shard)
+            }
+            (None, None) => {
+                let safety_names = with_defaults(&names);
+                let account = account::resolve(&environment.account, &safety_names, errors);
+                let account = account.filter(|account| shard.owns(&account.name));
+                let accounts = Accounts {
+                    accounts: account.into_iter().collect(),
+                    safety_names,
+                };
+                (accounts, shard)
+            }
+        };
+        let log = log(global, errors);
+        let number = |key, (min, max), default, errors: &mut ConfigErrors| {
+            let number = global.parse(key, errors, |text| parse::integer(text, min, max));
+            number.unwrap_or(default)
+        };
+        let default = DEFAULT_MAX_REQUESTS_PER_HOST;
+        let max_requests_per_host = number("max_requests_per_host", (1, 1024), default, errors);
+        let default = DEFAULT_MAX_RESPONSE_BYTES;
+        let max_response_bytes = number("max_response_bytes", (1024, 1 << 40), default, errors);
+        let web = web::resolve(&environment.web, errors);
         let outbound = ClientConfig {
-            proxy: proxy(&environment, &mut report),
+            proxy: proxy(&environment, errors),
             no_proxy: environment.no_proxy.clone(),
             max_response_bytes,
         };
-        check_ca_file(&environment, &found.accounts, &mut report);
-        report.into_result()?;
+        check_ca_file(&environment, &found.accounts, errors);
+        std::mem::take(errors).into_result()?;
         Ok(Self {
             accounts: found.accounts,
             accounts_file,
@@ -203,169 +182,93 @@ impl Config {
             log,
             clock: Clock::system(),
             scrape_interval: Duration::from_secs(1),
+            warnings: environment.warnings,
         })
     }
 }
 
-/// What the contract names and this version does not have yet: to pass over a request for TLS or a
-/// password in silence would be worse than not to start.
-fn refuse_unsupported(flags: &Flags, environment: &Environment, report: &mut Report) {
-    let web = &environment.web;
-    let mut refuse = |flag: &'static str,
-                      given: &Option<String>,
-                      name: &'static str,
-                      variable: &Option<String>,
-                      text: &str| {
-        if let Some(value) = given {
-            report.add(Place::flag(flag), Some(value), text.to_owned());
-        } else if let Some(value) = variable {
-            report.add(Place::variable(name), Some(value), text.to_owned());
-        }
-    };
-    refuse(
-        "--web.config.file",
-        &flags.web_config_file,
-        "WEB_CONFIG_FILE",
-        &web.config_file,
-        "this version serves neither TLS nor passwords; unset it and put a reverse proxy in front, or listen on loopback alone",
-    );
-    let systemd = |on: bool| on.then(|| "true".to_owned());
-    refuse(
-        "--web.systemd-socket",
-        &systemd(flags.systemd_socket),
-        "WEB_SYSTEMD_SOCKET",
-        &web.systemd_socket
-            .as_ref()
-            .filter(|text| parse::switch(text) != Ok(false))
-            .cloned(),
-        "this version opens its own sockets; unset it and use --web.listen-address",
-    );
-}
-
-/// `--config.file` or its variable.
-fn accounts_file(flags: &Flags, environment: &Environment) -> Option<PathBuf> {
-    let given = flags.config_file.as_ref();
-    given
-        .or(environment.global.config_file.as_ref())
-        .map(PathBuf::from)
-}
-
-fn file_place(flags: &Flags) -> Place {
-    match flags.config_file {
-        Some(_) => Place::flag("--config.file"),
-        None => Place::variable("TRADERNET_CONFIG_FILE"),
-    }
-}
-
-fn refuse_account_variables(flags: &Flags, environment: &Environment, report: &mut Report) {
-    let doubts = &environment.doubts;
-    for key in environment.account.given() {
-        let wrong = parse::clash(format!("{}, which lists the accounts", file_place(flags)));
-        let text = environment.account.text(key);
-        let value = text.and_then(|text| redaction::text(key, text));
-        report.add(Variables { doubts }.place(key), value, wrong);
-    }
-}
-
-/// The account of the variables, where it is this shard's.
-fn environment_account(
-    environment: &Environment,
+fn accounts_file(
+    global: &Settings,
     shard: Shard,
-    names: Vec<(i64, String)>,
-    report: &mut Report,
-) -> Accounts {
-    let mut doubts = environment.doubts.clone();
-    if doubts.contains("config_file") {
-        // What seems to be missing here stands there.
-        doubts.add(None);
-    }
-    let variables = Variables { doubts: &doubts };
-    let account = environment.account.resolve(&variables, report);
-    let account = account.filter(|account| shard.owns(&account.name));
-    Accounts {
-        accounts: account.into_iter().collect(),
-        safety_names: named(names),
+    names: &[(i64, String)],
+    errors: &mut ConfigErrors,
+) -> Option<AccountsFile> {
+    let path = global.parse("config_file", errors, |text| match text {
+        // A flag; an empty variable is unset.
+        "" => Err("is empty; use the path of a file".to_owned()),
+        path => Ok(path.into()),
+    })?;
+    let names = names.to_vec();
+    Some(AccountsFile { path, shard, names })
+}
+
+fn refuse_account_variables(environment: &Environment, errors: &mut ConfigErrors) {
+    let file = environment.global.location("config_file");
+    for (_, setting) in environment.account.iter() {
+        let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
+        errors.push(&setting.location, message);
     }
 }
 
-fn named(names: Vec<(i64, String)>) -> SafetyNames {
+fn with_defaults(names: &[(i64, String)]) -> SafetyNames {
     let mut safety_names = SafetyNames::default();
     for (id, name) in names {
-        safety_names.set(id, name);
+        safety_names.set(*id, name.clone());
     }
     safety_names
 }
 
-fn safety_names(environment: &Environment, report: &mut Report) -> Vec<(i64, String)> {
-    let mut named = HashSet::new();
-    let names = report.list(
-        |number| Place::variable("TRADERNET_SAFETY_TYPES").item(number),
-        &environment.global.safety_types,
-        |item| {
-            let (id, name) = parse::named_safety_type(item)?;
-            match named.insert(id) {
-                true => Ok((id, name)),
-                false => Err(format!("names type {id} again: a type has one name")),
-            }
-        },
-    );
+fn safety_names(global: &Settings, errors: &mut ConfigErrors) -> Vec<(i64, String)> {
+    let mut ids = HashSet::new();
+    let names = global.parse_list("safety_types", errors, |item| {
+        let (id, name) = parse::named_safety_type(item)?;
+        match ids.insert(id) {
+            true => Ok((id, name)),
+            false => Err(format!("is a second name for safety type {id}")),
+        }
+    });
     names.unwrap_or_default()
 }
 
-fn shard(flags: &Flags, environment: &Environment, report: &mut Report) -> Shard {
+fn shard(environment: &Environment, errors: &mut ConfigErrors) -> Shard {
+    // In a pod, the host's name is the pod's.
+    let host_name = || {
+        let name = rustix::system::uname();
+        name.nodename().to_str().ok().map(str::to_owned)
+    };
     let host = || environment.pod_name.clone().or_else(host_name);
-    report
-        .flag_or_variable(
-            ("--shard", &flags.shard),
-            ("TRADERNET_SHARD", &environment.global.shard),
-            |text| Shard::parse(text, host),
-        )
-        .unwrap_or_default()
+    let shard = environment
+        .global
+        .parse("shard", errors, |text| Shard::parse(text, host));
+    shard.unwrap_or_default()
 }
 
-/// The machine's name, which in a pod is the pod's.
-fn host_name() -> Option<String> {
-    let name = rustix::system::uname();
-    name.nodename().to_str().ok().map(str::to_owned)
-}
-
-fn log(flags: &Flags, environment: &Environment, report: &mut Report) -> Log {
-    let global = &environment.global;
-    let level = report.flag_or_variable(
-        ("--log.level", &flags.log_level),
-        ("TRADERNET_LOG_LEVEL", &global.log_level),
-        parse::log_level,
-    );
-    let format = report.flag_or_variable(
-        ("--log.format", &flags.log_format),
-        ("TRADERNET_LOG_FORMAT", &global.log_format),
-        |text| {
-            parse::one_of(
-                text,
-                &[("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)],
-            )
-        },
-    );
+fn log(global: &Settings, errors: &mut ConfigErrors) -> Log {
+    let level = global.parse("log_level", errors, parse::log_level);
+    let format = global.parse("log_format", errors, |text| {
+        let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
+        parse::one_of(text, &formats)
+    });
     Log {
         level: level.unwrap_or(tracing::Level::INFO),
         format: format.unwrap_or(LogFormat::Logfmt),
     }
 }
 
-fn proxy(environment: &Environment, report: &mut Report) -> Option<SecretString> {
+fn proxy(environment: &Environment, errors: &mut ConfigErrors) -> Option<SecretString> {
     let (name, proxy) = environment.proxy.as_ref()?;
     match parse::proxy(proxy) {
         Ok(proxy) => Some(proxy),
-        // A proxy's address may hold a password.
-        Err(text) => {
-            report.add(Place::variable(name), None, text);
+        Err(message) => {
+            // It may contain a password.
+            errors.push_value(&Location::named(name.as_str()), None, message);
             None
         }
     }
 }
 
-/// A CA file that holds no certificate is found out here, where it can be named.
-fn check_ca_file(environment: &Environment, accounts: &[AccountConfig], report: &mut Report) {
+/// Refuses a file without a certificate here, where it can be named.
+fn check_ca_file(environment: &Environment, accounts: &[AccountConfig], errors: &mut ConfigErrors) {
     let Some(file) = &environment.ca_file else {
         return;
     };
@@ -373,14 +276,15 @@ fn check_ca_file(environment: &Environment, accounts: &[AccountConfig], report: 
         return;
     }
     let loaded = rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None);
-    if loaded.certs.is_empty() {
-        let cause = loaded
-            .errors
-            .first()
-            .map(|error| format!(" ({error})"))
-            .unwrap_or_default();
-        let text = format!("holds no certificate that can be read{cause}: name a PEM file");
-        report.add(Place::variable(env::CA_FILE), Some(file), text);
+    let cause = match loaded.errors.first() {
+        Some(error) => format!(" ({error})"),
+        None => String::new(),
+    };
+    let (added, _) = rustls::RootCertStore::empty().add_parsable_certificates(loaded.certs);
+    if added == 0 {
+        let message = format!("contains no valid certificate{cause}; use a PEM file");
+        let location = Location::named(env::CA_FILE);
+        errors.push_value(&location, shown(env::CA_FILE, file), message);
     }
 }
 

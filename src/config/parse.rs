@@ -1,65 +1,54 @@
-//! One value's text to its type. The error says what would be right.
+//! One value's text to its type. An error continues a sentence that begins with the value.
 
-use std::fmt::Display;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use crate::session::safety_type::SafetyNames;
 use crate::tradernet::is_loopback;
 
+const MAX_SAFETY_NAME_LEN: usize = 64;
+
 /// `30s`, `1m`, `1h 30m`; a bare number is seconds.
-pub(super) fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+pub(super) fn duration(text: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let parsed = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => humantime::parse_duration(text).ok(),
     };
-    let value = parsed.ok_or("is no duration: write 30s, 1m, or a number of seconds")?;
-    if value < least {
-        return Err(format!(
-            "is too short: at least {}",
-            humantime::format_duration(least)
-        ));
+    let value = parsed.ok_or("is not a valid duration; use 30s, 5m or a number of seconds")?;
+    if value < min {
+        let min = humantime::format_duration(min);
+        return Err(format!("is too short; use at least {min}"));
     }
-    if value > most {
-        return Err(format!(
-            "is too long: at most {}",
-            humantime::format_duration(most)
-        ));
+    if value > max {
+        let max = humantime::format_duration(max);
+        return Err(format!("is too long; use at most {max}"));
     }
     Ok(value)
 }
 
-pub(super) fn whole_number(text: &str, least: u64, most: u64) -> Result<u64, String> {
+pub(super) fn integer(text: &str, min: u64, max: u64) -> Result<u64, String> {
     let text = text.trim();
-    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !is_number {
-        return Err(format!(
-            "is no whole number: write one from {least} to {most}"
-        ));
-    }
-    // What is too long for the type is out of range all the more.
-    text.parse()
-        .ok()
-        .filter(|value| (least..=most).contains(value))
-        .ok_or_else(|| format!("is out of range: {least} to {most}"))
+    // `u64` would take a plus sign too.
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let value = text.parse().ok().filter(|_| is_number);
+    value
+        .filter(|value| (min..=max).contains(value))
+        .ok_or_else(|| format!("must be a whole number from {min} to {max}"))
 }
 
-/// One of a few words.
 pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
-    words
-        .iter()
-        .find(|(word, _)| *word == text)
-        .map(|(_, value)| *value)
-        .ok_or_else(|| {
-            let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-            format!("is none of {}", known.join(", "))
-        })
+    let found = words.iter().find(|(word, _)| *word == text);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        format!("must be one of {}", words.join(", "))
+    })
 }
 
-pub(super) fn switch(text: &str) -> Result<bool, String> {
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
     let words = [
         ("true", true),
         ("false", false),
@@ -71,116 +60,136 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     one_of(text, &words)
 }
 
-pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
-    use tracing::Level;
-    let words = [
-        ("debug", Level::DEBUG),
-        ("info", Level::INFO),
-        ("warn", Level::WARN),
-        ("error", Level::ERROR),
-    ];
-    one_of(text, &words)
-}
-
 /// An address or a network; an IPv4 address mapped into IPv6 is the IPv4 address.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     let network = match text.parse::<IpAddr>() {
-        Ok(ip) => Ok(IpNet::from(ip)),
-        Err(_) => text.parse::<IpNet>().map_err(|_| {
-            "is no address and no network: write 203.0.113.7 or 203.0.113.0/24".to_owned()
-        }),
-    }?;
-    Ok(canonical(network))
-}
-
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(v6) = network else {
-        return network;
+        Ok(ip) => IpNet::from(ip),
+        Err(_) => text.parse().map_err(|_| {
+            "is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24".to_owned()
+        })?,
     };
-    match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
-        (Some(v4), Some(prefix)) => Ipv4Net::new(v4, prefix).map_or(network, IpNet::V4),
-        _ => network,
-    }
+    let IpNet::V6(v6) = network else {
+        return Ok(network);
+    };
+    Ok(
+        match (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) {
+            (Some(v4), Some(prefix)) => Ipv4Net::new(v4, prefix).map_or(network, IpNet::V4),
+            _ => network,
+        },
+    )
 }
 
-pub(super) fn safety_type(text: &str) -> Result<i64, String> {
+/// The id of a safety type.
+pub(super) fn safety_type_id(text: &str) -> Result<i64, String> {
     text.parse()
-        .map_err(|_| "is no safety type: write a number such as 4".to_owned())
+        .map_err(|_| "is not the id of a safety type; use a number such as 4".to_owned())
+}
+
+/// The ids of a safety type that is given by its id or its name.
+pub(super) fn safety_types(text: &str, names: &SafetyNames) -> Result<Vec<i64>, String> {
+    if let Ok(id) = text.parse() {
+        return Ok(vec![id]);
+    }
+    let ids = names.ids(text);
+    if ids.is_empty() {
+        let known = names.all().join(", ");
+        return Err(format!(
+            "is not a safety type; use an id such as 4, or one of {known}"
+        ));
+    }
+    Ok(ids)
 }
 
 /// `2=token`.
 pub(super) fn named_safety_type(text: &str) -> Result<(i64, String), String> {
     let (id, name) = text
         .split_once('=')
-        .ok_or("is no name for a type: write 2=token")?;
-    let name = safety_name(name).map_err(|wrong| format!("has a name that {wrong}"))?;
-    let id = safety_type(id.trim()).map_err(|wrong| format!("has a number that {wrong}"))?;
-    Ok((id, name))
+        .ok_or("is not an id with a name; use 2=token")?;
+    let id = safety_type_id(id.trim())
+        .map_err(|_| "does not begin with the id of a safety type; use 2=token")?;
+    Ok((id, safety_name(name)?))
 }
 
 pub(super) fn safety_name(text: &str) -> Result<String, String> {
-    match text.trim() {
-        name if (1..=64).contains(&name.chars().count()) => Ok(name.to_owned()),
-        _ => Err("is empty or longer than 64 characters".to_owned()),
+    let name = text.trim();
+    if (1..=MAX_SAFETY_NAME_LEN).contains(&name.chars().count()) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "must have a name of 1 to {MAX_SAFETY_NAME_LEN} characters"
+        ))
     }
 }
 
-/// An origin: scheme, host and port. Unencrypted to loopback alone. The error never quotes the
-/// text, which may hold a password.
+/// An origin: scheme, host and port; unencrypted to loopback only.
 pub(super) fn origin(text: &str, secure: &str, plain: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .map_err(|_| format!("is no URL: write {secure}://host, as in {secure}://tradernet.com"))?;
+    let url = Url::parse(text).ok().filter(Url::has_host).ok_or_else(|| {
+        format!("is not a valid URL; use {secure}://host or {secure}://host:port")
+    })?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(
-            "has a user name or password in it: give credentials in their own variables".to_owned(),
+            "contains a user name or password; set credentials by their own keys".to_owned(),
         );
     }
-    if url.host().is_none()
-        || !matches!(url.path(), "" | "/")
-        || url.query().is_some()
-        || url.fragment().is_some()
-    {
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
         return Err(format!(
-            "is more than an origin: write {secure}://host or {secure}://host:port"
+            "is more than an origin; use {secure}://host or {secure}://host:port"
         ));
     }
     if url.scheme() == plain && !is_loopback(&url) {
         return Err(format!(
-            "would send credentials unencrypted: use {secure}://, {plain}:// is for loopback alone"
+            "would send credentials unencrypted; use {secure}:// ({plain}:// is allowed to loopback only)"
         ));
     }
     if url.scheme() != plain && url.scheme() != secure {
-        return Err(format!("has the scheme {}: use {secure}://", url.scheme()));
+        return Err(format!("must begin with {secure}://"));
     }
     Ok(url)
 }
 
-/// A proxy's address; the error never quotes it.
+/// A proxy's URL; without a scheme, `http://` is meant.
 pub(super) fn proxy(text: &SecretString) -> Result<SecretString, String> {
-    let given = text.expose_secret().trim();
-    let with_scheme = match given.contains("://") {
-        true => given.to_owned(),
-        false => format!("http://{given}"),
+    let text = text.expose_secret().trim();
+    let with_scheme = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
     };
-    let url =
-        Url::parse(&with_scheme).map_err(|_| "is no proxy: write http://host:port".to_owned())?;
-    if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
-        return Err(
-            "is no proxy that can be used: write http://host:port or https://host:port".to_owned(),
-        );
+    let is_valid = Url::parse(&with_scheme)
+        .is_ok_and(|url| url.has_host() && matches!(url.scheme(), "http" | "https"));
+    if is_valid {
+        Ok(with_scheme.into())
+    } else {
+        Err("is not a supported proxy; use http://host:port or https://host:port".to_owned())
     }
-    Ok(with_scheme.into())
 }
 
-/// A secret that HTTP headers and cookies can carry.
-pub(super) fn is_header_safe(secret: &SecretString) -> bool {
-    secret
-        .expose_secret()
-        .bytes()
-        .all(|byte| byte.is_ascii_graphic() && byte != b';' && byte != b',')
+/// `127.0.0.1:10460`, `[::]:10460`, `localhost:10460`, or `:10460` for every address.
+pub(super) fn listen_address(text: &str) -> Result<String, String> {
+    let invalid =
+        || "is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460".to_owned();
+    let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+    port.parse::<u16>().map_err(|_| invalid())?;
+    if host.is_empty() {
+        return Ok(format!("[::]:{port}"));
+    }
+    if host.parse::<Ipv6Addr>().is_ok() {
+        return Err(format!(
+            "needs brackets around the IPv6 address: [{host}]:{port}"
+        ));
+    }
+    let has_brackets = host.starts_with('[') && host.ends_with(']');
+    if host.contains(':') && !has_brackets || host.contains(char::is_whitespace) {
+        return Err(invalid());
+    }
+    Ok(text.to_owned())
 }
 
-/// Says of a value that it clashes with another.
-pub(super) fn clash(with: impl Display) -> String {
-    format!("is set together with {with}: unset one of them")
+pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
+    let levels = [
+        ("debug", tracing::Level::DEBUG),
+        ("info", tracing::Level::INFO),
+        ("warn", tracing::Level::WARN),
+        ("error", tracing::Level::ERROR),
+    ];
+    one_of(text, &levels)
 }

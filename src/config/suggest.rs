@@ -1,132 +1,101 @@
-//! A name that is not known: which known one it was meant to be, and whether its value may be shown.
+//! The known name that an unknown one was meant to be.
 
-use super::redaction::{self, SECRET_KEYS, start};
+use super::settings::SECRET_KEYS;
 
-/// A name with one of these in it may hold a secret, whatever it is near to: `allowed_pins`,
-/// `account_pwd`. Several are short, so that harmless names are caught too; that costs little.
-const SMELLS: &[&str] = &[
-    "pass",
-    "pw",
-    "psw",
-    "phrase",
-    "secret",
-    "key",
-    "sid",
-    "token",
-    "pin",
-    "auth",
-    "cred",
-    "otp",
-    "code",
-    "hash",
-    "cookie",
-    "bearer",
-    "private",
-    "shared",
-    "parol",
-    "парол",
+/// Names that other programs give to what a key of ours holds.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("account_name", "account"),
+    ("allowed_ips", "allowed_client_ips"),
+    ("allowed_networks", "allowed_client_ips"),
+    ("allowed_users", "allowed_logins"),
+    ("api_private_key", "api_secret"),
+    ("api_public_key", "api_key"),
+    ("api_url", "url"),
+    ("base_url", "url"),
+    ("client_ips", "allowed_client_ips"),
+    ("details", "session_details"),
+    ("email", "login"),
+    ("endpoint", "url"),
+    ("host", "url"),
+    ("hostname", "url"),
+    ("interval", "poll_interval"),
+    ("ips", "allowed_client_ips"),
+    ("logins", "allowed_logins"),
+    ("name", "account"),
+    ("origin", "url"),
+    ("pass", "password"),
+    ("passwd", "password"),
+    ("private_key", "api_secret"),
+    ("public_key", "api_key"),
+    ("pwd", "password"),
+    ("read_only", "login_view_only"),
+    ("safety_type_names", "safety_types"),
+    ("scrape_interval", "poll_interval"),
+    ("secret", "api_secret"),
+    ("secret_key", "api_secret"),
+    ("server", "url"),
+    ("session_id", "sid"),
+    ("user", "login"),
+    ("user_name", "login"),
+    ("username", "login"),
+    ("version", "api_version"),
+    ("view_only", "login_view_only"),
 ];
 
-/// Of a longer name the rest is not looked at; no known one is half as long.
-const LONGEST_NAME: usize = 100;
+/// A name with one of these in it probably holds a secret.
+const SECRET_WORDS: &[&str] = &["pass", "phrase", "pin", "private", "pw", "secret", "token"];
 
-/// What is made of a name that is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Guess {
-    /// The known name with the fewest differences for its length.
-    pub(super) nearest: &'static str,
-    /// Whether it is clearly the one that was meant.
-    pub(super) is_clear: bool,
-    /// Whether its value may be shown as the nearest name's would be.
-    pub(super) may_show: bool,
-}
-
-impl Guess {
-    /// The value, if it may be shown.
-    pub(super) fn shown<'a>(&self, value: &'a str) -> Option<&'a str> {
-        redaction::text(self.nearest, value).filter(|_| self.may_show)
+/// The known name that is a synonym of this one, or differs from it in one letter, two for a long
+/// name. None where several are as near, and never one that is sent or shown in clear for a name
+/// that probably holds a secret.
+pub(super) fn suggest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    let name = normalize(name);
+    let find = |name: &str| known.iter().copied().find(|known| *known == name);
+    if let Some(same) = find(&name) {
+        return Some(same);
     }
+    let (stem, suffix) = match name.strip_suffix("_file") {
+        Some(stem) => (stem, "_file"),
+        None => (name.as_str(), ""),
+    };
+    if let Some((_, key)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == stem) {
+        return find(&format!("{key}{suffix}"));
+    }
+    let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
+    let max_distance = if name.len() < 6 { 1 } else { 2 };
+    let nearest = known.iter().map(|known| distance(known)).min()?;
+    let mut near = known.iter().filter(|known| distance(known) == nearest);
+    let key = near.next().filter(|_| near.next().is_none())?;
+    let may_leak = SECRET_WORDS.iter().any(|word| name.contains(word)) && !is_secret(key);
+    (nearest <= max_distance && !may_leak).then_some(key)
 }
 
-/// The nearest of the known names.
-///
-/// The danger: a misspelt `password` is an unknown name too, and its value a password. It would
-/// stand in the log, in the answer to a reload and on the screen of whoever watches. So a value may
-/// be shown only if all of this holds, and is hidden in doubt:
-///
-/// - the name has at most one difference from a known one for every four letters of it (one for a
-///   short name, three at most): it is clearly that one misspelt;
-/// - that one is no secret's;
-/// - every secret's name is more than twice as far away: `srl` is `url` or `sid`;
-/// - there is no word in it that smells of a secret. Names that end in `file` are excepted if the
-///   known one does so too: what stands there is a path;
-/// - it is a name and nothing else: `timeout:hunter2` is not.
-pub(super) fn guess(name: &str, known: impl IntoIterator<Item = &'static str>) -> Option<Guess> {
-    let name = start(name, LONGEST_NAME);
-    let spelt = spelling(name);
-    let distance = |known: &str| strsim::damerau_levenshtein(&spelt, known);
-    // In proportion to the length, or every short name would be nearest to `url`.
-    let length = spelt.chars().count();
-    let unlikeness =
-        |known: &str| distance(known) * 1000 / known.chars().count().max(length).max(1);
-    let nearest = known.into_iter().min_by_key(|known| unlikeness(known))?;
-    let differences = distance(nearest);
-    let is_clear = differences <= (nearest.chars().count() / 4).clamp(1, 3);
-    let is_far_from_secrets = SECRET_KEYS
-        .iter()
-        .all(|secret| distance(secret) > 2 * differences);
-    let names_a_file = nearest.ends_with("_file") && ends_in_file(&spelt);
-    Some(Guess {
-        nearest,
-        is_clear,
-        may_show: is_clear
-            && !SECRET_KEYS.contains(&nearest)
-            && is_far_from_secrets
-            && (names_a_file || !smells(name))
-            && !name.contains(is_foreign),
-    })
+/// API keys are secrets, but sent in clear: a header shows them.
+fn is_secret(key: &str) -> bool {
+    let key = key.strip_suffix("_file").unwrap_or(key);
+    SECRET_KEYS.contains(&key) && key != "api_key"
 }
 
-/// As a key is spelt: `pollInterval`, `poll-interval` and `TRADERNET_POLL_INTERVAL` are
-/// `poll_interval`; what follows a colon and the like is no part of a name.
-fn spelling(name: &str) -> String {
-    let name = name.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let name = name.split(is_foreign).next().unwrap_or_default();
-    let mut spelt = String::with_capacity(name.len());
-    let mut after_lower = false;
-    for c in name.trim().chars() {
-        if c.is_uppercase() && after_lower {
-            spelt.push('_');
+/// `pollInterval`, `poll-interval` and `TRADERNET_POLL_INTERVAL` as `poll_interval`.
+fn normalize(name: &str) -> String {
+    // No known name is half as long.
+    let name = name.chars().take(64);
+    let mut normalized = String::new();
+    let mut after_lower_case = false;
+    for c in name {
+        if c.is_uppercase() && after_lower_case {
+            normalized.push('_');
         }
-        after_lower = c.is_lowercase();
+        after_lower_case = c.is_lowercase();
         match c {
-            '-' | '.' | ' ' => spelt.push('_'),
-            c => spelt.extend(c.to_lowercase()),
+            '-' | '.' | ' ' => normalized.push('_'),
+            c => normalized.extend(c.to_lowercase()),
         }
     }
-    match spelt.strip_prefix("tradernet_") {
+    match normalized.strip_prefix("tradernet_") {
         Some(bare) => bare.to_owned(),
-        None => spelt,
+        None => normalized,
     }
-}
-
-fn smells(name: &str) -> bool {
-    let letters: String = name
-        .chars()
-        .filter(|c| c.is_alphanumeric())
-        .flat_map(char::to_lowercase)
-        .collect();
-    SMELLS.iter().any(|smell| letters.contains(smell))
-}
-
-/// Stands in no name: what is read as one is a value in part.
-fn is_foreign(c: char) -> bool {
-    !(c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ' '))
-}
-
-fn ends_in_file(spelt: &str) -> bool {
-    let last = spelt.rsplit('_').next().unwrap_or_default();
-    last.ends_with("file") || strsim::damerau_levenshtein(last, "file") <= 1
 }
 
 #[cfg(test)]

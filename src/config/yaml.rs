@@ -1,170 +1,220 @@
-//! YAML to a tree of texts that know their lines.
+//! The YAML of the accounts file as a tree whose scalars stay as written: `0123` is a text.
 //!
-//! Scalars stay as they are written: what is a number and what is not, only the key can tell
-//! (`password: 0123` is no 83). Aliases are references, never copies, so that nine lines of them
-//! cannot become a billion values. What is not understood leaves a hole in the tree, and the rest is
-//! read. It knows nothing of accounts.
+//! It knows nothing of accounts. Reading stops at the first error, which never quotes the file: a
+//! file may hold secrets.
 
-mod builder;
-mod words;
+use std::collections::HashMap;
+use std::rc::Rc;
 
-use saphyr_parser::Parser;
+use saphyr_parser::{Event, Parser, ScalarStyle};
 
-use self::builder::Builder;
+/// Ten thousand accounts are about 2 MiB.
+pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
+/// An accounts file nests four deep.
+const MAX_DEPTH: usize = 8;
+const TOO_DEEP: &str = "nested more than 8 deep; an accounts file needs four";
+/// Reading an alias costs the same as reading what it stands for.
+const MAX_ALIASES: usize = 100_000;
+/// Size of the tree, each alias counted as a copy: the bytes of all texts and [`NODE_BYTES`] a node.
+const MAX_TREE_BYTES: usize = 128 << 20;
+const NODE_BYTES: usize = 64;
 
-/// A line of ten thousand accounts' YAML each: anything larger is another file.
-pub(super) const LARGEST: u64 = 64 << 20;
-
-/// A parsed file. It may hold secrets, so it cannot be printed.
-pub(super) struct Document {
-    nodes: Vec<Node>,
-    root: NodeId,
-    /// How many nodes are whole; the collections behind them were open where reading had to stop.
-    whole: usize,
-    is_cut: bool,
-}
-
-struct Node {
-    line: usize,
-    content: Content,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct NodeId(usize);
-
-enum Content {
-    /// Nothing stands after the colon.
-    Missing,
-    /// `null` or `~`, written out.
-    Null,
-    /// Not understood, which has been told.
-    Unread,
-    Text(String),
-    List(Vec<NodeId>),
-    Map(Vec<(NodeId, NodeId)>),
-}
-
-/// What is no YAML, or none that is understood here.
-pub(super) struct Flaw<'a> {
+/// A value and the line, from 1, where it begins. It may be a secret, so it cannot be printed.
+pub(super) struct Node {
     pub(super) line: usize,
-    /// The key whose value it is in, if there is one.
-    pub(super) key: Option<&'a str>,
-    /// Quotes nothing of the file.
-    pub(super) text: String,
+    pub(super) content: Content,
+    bytes: usize,
 }
 
-/// A value in its place.
-#[derive(Clone, Copy)]
-pub(super) struct Value<'a> {
-    document: &'a Document,
-    id: NodeId,
-    node: &'a Node,
-}
-
-/// What a value is.
-pub(super) enum Shape<'a> {
-    Missing,
+pub(super) enum Content {
+    /// Nothing is written.
+    Empty,
+    /// `null` or `~` without quotes.
     Null,
-    /// Not understood, which has been told.
-    Unread,
-    Text(&'a str),
-    List(List<'a>),
-    Map(Map<'a>),
+    Text(String),
+    List(Vec<Rc<Node>>),
+    Map(Vec<(Rc<Node>, Rc<Node>)>),
 }
 
-/// The values of a list. An alias may stand for millions of them: looking at one costs nothing.
-#[derive(Clone, Copy)]
-pub(super) struct List<'a> {
-    document: &'a Document,
-    items: &'a [NodeId],
+/// Why the text cannot be read.
+pub(super) struct YamlError {
+    pub(super) line: usize,
+    pub(super) message: String,
 }
 
-impl<'a> List<'a> {
-    pub(super) fn len(self) -> usize {
-        self.items.len()
+/// Reads a text that holds one document.
+pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlError> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| YamlError {
+            line: error.marker().line(),
+            message: syntax_error(error.info()),
+        })?;
+        let line = span.start.line();
+        // A missing colon or quote makes one value of several lines, a secret among them.
+        let is_several_lines = span.end.line() > line;
+        if is_several_lines && matches!(&event, Event::Scalar(_, style, _, _) if !is_block(*style))
+        {
+            let message =
+                "a value over several lines; check for a missing colon or quote".to_owned();
+            return Err(YamlError { line, message });
+        }
+        builder.take(event, line).map_err(|message| YamlError {
+            line,
+            message: message.to_owned(),
+        })?;
     }
+    // A text without a document is an empty one.
+    Ok(builder
+        .root
+        .unwrap_or_else(|| Rc::new(Node::new(1, Content::Empty))))
+}
 
-    pub(super) fn iter(self) -> impl Iterator<Item = Value<'a>> {
-        self.items
-            .iter()
-            .filter_map(move |id| self.document.value(*id))
+/// A value after `|` or `>`.
+fn is_block(style: ScalarStyle) -> bool {
+    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+}
+
+/// The parser's own words, except where they quote a character of the file.
+fn syntax_error(info: &str) -> String {
+    if info.contains("recursion limit") {
+        TOO_DEEP.to_owned()
+    } else if info.contains("unknown anchor") {
+        "an alias to nothing; quote a value that starts with \"*\"".to_owned()
+    } else if info.contains('`') {
+        "invalid YAML: quote a value that starts with %, @ or a backtick".to_owned()
+    } else {
+        format!(
+            "invalid YAML: {info}; check indentation, quotes, brackets and the space after a colon, \
+             here and above"
+        )
     }
 }
 
-/// The keys and values of a mapping.
-#[derive(Clone, Copy)]
-pub(super) struct Map<'a> {
-    document: &'a Document,
-    pairs: &'a [(NodeId, NodeId)],
-}
-
-impl<'a> Map<'a> {
-    pub(super) fn iter(self) -> impl Iterator<Item = (Value<'a>, Value<'a>)> {
-        let value = move |id: &NodeId| self.document.value(*id);
-        self.pairs
-            .iter()
-            .filter_map(move |(key, item)| value(key).zip(value(item)))
-    }
-}
-
-impl<'a> Value<'a> {
-    /// Its line, counting from 1.
-    pub(super) fn line(self) -> usize {
-        self.node.line
-    }
-
-    /// Whether its end was not reached.
-    pub(super) fn is_cut(self) -> bool {
-        self.id.0 >= self.document.whole
-    }
-
-    pub(super) fn shape(self) -> Shape<'a> {
-        let document = self.document;
-        match &self.node.content {
-            Content::Missing => Shape::Missing,
-            Content::Null => Shape::Null,
-            Content::Unread => Shape::Unread,
-            Content::Text(text) => Shape::Text(text),
-            Content::List(items) => Shape::List(List { document, items }),
-            Content::Map(pairs) => Shape::Map(Map { document, pairs }),
+impl Node {
+    fn new(line: usize, content: Content) -> Self {
+        let children = match &content {
+            Content::Empty | Content::Null => 0,
+            Content::Text(text) => text.len(),
+            Content::List(items) => items.iter().map(|item| item.bytes).sum(),
+            Content::Map(pairs) => pairs.iter().map(|(k, v)| k.bytes + v.bytes).sum(),
+        };
+        Self {
+            line,
+            content,
+            bytes: NODE_BYTES + children,
         }
     }
 }
 
-impl Document {
-    /// Parses one document; `None` where there is nothing but comments. What is wrong is told one by
-    /// one, in the order of the lines; what could be read is there nevertheless.
-    pub(super) fn parse(text: &str, tell: &mut dyn FnMut(Flaw<'_>)) -> Option<Self> {
-        let mut builder = Builder::new(tell);
-        let mut is_cut = false;
-        for event in Parser::new_from_str(text) {
-            let goes_on = match event {
-                Ok((event, span)) => builder.take(event, span.start.line()),
-                Err(error) => builder.take_error(error.marker().line(), error.info()),
-            };
-            if !goes_on {
-                is_cut = true;
-                break;
+#[derive(Default)]
+struct Builder {
+    open: Vec<OpenCollection>,
+    anchors: HashMap<usize, Rc<Node>>,
+    root: Option<Rc<Node>>,
+    aliases: usize,
+    /// Of the whole tree so far.
+    bytes: usize,
+}
+
+/// A list or mapping whose end has not come yet.
+struct OpenCollection {
+    line: usize,
+    anchor: usize,
+    is_map: bool,
+    children: Vec<Rc<Node>>,
+}
+
+impl Builder {
+    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), &'static str> {
+        match event {
+            Event::DocumentStart(_) if self.root.is_some() => {
+                return Err("a second document starts here; a file holds one");
             }
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => {
+                return Err("tags are not supported; quote a value that starts with \"!\"");
+            }
+            Event::Scalar(text, style, anchor, None) => {
+                let content = match (style, &*text) {
+                    (ScalarStyle::Plain, "") => Content::Empty,
+                    (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Content::Null,
+                    // A block ends in a line break that is not meant.
+                    (style, text) if is_block(style) => {
+                        Content::Text(text.trim_end_matches('\n').to_owned())
+                    }
+                    _ => Content::Text(text.into_owned()),
+                };
+                let node = Node::new(line, content);
+                self.bytes += node.bytes;
+                self.add(node, anchor);
+            }
+            Event::SequenceStart(anchor, None) => self.open(line, anchor, false)?,
+            Event::MappingStart(anchor, None) => self.open(line, anchor, true)?,
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => {
+                self.aliases += 1;
+                if self.aliases > MAX_ALIASES {
+                    return Err("more than 100000 aliases; write shared keys under defaults");
+                }
+                // A collection is known from its end on: it cannot contain itself.
+                let node = self.anchors.get(&anchor).map(Rc::clone);
+                let node = node.ok_or("an alias within the value that it stands for")?;
+                self.bytes = self.bytes.saturating_add(node.bytes);
+                self.attach(node);
+            }
+            _ => {}
         }
-        let document = builder.finish(is_cut)?;
-        let empty = matches!(document.root().map(Value::shape), Some(Shape::Missing));
-        (!empty || is_cut).then_some(document)
+        if self.bytes > MAX_TREE_BYTES {
+            return Err("more than 128 MiB of values, each alias counted as a copy");
+        }
+        Ok(())
     }
 
-    pub(super) fn root(&self) -> Option<Value<'_>> {
-        self.value(self.root)
+    fn open(&mut self, line: usize, anchor: usize, is_map: bool) -> Result<(), &'static str> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(TOO_DEEP);
+        }
+        self.bytes += NODE_BYTES;
+        self.open.push(OpenCollection {
+            line,
+            anchor,
+            is_map,
+            children: Vec::new(),
+        });
+        Ok(())
     }
 
-    /// Whether the text went on where reading had to stop: nothing can be said to be missing.
-    pub(super) fn is_cut(&self) -> bool {
-        self.is_cut
+    fn close(&mut self) {
+        let Some(open) = self.open.pop() else {
+            return;
+        };
+        let content = if open.is_map {
+            let mut children = open.children.into_iter();
+            let pairs = std::iter::from_fn(|| children.next().zip(children.next()));
+            Content::Map(pairs.collect())
+        } else {
+            Content::List(open.children)
+        };
+        self.add(Node::new(open.line, content), open.anchor);
     }
 
-    fn value(&self, id: NodeId) -> Option<Value<'_>> {
-        let document = self;
-        let node = self.nodes.get(id.0)?;
-        Some(Value { document, id, node })
+    /// Anchors count from 1; 0 is none.
+    fn add(&mut self, node: Node, anchor: usize) {
+        let node = Rc::new(node);
+        if anchor > 0 {
+            self.anchors.insert(anchor, Rc::clone(&node));
+        }
+        self.attach(node);
+    }
+
+    fn attach(&mut self, node: Rc<Node>) {
+        match self.open.last_mut() {
+            Some(open) => open.children.push(node),
+            None => self.root = Some(node),
+        }
     }
 }
 

@@ -80,6 +80,8 @@ impl Demo {
             DemoCredential::Login { login, password } => CredentialSource::Login {
                 login: login.to_owned(),
                 password: given(password),
+                view_only: false,
+                user_id: None,
             },
             DemoCredential::Key { key, secret } => CredentialSource::KeyPair {
                 version: if demo.api_version == 2 {
@@ -119,6 +121,7 @@ impl Demo {
                 .as_ref()
                 .map_or(Transport::Http, |stream| stream.dialect.transport()),
             stream,
+            labels: Default::default(),
             reading: TrackingConfig {
                 policy: Policy {
                     client_ips: (!demo.allowed_client_ips.is_empty()).then(|| networks.collect()),

@@ -49,7 +49,9 @@ impl Credential {
     pub(super) fn new(source: &CredentialSource) -> Self {
         let current = match source {
             CredentialSource::Sid(sid) => Values::Sid(initial(sid)),
-            CredentialSource::Login { login, password } => Values::Login {
+            CredentialSource::Login {
+                login, password, ..
+            } => Values::Login {
                 login: login.clone(),
                 password: initial(password),
                 sid: None,

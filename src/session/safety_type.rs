@@ -62,6 +62,17 @@ impl SafetyNames {
         self.0.insert(id, name);
     }
 
+    /// The ids that have this name, in ascending order.
+    pub fn ids(&self, name: &str) -> Vec<i64> {
+        let named = self.0.iter().filter(|(_, known)| *known == name);
+        named.map(|(id, _)| *id).collect()
+    }
+
+    /// All names, in the order of their ids.
+    pub fn all(&self) -> Vec<&str> {
+        self.0.values().map(String::as_str).collect()
+    }
+
     /// The type's name; `unknown` for an id that nobody named.
     pub fn name(&self, safety_type: SafetyType) -> &str {
         match safety_type {

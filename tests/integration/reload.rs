@@ -381,8 +381,8 @@ async fn a_bad_file_changes_nothing_and_says_so() {
     );
     let reply = post(program.address, "/-/reload").await;
     let reasons = format!(
-        "{path}:3: defaults.poll_intervall=\"1h\": unknown key; the nearest known one is poll_interval\n\
-         {path}:7: max_sessions=\"many\": is no whole number: write one from 0 to 4294967295"
+        "{path}:3: defaults.poll_intervall: unknown key; did you mean poll_interval?\n\
+         {path}:7: max_sessions: \"many\" must be a whole number from 0 to 4294967295"
     );
     assert_eq!(
         (reply.status, reply.text().trim_end()),
@@ -392,7 +392,7 @@ async fn a_bad_file_changes_nothing_and_says_so() {
         .wait_for_log("the reasons", |line| line.contains("reload failed"))
         .await;
     assert!(
-        line.contains("poll_intervall") && line.contains("no whole number"),
+        line.contains("poll_intervall") && line.contains("whole number"),
         "{line}"
     );
     let page = program
@@ -707,7 +707,7 @@ async fn check_has_a_line_for_each_account() {
     assert_eq!(
         wrong.stderr,
         format!(
-            "tradernet-exporter: {path}:3: defaults.timeout=\"-1\": is no duration: write 30s, 1m, or a number of seconds\n"
+            "tradernet-exporter: {path}:3: defaults.timeout: \"-1\" is not a valid duration; use 30s, 5m or a number of seconds\n"
         )
     );
 }

@@ -133,8 +133,8 @@ async fn a_ca_file_that_is_not_there_is_told_at_start() {
     assert_eq!(run.code, Some(2));
     assert_eq!(
         run.stderr,
-        "tradernet-exporter: SSL_CERT_FILE=\"/nowhere/ca.pem\": holds no certificate that can be read \
-         (failed to read PEM from file: No such file or directory (os error 2) at '/nowhere/ca.pem'): name a PEM file\n"
+        "tradernet-exporter: SSL_CERT_FILE: \"/nowhere/ca.pem\" contains no valid certificate \
+         (failed to read PEM from file: No such file or directory (os error 2) at '/nowhere/ca.pem'); use a PEM file\n"
     );
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tradernet_exporter::clock::Clock;
-use tradernet_exporter::config::{Flags, Problems};
+use tradernet_exporter::config::{ConfigErrors, Flags};
 use tradernet_exporter::{Config, Listeners, Signals, run};
 
 use super::exposition::Exposition;
@@ -45,7 +45,7 @@ pub(crate) fn variables(given: &[(&str, &str)]) -> Vec<(String, String)> {
 
 impl InProcessExporter {
     /// Resolves a configuration as the program does.
-    pub(crate) fn config(given: &[(&str, &str)]) -> Result<Config, Problems> {
+    pub(crate) fn config(given: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
         let variables = variables(given)
             .into_iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)));

@@ -1,130 +1,171 @@
-//! Credentials: exactly one kind, and what goes with it.
+//! Credentials: exactly one kind, and what belongs to it.
+
+use secrecy::ExposeSecret as _;
 
 use super::*;
+use crate::secret::SecretSource;
+
+const SID: (&str, &str) = ("TRADERNET_SID", "hunter2");
+const LOGIN: (&str, &str) = ("TRADERNET_LOGIN", "me");
+const PASSWORD: (&str, &str) = ("TRADERNET_PASSWORD", "hunter2");
+const KEY: (&str, &str) = ("TRADERNET_API_KEY", "hunter2");
+const SECRET: (&str, &str) = ("TRADERNET_API_SECRET", "hunter2");
+
+fn credential(pairs: &[(&str, &str)]) -> CredentialSource {
+    load(pairs).unwrap().accounts.remove(0).credential
+}
 
 #[test]
-fn a_key_pair_is_version_3_unless_told_otherwise() {
-    let keys = [("TRADERNET_API_KEY", "k"), ("TRADERNET_API_SECRET", "s")];
-    let version = |more: &[(&str, &str)]| {
-        let config = load(&[&keys, more].concat()).unwrap();
-        let CredentialSource::KeyPair { version, .. } = config.accounts[0].credential else {
-            panic!()
-        };
-        version
+fn an_account_has_exactly_one_complete_credential() {
+    let one = "unset one of them; an account has one credential";
+    for (pairs, error) in [
+        (
+            &[][..],
+            "TRADERNET_SID: no credential; set TRADERNET_SID, or TRADERNET_LOGIN and \
+             TRADERNET_PASSWORD, or TRADERNET_API_KEY and TRADERNET_API_SECRET (each secret also as \
+             a file, such as TRADERNET_SID_FILE)"
+                .to_owned(),
+        ),
+        (
+            &[SID, ("TRADERNET_SID_FILE", "/run/sid")],
+            "TRADERNET_SID: conflicts with TRADERNET_SID_FILE; unset one of them".to_owned(),
+        ),
+        (
+            &[SID, LOGIN, PASSWORD],
+            format!("TRADERNET_PASSWORD: conflicts with TRADERNET_SID; {one}"),
+        ),
+        (
+            &[SID, PASSWORD, KEY],
+            format!(
+                "TRADERNET_PASSWORD: conflicts with TRADERNET_SID; {one}\n\
+                 TRADERNET_API_KEY: conflicts with TRADERNET_SID; {one}"
+            ),
+        ),
+        (
+            &[LOGIN, KEY, SECRET],
+            format!("TRADERNET_LOGIN: conflicts with TRADERNET_API_KEY; {one}"),
+        ),
+        (
+            &[LOGIN],
+            "TRADERNET_LOGIN: requires TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE".to_owned(),
+        ),
+        (
+            &[PASSWORD],
+            "TRADERNET_PASSWORD: requires TRADERNET_LOGIN".to_owned(),
+        ),
+        (
+            &[KEY],
+            "TRADERNET_API_KEY: requires TRADERNET_API_SECRET".to_owned(),
+        ),
+        (
+            &[SECRET],
+            "TRADERNET_API_SECRET: requires TRADERNET_API_KEY".to_owned(),
+        ),
+    ] {
+        assert_refused(pairs, &error);
+    }
+    assert!(load(&[SID, LOGIN]).is_ok());
+}
+
+#[test]
+fn the_version_belongs_to_the_credential() {
+    let version = |more: &[(&str, &str)]| match credential(&[&[KEY, SECRET], more].concat()) {
+        CredentialSource::KeyPair { version, .. } => version,
+        other => panic!("{other:?}"),
     };
     assert_eq!(version(&[]), KeyVersion::V3);
     assert_eq!(version(&[("TRADERNET_API_VERSION", "3")]), KeyVersion::V3);
     assert_eq!(version(&[("TRADERNET_API_VERSION", "2")]), KeyVersion::V2);
-}
-
-#[test]
-fn no_credential() {
-    refused(
-        &[],
-        "TRADERNET_SID: no credential is set: set TRADERNET_SID, or TRADERNET_LOGIN and TRADERNET_PASSWORD, \
-         or TRADERNET_API_KEY and TRADERNET_API_SECRET (or their _FILE forms)",
-    );
-}
-
-#[test]
-fn half_a_credential() {
-    refused(
-        &[("TRADERNET_LOGIN", "me")],
-        "TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-    refused(
-        &[("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: has no login: set TRADERNET_LOGIN",
-    );
-    refused(
-        &[("TRADERNET_API_KEY", "k")],
-        "TRADERNET_API_SECRET: is missing: TRADERNET_API_KEY is of no use without it",
-    );
-    refused(
-        &[("TRADERNET_API_SECRET", "s")],
-        "TRADERNET_API_KEY: is missing: TRADERNET_API_SECRET is of no use without it",
-    );
-}
-
-#[test]
-fn a_password_beside_the_login_is_not_shown() {
-    refused(
-        &[("TRADERNET_LOGIN", "me:hunter2")],
-        "TRADERNET_LOGIN: has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
-    );
-}
-
-#[test]
-fn two_credentials() {
-    refused_with_sid(
-        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_PASSWORD", "hunter2")],
-        "TRADERNET_PASSWORD: is set together with TRADERNET_SID: unset one of them; an account has one credential",
-    );
-    refused_with_sid(
-        &[("TRADERNET_SID_FILE", "/nowhere")],
-        "TRADERNET_SID: is set together with TRADERNET_SID_FILE: unset one of them",
-    );
-    refused(
-        &[
-            ("TRADERNET_LOGIN", "me"),
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-        ],
-        "TRADERNET_LOGIN=\"me\": is set together with TRADERNET_API_KEY: unset one of them; an account has one credential",
-    );
-}
-
-#[test]
-fn all_three_credentials_and_a_version_that_none_has() {
-    let one = "unset one of them; an account has one credential";
-    refused_with_sid(
-        &[
-            ("TRADERNET_PASSWORD", "hunter2"),
-            ("TRADERNET_API_KEY", "hunter2"),
-            ("TRADERNET_API_VERSION", "4"),
-        ],
-        &format!(
-            "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
-             TRADERNET_PASSWORD: is set together with TRADERNET_SID: {one}\n\
-             TRADERNET_API_KEY: is set together with TRADERNET_SID: {one}"
+    assert!(load(&[SID, ("TRADERNET_API_VERSION", "1")]).is_ok());
+    for (pairs, error) in [
+        (
+            &[SID, ("TRADERNET_API_VERSION", "3")][..],
+            "TRADERNET_API_VERSION: \"3\" requires a key pair; use 1 with an SID or a login",
         ),
-    );
-    refused(
-        &[("TRADERNET_LOGIN", "me"), ("TRADERNET_API_VERSION", "4")],
-        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3\n\
-         TRADERNET_LOGIN=\"me\": has no password: set TRADERNET_PASSWORD or TRADERNET_PASSWORD_FILE",
+        (
+            &[KEY, SECRET, ("TRADERNET_API_VERSION", "1")],
+            "TRADERNET_API_VERSION: \"1\" is not possible with a key pair; use 2 or 3",
+        ),
+        (
+            &[SID, ("TRADERNET_API_VERSION", "4")],
+            "TRADERNET_API_VERSION: \"4\" must be one of 1, 2, 3",
+        ),
+    ] {
+        assert_refused(pairs, error);
+    }
+}
+
+#[test]
+fn a_login_can_be_view_only() {
+    let view_only = ("TRADERNET_LOGIN_VIEW_ONLY", "true");
+    let user_id = ("TRADERNET_USER_ID", "12345");
+    let settings = |more: &[(&str, &str)]| match credential(&[&[LOGIN, PASSWORD], more].concat()) {
+        CredentialSource::Login {
+            view_only, user_id, ..
+        } => (view_only, user_id),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settings(&[]), (false, None));
+    assert_eq!(settings(&[view_only]), (true, None));
+    assert_eq!(settings(&[view_only, user_id]), (true, Some(12345)));
+    assert_refused(
+        &[LOGIN, PASSWORD, user_id],
+        "TRADERNET_USER_ID: requires TRADERNET_LOGIN_VIEW_ONLY to be true",
     );
 }
 
 #[test]
-fn a_login_may_stand_beside_an_sid() {
-    assert!(load_with_sid(&[("TRADERNET_LOGIN", "me")]).is_ok());
+fn secrets_and_logins_are_free_of_what_shells_and_templates_leave() {
+    let control = "contains a line break or another control character";
+    let placeholder = "is a placeholder that was not replaced; give the value itself, or in a file";
+    let quotes = "is surrounded by quotes; remove them, or give the value in a file";
+    let header =
+        "contains a space or another character that no SID or key has; check how it was copied";
+    for (value, message) in [
+        ("hunter2\nhunter3", control),
+        ("hunter2\n\n", control),
+        ("${HUNTER2}", placeholder),
+        ("$HUNTER2", placeholder),
+        ("'hunter2'", quotes),
+        (" ", "is empty"),
+    ] {
+        for (secret, other) in [
+            ("TRADERNET_SID", None),
+            ("TRADERNET_PASSWORD", Some(LOGIN)),
+            ("TRADERNET_API_KEY", Some(SECRET)),
+            ("TRADERNET_API_SECRET", Some(KEY)),
+            ("TRADERNET_LOGIN", Some(PASSWORD)),
+        ] {
+            let pairs: Vec<_> = [(secret, value)].into_iter().chain(other).collect();
+            assert_refused(&pairs, &format!("{secret}: the value {message}"));
+        }
+    }
+    assert_refused(
+        &[("TRADERNET_SID", "hunter 2")],
+        &format!("TRADERNET_SID: the value {header}"),
+    );
+    let pairs = [
+        ("TRADERNET_LOGIN", "me\n"),
+        ("TRADERNET_PASSWORD", "hunter 2\r\n"),
+    ];
+    let CredentialSource::Login {
+        login, password, ..
+    } = credential(&pairs)
+    else {
+        panic!()
+    };
+    assert_eq!(login, "me");
+    let SecretSource::Inline(password) = password else {
+        panic!()
+    };
+    assert_eq!(password.expose_secret(), "hunter 2");
 }
 
 #[test]
-fn a_version_that_does_not_go_with_the_credential() {
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "3")],
-        "TRADERNET_API_VERSION=\"3\": does not go with an SID or a login: use 1, or a key pair",
-    );
-    refused(
-        &[
-            ("TRADERNET_API_KEY", "k"),
-            ("TRADERNET_API_SECRET", "s"),
-            ("TRADERNET_API_VERSION", "1"),
-        ],
-        "TRADERNET_API_VERSION=\"1\": does not go with a key pair: use 2 or 3",
-    );
-    refused_with_sid(
-        &[("TRADERNET_API_VERSION", "4")],
-        "TRADERNET_API_VERSION=\"4\": is none of 1, 2, 3",
-    );
-}
-
-#[test]
-fn a_secret_that_no_header_can_carry_is_not_shown() {
-    refused(
-        &[("TRADERNET_SID", "two words")],
-        "TRADERNET_SID: has a space or another character that no SID or key has: check how it was copied",
-    );
+fn a_secret_file_is_not_read_here() {
+    let pairs = [LOGIN, ("TRADERNET_PASSWORD_FILE", "/nowhere/password")];
+    let CredentialSource::Login { password, .. } = credential(&pairs) else {
+        panic!()
+    };
+    assert!(matches!(password, SecretSource::File(_)));
 }

@@ -80,6 +80,7 @@ impl Bench {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
                 dialect: StreamProtocol::Websocket,
             }),
+            labels: Default::default(),
             reading: TrackingConfig {
                 policy: Policy::default(),
                 details: SessionDetails::Off,
