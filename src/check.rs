@@ -110,9 +110,9 @@ fn row(status: &AccountStatus, now: Timestamps) -> Vec<String> {
         }
         (None, Some(view)) => {
             row.push(view.open.to_string());
-            let ends = view.expiry.and_then(|expiry| expiry.at_ms);
+            let ends = view.expiry.and_then(|expiry| expiry.expires_at_ms);
             row.push(match ends {
-                Some(ends) => next_expiry(ends.min - now.wall_ms, status.unit.1),
+                Some(ends) => next_expiry(ends.min - now.wall_ms, status.unit.confirmed),
                 None if view.open > 0 => "cannot be read".to_owned(),
                 None => "-".to_owned(),
             });

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::clock::Timestamps;
-use crate::session::expire_unit::Unit;
-use crate::session::tracker::{SessionCounters, Summary};
+use crate::session::expire_unit::UnitStatus;
+use crate::session::summary::Summary;
+use crate::session::tracker::SessionCounters;
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
@@ -43,7 +44,7 @@ pub struct AccountStatus {
     /// Opened and closed sessions; `None` before the first answer.
     pub movements: Option<SessionCounters>,
     /// The unit of `expire` in force, and whether it is settled.
-    pub unit: (Unit, bool),
+    pub unit: UnitStatus,
     /// The last good answer, however old: ask [`Self::fresh_view`].
     pub view: Option<Arc<Summary>>,
     /// With a transport that streams, how the connection is.

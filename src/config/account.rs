@@ -14,7 +14,8 @@ use super::settings::{Settings, Value, without_control_characters};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
-use crate::session::tracker::{SessionDetails, TrackingConfig};
+use crate::session::summary::SessionDetails;
+use crate::session::tracker::TrackingConfig;
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::session::expire_unit::{Unit, UnitSetting};
-use crate::session::tracker::SessionDetails;
+use crate::session::summary::SessionDetails;
 use crate::tradernet::{KeyVersion, StreamProtocol, Transport};
 
 fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {

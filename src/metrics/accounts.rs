@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use super::exposition::{ExpositionWriter, FamilyMeta, FamilyWriter, MetricType, Value, label};
 use crate::clock::Timestamps;
+use crate::session::diff::CloseReason;
 use crate::session::expire_unit::Unit;
-use crate::session::rules::CloseReason;
 use crate::session::safety_type::SafetyNames;
-use crate::session::tracker::{Range, SessionCounters, SessionDetail, SessionDetails, Summary};
+use crate::session::summary::{Range, SessionDetail, SessionDetails, Summary};
+use crate::session::tracker::SessionCounters;
 use crate::status::{AccountStatus, Attempt};
 
 /// A family and how an account adds to it.
@@ -155,7 +156,7 @@ static FAMILIES: &[AccountFamily] = &[
         "A rule that an open session breaks; always 1.",
         |account, to| {
             for detail in account.details() {
-                for rule in &detail.broken {
+                for rule in &detail.violated_rules {
                     to.add(&[("session_id", &detail.id), ("rule", &rule.name())], true);
                 }
             }
@@ -171,14 +172,14 @@ static FAMILIES: &[AccountFamily] = &[
         "Unit assumed for the server's time left: 1 for the unit in use, 0 for the other.",
         |account, to| {
             for unit in Unit::ALL {
-                to.add(&[("unit", &unit.name())], unit == account.status.unit.0);
+                to.add(&[("unit", &unit.name())], unit == account.status.unit.unit);
             }
         },
     ),
     gauge(
         "tradernet_expire_unit_confirmed",
         "1 if evidence or configuration confirms the unit of the time left.",
-        |account, to| to.add(&[], account.status.unit.1),
+        |account, to| to.add(&[], account.status.unit.confirmed),
     ),
     gauge(
         "tradernet_up",
@@ -353,7 +354,7 @@ fn by_safety_type(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
 fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
     let full = account
         .view
-        .is_some_and(|view| view.disclosed == SessionDetails::Full);
+        .is_some_and(|view| view.detail_level == SessionDetails::Full);
     for detail in account.details() {
         // All sessions of an account have the same labels; a missing value is empty.
         let login = detail.user_login.as_deref().unwrap_or_default();
@@ -376,7 +377,7 @@ fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
 /// Times left in milliseconds, to the microsecond: without the rounding errors of the conversion
 /// between units.
 fn left(view: &Summary) -> Option<Range> {
-    let left_ms = view.expiry?.left_ms;
+    let left_ms = view.expiry?.remaining_ms;
     let round = |ms: f64| {
         if ms < 1e12 {
             (ms * 1000.0).round() / 1000.0
@@ -391,7 +392,7 @@ fn left(view: &Summary) -> Option<Range> {
 }
 
 fn ends(view: &Summary) -> Option<Range> {
-    view.expiry?.at_ms
+    view.expiry?.expires_at_ms
 }
 
 /// Milliseconds as seconds with three digits.

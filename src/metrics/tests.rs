@@ -16,8 +16,9 @@ use std::sync::Mutex;
 use super::*;
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
+use crate::session::summary::SessionDetails;
 use crate::session::test_support::{after, expiring, list, moment, session, vendors};
-use crate::session::tracker::{SessionDetails, SessionTracker, TrackingConfig};
+use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
 use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, LoginBlock, StreamStatus};
 use crate::tradernet::Reason;
@@ -84,8 +85,8 @@ impl Watched {
     }
 
     fn answered(mut self, list: SessionList, at: Timestamps) -> Self {
-        self.status.view = Some(Arc::new(self.tracker.accept(list, at)));
-        self.status.movements = self.tracker.movements();
+        self.status.view = Some(Arc::new(self.tracker.record(list, at).0));
+        self.status.movements = self.tracker.counters();
         self.status.unit = self.tracker.unit();
         self.status.last_success = Some(at);
         self.attempt(at, None)

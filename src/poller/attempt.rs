@@ -12,7 +12,7 @@ use super::credential::Credential;
 use super::{AccountConfig, Found, Poller};
 use crate::poller::host_limiter::Permit;
 use crate::poller::login_breaker::CredentialFingerprint;
-use crate::session::tracker::SessionDetails;
+use crate::session::summary::SessionDetails;
 use crate::tradernet::{AuthError, Credentials, Error, Redactor, StreamProtocol};
 
 /// What an attempt needs and adds to at the host's limiter.

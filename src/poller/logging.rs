@@ -34,12 +34,12 @@ impl Poller {
                 None => debug!(account, open, "the list was pushed"),
             },
         }
-        let (unit, confirmed) = self.ledger.unit();
-        if (unit, confirmed) != self.status.unit {
+        let status = self.ledger.unit();
+        if status != self.status.unit {
             info!(
                 account,
-                unit = unit.name(),
-                confirmed,
+                unit = status.unit.name(),
+                confirmed = status.confirmed,
                 "the unit of expire is settled"
             );
         }

@@ -32,7 +32,8 @@ use self::login_breaker::{LoginBreaker, LoginLog};
 use crate::clock::Clock;
 use crate::clock::Timestamps;
 use crate::config::AccountConfig;
-use crate::session::tracker::{SessionDetails, SessionTracker, Summary};
+use crate::session::summary::{SessionDetails, Summary};
+use crate::session::tracker::SessionTracker;
 use crate::session::{ClientAddress, SessionList};
 use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, StatusStore, StreamStatus};
 use crate::tradernet::{Client, Error, Reason, Stream};
@@ -354,7 +355,7 @@ impl Poller {
         let failure = match result {
             Ok(outcome) => {
                 if let Outcome::List(list) = outcome {
-                    let view = self.ledger.accept(list, now);
+                    let (view, _) = self.ledger.record(list, now);
                     let view = self.without_secrets(view);
                     self.tell_success(before.as_ref(), view.open, duration);
                     self.status.view = Some(Arc::new(view));
@@ -383,7 +384,7 @@ impl Poller {
             failure,
         });
         self.status.login_blocked = self.breaker.block(now);
-        self.status.movements = self.ledger.movements();
+        self.status.movements = self.ledger.counters();
         self.status.unit = self.ledger.unit();
         self.publish();
     }
@@ -391,7 +392,7 @@ impl Poller {
     /// The view as it may be shown: a server that puts an SID where a login belongs would have it
     /// stand on every page.
     fn without_secrets(&self, mut view: Summary) -> Summary {
-        if view.disclosed != SessionDetails::Full {
+        if view.detail_level != SessionDetails::Full {
             return view;
         }
         let redactor = self.redactor();
@@ -409,7 +410,7 @@ impl Poller {
             {
                 *login = shown;
             }
-            if let Some(ClientAddress::Other(text)) = &mut detail.client
+            if let Some(ClientAddress::Unparsed(text)) = &mut detail.client
                 && let Some(shown) = showable(text)
             {
                 *text = shown;

@@ -131,8 +131,8 @@ impl Poller {
     /// was over already when the list came is no reason to ask: the server knows, and lists it.
     fn next_end(&self) -> Option<f64> {
         let view = self.status.view.as_ref()?;
-        let end = view.expiry?.at_ms?.min;
-        (end > view.arrival.wall_ms).then_some(end)
+        let end = view.expiry?.expires_at_ms?.min;
+        (end > view.received_at.wall_ms).then_some(end)
     }
 
     /// Does what is due.

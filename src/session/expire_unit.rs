@@ -1,24 +1,26 @@
 //! The unit of the time left, decided by evidence.
 //!
-//! The vendor's page says milliseconds, its samples read as seconds. The documented unit stands
-//! until two pieces of evidence settle it. Pure: answers in, verdict out.
+//! The vendor documents milliseconds, and its samples look like seconds. Milliseconds are assumed
+//! until two pieces of evidence agree, or one session lives longer than seconds allow.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::session::Snapshot;
+use crate::session::{Session, Snapshot};
 
-/// Pairs of answers closer than this say nothing, unless the polling interval is shorter still.
-const SHORTEST_GAP: Duration = Duration::from_secs(5);
-/// How far clocks and rates may differ from what they should be.
+/// Least time between two answers that are compared, unless the polling interval is shorter.
+const MIN_GAP: Duration = Duration::from_secs(5);
+/// Relative tolerance of clocks and rates.
 const TOLERANCE: f64 = 0.1;
+/// A session in seconds may have this much more left than its dates allow.
+const LIFETIME_SLACK_S: f64 = 5.0;
 
-/// A unit that the server may send the time left in.
+/// A unit of the time left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// As the vendor documents it.
     Milliseconds,
-    /// As the vendor's samples read.
+    /// As the vendor's samples look.
     Seconds,
 }
 
@@ -34,7 +36,7 @@ impl Unit {
         }
     }
 
-    /// A number in this unit, in milliseconds; time that has run out is 0.
+    /// A time left in this unit, in milliseconds; at least 0.
     pub fn to_milliseconds(self, time_left: f64) -> f64 {
         let milliseconds = match self {
             Self::Milliseconds => time_left,
@@ -43,8 +45,7 @@ impl Unit {
         milliseconds.clamp(0.0, f64::MAX)
     }
 
-    /// What one second takes off a number in this unit.
-    fn loss_per_second(self) -> f64 {
+    fn per_second(self) -> f64 {
         match self {
             Self::Milliseconds => 1000.0,
             Self::Seconds => 1.0,
@@ -55,48 +56,53 @@ impl Unit {
 /// `TRADERNET_EXPIRE_UNIT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnitSetting {
-    /// By evidence.
+    /// Decided by evidence.
     Auto,
-    /// The operator knows.
+    /// As configured.
     Fixed(Unit),
 }
 
-/// The unit in force and what speaks for another.
+/// The unit in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnitStatus {
+    /// How times left are read.
+    pub unit: Unit,
+    /// Whether evidence or configuration has settled it.
+    pub confirmed: bool,
+}
+
+/// Decides the unit of one account.
 #[derive(Clone, Debug)]
 pub struct UnitDetector {
-    in_force: Unit,
-    confirmed: bool,
+    status: UnitStatus,
     fixed: bool,
-    /// A first piece of evidence that waits for a second one that agrees.
+    /// A first piece of evidence; a second one that agrees changes the status.
     pending: Option<Unit>,
     /// The answer to compare the next one with.
     reference: Option<Arc<Snapshot>>,
 }
 
 impl UnitDetector {
-    /// Starts from the setting: documented milliseconds, unconfirmed, where it is left to evidence.
+    /// Starts with the configured unit, or with unconfirmed milliseconds.
     pub fn new(setting: UnitSetting) -> Self {
-        let (in_force, fixed) = match setting {
+        let (unit, fixed) = match setting {
             UnitSetting::Auto => (Unit::Milliseconds, false),
             UnitSetting::Fixed(unit) => (unit, true),
         };
         Self {
-            in_force,
-            confirmed: fixed,
+            status: UnitStatus {
+                unit,
+                confirmed: fixed,
+            },
             fixed,
             pending: None,
             reference: None,
         }
     }
 
-    /// The unit to read numbers in now.
-    pub fn unit(&self) -> Unit {
-        self.in_force
-    }
-
-    /// Whether evidence or configuration has settled it.
-    pub fn confirmed(&self) -> bool {
-        self.confirmed
+    /// The unit in force.
+    pub fn status(&self) -> UnitStatus {
+        self.status
     }
 
     /// Takes a good answer into account. `interval` is the polling interval.
@@ -104,58 +110,83 @@ impl UnitDetector {
         if self.fixed {
             return;
         }
-        let shortest = SHORTEST_GAP.min(interval);
+        if current.list.sessions().iter().any(outlives_seconds) {
+            if !self.status.confirmed {
+                self.settle(Unit::Milliseconds);
+            } else {
+                self.record_evidence(Unit::Milliseconds);
+            }
+            self.reference = Some(Arc::clone(current));
+            return;
+        }
+        let min_gap = MIN_GAP.min(interval);
         if let Some(reference) = &self.reference {
-            let gap = current.arrival.monotonic_since(reference.arrival);
-            let wall = current.arrival.wall_since(reference.arrival);
-            // A suspended machine's monotonic clock stops: keep the pair only by both clocks.
-            // The reference stays while it is too young, so that quick answers add up.
-            if gap.max(wall) < shortest {
+            let monotonic = current.received_at.monotonic_since(reference.received_at);
+            let wall = current.received_at.wall_since(reference.received_at);
+            // The reference stays while it is too recent, so that short gaps add up.
+            if monotonic.max(wall) < min_gap {
                 return;
             }
-            if gap.min(wall) >= shortest
-                && let Some(unit) =
-                    evidence(reference, current, gap.as_secs_f64(), wall.as_secs_f64())
+            // The monotonic clock of a suspended machine stops: both clocks must agree.
+            if monotonic.min(wall) >= min_gap
+                && within_tolerance(wall.as_secs_f64(), monotonic.as_secs_f64())
+                && let Some(unit) = compare(reference, current, monotonic.as_secs_f64())
             {
-                self.weigh(unit);
+                self.record_evidence(unit);
             }
         }
         self.reference = Some(Arc::clone(current));
     }
 
-    fn weigh(&mut self, unit: Unit) {
-        if self.confirmed && unit == self.in_force {
+    fn record_evidence(&mut self, unit: Unit) {
+        if self.status.confirmed && unit == self.status.unit {
             self.pending = None;
         } else if self.pending == Some(unit) {
-            self.pending = None;
-            self.in_force = unit;
-            self.confirmed = true;
+            self.settle(unit);
         } else {
             self.pending = Some(unit);
         }
     }
+
+    fn settle(&mut self, unit: Unit) {
+        self.pending = None;
+        self.status = UnitStatus {
+            unit,
+            confirmed: true,
+        };
+    }
 }
 
-/// What one pair of answers says, if the sessions that it can be read from agree.
-fn evidence(earlier: &Snapshot, later: &Snapshot, monotonic: f64, wall: f64) -> Option<Unit> {
-    if !near(wall, monotonic) {
-        return None;
+/// Whether the time left, read in seconds, is longer than the session's whole lifetime.
+fn outlives_seconds(session: &Session) -> bool {
+    match (session.time_left, session.lifetime_ms) {
+        (Some(left), Some(lifetime_ms)) if lifetime_ms > 0.0 => {
+            left > lifetime_ms / 1000.0 + LIFETIME_SLACK_S
+        }
+        _ => false,
     }
-    let mut verdicts = later.list.sessions().iter().filter_map(|session| {
+}
+
+/// The unit that two answers `gap_s` seconds apart show, if the sessions in both of them agree.
+fn compare(earlier: &Snapshot, later: &Snapshot, gap_s: f64) -> Option<Unit> {
+    let mut units = later.list.sessions().iter().filter_map(|session| {
         let before = earlier.list.get(session.id)?;
-        if session.expiry_mark.is_none() || session.expiry_mark != before.expiry_mark {
+        let renewed = session.expire_datetime_hash != before.expire_datetime_hash;
+        // A server may stop at 0, and then the decrease says nothing.
+        let left = session.time_left.filter(|left| *left > 0.0)?;
+        if session.expire_datetime_hash.is_none() || renewed {
             return None;
         }
-        let rate = (before.time_left? - session.time_left?) / monotonic;
+        let decrease_per_second = (before.time_left? - left) / gap_s;
         Unit::ALL
             .into_iter()
-            .find(|unit| near(rate, unit.loss_per_second()))
+            .find(|unit| within_tolerance(decrease_per_second, unit.per_second()))
     });
-    let first = verdicts.next()?;
-    verdicts.all(|other| other == first).then_some(first)
+    let first = units.next()?;
+    units.all(|other| other == first).then_some(first)
 }
 
-fn near(value: f64, expected: f64) -> bool {
+fn within_tolerance(value: f64, expected: f64) -> bool {
     (value - expected).abs() <= expected * TOLERANCE
 }
 

@@ -1,11 +1,13 @@
-//! The domain: a security session, and one good answer's worth of them.
+//! The domain: a security session, and the list of them in one good answer.
 //!
-//! It knows no wire names, no metrics and no runtime. Whatever a server's answer left out is an
-//! `Option` here; whatever could not be a session is a number.
+//! It knows no wire names, no metrics and no runtime, and time is an argument. A field that an answer
+//! left out is an `Option`; an entry that is not a session is only counted.
 
+pub mod diff;
 pub mod expire_unit;
 pub mod rules;
 pub mod safety_type;
+pub mod summary;
 pub mod tracker;
 
 use std::net::IpAddr;
@@ -18,20 +20,17 @@ use crate::clock::Timestamps;
 pub struct Session {
     /// Unique for the account.
     pub id: u64,
-    /// What opened it (2 token, 3 SMS, 4 login and password, others exist); `None` where the
-    /// server gave none.
+    /// Id of the safety type; `None` where the server sent none.
     pub safety_type: Option<i64>,
-    /// The broker account's login. Interned per answer: most lists repeat one name.
+    /// The login that opened the session. Interned per answer: most lists repeat one name.
     pub user_login: Option<Arc<str>>,
-    /// Where the session was opened from.
+    /// The address that opened the session.
     pub client: Option<ClientAddress>,
-    /// Time left when the answer was made, in the server's unit, whichever that is; may be
-    /// negative, is always finite.
+    /// Time left when the answer was made, in the server's unit; finite, may be negative.
     pub time_left: Option<f64>,
-    /// Identity of the closing date as the server wrote it. Equal marks mean "not renewed".
-    pub expiry_mark: Option<u64>,
-    /// Closing date less opening date in milliseconds: the one use of the server's dates that
-    /// needs no time zone.
+    /// Hash of the closing date as the server wrote it. A renewal changes it.
+    pub expire_datetime_hash: Option<u64>,
+    /// Closing date less opening date in milliseconds: needs no time zone.
     pub lifetime_ms: Option<f64>,
 }
 
@@ -40,12 +39,12 @@ pub struct Session {
 pub enum ClientAddress {
     /// An address; an IPv4 address mapped into IPv6 is the IPv4 address.
     Ip(IpAddr),
-    /// Something else that the server calls an address: equal to itself and in no network.
-    Other(Arc<str>),
+    /// Any other text: equal to itself and in no network.
+    Unparsed(Arc<str>),
 }
 
 impl ClientAddress {
-    /// Reads an address; empty text is no address.
+    /// Parses an address; empty text is no address.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() {
@@ -53,7 +52,7 @@ impl ClientAddress {
         }
         Some(match text.parse::<IpAddr>() {
             Ok(ip) => Self::Ip(ip.to_canonical()),
-            Err(_) => Self::Other(text.into()),
+            Err(_) => Self::Unparsed(text.into()),
         })
     }
 }
@@ -62,7 +61,7 @@ impl std::fmt::Display for ClientAddress {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Ip(ip) => ip.fmt(f),
-            Self::Other(text) => f.write_str(text),
+            Self::Unparsed(text) => f.write_str(text),
         }
     }
 }
@@ -71,7 +70,6 @@ impl std::fmt::Display for ClientAddress {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionList {
     sessions: Vec<Session>,
-    /// Entries that were no session, or were overruled by a later one with the same id.
     undecodable: u64,
 }
 
@@ -79,13 +77,13 @@ impl SessionList {
     /// Takes sessions in the order of the answer; of those with the same id the last one wins
     /// and the others count as undecodable.
     pub fn new(mut sessions: Vec<Session>, undecodable: u64) -> Self {
-        let read = sessions.len();
+        let received = sessions.len();
         // Reversed and sorted stably, the last of each id comes first, and `dedup` keeps firsts.
         sessions.reverse();
         sessions.sort_by_key(|session| session.id);
         sessions.dedup_by_key(|session| session.id);
         sessions.shrink_to_fit();
-        let repeated = read - sessions.len();
+        let repeated = received - sessions.len();
         Self {
             undecodable: undecodable + repeated as u64,
             sessions,
@@ -105,19 +103,19 @@ impl SessionList {
             .and_then(|index| self.sessions.get(index))
     }
 
-    /// Entries left out of [`Self::sessions`].
+    /// Entries that are not sessions, or repeat an id.
     pub fn undecodable(&self) -> u64 {
         self.undecodable
     }
 }
 
-/// A good answer and when it arrived.
+/// A good answer and when it was received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// The sessions.
     pub list: SessionList,
-    /// When the answer's last byte was here.
-    pub arrival: Timestamps,
+    /// When the answer's last byte was received.
+    pub received_at: Timestamps,
 }
 
 #[cfg(test)]

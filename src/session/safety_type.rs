@@ -1,29 +1,13 @@
-//! Safety types: what opened a session, as ids and as names.
+//! Safety types: the vendor's kinds of signatures that open a session, as ids and as names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// A safety type as a label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum SafetyType {
-    /// The server's id.
-    Id(i64),
-    /// The server gave none.
-    None,
-    /// One of an account's ids past the first 32.
-    Other,
-}
+use crate::session::Session;
 
-impl std::fmt::Display for SafetyType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Id(id) => id.fmt(f),
-            Self::None => f.write_str("none"),
-            Self::Other => f.write_str("other"),
-        }
-    }
-}
+/// Ids that have a series of their own; the bound on an account whose server invents ids.
+const MAX_IDS: usize = 32;
 
-/// The vendor's "types of signatures".
+/// The vendor's table ("types of signatures") as label values.
 const VENDOR_NAMES: [(i64, &str); 18] = [
     (0, "no_key"),
     (2, "token"),
@@ -45,8 +29,29 @@ const VENDOR_NAMES: [(i64, &str); 18] = [
     (19, "face"),
 ];
 
-/// Display names by id. They are ours or the operator's, never the server's: a name that changes
-/// with the server's mood would start new series.
+/// A safety type as a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum SafetyType {
+    /// The server's id.
+    Id(i64),
+    /// The server sent none.
+    None,
+    /// One of an account's ids past the first 32.
+    Other,
+}
+
+impl std::fmt::Display for SafetyType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::None => f.write_str("none"),
+            Self::Other => f.write_str("other"),
+        }
+    }
+}
+
+/// Display names by id: the vendor's table, overridden by the configuration. A name that a server
+/// sends is not used: one that changes would start new series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SafetyNames(BTreeMap<i64, String>);
 
@@ -57,7 +62,7 @@ impl Default for SafetyNames {
 }
 
 impl SafetyNames {
-    /// Names one more type, or renames one.
+    /// Adds or replaces the name of a type.
     pub fn set(&mut self, id: i64, name: String) {
         self.0.insert(id, name);
     }
@@ -73,12 +78,50 @@ impl SafetyNames {
         self.0.values().map(String::as_str).collect()
     }
 
-    /// The type's name; `unknown` for an id that nobody named.
+    /// The type's name; `unknown` for an id without one.
     pub fn name(&self, safety_type: SafetyType) -> &str {
         match safety_type {
             SafetyType::Id(id) => self.0.get(&id).map_or("unknown", String::as_str),
             SafetyType::None => "none",
             SafetyType::Other => "other",
+        }
+    }
+}
+
+/// The types that an account has shown: each keeps its series, at 0 while no session has it.
+#[derive(Debug)]
+pub(super) struct KnownTypes(BTreeSet<SafetyType>);
+
+impl Default for KnownTypes {
+    fn default() -> Self {
+        Self([2, 3, 4].map(SafetyType::Id).into())
+    }
+}
+
+impl KnownTypes {
+    /// Adds the sessions' types, and counts the sessions by every known type, by ascending id.
+    pub(super) fn count(&mut self, sessions: &[Session]) -> Vec<(SafetyType, u64)> {
+        let mut counts: BTreeMap<SafetyType, u64> = BTreeMap::new();
+        for session in sessions {
+            let mut label = self.label(session.safety_type);
+            if let (SafetyType::Other, Some(id)) = (label, session.safety_type)
+                && self.0.range(..SafetyType::None).count() < MAX_IDS
+            {
+                label = SafetyType::Id(id);
+            }
+            self.0.insert(label);
+            *counts.entry(label).or_default() += 1;
+        }
+        let of = |label: &SafetyType| (*label, counts.get(label).copied().unwrap_or_default());
+        self.0.iter().map(of).collect()
+    }
+
+    /// The label of a type that [`Self::count`] has seen.
+    pub(super) fn label(&self, safety_type: Option<i64>) -> SafetyType {
+        match safety_type.map(SafetyType::Id) {
+            None => SafetyType::None,
+            Some(label) if self.0.contains(&label) => label,
+            Some(_) => SafetyType::Other,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions and moments for the unit tests of the domain and of what shows it.
+//! Sessions and times for unit tests.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::clock::Timestamps;
 /// 2016-06-14T13:32:34Z, within the day of the vendor's sample session.
 pub(crate) const WALL_MS: f64 = 1_465_911_154_000.0;
 
-/// So many seconds after [`WALL_MS`] by the wall clock and after its start by the monotonic one.
+/// Seconds after [`WALL_MS`] by the wall clock, and after its start by the monotonic clock.
 pub(crate) fn moment(wall_seconds: f64, monotonic_seconds: f64) -> Timestamps {
     Timestamps {
         wall_ms: WALL_MS + wall_seconds * 1000.0,
@@ -17,12 +17,12 @@ pub(crate) fn moment(wall_seconds: f64, monotonic_seconds: f64) -> Timestamps {
     }
 }
 
-/// So many seconds later by both clocks.
+/// Seconds after the start by both clocks.
 pub(crate) fn after(seconds: f64) -> Timestamps {
     moment(seconds, seconds)
 }
 
-/// A session by login and password of which the server says nothing more.
+/// A session by login and password; the server sent no other field.
 pub(crate) fn session(id: u64) -> Session {
     Session {
         id,
@@ -30,21 +30,21 @@ pub(crate) fn session(id: u64) -> Session {
         user_login: None,
         client: None,
         time_left: None,
-        expiry_mark: None,
+        expire_datetime_hash: None,
         lifetime_ms: None,
     }
 }
 
-/// The same with a closing date and a number in `expire`.
+/// The same with a closing date and a time left.
 pub(crate) fn expiring(id: u64, time_left: f64) -> Session {
     Session {
         time_left: Some(time_left),
-        expiry_mark: Some(20160615131413),
+        expire_datetime_hash: Some(20160615131413),
         ..session(id)
     }
 }
 
-/// The session of the vendor's page.
+/// The session of the vendor's sample.
 pub(crate) fn vendors() -> Session {
     Session {
         user_login: Some("virtual@virtual.com".into()),

@@ -1,15 +1,15 @@
-//! Addresses as equals, and a list in which each id comes once.
+//! Client addresses, and lists.
 #![allow(clippy::unwrap_used)]
 
 use super::test_support::{expiring, list, session};
 use super::*;
 
-fn shown(text: &str) -> Option<String> {
+fn parsed(text: &str) -> Option<String> {
     ClientAddress::parse(text).map(|address| address.to_string())
 }
 
 #[test]
-fn addresses_are_read_in_every_spelling() {
+fn addresses_are_normalized() {
     for (text, expected) in [
         ("19.16.32.32", "19.16.32.32"),
         (" 19.16.32.32\t", "19.16.32.32"),
@@ -17,7 +17,7 @@ fn addresses_are_read_in_every_spelling() {
         ("::FFFF:1310:2020", "19.16.32.32"),
         ("2001:DB8:0:0::1", "2001:db8::1"),
     ] {
-        assert_eq!(shown(text).as_deref(), Some(expected), "{text}");
+        assert_eq!(parsed(text).as_deref(), Some(expected), "{text}");
         assert!(
             matches!(ClientAddress::parse(text), Some(ClientAddress::Ip(_))),
             "{text}"
@@ -26,11 +26,11 @@ fn addresses_are_read_in_every_spelling() {
 }
 
 #[test]
-fn an_address_that_is_none_is_itself() {
+fn unparsed_address_keeps_its_text() {
     for text in ["19.16.32", "19.16.32.32:443", "fe80::1%eth0", "desk 7"] {
-        let expected = Some(ClientAddress::Other(text.into()));
+        let expected = Some(ClientAddress::Unparsed(text.into()));
         assert_eq!(ClientAddress::parse(text), expected);
-        assert_eq!(shown(text).as_deref(), Some(text));
+        assert_eq!(parsed(text).as_deref(), Some(text));
     }
 }
 
@@ -41,7 +41,7 @@ fn empty_text_is_no_address() {
 }
 
 #[test]
-fn sessions_are_found_by_id_whatever_their_order() {
+fn sessions_are_found_by_id() {
     let list = list([session(7), session(1), session(u64::MAX)]);
     let ids: Vec<u64> = list.sessions().iter().map(|session| session.id).collect();
     assert_eq!(ids, [1, 7, u64::MAX]);
@@ -51,7 +51,7 @@ fn sessions_are_found_by_id_whatever_their_order() {
 }
 
 #[test]
-fn of_repeated_ids_the_last_wins_and_the_others_are_undecodable() {
+fn last_of_repeated_ids_wins() {
     let sessions = vec![
         expiring(7, 1.0),
         session(8),
@@ -68,7 +68,7 @@ fn of_repeated_ids_the_last_wins_and_the_others_are_undecodable() {
 }
 
 #[test]
-fn an_empty_list_has_nothing() {
+fn empty_list() {
     let list = list([]);
     assert_eq!(list.sessions(), []);
     assert_eq!(list.get(0), None);

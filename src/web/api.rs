@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use super::health::State;
 use crate::clock::Timestamps;
-use crate::session::rules::CloseReason;
+use crate::session::diff::CloseReason;
 use crate::session::safety_type::SafetyNames;
-use crate::session::tracker::{SessionCounters, SessionDetail, Summary};
+use crate::session::summary::{SessionDetail, Summary};
+use crate::session::tracker::SessionCounters;
 use crate::status::{AccountStatus, Attempt, Failure, LoginBlock, PastFailure, StatusStore};
 
 /// The whole answer.
@@ -194,8 +195,8 @@ fn account<'a>(
             LoginBlock::Refused => "refused",
             LoginBlock::TooMany => "too_many",
         }),
-        expire_unit: status.unit.0.name(),
-        expire_unit_confirmed: status.unit.1,
+        expire_unit: status.unit.unit.name(),
+        expire_unit_confirmed: status.unit.confirmed,
         sessions_opened_total: status.movements.map(|movements| movements.opened),
         sessions_closed_total: status.movements.map(closed),
         stream: status.stream.map(|stream| Stream {
@@ -238,10 +239,10 @@ fn closed(movements: SessionCounters) -> BTreeMap<&'static str, u64> {
 }
 
 fn sessions<'a>(view: &'a Summary, names: &'a SafetyNames) -> Sessions<'a> {
-    let left = view.expiry.map(|expiry| expiry.left_ms);
-    let at = view.expiry.and_then(|expiry| expiry.at_ms);
+    let left = view.expiry.map(|expiry| expiry.remaining_ms);
+    let at = view.expiry.and_then(|expiry| expiry.expires_at_ms);
     Sessions {
-        answer_timestamp_seconds: view.arrival.wall_seconds(),
+        answer_timestamp_seconds: view.received_at.wall_seconds(),
         open: view.open,
         by_safety_type: view
             .by_safety_type
@@ -282,7 +283,11 @@ fn single<'a>(detail: &'a SessionDetail, names: &'a SafetyNames) -> Single<'a> {
         user_login: detail.user_login.as_deref(),
         client_ip: detail.client.as_ref().map(ToString::to_string),
         expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
-        violating: detail.broken.iter().map(|rule| rule.name()).collect(),
+        violating: detail
+            .violated_rules
+            .iter()
+            .map(|rule| rule.name())
+            .collect(),
     }
 }
 
@@ -292,7 +297,7 @@ mod tests {
 
     use super::*;
     use crate::session::rules::Policy;
-    use crate::session::tracker::SessionDetails;
+    use crate::session::summary::SessionDetails;
     use crate::tradernet::Error;
     use crate::web::test_support::{
         NOW, ago, answered, failed, published, reading, session, starting,

@@ -1,7 +1,7 @@
 //! How an account is doing in one word, worst first.
 
 use crate::clock::Timestamps;
-use crate::session::tracker::Summary;
+use crate::session::summary::Summary;
 use crate::status::AccountStatus;
 
 /// An account whose last session ends within this is about to be without one.
@@ -52,7 +52,7 @@ impl State {
             None => Self::Unknown,
             Some(_) if failed => Self::Failing,
             Some(view) if view.open == 0 => Self::NoneOpen,
-            Some(view) if status.unit.1 && ends_soon(view, now) => Self::Expiring,
+            Some(view) if status.unit.confirmed && ends_soon(view, now) => Self::Expiring,
             Some(_) => Self::Ok,
         }
     }
@@ -108,7 +108,7 @@ impl State {
 /// Whether the longest time left that can be read is nearly over, or over.
 fn ends_soon(view: &Summary, now: Timestamps) -> bool {
     view.expiry
-        .and_then(|expiry| expiry.at_ms)
+        .and_then(|expiry| expiry.expires_at_ms)
         .is_some_and(|at| at.max - now.wall_ms < SOON_MS)
 }
 
@@ -116,7 +116,7 @@ fn ends_soon(view: &Summary, now: Timestamps) -> bool {
 mod tests {
     use super::*;
     use crate::session::rules::Policy;
-    use crate::session::tracker::SessionDetails;
+    use crate::session::summary::SessionDetails;
     use crate::tradernet::Error;
     use crate::web::test_support::{NOW, ago, answered, failed, reading, session};
 
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn an_unsettled_unit_raises_no_alarm() {
         let mut status = account(&[4], NOW);
-        status.unit.1 = false;
+        status.unit.confirmed = false;
         assert_eq!(State::of(&status, NOW), State::Ok);
     }
 

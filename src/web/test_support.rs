@@ -14,10 +14,11 @@ use tokio::task::JoinHandle;
 use super::{App, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
-use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::expire_unit::{Unit, UnitSetting, UnitStatus};
 use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
-use crate::session::tracker::{SessionDetails, SessionTracker, TrackingConfig};
+use crate::session::summary::SessionDetails;
+use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
 use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, StatusStore, Transport};
 use crate::tradernet::Error;
@@ -53,7 +54,7 @@ pub(super) fn session(id: u64, safety_type: i64, minutes_left: u32) -> Session {
         user_login: Some("trader@example.com".into()),
         client: ClientAddress::parse("203.0.113.9"),
         time_left: Some(f64::from(minutes_left) * 60_000.0),
-        expiry_mark: Some(id),
+        expire_datetime_hash: Some(id),
         lifetime_ms: Some(86_400_000.0),
     }
 }
@@ -73,7 +74,10 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         last_attempt: None,
         last_success: None,
         movements: None,
-        unit: (Unit::Milliseconds, true),
+        unit: UnitStatus {
+            unit: Unit::Milliseconds,
+            confirmed: true,
+        },
         view: None,
         stream: None,
     }
@@ -87,7 +91,7 @@ pub(super) fn answered(
     arrival: Timestamps,
 ) -> AccountStatus {
     let mut ledger = SessionTracker::new(reading);
-    let view = ledger.accept(SessionList::new(sessions, 0), arrival);
+    let (view, _) = ledger.record(SessionList::new(sessions, 0), arrival);
     AccountStatus {
         polls: 1,
         last_attempt: Some(Attempt {
@@ -97,7 +101,7 @@ pub(super) fn answered(
             failure: None,
         }),
         last_success: Some(arrival),
-        movements: ledger.movements(),
+        movements: ledger.counters(),
         unit: ledger.unit(),
         view: Some(Arc::new(view)),
         ..starting(account)

@@ -13,7 +13,7 @@ use tradernet_exporter::config::Flags;
 use tradernet_exporter::config::{AccountConfig, CredentialSource};
 use tradernet_exporter::secret::SecretSource;
 use tradernet_exporter::session::safety_type::SafetyType;
-use tradernet_exporter::session::tracker::SessionDetails;
+use tradernet_exporter::session::summary::SessionDetails;
 
 fn load_with(path: &Path, variables: &[(&str, &str)]) -> Result<Config, String> {
     let flags = Flags {

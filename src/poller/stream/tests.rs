@@ -20,7 +20,8 @@ use crate::poller::login_breaker::LoginLog;
 use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
-use crate::session::tracker::{SessionDetails, TrackingConfig};
+use crate::session::summary::SessionDetails;
+use crate::session::tracker::TrackingConfig;
 use crate::status::{AccountStatus, StatusStore, StreamStatus, Transport};
 use crate::tradernet::response::{self, Answer};
 use crate::tradernet::{
@@ -165,7 +166,14 @@ async fn a_silent_server_that_answers_pings_is_not_stale() {
     assert_eq!(failures(&bench.board), []);
     // The `_milliseconds` gauges are as of the last list.
     assert_eq!(
-        status.view.as_ref().unwrap().expiry.unwrap().left_ms.max,
+        status
+            .view
+            .as_ref()
+            .unwrap()
+            .expiry
+            .unwrap()
+            .remaining_ms
+            .max,
         80_000_000.0
     );
     assert_eq!(server.await.unwrap(), [30, 60, 90]);

@@ -1,344 +1,300 @@
-//! What settles the unit of the time left, and all that must not.
+//! Evidence that settles the unit of the time left, and observations that must not.
+
+use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Timestamps;
-use crate::session::Session;
-use crate::session::test_support::{after, expiring, list, moment};
+use crate::session::test_support::{after, expiring, list, moment, session};
 
 const INTERVAL: Duration = Duration::from_secs(30);
-const MILLISECONDS: (Unit, bool) = (Unit::Milliseconds, true);
-const SECONDS: (Unit, bool) = (Unit::Seconds, true);
-const UNSETTLED: (Unit, bool) = (Unit::Milliseconds, false);
+const UNSETTLED: UnitStatus = UnitStatus {
+    unit: Unit::Milliseconds,
+    confirmed: false,
+};
+const SECONDS: UnitStatus = settled(Unit::Seconds);
+const MILLISECONDS: UnitStatus = settled(Unit::Milliseconds);
 
-/// A judge that is fed answers.
-struct Court {
-    judge: UnitDetector,
+const fn settled(unit: Unit) -> UnitStatus {
+    UnitStatus {
+        unit,
+        confirmed: true,
+    }
+}
+
+/// An account whose answers are observed.
+struct Account {
+    detector: UnitDetector,
     interval: Duration,
 }
 
-impl Court {
+impl Account {
     fn new() -> Self {
         Self::with(UnitSetting::Auto)
     }
 
     fn with(setting: UnitSetting) -> Self {
         Self {
-            judge: UnitDetector::new(setting),
+            detector: UnitDetector::new(setting),
             interval: INTERVAL,
         }
     }
 
-    fn hears(&mut self, at: Timestamps, sessions: impl Into<Vec<Session>>) -> (Unit, bool) {
+    fn answer(&mut self, at: Timestamps, sessions: impl Into<Vec<Session>>) -> UnitStatus {
         let snapshot = Arc::new(Snapshot {
             list: list(sessions),
-            arrival: at,
+            received_at: at,
         });
-        self.judge.observe(&snapshot, self.interval);
-        (self.judge.unit(), self.judge.confirmed())
+        self.detector.observe(&snapshot, self.interval);
+        self.detector.status()
     }
 
-    /// One session with so much left.
-    fn left(&mut self, at: Timestamps, time_left: f64) -> (Unit, bool) {
-        self.hears(at, [expiring(1, time_left)])
+    /// An answer with one session that has `time_left`.
+    fn left(&mut self, at: Timestamps, time_left: f64) -> UnitStatus {
+        self.answer(at, [expiring(1, time_left)])
+    }
+
+    /// Answers at these times, with one session that loses `per_second`; the status after each.
+    fn poll(&mut self, times: &[f64], per_second: f64) -> Vec<UnitStatus> {
+        let answer = |at: &f64| self.left(after(*at), 1e9 - at * per_second);
+        times.iter().map(answer).collect()
     }
 }
 
 #[test]
-fn the_documented_unit_stands_unconfirmed_until_settled() {
-    let court = Court::new();
-    assert_eq!(court.judge.unit(), Unit::Milliseconds);
-    assert!(!court.judge.confirmed());
+fn two_pairs_settle_the_unit() {
+    for (per_second, expected) in [(1.0, SECONDS), (1000.0, MILLISECONDS)] {
+        let statuses = Account::new().poll(&[0.0, 30.0, 60.0], per_second);
+        assert_eq!(statuses, [UNSETTLED, UNSETTLED, expected]);
+    }
 }
 
 #[test]
-fn two_pieces_of_evidence_settle_seconds() {
-    let mut court = Court::new();
-    assert_eq!(court.left(after(0.0), 85299.0), UNSETTLED);
-    assert_eq!(court.left(after(30.0), 85269.0), UNSETTLED);
-    assert_eq!(court.left(after(60.0), 85239.0), SECONDS);
+fn configured_unit_ignores_evidence() {
+    for unit in Unit::ALL {
+        for per_second in [1.0, 1000.0] {
+            let mut account = Account::with(UnitSetting::Fixed(unit));
+            let statuses = account.poll(&[0.0, 30.0, 60.0, 90.0], per_second);
+            assert_eq!(statuses, [settled(unit); 4]);
+        }
+    }
 }
 
 #[test]
-fn two_pieces_of_evidence_settle_milliseconds() {
-    let mut court = Court::new();
-    assert_eq!(court.left(after(0.0), 85_299_000.0), UNSETTLED);
-    assert_eq!(court.left(after(30.0), 85_269_000.0), UNSETTLED);
-    assert_eq!(court.left(after(60.0), 85_239_000.0), MILLISECONDS);
+fn time_left_longer_than_the_lifetime_is_milliseconds() {
+    let of_one_day = |time_left| Session {
+        lifetime_ms: Some(86_400_000.0),
+        ..expiring(1, time_left)
+    };
+    for (time_left, expected) in [(86_405.0, UNSETTLED), (86_405.1, MILLISECONDS)] {
+        let status = Account::new().answer(after(0.0), [of_one_day(time_left)]);
+        assert_eq!(status, expected, "{time_left}");
+    }
+    // A settled unit needs two such answers to change.
+    let mut account = Account::new();
+    account.poll(&[0.0, 30.0, 60.0], 1.0);
+    assert_eq!(account.answer(after(90.0), [of_one_day(1e6)]), SECONDS);
+    assert_eq!(account.answer(after(91.0), [of_one_day(1e6)]), MILLISECONDS);
 }
 
 #[test]
-fn a_configured_unit_needs_no_evidence_and_bows_to_none() {
-    for (setting, unit) in [
-        (UnitSetting::Fixed(Unit::Seconds), SECONDS),
-        (UnitSetting::Fixed(Unit::Milliseconds), MILLISECONDS),
+fn static_answers_settle_nothing() {
+    let mut account = Account::new();
+    let statuses = account.poll(&[0.0, 30.0, 60.0, 90.0], 0.0);
+    assert_eq!(statuses, [UNSETTLED; 4]);
+}
+
+#[test]
+fn decrease_within_a_tenth_of_the_unit_is_evidence() {
+    for (rates, expected) in [
+        (vec![0.91, 1.0, 1.09], SECONDS),
+        (vec![901.0, 1000.0, 1099.0], MILLISECONDS),
+        (
+            vec![
+                0.001, 0.89, 1.11, 30.0, 899.0, 1101.0, 1e6, -1.0, -30.0, -1000.0,
+            ],
+            UNSETTLED,
+        ),
     ] {
-        let mut court = Court::with(setting);
-        for (seconds, loss) in [(0.0, 0.0), (30.0, 30.0), (60.0, 60.0), (90.0, 30_060.0)] {
-            assert_eq!(court.left(after(seconds), 1e6 - loss), unit);
-        }
-        let mut court = Court::with(setting);
-        for seconds in [0.0, 30.0, 60.0, 90.0] {
-            assert_eq!(court.left(after(seconds), 1e9 - seconds * 1000.0), unit);
+        for rate in rates {
+            let statuses = Account::new().poll(&[0.0, 100.0, 200.0], rate);
+            assert_eq!(statuses.last(), Some(&expected), "{rate}");
         }
     }
 }
 
 #[test]
-fn a_wall_clock_that_is_hours_off_changes_nothing() {
-    for off in [-5.0 * 3600.0, 5.0 * 3600.0] {
-        let mut court = Court::new();
-        court.left(moment(off, 0.0), 85299.0);
-        court.left(moment(off + 30.0, 30.0), 85269.0);
-        assert_eq!(court.left(moment(off + 60.0, 60.0), 85239.0), SECONDS);
-    }
-}
-
-#[test]
-fn the_dates_time_zone_does_not_matter() {
-    for mark in [20160615131413, 20160615181413] {
-        let elsewhere = |time_left| Session {
-            expiry_mark: Some(mark),
-            lifetime_ms: Some(86_400_000.0),
-            ..expiring(1, time_left)
-        };
-        let mut court = Court::new();
-        court.hears(after(0.0), [elsewhere(85299.0)]);
-        court.hears(after(30.0), [elsewhere(85269.0)]);
-        assert_eq!(court.hears(after(60.0), [elsewhere(85239.0)]), SECONDS);
-    }
-}
-
-#[test]
-fn a_renewal_is_no_evidence() {
-    // The number falls as seconds would, but the closing date moves with every answer.
-    let mut court = Court::new();
-    for poll in 0..5u32 {
-        let seconds = f64::from(poll) * 30.0;
-        let renewed = Session {
-            expiry_mark: Some(20160615131413 + u64::from(poll)),
-            ..expiring(1, 85299.0 - seconds)
-        };
-        assert_eq!(court.hears(after(seconds), [renewed]), UNSETTLED);
-    }
-}
-
-#[test]
-fn a_number_that_grows_or_stands_is_no_evidence() {
-    for change in [0.0, 30.0, 30_000.0] {
-        let mut court = Court::new();
-        for poll in [0.0, 1.0, 2.0, 3.0] {
-            assert_eq!(
-                court.left(after(poll * 30.0), 1e6 + poll * change),
-                UNSETTLED
-            );
+fn only_a_dated_session_in_both_answers_is_evidence() {
+    let renewed = |poll: u32, left| Session {
+        expire_datetime_hash: Some(u64::from(poll)),
+        ..expiring(1, left)
+    };
+    let undated = |_, left| Session {
+        expire_datetime_hash: None,
+        ..expiring(1, left)
+    };
+    let other = |poll: u32, left| expiring(poll.into(), left);
+    let make: [&dyn Fn(u32, f64) -> Session; 3] = [&renewed, &undated, &other];
+    for session in make {
+        let mut account = Account::new();
+        for poll in 0..5 {
+            let seconds = f64::from(poll) * 30.0;
+            let status = account.answer(after(seconds), [session(poll, 85299.0 - seconds)]);
+            assert_eq!(status, UNSETTLED);
         }
     }
 }
 
 #[test]
-fn a_session_without_a_closing_date_is_no_evidence() {
-    let mut court = Court::new();
-    for poll in [0.0, 1.0, 2.0, 3.0] {
-        let undated = Session {
-            expiry_mark: None,
-            ..expiring(1, 85299.0 - poll * 30.0)
-        };
-        assert_eq!(court.hears(after(poll * 30.0), [undated]), UNSETTLED);
+fn time_left_that_stops_at_zero_is_not_evidence() {
+    // 30 ms left, then none: a loss of 1 per second, which looks like seconds.
+    let mut account = Account::new();
+    for pair in [0.0, 60.0, 120.0] {
+        account.left(after(pair), 30.0);
+        assert_eq!(account.left(after(pair + 30.0), 0.0), UNSETTLED);
     }
 }
 
 #[test]
-fn another_session_is_no_evidence() {
-    let mut court = Court::new();
-    for (id, poll) in [(1, 0.0), (2, 1.0), (3, 2.0), (4, 3.0)] {
-        let other = expiring(id, 85299.0 - poll * 30.0);
-        assert_eq!(court.hears(after(poll * 30.0), [other]), UNSETTLED);
+fn suspend_is_not_evidence() {
+    // 30 s of polling around 8 h of suspend: by the monotonic clock the time left falls by 961 a
+    // second, which is within a tenth of 1000.
+    for awake in [30.0, 4.0] {
+        let mut account = Account::new();
+        let (mut wall, mut monotonic) = (0.0, 0.0);
+        account.left(moment(wall, monotonic), 500_000.0);
+        for _night in 0..4 {
+            wall += 8.0 * 3600.0 + awake;
+            monotonic += awake;
+            let status = account.left(moment(wall, monotonic), 500_000.0 - wall);
+            assert_eq!(status, UNSETTLED);
+        }
+        for _poll in 0..2 {
+            wall += 30.0;
+            monotonic += 30.0;
+            account.left(moment(wall, monotonic), 500_000.0 - wall);
+        }
+        assert_eq!(account.detector.status(), SECONDS);
     }
 }
 
 #[test]
-fn a_suspended_machine_makes_no_milliseconds_of_seconds() {
-    // 30 s of polling around 8 h of sleep, in which the monotonic clock stands still: by it the
-    // number falls by 961 a second, which is within a tenth of a thousand.
-    let mut court = Court::new();
-    let (mut wall, mut monotonic) = (0.0, 0.0);
-    court.left(moment(wall, monotonic), 500_000.0);
-    for _night in 0..4 {
-        wall += 8.0 * 3600.0 + 30.0;
-        monotonic += 30.0;
-        let now = moment(wall, monotonic);
-        assert_eq!(court.left(now, 500_000.0 - wall), UNSETTLED);
-    }
-    // Awake again, the number says what it is.
-    for awake in [30.0, 60.0] {
-        let now = moment(wall + awake, monotonic + awake);
-        court.left(now, 500_000.0 - wall - awake);
-    }
-    let settled = (court.judge.unit(), court.judge.confirmed());
-    assert_eq!(settled, SECONDS);
-}
-
-#[test]
-fn a_sleep_between_two_close_answers_is_no_evidence() {
-    let mut court = Court::new();
-    court.left(moment(0.0, 0.0), 500_000.0);
-    for night in [1.0, 2.0, 3.0] {
-        let slept = night * 28_800.0;
-        let now = moment(slept, night * 4.0);
-        assert_eq!(court.left(now, 500_000.0 - slept), UNSETTLED);
-    }
-}
-
-#[test]
-fn a_wall_clock_that_is_set_spoils_the_pair_and_no_other() {
+fn wall_clock_step_discards_only_its_pair() {
     for step in [-3600.0, -30.0, 3.5, 3600.0] {
-        let mut court = Court::new();
-        court.left(after(0.0), 85299.0);
-        court.left(after(30.0), 85269.0);
-        let stepped = |seconds: f64| moment(seconds + step, seconds);
-        assert_eq!(court.left(stepped(60.0), 85239.0), UNSETTLED, "{step}");
-        assert_eq!(court.left(stepped(90.0), 85209.0), SECONDS, "{step}");
+        let mut account = Account::new();
+        account.poll(&[0.0, 30.0], 1.0);
+        let mut poll = |seconds: f64| account.left(moment(seconds + step, seconds), 1e9 - seconds);
+        assert_eq!(poll(60.0), UNSETTLED, "{step}");
+        assert_eq!(poll(90.0), SECONDS, "{step}");
     }
 }
 
 #[test]
-fn clocks_that_differ_by_less_than_a_tenth_are_believed() {
-    let mut court = Court::new();
-    for seconds in [0.0, 30.0, 60.0] {
-        court.left(moment(seconds * 1.09, seconds), 85299.0 - seconds);
+fn clocks_must_agree_within_a_tenth() {
+    for (drift, expected) in [(1.09, SECONDS), (1.11, UNSETTLED)] {
+        let mut account = Account::new();
+        for seconds in [0.0, 30.0, 60.0] {
+            account.left(moment(seconds * drift, seconds), 85299.0 - seconds);
+        }
+        assert_eq!(account.detector.status(), expected);
     }
-    assert!(court.judge.confirmed());
-    let mut court = Court::new();
-    for seconds in [0.0, 30.0, 60.0] {
-        court.left(moment(seconds * 1.11, seconds), 85299.0 - seconds);
-    }
-    assert!(!court.judge.confirmed());
 }
 
 #[test]
-fn answers_that_are_too_close_say_nothing_until_they_add_up() {
-    let mut court = Court::new();
-    let mut hear = |seconds: f64| court.left(after(seconds), 85299.0 - seconds);
-    for seconds in [0.0, 1.0, 2.0, 3.0, 4.999] {
-        assert_eq!(hear(seconds), UNSETTLED);
-    }
-    // Five seconds after the first answer: one piece.
-    assert_eq!(hear(5.0), UNSETTLED);
-    for seconds in [6.0, 9.999] {
-        assert_eq!(hear(seconds), UNSETTLED);
-    }
-    assert_eq!(hear(10.0), SECONDS);
+fn short_gaps_add_up_to_five_seconds() {
+    let times = [0.0, 1.0, 4.999, 5.0, 6.0, 9.999, 10.0];
+    let statuses = Account::new().poll(&times, 1.0);
+    assert_eq!(statuses[..6], [UNSETTLED; 6]);
+    assert_eq!(statuses.last(), Some(&SECONDS));
 }
 
 #[test]
-fn answers_are_far_enough_apart_by_both_clocks_or_not_at_all() {
+fn gap_is_long_enough_by_both_clocks() {
     for (wall, monotonic) in [(5.2, 4.9), (4.9, 5.2)] {
-        let mut court = Court::new();
+        let mut account = Account::new();
         for poll in [0.0, 1.0, 2.0, 3.0] {
             let now = moment(poll * wall, poll * monotonic);
-            assert_eq!(court.left(now, 85299.0 - poll * 5.0), UNSETTLED);
+            assert_eq!(account.left(now, 85299.0 - poll * 5.0), UNSETTLED);
         }
     }
 }
 
 #[test]
-fn answers_are_close_enough_at_a_shorter_interval() {
-    let mut court = Court::new();
-    court.interval = Duration::from_secs(1);
-    let mut hear = |seconds: f64| court.left(after(seconds), 85299.0 - seconds);
-    for seconds in [0.0, 0.5, 0.999] {
-        assert_eq!(hear(seconds), UNSETTLED);
-    }
-    assert_eq!(hear(1.0), UNSETTLED);
-    assert_eq!(hear(2.0), SECONDS);
+fn gap_of_one_interval_suffices_where_that_is_shorter() {
+    let mut account = Account::new();
+    account.interval = Duration::from_secs(1);
+    let statuses = account.poll(&[0.0, 0.5, 0.999, 1.0, 2.0], 1.0);
+    assert_eq!(statuses[..4], [UNSETTLED; 4]);
+    assert_eq!(statuses.last(), Some(&SECONDS));
 }
 
 #[test]
-fn the_loss_is_within_a_tenth_of_the_unit() {
-    let confirmed = |loss_per_second: f64| {
-        let mut court = Court::new();
-        for seconds in [0.0, 100.0, 200.0] {
-            court.left(after(seconds), 1e9 - seconds * loss_per_second);
-        }
-        (court.judge.unit(), court.judge.confirmed())
-    };
-    for loss in [0.91, 1.0, 1.09] {
-        assert_eq!(confirmed(loss), SECONDS, "{loss}");
-    }
-    for loss in [901.0, 1000.0, 1099.0] {
-        assert_eq!(confirmed(loss), MILLISECONDS, "{loss}");
-    }
-    for loss in [0.001, 0.89, 1.11, 30.0, 899.0, 1101.0, 1e6, -1.0, -1000.0] {
-        assert_eq!(confirmed(loss), UNSETTLED, "{loss}");
-    }
-}
-
-#[test]
-fn sessions_that_contradict_each_other_are_no_evidence() {
-    let mut court = Court::new();
+fn contradicting_sessions_are_not_evidence() {
+    let mut account = Account::new();
     for seconds in [0.0, 30.0, 60.0, 90.0] {
-        let contradicting = [
+        let sessions = [
             expiring(1, 1e6 - seconds),
             expiring(2, 1e6 - seconds * 1000.0),
         ];
-        assert_eq!(court.hears(after(seconds), contradicting), UNSETTLED);
+        assert_eq!(account.answer(after(seconds), sessions), UNSETTLED);
     }
 }
 
 #[test]
-fn sessions_that_say_nothing_do_not_silence_the_others() {
-    let mut court = Court::new();
+fn sessions_without_evidence_do_not_hide_the_others() {
+    let mut account = Account::new();
     for seconds in [0.0, 30.0, 60.0] {
         let sessions = [
             expiring(1, 0.0),
             expiring(2, 85299.0 - seconds),
             expiring(3, -5.0 * seconds),
-            crate::session::test_support::session(4),
+            session(4),
         ];
-        court.hears(after(seconds), sessions);
+        account.answer(after(seconds), sessions);
     }
-    assert_eq!((court.judge.unit(), court.judge.confirmed()), SECONDS);
+    assert_eq!(account.detector.status(), SECONDS);
 }
 
 #[test]
-fn the_unit_is_settled_by_two_in_a_row() {
-    let mut court = Court::new();
-    let mut left = 1e9;
-    let mut poll = 0.0;
-    let mut hear = |loss_per_second: f64| {
-        poll += 30.0;
-        left -= 30.0 * loss_per_second;
-        court.left(after(poll), left)
+fn two_agreeing_pieces_settle_and_two_contrary_ones_change() {
+    let mut account = Account::new();
+    let (mut left, mut at) = (1e9, 0.0);
+    let mut loses = |per_second: f64| {
+        at += 30.0;
+        left -= 30.0 * per_second;
+        account.left(after(at), left)
     };
-    assert_eq!(hear(0.0), UNSETTLED);
-    assert_eq!(hear(1.0), UNSETTLED);
-    assert_eq!(hear(1000.0), UNSETTLED);
-    assert_eq!(hear(1.0), UNSETTLED);
-    // A pair that says nothing is no contradiction.
-    assert_eq!(hear(50.0), UNSETTLED);
-    assert_eq!(hear(1.0), SECONDS);
-    // One stray pair changes nothing, nor do two with a piece for the unit between them.
-    assert_eq!(hear(1000.0), SECONDS);
-    assert_eq!(hear(1.0), SECONDS);
-    assert_eq!(hear(1000.0), SECONDS);
-    assert_eq!(hear(1000.0), MILLISECONDS);
-    assert_eq!(hear(1.0), MILLISECONDS);
-    assert_eq!(hear(1.0), SECONDS);
+    for (per_second, expected) in [
+        (0.0, UNSETTLED),
+        (1.0, UNSETTLED),
+        (1000.0, UNSETTLED),
+        (1.0, UNSETTLED),
+        // No evidence, and no contradiction.
+        (50.0, UNSETTLED),
+        (1.0, SECONDS),
+        (1000.0, SECONDS),
+        (1.0, SECONDS),
+        (1000.0, SECONDS),
+        (1000.0, MILLISECONDS),
+        (1.0, MILLISECONDS),
+        (1.0, SECONDS),
+    ] {
+        assert_eq!(loses(per_second), expected);
+    }
 }
 
 #[test]
-fn an_answer_without_sessions_breaks_the_pair() {
-    let mut court = Court::new();
-    court.left(after(0.0), 85299.0);
-    court.hears(after(30.0), []);
-    assert_eq!(court.left(after(60.0), 85239.0), UNSETTLED);
-    assert_eq!(court.left(after(90.0), 85209.0), UNSETTLED);
-    assert_eq!(court.left(after(120.0), 85179.0), SECONDS);
+fn answer_without_sessions_separates_pairs() {
+    let mut account = Account::new();
+    account.left(after(0.0), 85299.0);
+    account.answer(after(30.0), []);
+    assert_eq!(account.left(after(60.0), 85239.0), UNSETTLED);
+    assert_eq!(account.left(after(90.0), 85209.0), UNSETTLED);
+    assert_eq!(account.left(after(120.0), 85179.0), SECONDS);
 }
 
 #[test]
-fn numbers_become_milliseconds_and_never_less_than_none() {
-    for (unit, number, milliseconds) in [
+fn times_left_are_converted_to_milliseconds() {
+    for (unit, time_left, milliseconds) in [
         (Unit::Milliseconds, 85299.5, 85299.5),
         (Unit::Seconds, 85299.5, 85_299_500.0),
         (Unit::Milliseconds, -1.0, 0.0),
@@ -346,7 +302,106 @@ fn numbers_become_milliseconds_and_never_less_than_none() {
         (Unit::Milliseconds, f64::MAX, f64::MAX),
         (Unit::Seconds, f64::MAX, f64::MAX),
     ] {
-        let read = unit.to_milliseconds(number);
-        assert!(read == milliseconds, "{number} {unit:?} is {read}");
+        let converted = unit.to_milliseconds(time_left);
+        assert!(converted == milliseconds, "{time_left} {unit:?}");
+    }
+}
+
+/// A session of a consistent server: seconds after the first poll, as real times.
+#[derive(Clone, Debug)]
+struct ServerSession {
+    opened_s: f64,
+    lifetime_s: f64,
+    /// Renewed to its whole lifetime when less than this is left.
+    renew_below_s: f64,
+    /// Whether the server sends readable dates.
+    dated: bool,
+}
+
+impl ServerSession {
+    /// The opening date and the closing date in force at `now_s`; `None` where it is not open.
+    fn dates(&self, now_s: f64) -> Option<(f64, f64)> {
+        let period_s = self.lifetime_s - self.renew_below_s;
+        let age_s = now_s - self.opened_s;
+        let renewals = if self.renew_below_s > 0.0 {
+            (age_s / period_s).floor().max(0.0)
+        } else {
+            0.0
+        };
+        let closes_s = self.opened_s + renewals * period_s + self.lifetime_s;
+        (now_s < closes_s).then_some((self.opened_s, closes_s))
+    }
+}
+
+fn server_session() -> impl Strategy<Value = ServerSession> {
+    (
+        0.0..86_400.0_f64,
+        60.0..604_800.0_f64,
+        0.0..0.9_f64,
+        any::<[bool; 2]>(),
+    )
+        .prop_map(
+            |(age_s, lifetime_s, renew_below, [renews, dated])| ServerSession {
+                opened_s: -age_s,
+                lifetime_s: age_s + lifetime_s,
+                renew_below_s: if renews {
+                    renew_below * lifetime_s
+                } else {
+                    0.0
+                },
+                dated,
+            },
+        )
+}
+
+proptest! {
+    /// Whatever the zone of the dates, the skew of the clocks, the renewals, the number of sessions
+    /// and the interval: the unit is never settled wrongly, and three answers that show one session
+    /// settle it.
+    #[test]
+    fn consistent_server_never_settles_the_wrong_unit(
+        unit in prop::sample::select(&Unit::ALL[..]),
+        sessions in prop::collection::vec(server_session(), 0..6),
+        interval_s in 1u32..3600,
+        jitter in prop::collection::vec(0.0..0.3_f64, 12),
+        skew_s in -50_000.0..50_000.0_f64,
+        zone_h in -12i32..14,
+        whole in any::<bool>(),
+    ) {
+        let mut account = Account::new();
+        let interval = f64::from(interval_s);
+        account.interval = Duration::from_secs_f64(interval);
+        let mut now_s = 0.0;
+        // How many answers in a row show a dated session that is not renewed or about to end.
+        let mut in_a_row = 0;
+        let mut steady: Vec<(u64, f64)> = Vec::new();
+        for jitter in jitter {
+            let listed: Vec<_> = (1u64..).zip(&sessions).filter_map(|(id, of)| {
+                let (opened_s, closes_s) = of.dates(now_s)?;
+                let left = (closes_s - now_s) * unit.per_second();
+                let written_s = closes_s + f64::from(zone_h) * 3600.0;
+                Some((closes_s, Session {
+                    time_left: Some(if whole { left.floor() } else { left }),
+                    expire_datetime_hash: of.dated.then_some(written_s.to_bits()),
+                    lifetime_ms: of.dated.then_some((closes_s - opened_s) * 1000.0),
+                    ..session(id)
+                }))
+            }).collect();
+            let shown: Vec<(u64, f64)> = listed.iter()
+                .filter(|(_, session)| session.expire_datetime_hash.is_some() && session.time_left > Some(0.0))
+                .map(|(closes_s, session)| (session.id, *closes_s))
+                .collect();
+            let continues = shown.iter().any(|session| steady.contains(session));
+            in_a_row = if continues { in_a_row + 1 } else { 0 };
+            steady = shown;
+            let sessions: Vec<_> = listed.into_iter().map(|(_, session)| session).collect();
+            let status = account.answer(moment(now_s + skew_s, now_s), sessions);
+            prop_assert!(!status.confirmed || status.unit == unit);
+            // Rounding to whole seconds hides the rate of short gaps.
+            if in_a_row >= 2 && (interval >= 11.0 || !whole) {
+                prop_assert_eq!(status, settled(unit));
+            }
+            now_s += interval * (1.0 + jitter);
+        }
     }
 }

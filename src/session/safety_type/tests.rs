@@ -3,15 +3,18 @@
 use super::*;
 
 #[test]
-fn vendor_names_are_built_in_and_other_ids_are_unknown() {
+fn vendor_names_are_built_in() {
     let names = SafetyNames::default();
     for (id, name) in [
         (0, "no_key"),
+        (1, "unknown"),
+        (2, "token"),
+        (3, "sms"),
         (4, "password"),
+        (10, "unknown"),
         (14, "api_key"),
         (19, "face"),
-        (1, "unknown"),
-        (10, "unknown"),
+        (20, "unknown"),
         (-1, "unknown"),
     ] {
         assert_eq!(names.name(SafetyType::Id(id)), name, "{id}");
@@ -21,17 +24,19 @@ fn vendor_names_are_built_in_and_other_ids_are_unknown() {
 }
 
 #[test]
-fn names_are_added_and_replaced_one_by_one() {
+fn configured_names_add_and_override() {
     let mut names = SafetyNames::default();
-    names.set(15, "signature".to_owned());
+    names.set(20, "signature".to_owned());
     names.set(3, "text message".to_owned());
-    assert_eq!(names.name(SafetyType::Id(15)), "signature");
+    assert_eq!(names.name(SafetyType::Id(20)), "signature");
     assert_eq!(names.name(SafetyType::Id(3)), "text message");
     assert_eq!(names.name(SafetyType::Id(4)), "password");
+    assert_eq!(names.ids("text message"), [3]);
+    assert!(names.ids("sms").is_empty());
 }
 
 #[test]
-fn ids_as_label_values() {
+fn safety_types_as_label_values() {
     let shown = [SafetyType::Id(-15), SafetyType::None, SafetyType::Other];
     assert_eq!(
         shown.map(|label| label.to_string()),

@@ -2,9 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
+use crate::session::rules::Rule;
+use crate::session::safety_type::SafetyType;
+use crate::session::summary::{Expiry, Range, RequiredSessions, SessionDetail};
 use crate::session::test_support::{WALL_MS, after, expiring, list, moment, session, vendors};
+use crate::session::{ClientAddress, Session};
 
-fn reading() -> TrackingConfig {
+fn config() -> TrackingConfig {
     TrackingConfig {
         policy: Policy::default(),
         details: SessionDetails::Off,
@@ -14,15 +18,15 @@ fn reading() -> TrackingConfig {
     }
 }
 
-fn ledger() -> SessionTracker {
-    SessionTracker::new(reading())
+fn tracker() -> SessionTracker {
+    SessionTracker::new(config())
 }
 
 /// The server sends that unit, and the operator said so.
 fn in_unit(unit: Unit) -> SessionTracker {
     SessionTracker::new(TrackingConfig {
         expire_unit: UnitSetting::Fixed(unit),
-        ..reading()
+        ..config()
     })
 }
 
@@ -31,42 +35,46 @@ fn detailed(details: SessionDetails, policy: Policy) -> SessionTracker {
         details,
         policy,
         expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
-        ..reading()
+        ..config()
     })
 }
 
+fn status(unit: Unit, confirmed: bool) -> UnitStatus {
+    UnitStatus { unit, confirmed }
+}
+
 /// Opened, expired, ended, unknown.
-fn moved(ledger: &SessionTracker) -> [u64; 4] {
-    let movements = ledger.movements().unwrap();
-    let [expired, ended, unknown] = CloseReason::ALL.map(|reason| movements.closed(reason));
-    [movements.opened, expired, ended, unknown]
+fn counts_of(tracker: &SessionTracker) -> [u64; 4] {
+    let counters = tracker.counters().unwrap();
+    let [expired, ended, unknown] = CloseReason::ALL.map(|reason| counters.closed(reason));
+    [counters.opened, expired, ended, unknown]
 }
 
 /// Shortest and longest time left in milliseconds.
-fn left(view: &Summary) -> (f64, f64) {
-    let left = view.expiry.unwrap().left_ms;
+fn remaining(summary: &Summary) -> (f64, f64) {
+    let left = summary.expiry.unwrap().remaining_ms;
     (left.min, left.max)
 }
 
 /// First and last end in seconds after the start.
-fn ends(view: &Summary) -> (f64, f64) {
-    let ends = view.expiry.unwrap().at_ms.unwrap();
+fn expiries(summary: &Summary) -> (f64, f64) {
+    let ends = summary.expiry.unwrap().expires_at_ms.unwrap();
     ((ends.min - WALL_MS) / 1000.0, (ends.max - WALL_MS) / 1000.0)
 }
 
 #[test]
-fn the_vendors_sample() {
-    let view = ledger().accept(list([vendors()]), after(7.0));
-    let left_ms = Range {
+fn vendor_sample() {
+    let summary = tracker().record(list([vendors()]), after(7.0)).0;
+    let remaining_ms = Range {
         min: 85299.0,
         max: 85299.0,
     };
-    let at_ms = Range {
+    let expires_at_ms = Range {
         min: WALL_MS + 92_299.0,
         max: WALL_MS + 92_299.0,
     };
     let expected = Summary {
-        arrival: after(7.0),
+        received_at: after(7.0),
         open: 1,
         by_safety_type: vec![
             (SafetyType::Id(2), 0),
@@ -74,8 +82,8 @@ fn the_vendors_sample() {
             (SafetyType::Id(4), 1),
         ],
         expiry: Some(Expiry {
-            left_ms,
-            at_ms: Some(at_ms),
+            remaining_ms,
+            expires_at_ms: Some(expires_at_ms),
         }),
         expire_unknown: 0,
         max_lifetime_ms: Some(86_400_000.0),
@@ -84,28 +92,30 @@ fn the_vendors_sample() {
         violating: Vec::new(),
         required: None,
         undecodable: 0,
-        disclosed: SessionDetails::Off,
+        detail_level: SessionDetails::Off,
         details: Vec::new(),
     };
-    assert_eq!(view, expected);
+    assert_eq!(summary, expected);
 }
 
 #[test]
-fn an_empty_list_has_nothing_left_and_no_end() {
-    let view = ledger().accept(SessionList::new(Vec::new(), 2), after(0.0));
-    assert_eq!(view.open, 0);
-    assert_eq!(left(&view), (0.0, 0.0));
-    assert_eq!(view.expiry.unwrap().at_ms, None);
-    assert_eq!(view.expire_unknown, 0);
-    assert_eq!(view.max_lifetime_ms, None);
-    assert_eq!((view.client_ips, view.logins), (0, 0));
-    assert_eq!(view.undecodable, 2);
+fn empty_list_has_zero_remaining_and_no_expiry() {
+    let summary = tracker()
+        .record(SessionList::new(Vec::new(), 2), after(0.0))
+        .0;
+    assert_eq!(summary.open, 0);
+    assert_eq!(remaining(&summary), (0.0, 0.0));
+    assert_eq!(summary.expiry.unwrap().expires_at_ms, None);
+    assert_eq!(summary.expire_unknown, 0);
+    assert_eq!(summary.max_lifetime_ms, None);
+    assert_eq!((summary.client_ips, summary.logins), (0, 0));
+    assert_eq!(summary.undecodable, 2);
 }
 
 #[test]
-fn shortest_and_longest_are_of_what_can_be_read() {
+fn unreadable_time_left_is_excluded_from_min_and_max() {
     let dated = Session {
-        expiry_mark: Some(20160615131413),
+        expire_datetime_hash: Some(20160615131413),
         ..session(2)
     };
     let sessions = [
@@ -126,46 +136,64 @@ fn shortest_and_longest_are_of_what_can_be_read() {
             ..session(7)
         },
     ];
-    let view = ledger().accept(list(sessions), after(0.0));
-    assert_eq!(view.open, 7);
-    assert_eq!(view.expire_unknown, 2);
-    assert_eq!(left(&view), (5000.0, 60_000.0));
-    assert_eq!(ends(&view), (5.0, 60.0));
+    let summary = tracker().record(list(sessions), after(0.0)).0;
+    assert_eq!(summary.open, 7);
+    assert_eq!(summary.expire_unknown, 2);
+    assert_eq!(remaining(&summary), (5000.0, 60_000.0));
+    assert_eq!(expiries(&summary), (5.0, 60.0));
 }
 
 #[test]
-fn where_nothing_can_be_read_there_is_no_expiry() {
-    let view = ledger().accept(list([session(1), session(2)]), after(0.0));
-    assert_eq!(view.open, 2);
-    assert_eq!(view.expire_unknown, 2);
-    assert_eq!(view.expiry, None);
+fn no_expiry_where_no_time_left_is_readable() {
+    let summary = tracker()
+        .record(list([session(1), session(2)]), after(0.0))
+        .0;
+    assert_eq!(summary.open, 2);
+    assert_eq!(summary.expire_unknown, 2);
+    assert_eq!(summary.expiry, None);
 }
 
 #[test]
-fn negative_time_left_is_none_left() {
+fn negative_time_left_is_zero() {
     for unit in Unit::ALL {
         let sessions = [expiring(1, -7.0), expiring(2, -1e300)];
-        let view = in_unit(unit).accept(list(sessions), after(3.0));
-        assert_eq!(left(&view), (0.0, 0.0));
-        assert_eq!(ends(&view), (3.0, 3.0));
-        assert_eq!(view.expire_unknown, 0);
+        let summary = in_unit(unit).record(list(sessions), after(3.0)).0;
+        assert_eq!(remaining(&summary), (0.0, 0.0));
+        assert_eq!(expiries(&summary), (3.0, 3.0));
+        assert_eq!(summary.expire_unknown, 0);
     }
 }
 
 #[test]
-fn the_largest_number_stays_finite() {
-    let view = in_unit(Unit::Seconds).accept(list([expiring(1, f64::MAX)]), after(0.0));
-    assert_eq!(left(&view), (f64::MAX, f64::MAX));
-    assert!(view.expiry.unwrap().at_ms.unwrap().max.is_finite());
+fn largest_number_stays_finite() {
+    let summary = in_unit(Unit::Seconds)
+        .record(list([expiring(1, f64::MAX)]), after(0.0))
+        .0;
+    assert_eq!(remaining(&summary), (f64::MAX, f64::MAX));
+    assert!(
+        summary
+            .expiry
+            .unwrap()
+            .expires_at_ms
+            .unwrap()
+            .max
+            .is_finite()
+    );
 }
 
 #[test]
-fn an_end_is_kept_while_the_new_one_lies_within_two_seconds() {
-    let mut ledger = in_unit(Unit::Milliseconds);
+fn expiry_is_kept_within_two_seconds() {
+    let mut tracker = in_unit(Unit::Milliseconds);
     let mut end_of = |seconds: f64, left_s: f64| {
-        let view = ledger.accept(list([expiring(1, left_s * 1000.0)]), after(seconds));
-        assert_eq!(left(&view).0, left_s * 1000.0, "as of the last answer");
-        ends(&view).0
+        let summary = tracker
+            .record(list([expiring(1, left_s * 1000.0)]), after(seconds))
+            .0;
+        assert_eq!(
+            remaining(&summary).0,
+            left_s * 1000.0,
+            "as of the last answer"
+        );
+        expiries(&summary).0
     };
     assert_eq!(end_of(0.0, 1000.0), 1000.0);
     assert_eq!(end_of(30.0, 970.9), 1000.0);
@@ -177,10 +205,11 @@ fn an_end_is_kept_while_the_new_one_lies_within_two_seconds() {
 }
 
 #[test]
-fn ends_that_creep_do_not_creep_away_with_the_kept_one() {
-    let mut ledger = in_unit(Unit::Milliseconds);
+fn expiry_does_not_drift_with_small_steps() {
+    let mut tracker = in_unit(Unit::Milliseconds);
     let mut end_of = |seconds: f64, left_s: f64| {
-        ends(&ledger.accept(list([expiring(1, left_s * 1000.0)]), after(seconds))).0
+        let answer = list([expiring(1, left_s * 1000.0)]);
+        expiries(&tracker.record(answer, after(seconds)).0).0
     };
     assert_eq!(end_of(0.0, 100.0), 100.0);
     assert_eq!(end_of(10.0, 91.5), 100.0);
@@ -189,71 +218,77 @@ fn ends_that_creep_do_not_creep_away_with_the_kept_one() {
 }
 
 #[test]
-fn each_session_keeps_its_own_end() {
-    let mut ledger = in_unit(Unit::Milliseconds);
+fn expiry_is_kept_per_session() {
+    let mut tracker = in_unit(Unit::Milliseconds);
     let both = |first, second| list([expiring(1, first), expiring(2, second)]);
-    ledger.accept(both(1000.0, 2000.0), after(0.0));
-    let view = ledger.accept(both(1500.0, 2500.0), after(0.5));
-    assert_eq!(ends(&view), (1.0, 2.0));
-    let view = ledger.accept(list([expiring(2, 2500.0)]), after(0.5));
-    assert_eq!(ends(&view), (2.0, 2.0));
-    let view = ledger.accept(both(1500.0, 2500.0), after(0.5));
-    assert_eq!(ends(&view), (2.0, 2.0), "the first one's end was forgotten");
+    tracker.record(both(1000.0, 2000.0), after(0.0));
+    let summary = tracker.record(both(1500.0, 2500.0), after(0.5)).0;
+    assert_eq!(expiries(&summary), (1.0, 2.0));
+    let summary = tracker.record(list([expiring(2, 2500.0)]), after(0.5)).0;
+    assert_eq!(expiries(&summary), (2.0, 2.0));
+    let summary = tracker.record(both(1500.0, 2500.0), after(0.5)).0;
+    assert_eq!(
+        expiries(&summary),
+        (2.0, 2.0),
+        "the first one's end was forgotten"
+    );
 }
 
 #[test]
-fn once_seconds_are_settled_the_same_numbers_mean_seconds() {
-    let mut ledger = ledger();
+fn settled_seconds_change_the_reading() {
+    let mut tracker = tracker();
     let mut answer = |seconds: f64| {
-        let view = ledger.accept(list([expiring(1, 85299.0 - seconds)]), after(seconds));
-        (ledger.unit(), left(&view).0, ends(&view).0)
+        let summary = tracker
+            .record(list([expiring(1, 85299.0 - seconds)]), after(seconds))
+            .0;
+        (tracker.unit(), remaining(&summary).0, expiries(&summary).0)
     };
-    let unsettled = (Unit::Milliseconds, false);
+    let unsettled = status(Unit::Milliseconds, false);
     assert_eq!(answer(0.0), (unsettled, 85299.0, 85.299));
     assert_eq!(answer(30.0), (unsettled, 85269.0, 115.269));
-    let settled = (Unit::Seconds, true);
+    let settled = status(Unit::Seconds, true);
     assert_eq!(answer(60.0), (settled, 85_239_000.0, 85299.0));
     assert_eq!(answer(90.0), (settled, 85_209_000.0, 85299.0));
 }
 
 #[test]
-fn a_renewal_moves_the_end_and_is_no_movement() {
-    let mut ledger = in_unit(Unit::Seconds);
-    ledger.accept(list([expiring(1, 60.0)]), after(0.0));
+fn renewal_moves_the_expiry_and_counts_nothing() {
+    let mut tracker = in_unit(Unit::Seconds);
+    tracker.record(list([expiring(1, 60.0)]), after(0.0));
     let renewed = Session {
-        expiry_mark: Some(20160616131413),
+        expire_datetime_hash: Some(20160616131413),
         ..expiring(1, 86400.0)
     };
-    let view = ledger.accept(list([renewed]), after(30.0));
-    assert_eq!(left(&view).0, 86_400_000.0);
-    assert_eq!(ends(&view).0, 86430.0);
-    assert_eq!(moved(&ledger), [0, 0, 0, 0]);
+    let summary = tracker.record(list([renewed]), after(30.0)).0;
+    assert_eq!(remaining(&summary).0, 86_400_000.0);
+    assert_eq!(expiries(&summary).0, 86430.0);
+    assert_eq!(counts_of(&tracker), [0, 0, 0, 0]);
 }
 
 #[test]
-fn the_first_answer_opens_nothing() {
-    let mut ledger = ledger();
-    assert_eq!(ledger.movements(), None);
-    ledger.accept(list([session(1), session(2)]), after(0.0));
-    assert_eq!(moved(&ledger), [0, 0, 0, 0]);
-    ledger.accept(list([session(2), session(3), session(4)]), after(30.0));
-    assert_eq!(moved(&ledger), [2, 0, 0, 1]);
-    ledger.accept(list([]), after(60.0));
-    assert_eq!(moved(&ledger), [2, 0, 0, 4]);
+fn first_answer_opens_nothing() {
+    let mut tracker = tracker();
+    assert_eq!(tracker.counters(), None);
+    tracker.record(list([session(1), session(2)]), after(0.0));
+    assert_eq!(counts_of(&tracker), [0, 0, 0, 0]);
+    tracker.record(list([session(2), session(3), session(4)]), after(30.0));
+    assert_eq!(counts_of(&tracker), [2, 0, 0, 1]);
+    tracker.record(list([]), after(60.0));
+    assert_eq!(counts_of(&tracker), [2, 0, 0, 4]);
 }
 
 #[test]
-fn an_empty_first_answer_is_an_answer() {
-    let mut ledger = ledger();
-    ledger.accept(list([]), after(0.0));
-    assert_eq!(moved(&ledger), [0, 0, 0, 0]);
-    ledger.accept(list([session(1)]), after(30.0));
-    assert_eq!(moved(&ledger), [1, 0, 0, 0]);
+fn empty_first_answer_counts_as_an_answer() {
+    let mut tracker = tracker();
+    tracker.record(list([]), after(0.0));
+    assert_eq!(counts_of(&tracker), [0, 0, 0, 0]);
+    tracker.record(list([session(1)]), after(30.0));
+    assert_eq!(counts_of(&tracker), [1, 0, 0, 0]);
 }
 
 #[test]
-fn sessions_close_for_three_reasons() {
-    let mut ledger = in_unit(Unit::Seconds);
+fn closed_sessions_are_counted_by_reason() {
+    let mut tracker = in_unit(Unit::Seconds);
     let sessions = [
         expiring(1, 20.0),
         expiring(2, 32.0),
@@ -262,60 +297,60 @@ fn sessions_close_for_three_reasons() {
         session(5),
         expiring(6, -3.0),
     ];
-    ledger.accept(list(sessions), after(0.0));
-    ledger.accept(list([]), after(30.0));
-    assert_eq!(moved(&ledger), [0, 3, 2, 1]);
+    tracker.record(list(sessions), after(0.0));
+    tracker.record(list([]), after(30.0));
+    assert_eq!(counts_of(&tracker), [0, 3, 2, 1]);
 }
 
 #[test]
-fn nothing_is_told_of_closed_sessions_before_the_unit_is_settled() {
-    let mut ledger = ledger();
-    ledger.accept(list([expiring(1, 20_000.0), expiring(2, 1e9)]), after(0.0));
-    ledger.accept(list([]), after(30.0));
-    assert_eq!(moved(&ledger), [0, 0, 0, 2]);
+fn close_reason_is_unknown_before_the_unit_is_settled() {
+    let mut tracker = tracker();
+    tracker.record(list([expiring(1, 20_000.0), expiring(2, 1e9)]), after(0.0));
+    tracker.record(list([]), after(30.0));
+    assert_eq!(counts_of(&tracker), [0, 0, 0, 2]);
 }
 
 #[test]
-fn an_end_in_a_unit_that_was_just_abandoned_tells_nothing() {
-    let mut ledger = ledger();
+fn expiry_in_an_abandoned_unit_gives_no_reason() {
+    let mut tracker = tracker();
     let witness = |seconds: f64| expiring(1, 85299.0 - seconds);
-    ledger.accept(list([witness(0.0)]), after(0.0));
-    ledger.accept(list([witness(30.0), expiring(2, 5000.0)]), after(30.0));
+    tracker.record(list([witness(0.0)]), after(0.0));
+    tracker.record(list([witness(30.0), expiring(2, 5000.0)]), after(30.0));
     // Seconds are settled by the answer that misses the second session, whose end was computed
     // in milliseconds and seems to be over.
-    ledger.accept(list([witness(60.0)]), after(60.0));
-    assert_eq!(ledger.unit(), (Unit::Seconds, true));
-    assert_eq!(moved(&ledger), [1, 0, 0, 1]);
-    ledger.accept(list([]), after(90.0));
-    assert_eq!(moved(&ledger), [1, 0, 1, 1]);
+    tracker.record(list([witness(60.0)]), after(60.0));
+    assert_eq!(tracker.unit(), status(Unit::Seconds, true));
+    assert_eq!(counts_of(&tracker), [1, 0, 0, 1]);
+    tracker.record(list([]), after(90.0));
+    assert_eq!(counts_of(&tracker), [1, 0, 1, 1]);
 }
 
 #[test]
-fn after_a_gap_sessions_are_compared_with_the_last_good_answer() {
-    let mut ledger = in_unit(Unit::Seconds);
+fn gap_is_compared_with_the_last_good_answer() {
+    let mut tracker = in_unit(Unit::Seconds);
     let sessions = [
         expiring(1, 60.0),
         expiring(2, 86400.0),
         expiring(3, 86400.0),
         expiring(4, 0.0),
     ];
-    ledger.accept(list(sessions), after(0.0));
+    tracker.record(list(sessions), after(0.0));
     let sessions = [expiring(2, 82800.0), expiring(9, 86400.0)];
-    ledger.accept(list(sessions), after(3600.0));
+    tracker.record(list(sessions), after(3600.0));
     // The first one's end lies in the gap, the third's after it, the fourth's before it.
-    assert_eq!(moved(&ledger), [1, 1, 1, 1]);
+    assert_eq!(counts_of(&tracker), [1, 1, 1, 1]);
 }
 
 #[test]
-fn a_suspended_machine_expires_nothing_it_did_not_see() {
-    let mut ledger = in_unit(Unit::Seconds);
-    ledger.accept(list([expiring(1, 3600.0)]), after(0.0));
-    ledger.accept(list([]), moment(8.0 * 3600.0, 30.0));
-    assert_eq!(moved(&ledger), [0, 0, 0, 1]);
+fn suspend_gives_no_close_reason() {
+    let mut tracker = in_unit(Unit::Seconds);
+    tracker.record(list([expiring(1, 3600.0)]), after(0.0));
+    tracker.record(list([]), moment(8.0 * 3600.0, 30.0));
+    assert_eq!(counts_of(&tracker), [0, 0, 0, 1]);
 }
 
-fn types(view: &Summary) -> Vec<(String, u64)> {
-    let types = view.by_safety_type.iter();
+fn types(summary: &Summary) -> Vec<(String, u64)> {
+    let types = summary.by_safety_type.iter();
     types.map(|(id, count)| (id.to_string(), *count)).collect()
 }
 
@@ -331,10 +366,10 @@ fn counts<const N: usize>(expected: [(&str, u64); N]) -> Vec<(String, u64)> {
 }
 
 #[test]
-fn a_type_once_seen_stays_at_0() {
-    let mut ledger = ledger();
-    let view = ledger.accept(list([]), after(0.0));
-    assert_eq!(types(&view), counts([("2", 0), ("3", 0), ("4", 0)]));
+fn seen_type_stays_at_zero() {
+    let mut tracker = tracker();
+    let summary = tracker.record(list([]), after(0.0)).0;
+    assert_eq!(types(&summary), counts([("2", 0), ("3", 0), ("4", 0)]));
     let sessions = [
         of_type(1, Some(15)),
         of_type(2, None),
@@ -342,7 +377,7 @@ fn a_type_once_seen_stays_at_0() {
         of_type(4, Some(15)),
         of_type(5, Some(-1)),
     ];
-    let view = ledger.accept(list(sessions), after(30.0));
+    let summary = tracker.record(list(sessions), after(30.0)).0;
     let seen = [
         ("-1", 1),
         ("2", 0),
@@ -351,34 +386,35 @@ fn a_type_once_seen_stays_at_0() {
         ("15", 2),
         ("none", 1),
     ];
-    assert_eq!(types(&view), counts(seen));
-    let view = ledger.accept(list([]), after(60.0));
-    assert_eq!(types(&view), counts(seen.map(|(id, _)| (id, 0))));
+    assert_eq!(types(&summary), counts(seen));
+    let summary = tracker.record(list([]), after(60.0)).0;
+    assert_eq!(types(&summary), counts(seen.map(|(id, _)| (id, 0))));
 }
 
 #[test]
-fn past_32_types_the_rest_are_other() {
-    let mut ledger = detailed(SessionDetails::Anonymous, Policy::default());
+fn types_past_32_are_other() {
+    let mut tracker = detailed(SessionDetails::Anonymous, Policy::default());
     // 2, 3 and 4 and 29 more are 32.
     let many: Vec<Session> = (0..29).map(|n| of_type(n, Some(100 + n as i64))).collect();
-    let view = ledger.accept(list(many.clone()), after(0.0));
-    assert_eq!(view.by_safety_type.len(), 32);
-    assert!(!types(&view).iter().any(|(id, _)| id == "other"));
+    let summary = tracker.record(list(many.clone()), after(0.0)).0;
+    assert_eq!(summary.by_safety_type.len(), 32);
+    assert!(!types(&summary).iter().any(|(id, _)| id == "other"));
 
     let mut more = many.clone();
     more.push(of_type(50, Some(7)));
     more.push(of_type(51, Some(8)));
     more.push(of_type(52, Some(100)));
     more.push(of_type(53, None));
-    let view = ledger.accept(list(more), after(30.0));
-    let seen = types(&view);
+    let summary = tracker.record(list(more), after(30.0)).0;
+    let seen = types(&summary);
     assert_eq!(seen.len(), 34);
     assert_eq!(seen[3], ("100".to_owned(), 2));
     assert_eq!(seen[32..], counts([("none", 1), ("other", 2)]));
-    let total: u64 = view.by_safety_type.iter().map(|(_, count)| count).sum();
-    assert_eq!(total, view.open);
+    let total: u64 = summary.by_safety_type.iter().map(|(_, count)| count).sum();
+    assert_eq!(total, summary.open);
     let label = |id| {
-        view.details
+        summary
+            .details
             .iter()
             .find(|d| d.id == id)
             .unwrap()
@@ -388,9 +424,9 @@ fn past_32_types_the_rest_are_other() {
     assert_eq!(label(52), SafetyType::Id(100));
     assert_eq!(label(53), SafetyType::None);
 
-    let view = ledger.accept(list([]), after(60.0));
-    assert_eq!(types(&view).len(), 34);
-    assert!(view.by_safety_type.iter().all(|(_, count)| *count == 0));
+    let summary = tracker.record(list([]), after(60.0)).0;
+    assert_eq!(types(&summary).len(), 34);
+    assert!(summary.by_safety_type.iter().all(|(_, count)| *count == 0));
 }
 
 #[test]
@@ -408,22 +444,22 @@ fn distinct_addresses_and_logins() {
         of(5, Some("A"), "somewhere"),
         of(6, None, ""),
     ];
-    let view = ledger().accept(list(sessions), after(0.0));
-    assert_eq!(view.client_ips, 3);
-    assert_eq!(view.logins, 3);
+    let summary = tracker().record(list(sessions), after(0.0)).0;
+    assert_eq!(summary.client_ips, 3);
+    assert_eq!(summary.logins, 3);
 }
 
 #[test]
-fn the_longest_lifetime_that_is_known() {
+fn longest_known_lifetime() {
     let of = |id, lifetime_ms| Session {
         lifetime_ms,
         ..session(id)
     };
     let sessions = [of(1, Some(5.0)), of(2, None), of(3, Some(7.0))];
-    let view = ledger().accept(list(sessions), after(0.0));
-    assert_eq!(view.max_lifetime_ms, Some(7.0));
-    let view = ledger().accept(list([of(1, None)]), after(0.0));
-    assert_eq!(view.max_lifetime_ms, None);
+    let summary = tracker().record(list(sessions), after(0.0)).0;
+    assert_eq!(summary.max_lifetime_ms, Some(7.0));
+    let summary = tracker().record(list([of(1, None)]), after(0.0)).0;
+    assert_eq!(summary.max_lifetime_ms, None);
 }
 
 fn picky() -> Policy {
@@ -436,101 +472,57 @@ fn picky() -> Policy {
 }
 
 #[test]
-fn every_configured_rule_is_counted_and_no_other() {
-    let mut ledger = in_unit(Unit::Seconds);
-    assert_eq!(ledger.accept(list([]), after(0.0)).violating, []);
+fn configured_rules_are_counted() {
+    let mut tracker = in_unit(Unit::Seconds);
+    assert_eq!(tracker.record(list([]), after(0.0)).0.violating, []);
 
-    let mut ledger = SessionTracker::new(TrackingConfig {
+    let mut tracker = SessionTracker::new(TrackingConfig {
         policy: picky(),
         expire_unit: UnitSetting::Fixed(Unit::Seconds),
-        ..reading()
+        ..config()
     });
-    let view = ledger.accept(list([]), after(0.0));
+    let summary = tracker.record(list([]), after(0.0)).0;
     let rules = |broken: [u64; 3]| {
         let rules = [Rule::SafetyType, Rule::Lifetime, Rule::MinSessions];
         rules.into_iter().zip(broken).collect::<Vec<_>>()
     };
-    assert_eq!(view.violating, rules([0, 0, 2]));
+    assert_eq!(summary.violating, rules([0, 0, 2]));
     let sessions = [
         of_type(1, Some(2)),
         expiring(2, 60.0),
         expiring(3, 61.0),
         vendors(),
     ];
-    let view = ledger.accept(list(sessions), after(30.0));
-    assert_eq!(view.violating, rules([3, 3, 0]));
+    let summary = tracker.record(list(sessions), after(30.0)).0;
+    assert_eq!(summary.violating, rules([3, 3, 0]));
 }
 
 #[test]
-fn only_sessions_of_the_configured_types_count_for_the_minimum() {
-    let policy = |types: Option<i64>| Policy {
-        min_sessions: Some(2),
-        min_sessions_safety_types: types.map(|id| [id].into()),
-        ..Policy::default()
-    };
-    let of = |id, safety_type, seconds| Session {
-        safety_type,
-        ..expiring(id, seconds)
-    };
-    // The exporter's own session, of type 14, ends last.
-    let sessions = || {
-        list([
-            of(1, Some(3), 60.0),
-            of(2, Some(14), 600.0),
-            of(3, None, 90.0),
-        ])
-    };
-    let required = |policy: Policy, sessions: SessionList| {
-        let mut tracker = SessionTracker::new(TrackingConfig {
-            policy,
-            expire_unit: UnitSetting::Fixed(Unit::Seconds),
-            ..reading()
-        });
-        let summary = tracker.accept(sessions, after(0.0));
-        (summary.required, summary.violating)
-    };
-    let of_all = RequiredSessions {
-        open: 3,
-        max_expiry_ms: Some(WALL_MS + 600_000.0),
-    };
-    let shortfall = |count| vec![(Rule::MinSessions, count)];
-    let any = required(policy(None), sessions());
-    assert_eq!(any, (Some(of_all), shortfall(0)));
-    let of_type = RequiredSessions {
-        open: 1,
-        max_expiry_ms: Some(WALL_MS + 60_000.0),
-    };
-    let sms = required(policy(Some(3)), sessions());
-    assert_eq!(sms, (Some(of_type), shortfall(1)));
-    let none = RequiredSessions {
-        open: 0,
-        max_expiry_ms: None,
-    };
-    let token = required(policy(Some(2)), sessions());
-    assert_eq!(token, (Some(none), shortfall(2)));
-    let without_minimum = required(Policy::default(), sessions());
-    assert_eq!(without_minimum, (None, vec![]));
-}
-
-#[test]
-fn too_many_sessions_are_counted_beyond_the_limit() {
+fn max_sessions_counts_the_excess() {
     let policy = Policy {
         max_sessions: Some(2),
         ..Policy::default()
     };
-    let mut ledger = detailed(SessionDetails::Anonymous, policy);
+    let mut tracker = detailed(SessionDetails::Anonymous, policy);
     let sessions: Vec<Session> = (0..5).map(session).collect();
-    let view = ledger.accept(list(sessions), after(0.0));
-    assert_eq!(view.violating, [(Rule::MaxSessions, 3)]);
-    assert!(view.details.iter().all(|detail| detail.broken.is_empty()));
+    let summary = tracker.record(list(sessions), after(0.0)).0;
+    assert_eq!(summary.violating, [(Rule::MaxSessions, 3)]);
+    assert!(
+        summary
+            .details
+            .iter()
+            .all(|detail| detail.violated_rules.is_empty())
+    );
 }
 
 #[test]
-fn details_tell_as_much_as_configured() {
+fn details_follow_the_configured_level() {
     let told = |details| {
-        let view = detailed(details, Policy::default()).accept(list([vendors()]), after(0.0));
-        assert_eq!(view.disclosed, details);
-        view.details
+        let summary = detailed(details, Policy::default())
+            .record(list([vendors()]), after(0.0))
+            .0;
+        assert_eq!(summary.detail_level, details);
+        summary.details
     };
     assert_eq!(told(SessionDetails::Off), []);
     let anonymous = SessionDetail {
@@ -539,7 +531,7 @@ fn details_tell_as_much_as_configured() {
         user_login: None,
         client: None,
         expires_at_ms: Some(WALL_MS + 85299.0),
-        broken: Vec::new(),
+        violated_rules: Vec::new(),
     };
     assert_eq!(
         told(SessionDetails::Anonymous).as_slice(),
@@ -554,7 +546,7 @@ fn details_tell_as_much_as_configured() {
 }
 
 #[test]
-fn details_are_of_rule_breakers_first_then_of_the_soonest_to_expire() {
+fn details_are_sorted_by_violation_then_expiry() {
     let of = |id, safety_type, time_left| Session {
         safety_type: Some(safety_type),
         time_left,
@@ -564,7 +556,7 @@ fn details_are_of_rule_breakers_first_then_of_the_soonest_to_expire() {
         safety_types: Some([2].into()),
         ..Policy::default()
     };
-    let mut ledger = detailed(SessionDetails::Anonymous, policy);
+    let mut tracker = detailed(SessionDetails::Anonymous, policy);
     let sessions = [
         of(1, 2, None),
         of(2, 2, Some(9000.0)),
@@ -575,28 +567,28 @@ fn details_are_of_rule_breakers_first_then_of_the_soonest_to_expire() {
         of(7, 2, Some(9000.0)),
         of(8, 2, None),
     ];
-    let view = ledger.accept(list(sessions), after(0.0));
-    let order: Vec<u64> = view.details.iter().map(|detail| detail.id).collect();
+    let summary = tracker.record(list(sessions), after(0.0)).0;
+    let order: Vec<u64> = summary.details.iter().map(|detail| detail.id).collect();
     assert_eq!(order, [4, 6, 3, 5, 2, 7, 1, 8]);
-    let breakers: Vec<u64> = view
+    let breakers: Vec<u64> = summary
         .details
         .iter()
-        .filter(|detail| detail.broken == [Rule::SafetyType])
+        .filter(|detail| detail.violated_rules == [Rule::SafetyType])
         .map(|detail| detail.id)
         .collect();
     assert_eq!(breakers, [4, 6, 3]);
-    let ends: Vec<_> = view.details.iter().map(|d| d.expires_at_ms).collect();
+    let ends: Vec<_> = summary.details.iter().map(|d| d.expires_at_ms).collect();
     assert_eq!(ends[0], Some(WALL_MS + 8000.0));
     assert_eq!(ends[2], None);
 }
 
 #[test]
-fn no_more_than_100_details_but_all_are_counted() {
+fn details_are_limited_to_100() {
     let policy = Policy {
         safety_types: Some([4].into()),
         ..Policy::default()
     };
-    let mut ledger = detailed(SessionDetails::Full, policy);
+    let mut tracker = detailed(SessionDetails::Full, policy);
     let mut sessions: Vec<Session> = (0..150u32)
         .map(|n| expiring(n.into(), 1e6 - f64::from(n)))
         .collect();
@@ -604,82 +596,124 @@ fn no_more_than_100_details_but_all_are_counted() {
         safety_type: Some(3),
         ..expiring(1000, 1e9)
     });
-    let view = ledger.accept(list(sessions), after(0.0));
-    assert_eq!(view.open, 151);
-    assert_eq!(view.violating, [(Rule::SafetyType, 1)]);
-    let shown: Vec<u64> = view.details.iter().map(|detail| detail.id).collect();
+    let summary = tracker.record(list(sessions), after(0.0)).0;
+    assert_eq!(summary.open, 151);
+    assert_eq!(summary.violating, [(Rule::SafetyType, 1)]);
+    let shown: Vec<u64> = summary.details.iter().map(|detail| detail.id).collect();
     let expected: Vec<u64> = std::iter::once(1000).chain((51..150).rev()).collect();
     assert_eq!(shown, expected);
 }
 
 #[test]
-fn repeated_ids_are_one_session_and_undecodable_entries() {
+fn repeated_ids_are_undecodable() {
     let sessions = vec![
         of_type(1, Some(2)),
         of_type(1, Some(3)),
         of_type(2, Some(4)),
     ];
-    let view = ledger().accept(SessionList::new(sessions, 1), after(0.0));
-    assert_eq!(view.open, 2);
-    assert_eq!(view.undecodable, 2);
-    assert_eq!(types(&view), counts([("2", 0), ("3", 1), ("4", 1)]));
+    let summary = tracker()
+        .record(SessionList::new(sessions, 1), after(0.0))
+        .0;
+    assert_eq!(summary.open, 2);
+    assert_eq!(summary.undecodable, 2);
+    assert_eq!(types(&summary), counts([("2", 0), ("3", 1), ("4", 1)]));
 }
 
 #[test]
-fn another_configuration_is_followed_in_place() {
-    let mut ledger = ledger();
-    assert_eq!(ledger.reconfigure(reading()), None, "no answer, no view");
+fn reconfigure_applies_in_place() {
+    let mut tracker = tracker();
+    assert_eq!(tracker.reconfigure(config()), None, "no answer, no summary");
     let sessions = [vendors(), expiring(1, 200_000.0)];
-    ledger.accept(list(sessions), after(0.0));
-    ledger.accept(list([vendors()]), after(30.0));
-    let before = moved(&ledger);
+    tracker.record(list(sessions), after(0.0));
+    tracker.record(list([vendors()]), after(30.0));
+    let before = counts_of(&tracker);
 
-    let view = ledger.reconfigure(reading()).unwrap();
-    assert_eq!(view.arrival, after(30.0));
-    assert_eq!(view.open, 1);
-    assert_eq!(ends(&view).0, 85.299 + 30.0);
+    let summary = tracker.reconfigure(config()).unwrap();
+    assert_eq!(summary.received_at, after(30.0));
+    assert_eq!(summary.open, 1);
+    assert_eq!(expiries(&summary).0, 85.299 + 30.0);
 
     let strict = TrackingConfig {
         policy: picky(),
         details: SessionDetails::Full,
         expire_unit: UnitSetting::Fixed(Unit::Seconds),
-        ..reading()
+        ..config()
     };
-    let view = ledger.reconfigure(strict).unwrap();
-    assert_eq!(ledger.unit(), (Unit::Seconds, true));
-    assert_eq!(left(&view).0, 85_299_000.0);
-    assert_eq!(ends(&view).0, 85299.0 + 30.0);
-    assert_eq!(view.violating.len(), 3);
-    assert_eq!(view.details.len(), 1);
-    assert_eq!(moved(&ledger), before);
+    let summary = tracker.reconfigure(strict).unwrap();
+    assert_eq!(tracker.unit(), status(Unit::Seconds, true));
+    assert_eq!(remaining(&summary).0, 85_299_000.0);
+    assert_eq!(expiries(&summary).0, 85299.0 + 30.0);
+    assert_eq!(summary.violating.len(), 3);
+    assert_eq!(summary.details.len(), 1);
+    assert_eq!(counts_of(&tracker), before);
 
     // From here on, ends are those of the new unit.
-    ledger.accept(list([]), after(60.0));
+    tracker.record(list([]), after(60.0));
     assert_eq!(
-        moved(&ledger),
+        counts_of(&tracker),
         [before[0], before[1], before[2] + 1, before[3]]
     );
 }
 
 #[test]
-fn evidence_survives_a_configuration_that_does_not_concern_it() {
-    let mut ledger = ledger();
+fn unit_evidence_survives_unrelated_changes() {
+    let mut tracker = tracker();
     for seconds in [0.0, 30.0, 60.0] {
         let sessions = list([expiring(1, 85299.0 - seconds)]);
-        ledger.accept(sessions, after(seconds));
+        tracker.record(sessions, after(seconds));
     }
-    assert_eq!(ledger.unit(), (Unit::Seconds, true));
+    assert_eq!(tracker.unit(), status(Unit::Seconds, true));
     let slower = TrackingConfig {
         interval: Duration::from_secs(60),
-        ..reading()
+        ..config()
     };
-    ledger.reconfigure(slower.clone());
-    assert_eq!(ledger.unit(), (Unit::Seconds, true));
-    ledger.reconfigure(TrackingConfig {
+    tracker.reconfigure(slower.clone());
+    assert_eq!(tracker.unit(), status(Unit::Seconds, true));
+    tracker.reconfigure(TrackingConfig {
         expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
         ..slower.clone()
     });
-    assert_eq!(ledger.unit(), (Unit::Milliseconds, true));
-    ledger.reconfigure(slower);
-    assert_eq!(ledger.unit(), (Unit::Milliseconds, false));
+    assert_eq!(tracker.unit(), status(Unit::Milliseconds, true));
+    tracker.reconfigure(slower);
+    assert_eq!(tracker.unit(), status(Unit::Milliseconds, false));
+}
+
+#[test]
+fn required_sessions_are_counted_where_a_minimum_is_configured() {
+    let required = |types: Option<[i64; 1]>, sessions: &[Session]| {
+        let policy = Policy {
+            min_sessions: Some(2),
+            min_sessions_safety_types: types.map(Into::into),
+            ..Policy::default()
+        };
+        let mut tracker = detailed(SessionDetails::Off, policy);
+        let (summary, _) = tracker.record(list(sessions), after(0.0));
+        (summary.required.unwrap(), summary.violating)
+    };
+    let sessions = [
+        expiring(1, 5000.0),
+        session(2),
+        Session {
+            safety_type: Some(14),
+            ..expiring(3, 9000.0)
+        },
+    ];
+    let expected = |open, left: Option<f64>| RequiredSessions {
+        open,
+        max_expiry_ms: left.map(|left| WALL_MS + left),
+    };
+    assert_eq!(
+        required(None, &sessions),
+        (expected(3, Some(9000.0)), vec![(Rule::MinSessions, 0)])
+    );
+    assert_eq!(
+        required(Some([4]), &sessions),
+        (expected(2, Some(5000.0)), vec![(Rule::MinSessions, 0)])
+    );
+    assert_eq!(
+        required(Some([2]), &sessions),
+        (expected(0, None), vec![(Rule::MinSessions, 2)])
+    );
+    let (summary, _) = tracker().record(list(sessions), after(0.0));
+    assert_eq!(summary.required, None);
 }

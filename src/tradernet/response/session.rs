@@ -183,7 +183,7 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
                 user_login,
                 client,
                 time_left: fields.time_left,
-                expiry_mark: fields.end.as_deref().map(mark),
+                expire_datetime_hash: fields.end.as_deref().map(mark),
                 lifetime_ms: lifetime_ms(fields.start.as_deref(), fields.end.as_deref()),
             }));
         }

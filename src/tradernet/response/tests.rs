@@ -43,10 +43,10 @@ fn describe(answer: &Result<Answer, DecodeError>) -> String {
                     user_login,
                     client,
                     time_left,
-                    expiry_mark,
+                    expire_datetime_hash,
                     lifetime_ms,
                 } = session;
-                let marked = expiry_mark.is_some();
+                let marked = expire_datetime_hash.is_some();
                 writeln!(
                     text,
                     "  session {id}: type {safety_type:?}, login {user_login:?}, client {client:?}, \

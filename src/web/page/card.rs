@@ -3,9 +3,10 @@
 use std::fmt::{self, Display};
 
 use crate::clock::Timestamps;
+use crate::session::expire_unit::UnitStatus;
 use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
-use crate::session::tracker::{SessionDetail, Summary};
+use crate::session::summary::{SessionDetail, Summary};
 use crate::status::{AccountStatus, Failure, LoginBlock, PastFailure};
 use crate::web::health::State;
 use crate::web::html::{Escaped, Span};
@@ -93,11 +94,13 @@ impl Card<'_> {
         if view.open == 0 {
             return Ok(());
         }
-        let Some(at) = view.expiry.and_then(|expiry| expiry.at_ms) else {
+        let Some(at) = view.expiry.and_then(|expiry| expiry.expires_at_ms) else {
             return f.write_str("<p class=\"note\">Time left unknown: it cannot be read.</p>\n");
         };
         let longest = view.max_lifetime_ms.unwrap_or_default();
-        let full = longest.max(at.max - view.arrival.wall_ms).max(FULL_BAR_MS);
+        let full = longest
+            .max(at.max - view.received_at.wall_ms)
+            .max(FULL_BAR_MS);
         if view.open - view.expire_unknown.min(view.open) > 1 {
             self.bar(f, "First ends", at.min, full)?;
             self.bar(f, "Last ends", at.max, full)?;
@@ -111,7 +114,7 @@ impl Card<'_> {
                 view.expire_unknown
             )?;
         }
-        let (unit, confirmed) = self.status.unit;
+        let UnitStatus { unit, confirmed } = self.status.unit;
         if !confirmed {
             writeln!(
                 f,
@@ -140,7 +143,7 @@ impl Card<'_> {
 
     fn no_sessions(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<p class=\"open unknown\"><b>?</b> sessions unknown</p>\n<p class=\"note\">")?;
-        match self.status.view.as_ref().map(|view| view.arrival) {
+        match self.status.view.as_ref().map(|view| view.received_at) {
             Some(arrival) => write!(
                 f,
                 "The last answer came {} and is too old to be believed.",
@@ -190,7 +193,7 @@ impl Card<'_> {
         let breaking = view
             .details
             .iter()
-            .take_while(|detail| !detail.broken.is_empty());
+            .take_while(|detail| !detail.violated_rules.is_empty());
         let shown = breaking.take(MOST_BREAKERS).count();
         if shown > 0 {
             self.list(f, view.details.iter().take(shown))?;
@@ -252,7 +255,7 @@ impl Card<'_> {
             Some(at) => write!(f, ", ends {}", Left(at - self.now.wall_ms))?,
             None => f.write_str(", end unknown")?,
         }
-        for rule in &detail.broken {
+        for rule in &detail.violated_rules {
             write!(
                 f,
                 " <span class=\"breaks\">breaks <code>{}</code></span>",

@@ -82,6 +82,6 @@ pub(super) fn render(
 fn last_end(status: &AccountStatus, now: Timestamps) -> f64 {
     status
         .fresh_view(now)
-        .and_then(|view| view.expiry?.at_ms)
+        .and_then(|view| view.expiry?.expires_at_ms)
         .map_or(f64::INFINITY, |at| at.max)
 }

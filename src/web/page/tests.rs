@@ -4,7 +4,7 @@
 
 use super::*;
 use crate::session::rules::Policy;
-use crate::session::tracker::SessionDetails;
+use crate::session::summary::SessionDetails;
 use crate::status::LoginBlock;
 use crate::tradernet::{AuthError, Error};
 use crate::web::test_support::{NOW, ago, answered, failed, published, reading, session, starting};
@@ -217,7 +217,7 @@ fn time_left_runs_from_now_and_not_from_the_answer() {
 fn an_unconfirmed_unit_is_said() {
     let mut status = answered("a", quiet(), vec![session(1, 4, 60)], NOW);
     assert!(!page_of(vec![status.clone()], 1).contains("not confirmed"));
-    status.unit.1 = false;
+    status.unit.confirmed = false;
     assert!(page_of(vec![status], 1).contains("Time left is not confirmed: read as milliseconds"));
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::{Clock, Timestamps};
-use crate::session::tracker::SessionDetails;
+use crate::session::summary::SessionDetails;
 use crate::web::test_support::{NOW, Served, answered, reading, session, settings, starting};
 use crate::web::{ListenerKind, ReloadRequest, Settings, serve};
 
