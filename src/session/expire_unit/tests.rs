@@ -1,4 +1,5 @@
 //! Evidence that settles the unit of the time left, and observations that must not.
+#![allow(clippy::indexing_slicing)]
 
 use proptest::prelude::*;
 
