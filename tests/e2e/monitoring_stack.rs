@@ -137,7 +137,8 @@ async fn panels_without_data(server: &Server) -> BTreeSet<String> {
             };
             found += series.len();
         }
-        if found == 0 {
+        // The demo has session details off.
+        if found == 0 && panel["title"] != "Session list" {
             without.insert(panel["title"].as_str().unwrap().to_owned());
         }
     }
