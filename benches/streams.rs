@@ -58,13 +58,16 @@ fn main() {
 }
 
 async fn simulate(world: &Simulator) -> SocketAddr {
+    // Every handshake of the fleets is counted.
+    world.set_request_log_capacity(65_536);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(simulator::serve(
+    let never = std::future::pending();
+    tokio::spawn(simulator::serve_streams(
         listener,
         world.clone(),
         None,
-        std::future::pending(),
+        never,
     ));
     address
 }
@@ -171,9 +174,9 @@ fn until_open(world: &Simulator, wanted: usize) {
 /// the most within one second.
 fn spread(world: &Simulator, start: SystemTime) -> String {
     let mut times: Vec<f64> = world
-        .handshakes()
+        .requests()
         .iter()
-        .filter_map(|connect| connect.time.duration_since(start).ok())
+        .filter_map(|handshake| handshake.time.duration_since(start).ok())
         .map(|since| since.as_secs_f64())
         .collect();
     times.sort_by(f64::total_cmp);

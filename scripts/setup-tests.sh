@@ -71,16 +71,24 @@ rust_components() {
   done
 }
 
+# Older versions of the vendor's SDK, in folders of their own: an environment holds one version of a package.
+OLDER_SDKS=(1.3.0 0.4.4)
+
 # The stamp includes the folder: the programs of an environment contain its path.
 python_environment() {
-  local expected
-  expected="$PWD $(sha256sum scripts/requirements.txt)"
+  local expected version
+  expected="$PWD $(sha256sum scripts/requirements.txt) ${OLDER_SDKS[*]}"
   [ "$(cat .tools/venv/.made-for 2>/dev/null)" = "$expected" ] && return 0
   say "Python environment in .tools/venv from scripts/requirements.txt"
   rm -rf .tools/venv
   python3 -m venv .tools/venv
   .tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
     --only-binary :all: --requirement scripts/requirements.txt
+  for version in "${OLDER_SDKS[@]}"; do
+    # Their dependencies are in the environment already.
+    .tools/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+      --only-binary :all: --no-deps --target ".tools/venv/sdk/$version" "tradernet-sdk==$version"
+  done
   printf '%s\n' "$expected" >.tools/venv/.made-for
 }
 

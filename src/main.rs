@@ -86,7 +86,7 @@ async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
     let config =
         Config::load_demo(&cli.flags, variables(), demo.accounts()).map_err(config_error)?;
     start_log(&config)?;
-    tokio::spawn(demo.play());
+    tokio::spawn(demo.run());
     serve_with(config).await
 }
 

@@ -1,29 +1,23 @@
-//! The accounts of the demo: what the exporter is told of each, and what its world holds at the start.
+//! The demo's accounts: what the simulator holds, and how the exporter is configured for each.
 
-use std::fmt;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::simulator::SessionSpec;
-use crate::simulator::Simulator;
-use crate::simulator::StreamOptions;
+use ipnet::IpNet;
+
+use crate::session::rules::Policy;
+use crate::session::summary::SessionDetails;
 use crate::simulator::{
     AccountSpec, DatetimeFormat, ErrorEnvelope, ExpireUnit, LoginBehaviour, LoginSession,
-    ResponseOptions, ResponseShape,
+    ResponseOptions, ResponseShape, SessionSpec,
 };
+use crate::status::Transport;
+use crate::tradernet::KeyVersion;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// How long the exporter's own login is listed; with it goes its SID.
-const OWN_LOGIN_LASTS: Duration = Duration::from_secs(20 * 60);
-
-/// How often a stream tells what nobody asked for.
-const CHATTER: Duration = Duration::from_secs(20);
-
-/// Requests kept in the world's log: a demo runs for days and nobody reads it.
-const KEPT_REQUESTS: usize = 64;
-
-// The logins that the script moves.
+// The logins that the scenario moves.
 pub(super) const DESK_1: &str = "desk-1@example.com";
 pub(super) const DESK_2: &str = "desk-2@example.com";
 pub(super) const DESK_3: &str = "desk-3@example.com";
@@ -31,314 +25,217 @@ pub(super) const BOT_ALPHA: &str = "bot-alpha@example.com";
 pub(super) const BOT_BETA: &str = "bot-beta@example.com";
 pub(super) const BOT_GAMMA: &str = "bot-gamma@example.com";
 pub(super) const TERMINAL_1: &str = "terminal-1@example.com";
-const MOBILE_1: &str = "mobile-1@example.com";
-const RESERVE: &str = "reserve@example.com";
 
-/// An account of the demo, as the exporter is to be configured for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An account of the demo.
 pub struct DemoAccount {
     /// The value of the label `account`.
-    pub account: &'static str,
-    /// The account's login, by which its [`Simulator`] knows it.
-    pub login: &'static str,
-    /// What it shows, in a few words.
-    pub shows: &'static str,
-    /// How to get in. Fake, and good for the demo's world only.
-    pub credential: DemoCredential,
-    /// The version of the API to use: 1, 2 or 3.
-    pub api_version: u8,
-    /// How to get the list. Each way leads to the same listener, and every account can also be polled.
-    pub transport: DemoTransport,
-    /// Addresses and networks that sessions may come from; empty for any.
-    pub allowed_client_ips: &'static [&'static str],
-    /// Types that sessions may have; empty for any.
-    pub allowed_safety_types: &'static [i64],
-    /// The fewest sessions that should be open.
-    pub min_sessions: Option<u32>,
-    /// The most sessions that should be open.
-    pub max_sessions: Option<u32>,
-    /// The longest that a session should last.
-    pub max_lifetime: Option<Duration>,
-}
-
-/// How the list of a demo account is to be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DemoTransport {
-    /// Polled over the JSON API.
-    Http,
-    /// Pushed over a WebSocket.
-    Websocket,
-    /// Pushed over the legacy socket.io, to be subscribed to with the account's login.
-    SocketIo,
-}
-
-/// The credential of a demo account.
-#[derive(Clone, PartialEq, Eq)]
-pub enum DemoCredential {
-    /// An SID.
-    Sid(&'static str),
-    /// Login and password.
-    Login {
-        /// The login.
-        login: &'static str,
-        /// The password.
-        password: &'static str,
-    },
-    /// A key pair.
-    Key {
-        /// The public key.
-        key: &'static str,
-        /// The secret.
-        secret: &'static str,
-    },
-}
-
-/// Shows the kind only, as for any other credential.
-impl fmt::Debug for DemoCredential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Sid(_) => "Sid",
-            Self::Login { .. } => "Login",
-            Self::Key { .. } => "Key",
-        })
-    }
+    pub name: &'static str,
+    /// The account at the simulator. Its key, SID or password is the exporter's credential.
+    pub spec: AccountSpec,
+    /// The sessions that are open at the start.
+    pub sessions: Vec<SessionSpec>,
+    /// How the exporter gets the list.
+    pub transport: Transport,
+    /// How requests are signed with a key.
+    pub key_version: KeyVersion,
+    /// Whether a login asks for an access that can view and not trade.
+    pub view_only: bool,
+    /// The exporter's rules.
+    pub policy: Policy,
+    /// What the exporter shows of single sessions.
+    pub details: SessionDetails,
 }
 
 impl DemoAccount {
-    fn new(
-        account: &'static str,
-        login: &'static str,
-        api_version: u8,
-        credential: DemoCredential,
-        shows: &'static str,
-    ) -> Self {
+    fn new(name: &'static str, spec: AccountSpec) -> Self {
         Self {
-            account,
-            login,
-            shows,
-            credential,
-            api_version,
-            transport: DemoTransport::Http,
-            allowed_client_ips: &[],
-            allowed_safety_types: &[],
-            min_sessions: None,
-            max_sessions: None,
-            max_lifetime: None,
+            name,
+            spec,
+            sessions: Vec::new(),
+            transport: Transport::Http,
+            key_version: KeyVersion::V3,
+            view_only: false,
+            policy: Policy::default(),
+            details: SessionDetails::Off,
         }
     }
 }
 
-/// What the exporter is told of the demo's accounts.
+/// The demo's accounts. Their credentials are fake, and valid for the demo's simulator only.
 #[must_use]
 pub fn accounts() -> Vec<DemoAccount> {
-    use DemoCredential::{Key, Login, Sid};
+    let session = |safety_type: i64, lifetime, age, address: &str| {
+        SessionSpec::new(safety_type, lifetime)
+            .age(age)
+            .client_ip(address)
+    };
+    let seconds = Duration::from_secs;
+    let options = ResponseOptions::default();
     vec![
+        // The exporter's own login is listed, and allowed by its address. With the session its SID ends: one
+        // login in 20 minutes, which the login breaker of 3 in 15 minutes never notices.
         DemoAccount {
-            allowed_client_ips: &["203.0.113.0/24", "127.0.0.0/8", "::1/128"],
+            sessions: vec![
+                session(2, 8 * HOUR, 3 * HOUR, "203.0.113.21"),
+                session(3, 10 * MINUTE, 9 * MINUTE + seconds(25), "203.0.113.22"),
+            ],
+            policy: Policy {
+                client_ips: networks(&["203.0.113.0/24", "127.0.0.0/8", "::1/128"]),
+                ..Policy::default()
+            },
             ..DemoAccount::new(
                 "desk-1",
-                DESK_1,
-                1,
-                Login {
-                    login: DESK_1,
-                    password: "demo-fake-desk-1",
+                AccountSpec {
+                    login_session: Some(LoginSession {
+                        ipv4_mapped: true,
+                        lifetime: 20 * MINUTE,
+                    }),
+                    ..AccountSpec::new(DESK_1).password("demo-fake-desk-1")
                 },
-                "the exporter's own login is listed, and allowed by its address",
             )
         },
+        // Now and then a session by password only, from an unexpected address. The session list is shown.
         DemoAccount {
-            allowed_client_ips: &["203.0.113.0/24", "2001:db8::/32"],
-            allowed_safety_types: &[2, 3],
+            sessions: vec![
+                session(3, 12 * HOUR, 2 * HOUR, "203.0.113.40"),
+                session(2, 30 * MINUTE, 29 * MINUTE + seconds(10), "2001:db8::41"),
+            ],
+            policy: Policy {
+                client_ips: networks(&["203.0.113.0/24", "2001:db8::/32"]),
+                safety_types: Some(BTreeSet::from([2, 3])),
+                ..Policy::default()
+            },
+            details: SessionDetails::Full,
             ..DemoAccount::new(
                 "desk-2",
-                DESK_2,
-                1,
-                Sid("demo-sid-desk-2"),
-                "now and then a session by password alone, from an unexpected address",
+                AccountSpec {
+                    user_login: Some("broker-client-2041".to_owned()),
+                    options: ResponseOptions {
+                        shape: ResponseShape::ResponseInArray,
+                        ..options.clone()
+                    },
+                    ..AccountSpec::new(DESK_2).sid("demo-sid-desk-2")
+                },
             )
         },
+        // The server sends the time left in seconds.
         DemoAccount {
-            max_lifetime: Some(24 * HOUR),
+            sessions: vec![
+                session(4, 24 * HOUR, 23 * HOUR, "203.0.113.60"),
+                session(2, 5 * MINUTE, MINUTE, "203.0.113.61"),
+            ],
+            policy: Policy {
+                max_lifetime: Some(24 * HOUR),
+                ..Policy::default()
+            },
             ..DemoAccount::new(
                 "desk-3",
-                DESK_3,
-                3,
-                Key {
-                    key: "demo-key-desk-3",
-                    secret: "demo-secret-desk-3",
+                AccountSpec {
+                    options: ResponseOptions {
+                        expire_unit: ExpireUnit::Seconds,
+                        ..options.clone()
+                    },
+                    ..AccountSpec::new(DESK_3).key("demo-key-desk-3", "demo-secret-desk-3")
                 },
-                "the server sends the time left in seconds",
             )
         },
+        // Sessions are extended in time. The use of the key opens a session of type 14, which is allowed and does not
+        // count as the one that must be open.
         DemoAccount {
-            allowed_safety_types: &[2],
-            min_sessions: Some(1),
+            sessions: vec![session(2, 5 * MINUTE, 3 * MINUTE, "192.0.2.10")],
+            policy: Policy {
+                safety_types: Some(BTreeSet::from([2, 14])),
+                min_sessions: Some(1),
+                min_sessions_safety_types: Some(BTreeSet::from([2])),
+                ..Policy::default()
+            },
             ..DemoAccount::new(
                 "bot-alpha",
-                BOT_ALPHA,
-                3,
-                Key {
-                    key: "demo-key-bot-alpha",
-                    secret: "demo-secret-bot-alpha",
+                AccountSpec {
+                    key_session: Some(HOUR),
+                    options: ResponseOptions {
+                        datetimes: DatetimeFormat::Utc,
+                        gzip: true,
+                        ..options.clone()
+                    },
+                    ..AccountSpec::new(BOT_ALPHA).key("demo-key-bot-alpha", "demo-secret-bot-alpha")
                 },
-                "sessions are renewed in good time",
             )
         },
-        DemoAccount::new(
-            "bot-beta",
-            BOT_BETA,
-            2,
-            Key {
-                key: "demo-key-bot-beta",
-                secret: "demo-secret-bot-beta",
-            },
-            "answers break now and then, each time in another way",
-        ),
+        // The server fails now and then, in another way each time.
         DemoAccount {
-            transport: DemoTransport::Websocket,
-            max_sessions: Some(3),
+            sessions: vec![session(2, 24 * HOUR, 7 * HOUR, "192.0.2.20")],
+            key_version: KeyVersion::V2,
+            ..DemoAccount::new(
+                "bot-beta",
+                AccountSpec::new(BOT_BETA).key("demo-key-bot-beta", "demo-secret-bot-beta"),
+            )
+        },
+        // Many short sessions, at times one too many, over a WebSocket that is disconnected now and then.
+        DemoAccount {
+            sessions: vec![
+                session(2, 2 * MINUTE, MINUTE + seconds(40), "192.0.2.30"),
+                session(2, 2 * MINUTE, MINUTE + seconds(15), "192.0.2.31"),
+            ],
+            transport: Transport::Websocket,
+            policy: Policy {
+                max_sessions: Some(3),
+                ..Policy::default()
+            },
             ..DemoAccount::new(
                 "bot-gamma",
-                BOT_GAMMA,
-                1,
-                Sid("demo-sid-bot-gamma"),
-                "many short sessions, at times one too many, pushed over a WebSocket that is cut now and then",
+                AccountSpec {
+                    options: ResponseOptions {
+                        zone_seconds: 3 * 3600,
+                        ..options.clone()
+                    },
+                    ..AccountSpec::new(BOT_GAMMA).sid("demo-sid-bot-gamma")
+                },
             )
         },
+        // The login is refused.
         DemoAccount::new(
             "mobile-1",
-            MOBILE_1,
-            1,
-            Login {
-                login: MOBILE_1,
-                password: "demo-fake-mobile-1",
-            },
-            "the login is refused",
+            AccountSpec::new("mobile-1@example.com")
+                .password("demo-fake-mobile-1")
+                .login_behaviour(LoginBehaviour::Reject(ErrorEnvelope::error(
+                    12,
+                    "Wrong login or password",
+                ))),
         ),
+        // No session is open although one should be.
         DemoAccount {
-            min_sessions: Some(1),
+            policy: Policy {
+                min_sessions: Some(1),
+                ..Policy::default()
+            },
             ..DemoAccount::new(
                 "reserve",
-                RESERVE,
-                3,
-                Key {
-                    key: "demo-key-reserve",
-                    secret: "demo-secret-reserve",
+                AccountSpec {
+                    options: ResponseOptions {
+                        shape: ResponseShape::ResponseInArray,
+                        ..options.clone()
+                    },
+                    ..AccountSpec::new("reserve@example.com")
+                        .key("demo-key-reserve", "demo-secret-reserve")
                 },
-                "no session is open although one should be",
             )
         },
+        // A view-only login; pushed over the legacy socket.io, and at times there is no session.
         DemoAccount {
-            transport: DemoTransport::SocketIo,
+            sessions: vec![session(3, MINUTE, seconds(20), "203.0.113.90")],
+            transport: Transport::Socketio,
+            view_only: true,
             ..DemoAccount::new(
                 "terminal-1",
-                TERMINAL_1,
-                1,
-                Login {
-                    login: TERMINAL_1,
-                    password: "demo-password-terminal-1",
-                },
-                "sessions are pushed over the legacy socket.io, and at times there are none",
+                AccountSpec::new(TERMINAL_1).password("demo-password-terminal-1"),
             )
         },
     ]
 }
 
-/// Adds the demo's accounts, and the sessions that are open when it starts.
-pub fn populate(world: &Simulator) {
-    world.set_request_log_capacity(KEPT_REQUESTS);
-    for account in accounts() {
-        let spec = AccountSpec::new(account.login);
-        world.add_account(quirks(match account.credential {
-            DemoCredential::Sid(sid) => spec.sid(sid),
-            DemoCredential::Login { password, .. } => spec.password(password),
-            DemoCredential::Key { key, secret } => spec.key(key, secret),
-        }));
-    }
-
-    let session = |safety_type, lifetime, age| SessionSpec::new(safety_type, lifetime).age(age);
-    let seconds = Duration::from_secs;
-    world
-        .account(DESK_1)
-        .open_session(session(2, 8 * HOUR, 3 * HOUR).client_ip("203.0.113.21"));
-    world
-        .account(DESK_1)
-        .open_session(session(3, 10 * MINUTE, 9 * MINUTE + seconds(25)).client_ip("203.0.113.22"));
-    world
-        .account(DESK_2)
-        .open_session(session(3, 12 * HOUR, 2 * HOUR).client_ip("203.0.113.40"));
-    world
-        .account(DESK_2)
-        .open_session(session(2, 30 * MINUTE, 29 * MINUTE + seconds(10)).client_ip("2001:db8::41"));
-    world
-        .account(DESK_3)
-        .open_session(session(4, 24 * HOUR, 23 * HOUR).client_ip("203.0.113.60"));
-    world
-        .account(DESK_3)
-        .open_session(session(2, 5 * MINUTE, MINUTE).client_ip("203.0.113.61"));
-    world
-        .account(BOT_ALPHA)
-        .open_session(session(2, 5 * MINUTE, 3 * MINUTE).client_ip("192.0.2.10"));
-    world
-        .account(BOT_BETA)
-        .open_session(session(2, 24 * HOUR, 7 * HOUR).client_ip("192.0.2.20"));
-    world
-        .account(BOT_GAMMA)
-        .open_session(session(2, 2 * MINUTE, MINUTE + seconds(40)).client_ip("192.0.2.30"));
-    world
-        .account(BOT_GAMMA)
-        .open_session(session(2, 2 * MINUTE, MINUTE + seconds(15)).client_ip("192.0.2.31"));
-    world
-        .account(TERMINAL_1)
-        .open_session(session(3, MINUTE, seconds(20)).client_ip("203.0.113.90"));
-}
-
-/// What is odd about an account's server.
-fn quirks(spec: AccountSpec) -> AccountSpec {
-    let usual = ResponseOptions::default();
-    match spec.login.as_str() {
-        DESK_1 => spec.own_login(LoginSession {
-            mapped: true,
-            lifetime: OWN_LOGIN_LASTS,
-        }),
-        DESK_2 => {
-            let shape = ResponseShape::ResponseInArray;
-            let spec = spec.user_login("broker-client-2041");
-            spec.options(ResponseOptions { shape, ..usual })
-        }
-        DESK_3 => spec.options(ResponseOptions {
-            expire_unit: ExpireUnit::Seconds,
-            ..usual
-        }),
-        BOT_ALPHA => spec.options(ResponseOptions {
-            datetimes: DatetimeFormat::Utc,
-            gzip: true,
-            ..usual
-        }),
-        BOT_GAMMA => spec.options(ResponseOptions {
-            zone_seconds: 3 * 3600,
-            stream: StreamOptions {
-                third_element: true,
-                chatter: Some(CHATTER),
-                ..StreamOptions::default()
-            },
-            ..usual
-        }),
-        TERMINAL_1 => spec.options(ResponseOptions {
-            stream: StreamOptions {
-                chatter: Some(CHATTER),
-                ..StreamOptions::default()
-            },
-            ..usual
-        }),
-        MOBILE_1 => {
-            let refusal = ErrorEnvelope::error(12, "Wrong login or password");
-            spec.login_behaviour(LoginBehaviour::Reject(refusal))
-        }
-        RESERVE => spec.options(ResponseOptions {
-            shape: ResponseShape::NullRes,
-            ..usual
-        }),
-        _ => spec,
-    }
+/// Networks of the table above; a misspelt one allows nothing, which the demo's test notices.
+fn networks(networks: &[&str]) -> Option<Vec<IpNet>> {
+    let networks = networks.iter().filter_map(|network| network.parse().ok());
+    Some(networks.collect())
 }

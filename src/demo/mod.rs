@@ -1,144 +1,151 @@
 //! The demo: the exporter against an embedded Tradernet on loopback. Needs no account, no network.
+//!
+//! `accounts` is the table of its accounts, `scenario` moves their sessions. Uses the simulator's public API only.
 
 mod accounts;
-mod cuts;
 mod scenario;
-mod session_churn;
-pub mod simulated;
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 use tokio::net::TcpListener;
+use tokio::time::MissedTickBehavior;
 use url::Url;
 
 use crate::config::{AccountConfig, CredentialSource};
 use crate::secret::SecretSource;
 use crate::session::expire_unit::UnitSetting;
-use crate::session::rules::Policy;
-use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
-use crate::simulator::{self, Simulator};
+use crate::simulator::{Simulator, serve, serve_streams};
 use crate::status::Transport;
-use crate::tradernet::{Endpoint, KeyVersion, StreamEndpoint, StreamProtocol};
-use simulated::{DemoAccount, DemoCredential, DemoTransport};
+use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol};
 
-/// Often enough to watch sessions come and go.
-const INTERVAL: Duration = Duration::from_secs(5);
+pub use accounts::{DemoAccount, accounts};
+use scenario::Scenario;
+
+/// Short enough to watch sessions come and go.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
-/// The same story every time.
+/// Every demo does the same at the same second.
 const SEED: u64 = 1;
+/// A demo runs for days and nobody reads its log.
+const REQUEST_LOG_CAPACITY: usize = 64;
 
-/// A demo that is ready to be watched.
+/// A demo that is ready to run.
 pub struct Demo {
-    world: Simulator,
-    listener: TcpListener,
-    origin: Url,
-    streams: Url,
+    simulator: Simulator,
+    http: TcpListener,
+    streams: TcpListener,
+    http_origin: Url,
+    stream_origin: Url,
 }
 
 impl Demo {
-    /// Opens the embedded Tradernet's socket, on a free port of loopback.
+    /// Opens the embedded Tradernet's sockets, on free ports of loopback.
     ///
     /// # Errors
-    ///
     /// Where there is no free port.
     pub async fn prepare() -> std::io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let origin = Url::parse(&format!("http://{}", listener.local_addr()?))
-            .map_err(std::io::Error::other)?;
-        let streams = Url::parse(&format!("ws://{}", listener.local_addr()?))
-            .map_err(std::io::Error::other)?;
-        let world = Simulator::new();
-        simulated::populate(&world);
+        let http = TcpListener::bind("127.0.0.1:0").await?;
+        let streams = TcpListener::bind("127.0.0.1:0").await?;
+        let url = |text: String| Url::parse(&text).map_err(std::io::Error::other);
+        let simulator = Simulator::new();
+        seed(&simulator);
         Ok(Self {
-            world,
-            listener,
-            origin,
+            simulator,
+            http_origin: url(format!("http://{}", http.local_addr()?))?,
+            stream_origin: url(format!("ws://{}", streams.local_addr()?))?,
+            http,
             streams,
         })
     }
 
-    /// The accounts, as the exporter is to watch them.
+    /// The accounts, as the exporter is configured for them.
     pub fn accounts(&self) -> Vec<AccountConfig> {
-        simulated::accounts()
-            .iter()
-            .map(|account| self.account(account))
+        accounts()
+            .into_iter()
+            .map(|account| self.configured(account))
             .collect()
     }
 
     /// Serves the embedded Tradernet and moves its sessions, until it is dropped.
-    pub async fn play(self) {
+    pub async fn run(self) {
         let never = std::future::pending::<()>;
-        let face = simulator::serve(self.listener, self.world.clone(), None, never());
-        tokio::join!(face, simulated::play(self.world, SEED, never()));
+        tokio::join!(
+            serve(self.http, self.simulator.clone(), None, never()),
+            serve_streams(self.streams, self.simulator.clone(), None, never()),
+            play(&self.simulator),
+        );
     }
 
-    fn account(&self, demo: &DemoAccount) -> AccountConfig {
-        let given = |text: &str| SecretSource::Inline(SecretString::from(text));
-        let credential = match demo.credential {
-            DemoCredential::Sid(sid) => CredentialSource::Sid(given(sid)),
-            DemoCredential::Login { login, password } => CredentialSource::Login {
-                login: login.to_owned(),
-                password: given(password),
-                view_only: false,
+    fn configured(&self, account: DemoAccount) -> AccountConfig {
+        let inline = |text: &String| SecretSource::Inline(SecretString::from(text.as_str()));
+        let spec = &account.spec;
+        let credential = match (spec.keys.first(), spec.sids.first()) {
+            (Some((key, secret)), _) => CredentialSource::KeyPair {
+                version: account.key_version,
+                key: inline(key),
+                secret: inline(secret),
+            },
+            (None, Some(sid)) => CredentialSource::Sid(inline(sid)),
+            (None, None) => CredentialSource::Login {
+                login: spec.login.clone(),
+                password: inline(&spec.password.clone().unwrap_or_default()),
+                view_only: account.view_only,
                 user_id: None,
             },
-            DemoCredential::Key { key, secret } => CredentialSource::KeyPair {
-                version: if demo.api_version == 2 {
-                    KeyVersion::V2
-                } else {
-                    KeyVersion::V3
-                },
-                key: given(key),
-                secret: given(secret),
-            },
         };
-        let dialect = match demo.transport {
-            DemoTransport::Http => None,
-            DemoTransport::Websocket => Some(StreamProtocol::Websocket),
-            DemoTransport::SocketIo => Some(StreamProtocol::Socketio {
-                login: demo.login.to_owned(),
+        let dialect = match account.transport {
+            Transport::Http => None,
+            Transport::Websocket => Some(StreamProtocol::Websocket),
+            Transport::Socketio => Some(StreamProtocol::Socketio {
+                login: spec.login.clone(),
             }),
         };
-        let stream = dialect.map(|dialect| StreamEndpoint {
-            origin: self.streams.clone(),
-            dialect,
-        });
-        let networks = demo.allowed_client_ips.iter().filter_map(|network| {
-            network
-                .parse()
-                .ok()
-                .or_else(|| Some(network.parse::<std::net::IpAddr>().ok()?.into()))
-        });
         AccountConfig {
-            name: demo.account.into(),
+            name: account.name.into(),
             target: Endpoint {
-                origin: self.origin.clone(),
+                origin: self.http_origin.clone(),
                 timeout: TIMEOUT,
             },
             credential,
-            transport: stream
-                .as_ref()
-                .map_or(Transport::Http, |stream| stream.dialect.transport()),
-            stream,
+            transport: account.transport,
+            stream: dialect.map(|dialect| StreamEndpoint {
+                origin: self.stream_origin.clone(),
+                dialect,
+            }),
             labels: Default::default(),
             reading: TrackingConfig {
-                policy: Policy {
-                    client_ips: (!demo.allowed_client_ips.is_empty()).then(|| networks.collect()),
-                    safety_types: (!demo.allowed_safety_types.is_empty())
-                        .then(|| demo.allowed_safety_types.iter().copied().collect()),
-                    logins: None,
-                    min_sessions: demo.min_sessions.map(u64::from),
-                    min_sessions_safety_types: None,
-                    max_sessions: demo.max_sessions.map(u64::from),
-                    max_lifetime: demo.max_lifetime,
-                },
-                details: SessionDetails::Off,
+                policy: account.policy,
+                details: account.details,
                 expire_unit: UnitSetting::Auto,
-                interval: INTERVAL,
-                max_age: INTERVAL * 3,
+                interval: POLL_INTERVAL,
+                max_age: POLL_INTERVAL * 3,
             },
         }
+    }
+}
+
+/// Adds the demo's accounts, and the sessions that are open at the start.
+fn seed(simulator: &Simulator) {
+    simulator.set_request_log_capacity(REQUEST_LOG_CAPACITY);
+    for account in accounts() {
+        let sessions = account.sessions;
+        let account = simulator.add_account(account.spec);
+        for session in sessions {
+            account.open_session(session);
+        }
+    }
+}
+
+/// Moves the sessions for ever. Their number stays bounded.
+async fn play(simulator: &Simulator) {
+    let mut scenario = Scenario::new(simulator, SEED);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    // After a suspension the scenario continues where it was: the sessions have expired as they should.
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        ticks.tick().await;
+        scenario.step();
     }
 }

@@ -1,281 +1,238 @@
-//! The login form: its limit, its refusals, and the ways in which a SID is handed out.
+//! Logins: the form and `authByLogin`, their limit, their refusals, and where the SID is handed out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::handles::Simulator;
 use super::options::{ErrorEnvelope, LoginBehaviour};
-use super::response::{Reply, Sent};
+use super::request::{ApiRequest, field};
+use super::response::{RequestSecrets, Response};
 use super::session::SessionSpec;
 use super::state::State;
 
 /// Logins are counted over this time.
-const WINDOW: Duration = Duration::from_secs(60);
+const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
 
-/// What the form answers, and what the login does to the world.
-pub(super) fn answer(world: &Simulator, sent: &Sent, remember: bool, peer: IpAddr) -> Reply {
-    let now = world.now();
-    let reply = submit(&mut world.state(), sent, remember, peer, now);
-    world.notify_waiters();
-    match reply {
-        Ok(reply) => reply,
-        Err(envelope) => Reply::envelope(200, &envelope, sent),
-    }
+/// The id that every account's user has.
+const USER_ID: i64 = 1_002_003;
+
+/// What a login asks for beside login and password, which are in [`RequestSecrets`].
+pub(super) struct LoginOptions {
+    remember: bool,
+    view_only: bool,
+    user_id: Option<String>,
+    /// A rate limit is an envelope in the V1 API, a 429 elsewhere.
+    limit_as_envelope: bool,
 }
 
-fn submit(
+/// Reads the fields of `check-login-password`: a form, multipart, or the query, as clients send them.
+pub(super) fn read_form(request: &ApiRequest) -> (LoginOptions, RequestSecrets) {
+    let multipart = multipart(request);
+    read(false, |name| {
+        let field = field(request.form(), name).or_else(|| request.query_field(name));
+        field.or_else(|| {
+            let part = multipart.iter().find(|(known, _)| known == name);
+            part.map(|(_, value)| value.clone())
+        })
+    })
+}
+
+/// Reads the fields of `authByLogin`.
+pub(super) fn read_json(fields: &Value, v1: bool) -> (LoginOptions, RequestSecrets) {
+    read(v1, |name| match fields.get(name)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(u8::from(*flag).to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+fn read(
+    limit_as_envelope: bool,
+    field: impl Fn(&str) -> Option<String>,
+) -> (LoginOptions, RequestSecrets) {
+    let is_set = |name| field(name).is_some_and(|value| !matches!(value.as_str(), "" | "0"));
+    let options = LoginOptions {
+        // Early vendor SDKs write it with an underscore.
+        remember: is_set("rememberMe") || is_set("remember_me"),
+        view_only: is_set("viewOnlyMode"),
+        user_id: field("userId"),
+        limit_as_envelope,
+    };
+    let secrets = RequestSecrets {
+        login: field("login").unwrap_or_default(),
+        password: field("password").unwrap_or_default(),
+        ..RequestSecrets::default()
+    };
+    (options, secrets)
+}
+
+/// The text fields of a `multipart/form-data` body.
+fn multipart(request: &ApiRequest) -> Vec<(String, String)> {
+    let content_type = request.header("content-type");
+    let boundary = content_type
+        .strip_prefix("multipart/form-data")
+        .and_then(|rest| rest.split_once("boundary="));
+    let Some((_, boundary)) = boundary else {
+        return Vec::new();
+    };
+    let delimiter = format!("--{}", boundary.trim_matches('"'));
+    let body = String::from_utf8_lossy(&request.body);
+    let fields = body.split(delimiter.as_str()).filter_map(|part| {
+        let (head, value) = part.split_once("\r\n\r\n")?;
+        let (_, name) = head.split_once(" name=\"")?;
+        let (name, _) = name.split_once('"')?;
+        let value = value.strip_suffix("\r\n").unwrap_or(value);
+        Some((name.to_owned(), value.to_owned()))
+    });
+    fields.collect()
+}
+
+/// Answers a login, and issues an SID where it succeeds.
+pub(super) fn respond(
     state: &mut State,
-    sent: &Sent,
-    remember: bool,
+    options: &LoginOptions,
+    secrets: &RequestSecrets,
     peer: IpAddr,
     now: SystemTime,
-) -> Result<Reply, ErrorEnvelope> {
-    let unknown = || ErrorEnvelope::error(7, "User not found");
-    let (login, _) = state
-        .accounts
-        .get_key_value(sent.login.as_str())
-        .ok_or_else(unknown)?;
-    let login = Arc::clone(login);
-    let account = state.accounts.get_mut(&login).ok_or_else(unknown)?;
-
-    let recent = &mut account.recent_logins;
-    recent.retain(|time| now.duration_since(*time).is_ok_and(|age| age < WINDOW));
-    if recent.len() >= account.logins_per_minute {
-        let age = recent
-            .front()
-            .and_then(|time| now.duration_since(*time).ok())
-            .unwrap_or_default();
-        let wait = WINDOW.saturating_sub(age).as_secs().max(1);
-        return Ok(
-            Reply::page(429, "429 Too Many Requests").header("retry-after", wait.to_string())
+) -> Response {
+    let login = state.accounts.get_key_value(secrets.login.as_str());
+    let Some(login) = login.map(|(login, _)| Arc::clone(login)) else {
+        return error(secrets, &ErrorEnvelope::error(7, "User not found"));
+    };
+    if let Some(wait) = rate_limited(state, &login, now) {
+        return if options.limit_as_envelope {
+            error(
+                secrets,
+                &ErrorEnvelope::error(429, "Too many login attempts"),
+            )
+        } else {
+            Response::html_page(429, "429 Too Many Requests")
+                .header("retry-after", wait.as_secs().max(1).to_string())
+        };
+    }
+    let Some(account) = state.accounts.get(&login) else {
+        return error(secrets, &ErrorEnvelope::error(7, "User not found"));
+    };
+    if account.spec.password.as_deref() != Some(secrets.password.as_str()) {
+        return error(
+            secrets,
+            &ErrorEnvelope::error(12, "Wrong login or password"),
         );
     }
-    recent.push_back(now);
-    if account.password.as_deref() != Some(sent.password.as_str()) {
-        return Err(ErrorEnvelope::error(12, "Wrong login or password"));
+    let other_user = |id: &String| *id != USER_ID.to_string();
+    if options.user_id.as_ref().is_some_and(other_user) {
+        return error(secrets, &ErrorEnvelope::error(7, "User not found"));
     }
-
-    let body_only = |key: &str, sid: &str| json!({ key: sid, "logged": true });
-    match account.login_behaviour.clone() {
-        LoginBehaviour::Reject(envelope) => Err(envelope),
+    match account.spec.login_behaviour.clone() {
+        LoginBehaviour::Reject(envelope) => error(secrets, &envelope),
         LoginBehaviour::RejectWithAnonymousSid(envelope) => {
-            // The anonymous visitor's own SID: it opens nothing.
-            let anonymous = state.make_sid();
-            let reply = Reply::envelope(200, &envelope, sent);
-            Ok(cookies(reply, state, &anonymous, remember))
+            let anonymous = state.issue_sid();
+            set_login_cookies(error(secrets, &envelope), state, &anonymous, options)
         }
-        LoginBehaviour::SmsCodeRequired => Ok(Reply::json(
-            &json!({ "error": false, "logged": false, "needSms": true }),
-        )),
-        LoginBehaviour::MaintenancePage => Ok(Reply::page(200, "Maintenance")),
+        LoginBehaviour::SmsCodeRequired => {
+            let anonymous = state.issue_sid();
+            let body = json!({
+                "success": true, "logged": false, "SID": anonymous, "auth_code_id": "4711"
+            });
+            let response = Response::json(200, body.to_string());
+            set_login_cookies(response, state, &anonymous, options)
+        }
         LoginBehaviour::Cookie => {
-            let sid = admit(state, &login, peer, now);
-            let reply = Reply::json(&json!({ "error": false, "logged": true }));
-            Ok(cookies(reply, state, &sid, remember))
+            let sid = issue_sid(state, &login, options, peer, now);
+            let response = Response::json(200, success("SID", &sid).to_string());
+            set_login_cookies(response, state, &sid, options)
         }
         LoginBehaviour::CookieAndDifferentBodySid => {
-            let sid = admit(state, &login, peer, now);
-            let reply = Reply::json(&body_only("SID", &state.make_sid()));
-            Ok(cookies(reply, state, &sid, remember))
+            let sid = issue_sid(state, &login, options, peer, now);
+            let other = state.issue_sid();
+            let response = Response::json(200, success("SID", &other).to_string());
+            set_login_cookies(response, state, &sid, options)
         }
         LoginBehaviour::BodyOnly { key } => {
-            let sid = admit(state, &login, peer, now);
-            Ok(Reply::json(&body_only(key, &sid)).header("set-cookie", decoy(state)))
+            let sid = issue_sid(state, &login, options, peer, now);
+            let cookie = php_session_cookie(state);
+            Response::json(200, success(key, &sid).to_string()).header("set-cookie", cookie)
         }
     }
 }
 
-/// Makes a SID for the account, and opens the security session that the login itself is, where it is one.
-fn admit(state: &mut State, login: &Arc<str>, peer: IpAddr, now: SystemTime) -> String {
-    let sid = state.make_sid();
-    state.accept_sid(login, sid.clone());
-    let Some(account) = state.accounts.get_mut(login) else {
-        return sid;
-    };
-    account.counters.logins_accepted += 1;
-    if let Some(own) = account.own_login {
-        let spec = SessionSpec::new(4, own.lifetime).client_ip(printed(peer, own.mapped));
-        state.open(login, spec, now);
+fn error(secrets: &RequestSecrets, envelope: &ErrorEnvelope) -> Response {
+    Response::json(200, secrets.envelope(envelope).to_string())
+}
+
+fn success(key: &str, sid: &str) -> Value {
+    json!({
+        "success": true, "logged": true, key: sid, "userId": USER_ID, "isSecuritySessionOpened": false
+    })
+}
+
+/// Counts a login; how long to wait where there were too many.
+fn rate_limited(state: &mut State, login: &Arc<str>, now: SystemTime) -> Option<Duration> {
+    let account = state.accounts.get_mut(login)?;
+    let age = |time: &SystemTime| now.duration_since(*time).unwrap_or_default();
+    let recent = &mut account.recent_logins;
+    recent.retain(|time| age(time) < RATE_LIMIT_WINDOW);
+    if recent.len() < account.spec.logins_per_minute {
+        recent.push_back(now);
+        return None;
+    }
+    let oldest = recent.front().map(age).unwrap_or_default();
+    Some(RATE_LIMIT_WINDOW.saturating_sub(oldest))
+}
+
+/// Issues an SID for the account, and opens the security session that the login is, where it is one.
+fn issue_sid(
+    state: &mut State,
+    login: &Arc<str>,
+    options: &LoginOptions,
+    peer: IpAddr,
+    now: SystemTime,
+) -> String {
+    let sid = state.issue_sid();
+    state.accept_sid(login, sid.clone(), options.view_only);
+    let account = state.accounts.get_mut(login);
+    let session = account.and_then(|account| {
+        account.counters.logins_accepted += 1;
+        account.spec.login_session
+    });
+    if let Some(session) = session {
+        let address = format_client_ip(peer, session.ipv4_mapped);
+        let spec = SessionSpec::new(4, session.lifetime).client_ip(address);
+        state.open_session(login, spec, now);
     }
     sid
 }
 
-/// In the order of the platform: PHP's own session, whose name ends like the SID's, comes first.
-fn cookies(reply: Reply, state: &mut State, sid: &str, remember: bool) -> Reply {
-    let age = if remember { "; Max-Age=1209600" } else { "" };
-    reply
-        .header("set-cookie", decoy(state))
-        .header("set-cookie", format!("uid=1002003{age}; Path=/"))
-        .header(
-            "set-cookie",
-            format!("SID={sid}{age}; Path=/; Secure; HttpOnly"),
-        )
+/// In the platform's order: PHP's own session, whose name ends like the SID's, comes first.
+fn set_login_cookies(
+    response: Response,
+    state: &mut State,
+    sid: &str,
+    options: &LoginOptions,
+) -> Response {
+    let age = if options.remember {
+        "; Max-Age=1209600"
+    } else {
+        ""
+    };
+    let sid = format!("SID={sid}{age}; Path=/; Secure; HttpOnly");
+    response
+        .header("set-cookie", php_session_cookie(state))
+        .header("set-cookie", format!("uid={USER_ID}{age}; Path=/"))
+        .header("set-cookie", sid)
 }
 
-fn decoy(state: &mut State) -> String {
-    format!("PHPSESSID={}; Path=/; HttpOnly", state.make_sid())
+fn php_session_cookie(state: &mut State) -> String {
+    format!("PHPSESSID={}; Path=/; HttpOnly", state.issue_sid())
 }
 
-/// The address as the platform prints it.
-fn printed(address: IpAddr, mapped: bool) -> String {
-    match (address.to_canonical(), mapped) {
+/// The address as the platform writes it.
+fn format_client_ip(address: IpAddr, ipv4_mapped: bool) -> String {
+    match (address.to_canonical(), ipv4_mapped) {
         (IpAddr::V4(v4), true) => format!("::ffff:{v4}"),
         (plain, _) => plain.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
-    use std::net::Ipv4Addr;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use serde_json::Value;
-
-    use super::*;
-    use crate::simulator::{AccountSpec, LoginSession};
-
-    const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7));
-
-    fn world(spec: AccountSpec) -> Simulator {
-        let world =
-            Simulator::with_clock(|| SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000));
-        world.add_account(spec.password("right"));
-        world
-    }
-
-    fn log_in(world: &Simulator, password: &str) -> Reply {
-        let sent = Sent {
-            login: "desk-1".into(),
-            password: password.into(),
-            ..Sent::default()
-        };
-        answer(world, &sent, true, PEER)
-    }
-
-    fn body(reply: &Reply) -> Value {
-        serde_json::from_slice(&reply.body).unwrap()
-    }
-
-    fn cookie<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-        let start = format!("{name}=");
-        let mut values = reply
-            .headers
-            .iter()
-            .filter(|(header, _)| *header == "set-cookie");
-        values.find_map(|(_, value)| value.strip_prefix(&start)?.split(';').next())
-    }
-
-    #[test]
-    fn the_sid_comes_as_a_cookie_after_a_decoy_and_opens_the_account() {
-        let world = world(AccountSpec::new("desk-1"));
-        let reply = log_in(&world, "right");
-        let names = reply
-            .headers
-            .iter()
-            .map(|(_, value)| value.split('=').next().unwrap());
-        assert_eq!(names.collect::<Vec<_>>(), ["PHPSESSID", "uid", "SID"]);
-        assert_eq!(
-            &*world.login_of_sid(cookie(&reply, "SID").unwrap()).unwrap(),
-            "desk-1"
-        );
-        assert_eq!(
-            world.login_of_sid(cookie(&reply, "PHPSESSID").unwrap()),
-            None
-        );
-        assert_eq!(body(&reply), json!({ "error": false, "logged": true }));
-        assert_eq!(world.account("desk-1").counters().logins_accepted, 1);
-    }
-
-    #[test]
-    fn behaviours_differ_in_where_the_sid_is() {
-        let refusal = ErrorEnvelope::err_msg(12, "no, {LOGIN}");
-        let world = world(AccountSpec::new("desk-1"));
-        let with = |behaviour| {
-            world.account("desk-1").set_login_behaviour(behaviour);
-            log_in(&world, "right")
-        };
-
-        let reply = with(LoginBehaviour::BodyOnly { key: "sessionId" });
-        assert_eq!(cookie(&reply, "SID"), None);
-        assert!(
-            world
-                .login_of_sid(body(&reply)["sessionId"].as_str().unwrap())
-                .is_some()
-        );
-
-        let reply = with(LoginBehaviour::CookieAndDifferentBodySid);
-        assert!(world.login_of_sid(cookie(&reply, "SID").unwrap()).is_some());
-        assert_eq!(
-            world.login_of_sid(body(&reply)["SID"].as_str().unwrap()),
-            None
-        );
-
-        let reply = with(LoginBehaviour::RejectWithAnonymousSid(refusal));
-        assert_eq!(world.login_of_sid(cookie(&reply, "SID").unwrap()), None);
-        assert_eq!(body(&reply), json!({ "errMsg": "no, desk-1", "code": 12 }));
-
-        let reply = with(LoginBehaviour::SmsCodeRequired);
-        assert_eq!((reply.status, cookie(&reply, "SID")), (200, None));
-        assert_eq!(world.account("desk-1").counters().logins_accepted, 2);
-    }
-
-    #[test]
-    fn a_wrong_password_and_an_unknown_login_are_told() {
-        let world = world(AccountSpec::new("desk-1"));
-        assert_eq!(
-            body(&log_in(&world, "wrong")),
-            json!({ "error": "Wrong login or password", "code": 12 })
-        );
-        let sent = Sent {
-            login: "nobody".into(),
-            ..Sent::default()
-        };
-        assert_eq!(
-            body(&answer(&world, &sent, true, PEER)),
-            json!({ "error": "User not found", "code": 7 })
-        );
-    }
-
-    #[test]
-    fn the_sixth_login_of_a_minute_is_refused_with_the_time_to_wait() {
-        let clock = Arc::new(AtomicU64::new(1_700_000_000));
-        let read = Arc::clone(&clock);
-        let world = Simulator::with_clock(move || {
-            SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
-        });
-        world.add_account(AccountSpec::new("desk-1").password("right"));
-        for _ in 0..5 {
-            assert_eq!(log_in(&world, "right").status, 200);
-        }
-        clock.fetch_add(20, Ordering::Relaxed);
-        let refused = log_in(&world, "right");
-        assert_eq!(
-            (refused.status, refused.headers),
-            (429, vec![("retry-after", "40".to_owned())])
-        );
-        clock.fetch_add(40, Ordering::Relaxed);
-        assert_eq!(log_in(&world, "right").status, 200);
-    }
-
-    #[test]
-    fn a_login_may_be_listed_itself() {
-        for (mapped, wanted) in [(false, "198.51.100.7"), (true, "::ffff:198.51.100.7")] {
-            let own = LoginSession {
-                mapped,
-                ..LoginSession::default()
-            };
-            let world = world(AccountSpec::new("desk-1").own_login(own));
-            log_in(&world, "right");
-            let sessions = world.account("desk-1").open_sessions();
-            let seen: Vec<_> = sessions
-                .iter()
-                .map(|s| (s.safety_type_id, s.client_ip.as_deref()))
-                .collect();
-            assert_eq!(seen, [(Some(4), Some(wanted))]);
-        }
     }
 }

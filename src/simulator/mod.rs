@@ -1,20 +1,19 @@
-//! A Tradernet of our own, for the demo and for tests: accounts whose sessions open, renew and expire, and
-//! whose server misbehaves on request.
+//! A Tradernet of our own, for the demo and for tests: accounts whose sessions open, extend and expire, and
+//! whose server fails on request.
 //!
 //! ```text
-//! spec, session, fault   what a world is told: accounts, their oddities, sessions, failures
-//! world, state, log      the state behind one lock, by one clock, and who waits for a change of it
-//! answer, sign           pure: sessions to JSON, signatures to a verdict
-//! access, login          who a request is, and the login form
-//! api, reply             routes and envelopes: a request to an answer
-//! spoil                  a fault to what goes over the wire
-//! face, wire             the HTTP server, as thin as can be
-//! stream                 the faces that push, over WebSocket and socket.io, on the same listener
-//! demo                   the world of the `demo` command, and what goes on in it
+//! options, session          what a simulator is told: accounts, their options, sessions
+//! fault                     failures of requests and of streams
+//! state, handles            the state; the simulator and its accounts as callers hold them
+//! session_list, auth, login sessions to JSON; who a request is; logins
+//! routes, request, response an HTTP request to an answer
+//! protocol                  the messages of the streams
+//! server, stream            the two listeners: HTTP, and WebSocket with socket.io
 //! ```
 //!
-//! It shares no code with the client in this crate: a wrong signature would verify itself. Where it says
-//! what the platform does, the source is the vendor's page of `getSecuritySessions` and its public clients.
+//! It shares no code with the client in this crate: a wrong signature would verify itself. What the platform
+//! does is taken from the vendor's pages, its public clients and published traffic; vendor and third-party
+//! clients are run against it.
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,28 +32,24 @@ mod fault;
 mod handles;
 mod login;
 mod options;
-mod request_log;
-mod resettable_stream;
+mod protocol;
+mod request;
 mod response;
 mod routes;
 mod server;
 mod session;
 mod session_list;
-mod signature;
-mod spoil;
 mod state;
 mod stream;
-#[cfg(test)]
-mod tests;
 
-pub use fault::{Fault, FaultTarget, Repeat, RetryAfter};
+pub use fault::{Disconnect, Fault, FaultTarget, Repeat, RetryAfter, StreamFault};
 pub use handles::{Account, Simulator};
 pub use options::{
     AccountSpec, DatetimeFormat, ErrorEnvelope, ErrorField, ExpireUnit, LoginBehaviour,
     LoginSession, ResponseOptions, ResponseShape,
 };
-pub use request_log::LoggedRequest;
+pub use request::LoggedRequest;
 pub use server::serve;
 pub use session::{Session, SessionSpec};
 pub use state::RequestCounters;
-pub use stream::{Answered, DemoWords, Disconnect, HandshakeRecord, SocketIoForms, StreamOptions};
+pub use stream::serve_streams;

@@ -1,39 +1,42 @@
-//! What a world is told about an account: its credentials, how it logs in, and the oddities of its answers.
+//! What a simulator is told about an account: credentials, how it logs in, how its answers look.
 //!
-//! Plain values without behaviour. Nothing here knows of time, of state or of the network.
+//! Plain values. Nothing here knows time, state or the network.
 
 use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::stream::StreamOptions;
-
 /// An account as it is added to a [`Simulator`](super::Simulator).
 #[derive(Clone)]
 pub struct AccountSpec {
-    /// The name that owns the sessions (`owner_login`); also the key by which the world is asked.
+    /// The login: owner of the sessions (`owner_login`), and the name for [`Simulator::account`](super::Simulator::account).
     pub login: String,
     /// The password of the login form. Without one every login is refused.
     pub password: Option<String>,
-    /// `user_login` of the sessions that name none themselves; the login where it is `None`.
+    /// `user_login` of sessions that name none; the login where it is `None`.
     pub user_login: Option<String>,
     /// SIDs that are accepted from the start.
     pub sids: Vec<String>,
     /// API keys, each with its secret.
     pub keys: Vec<(String, String)>,
-    /// What the login form answers to the right password.
+    /// What a login with the right password is answered.
     pub login_behaviour: LoginBehaviour,
-    /// Whether a login itself opens a security session, as the real platform may.
-    pub own_login: Option<LoginSession>,
-    /// Logins allowed in any minute; more are answered with 429.
+    /// Lets each login open a security session of type 4, as the real platform may.
+    pub login_session: Option<LoginSession>,
+    /// Lets the use of a key open a security session of type 14 that lasts this long, from 127.0.0.1, as the
+    /// real platform may. No second one is opened while it lasts.
+    pub key_session: Option<Duration>,
+    /// Whether a SID of a view-only login may read the list.
+    pub view_only_reads_list: bool,
+    /// Logins allowed in any minute; more are refused as a rate limit.
     pub logins_per_minute: usize,
     /// How the answers look.
     pub options: ResponseOptions,
 }
 
 impl AccountSpec {
-    /// An account that can do nothing yet: no password, no SID, no key.
+    /// An account without any credential.
     pub fn new(login: impl Into<String>) -> Self {
         Self {
             login: login.into(),
@@ -42,7 +45,9 @@ impl AccountSpec {
             sids: Vec::new(),
             keys: Vec::new(),
             login_behaviour: LoginBehaviour::Cookie,
-            own_login: None,
+            login_session: None,
+            key_session: None,
+            view_only_reads_list: true,
             logins_per_minute: 5,
             options: ResponseOptions::default(),
         }
@@ -69,31 +74,10 @@ impl AccountSpec {
         self
     }
 
-    /// Names the broker's account in the sessions (`user_login`).
-    #[must_use]
-    pub fn user_login(mut self, user_login: impl Into<String>) -> Self {
-        self.user_login = Some(user_login.into());
-        self
-    }
-
-    /// Sets what the login form answers.
+    /// Sets what a login is answered.
     #[must_use]
     pub fn login_behaviour(mut self, behaviour: LoginBehaviour) -> Self {
         self.login_behaviour = behaviour;
-        self
-    }
-
-    /// Lets every login open a security session of its own.
-    #[must_use]
-    pub fn own_login(mut self, own: LoginSession) -> Self {
-        self.own_login = Some(own);
-        self
-    }
-
-    /// Sets how the answers look.
-    #[must_use]
-    pub fn options(mut self, options: ResponseOptions) -> Self {
-        self.options = options;
         self
     }
 }
@@ -109,30 +93,21 @@ impl fmt::Debug for AccountSpec {
     }
 }
 
-/// The security session that a login opens by itself: type 4, from the caller's address.
+/// The security session that a login opens: type 4, from the client's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginSession {
-    /// Print an IPv4 caller as `::ffff:a.b.c.d`, as servers that listen on `[::]` do.
-    pub mapped: bool,
+    /// Write an IPv4 client as `::ffff:a.b.c.d`, as servers that listen on `[::]` do.
+    pub ipv4_mapped: bool,
     /// How long the session lasts.
     pub lifetime: Duration,
 }
 
-impl Default for LoginSession {
-    fn default() -> Self {
-        Self {
-            mapped: false,
-            lifetime: Duration::from_secs(24 * 3600),
-        }
-    }
-}
-
-/// What the login form answers to the right password.
+/// What a login with the right password is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoginBehaviour {
-    /// A `PHPSESSID` cookie, then `uid`, then `SID`; the body names no SID.
+    /// The SID as a cookie, after `PHPSESSID` and `uid`, and in the body.
     Cookie,
-    /// No SID cookie; the SID stands in the body under this key (`SID`, `sid`, `sessionId`).
+    /// No SID cookie; the SID is in the body only, under this key (`SID`, `sid`, `sessionId`).
     BodyOnly {
         /// The key in the body.
         key: &'static str,
@@ -141,47 +116,44 @@ pub enum LoginBehaviour {
     CookieAndDifferentBodySid,
     /// An error although the password is right.
     Reject(ErrorEnvelope),
-    /// An error, and yet a `Set-Cookie: SID` of an anonymous session, as PHP servers send.
+    /// An error, and a `Set-Cookie: SID` of an anonymous session beside it, as PHP servers send.
     RejectWithAnonymousSid(ErrorEnvelope),
-    /// 200 and JSON without any SID: the account waits for a code by SMS.
+    /// A second factor is asked for: `logged` is false, `auth_code_id` is there, and a SID that opens nothing.
     SmsCodeRequired,
-    /// 200 and a page of HTML.
-    MaintenancePage,
 }
 
 /// An error in the API's own form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorEnvelope {
     /// The key that holds the message.
-    pub style: ErrorField,
-    /// The API's code; left out of the answer where it is `None`.
+    pub field: ErrorField,
+    /// The API's code; written as null where it is `None`.
     pub code: Option<i64>,
-    /// The message. `{SID}`, `{KEY}`, `{SIG}`, `{LOGIN}` and `{PASSWORD}` become what the client has just
-    /// sent: a server that echoes secrets.
+    /// The message. `{SID}`, `{KEY}`, `{SIG}`, `{LOGIN}` and `{PASSWORD}` are replaced by what the client sent:
+    /// a server that echoes secrets.
     pub message: String,
 }
 
 impl ErrorEnvelope {
-    /// `{"errMsg": message, "code": code}`: the API in general.
-    pub fn err_msg(code: i64, message: impl Into<String>) -> Self {
+    /// `{"errMsg": message, "code": code}`
+    pub fn err_msg(code: impl Into<Option<i64>>, message: impl Into<String>) -> Self {
         Self {
-            style: ErrorField::ErrMsg,
-            code: Some(code),
+            field: ErrorField::ErrMsg,
+            code: code.into(),
             message: message.into(),
         }
     }
 
-    /// `{"error": message, "code": code}`: one method of the API.
-    pub fn error(code: i64, message: impl Into<String>) -> Self {
+    /// `{"error": message, "code": code}`
+    pub fn error(code: impl Into<Option<i64>>, message: impl Into<String>) -> Self {
         Self {
-            style: ErrorField::Error,
-            code: Some(code),
-            message: message.into(),
+            field: ErrorField::Error,
+            ..Self::err_msg(code, message)
         }
     }
 }
 
-/// Which key of an error's envelope holds the message.
+/// The key of an error's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorField {
     /// `errMsg`
@@ -195,22 +167,18 @@ pub enum ErrorField {
 pub struct ResponseOptions {
     /// The unit of `expire`.
     pub expire_unit: ExpireUnit,
-    /// What stands around the list.
+    /// The envelope of the list.
     pub shape: ResponseShape,
     /// How datetimes are written.
     pub datetimes: DatetimeFormat,
-    /// Offset from UTC, in seconds, of the local time that datetimes are written in. `Utc` ignores it.
+    /// Offset from UTC, in seconds, of the local time in datetimes. `Utc` ignores it.
     pub zone_seconds: i32,
-    /// By how many seconds the clock that writes datetimes is wrong. `expire` is not affected.
+    /// Error of the clock that writes datetimes, in seconds. `expire` is not affected.
     pub clock_skew_seconds: i64,
-    /// `id`, `safety_type_id` and `expire` as strings of digits.
-    pub numbers_as_strings: bool,
     /// Compress answers for clients that accept gzip.
     pub gzip: bool,
-    /// Served instead of the list, byte for byte, as `application/json`.
+    /// Sent instead of the list, byte for byte, as `application/json`.
     pub raw_answer: Option<Bytes>,
-    /// How the streams behave.
-    pub stream: StreamOptions,
 }
 
 /// The unit of `expire`.
@@ -223,22 +191,14 @@ pub enum ExpireUnit {
     Seconds,
 }
 
-/// What stands around the list of sessions.
+/// The envelope of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResponseShape {
     /// `[…]`
     #[default]
     BareArray,
-    /// `[{"response":{"res":[…]}}]`
+    /// `[{"response":{"res":[…]}}]`; `"res":null` for an empty list.
     ResponseInArray,
-    /// `{"response":{"res":[…]}}`
-    ResponseObject,
-    /// `{"0":{…},"2":{…}}`: a PHP array with gaps. Like PHP it writes `[]` when empty.
-    SparseObject,
-    /// As `ResponseInArray`, with `"res":null` for an empty list.
-    NullRes,
-    /// As `ResponseObject`, without `res` for an empty list.
-    MissingRes,
 }
 
 /// How datetimes are written.
@@ -247,10 +207,6 @@ pub enum DatetimeFormat {
     /// `2016-06-14T13:14:13.187`
     #[default]
     Local,
-    /// `2016-06-14 13:14:13.187`
-    LocalWithSpace,
-    /// `2016-06-14T13:14:13`
-    NoFraction,
     /// `2016-06-14T13:14:13.187Z`, in UTC
     Utc,
     /// `2016-06-14T16:14:13.187+03:00`

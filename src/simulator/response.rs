@@ -1,23 +1,23 @@
-//! An answer before it is put on a wire, in the forms that the platform uses.
+//! An answer before it is sent, in the forms that the platform uses.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::options::{ErrorEnvelope, ErrorField};
 
-/// An answer before it is put on a wire.
-#[derive(Debug)]
-pub(super) struct Reply {
+/// An answer before it is sent.
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) content_type: &'static str,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
+    /// Compress the body where the client accepts it.
     pub(super) gzip: bool,
 }
 
-/// The secrets that a request carried.
+/// The secrets in a request.
 #[derive(Default)]
-pub(super) struct Sent {
+pub(super) struct RequestSecrets {
     pub(super) sid: String,
     pub(super) key: String,
     pub(super) signature: String,
@@ -25,18 +25,27 @@ pub(super) struct Sent {
     pub(super) password: String,
 }
 
-impl Sent {
-    /// Puts what was sent where a text asks for it.
-    pub(super) fn echo(&self, text: &str) -> String {
+impl RequestSecrets {
+    /// Puts what the client sent where a text asks for it.
+    pub(super) fn substitute_placeholders(&self, text: &str) -> String {
         text.replace("{SID}", &self.sid)
             .replace("{KEY}", &self.key)
             .replace("{SIG}", &self.signature)
             .replace("{LOGIN}", &self.login)
             .replace("{PASSWORD}", &self.password)
     }
+
+    /// The envelope's JSON, with what the client sent.
+    pub(super) fn envelope(&self, envelope: &ErrorEnvelope) -> Value {
+        let message = self.substitute_placeholders(&envelope.message);
+        match envelope.field {
+            ErrorField::ErrMsg => json!({ "errMsg": message, "code": envelope.code }),
+            ErrorField::Error => json!({ "error": message, "code": envelope.code }),
+        }
+    }
 }
 
-impl Reply {
+impl Response {
     pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self {
             status,
@@ -47,27 +56,11 @@ impl Reply {
         }
     }
 
-    pub(super) fn json(value: &Value) -> Self {
-        Self::new(200, "application/json", value.to_string())
+    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Self {
+        Self::new(status, "application/json", body)
     }
 
-    pub(super) fn envelope(status: u16, envelope: &ErrorEnvelope, sent: &Sent) -> Self {
-        let message = sent.echo(&envelope.message);
-        let key = match envelope.style {
-            ErrorField::ErrMsg => "errMsg",
-            ErrorField::Error => "error",
-        };
-        let mut body = json!({ key: message });
-        if let (Some(code), Some(fields)) = (envelope.code, body.as_object_mut()) {
-            fields.insert("code".to_owned(), json!(code));
-        }
-        Self {
-            status,
-            ..Self::json(&body)
-        }
-    }
-
-    pub(super) fn page(status: u16, title: &str) -> Self {
+    pub(super) fn html_page(status: u16, title: &str) -> Self {
         let body = format!(
             "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><center><h1>{title}</h1></center></body></html>\n"
         );

@@ -1,15 +1,13 @@
-//! Security sessions: as they are opened, and as the world keeps them.
+//! Security sessions: as they are opened, and as the simulator keeps them.
 
 use std::time::{Duration, SystemTime};
-
-use serde_json::{Map, Value};
 
 /// A security session as it is opened.
 #[derive(Clone, Debug)]
 pub struct SessionSpec {
     /// The id; the next free one where it is `None`.
     pub id: Option<i64>,
-    /// 2 token, 3 SMS, 4 login and password; `None` is written as null.
+    /// The vendor's type, such as 2 token, 3 SMS, 4 login and password; `None` is written as null.
     pub safety_type_id: Option<i64>,
     /// From start to end.
     pub lifetime: Duration,
@@ -19,10 +17,6 @@ pub struct SessionSpec {
     pub client_ip: Option<String>,
     /// `user_login`; the account's where it is `None`.
     pub user_login: Option<String>,
-    /// Fields that are written over the session's own, with any value.
-    pub raw: Map<String, Value>,
-    /// Fields that are left out.
-    pub omit: Vec<String>,
 }
 
 impl Default for SessionSpec {
@@ -35,14 +29,12 @@ impl Default for SessionSpec {
             age: Duration::ZERO,
             client_ip: Some("203.0.113.10".to_owned()),
             user_login: None,
-            raw: Map::new(),
-            omit: Vec::new(),
         }
     }
 }
 
 impl SessionSpec {
-    /// A session of this type that lasts so long from now.
+    /// A session of this type that lasts this long from now.
     pub fn new(safety_type_id: impl Into<Option<i64>>, lifetime: Duration) -> Self {
         Self {
             safety_type_id: safety_type_id.into(),
@@ -51,7 +43,7 @@ impl SessionSpec {
         }
     }
 
-    /// Gives the session this id. An open session of the same id is replaced.
+    /// Sets the id. An open session of the same id is replaced.
     #[must_use]
     pub fn id(mut self, id: i64) -> Self {
         self.id = Some(id);
@@ -72,30 +64,16 @@ impl SessionSpec {
         self
     }
 
-    /// Lets the session have started so long ago; its end comes so much sooner.
+    /// Lets the session have started this long ago; its end comes that much sooner.
     #[must_use]
     pub fn age(mut self, age: Duration) -> Self {
         self.age = age;
         self
     }
-
-    /// Writes this field with this value, whatever the session is.
-    #[must_use]
-    pub fn raw(mut self, field: impl Into<String>, value: impl Into<Value>) -> Self {
-        self.raw.insert(field.into(), value.into());
-        self
-    }
-
-    /// Leaves this field out.
-    #[must_use]
-    pub fn omit(mut self, field: impl Into<String>) -> Self {
-        self.omit.push(field.into());
-        self
-    }
 }
 
-/// A security session. It is open while its end lies in the world's future.
-#[derive(Clone, Debug, PartialEq)]
+/// A security session. It is open while its end is in the future.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Session {
     /// The id, unique in its account.
@@ -112,8 +90,6 @@ pub struct Session {
     pub expires: SystemTime,
     /// The client's address; `None` is written as null.
     pub client_ip: Option<String>,
-    pub(super) raw: Map<String, Value>,
-    pub(super) omit: Vec<String>,
 }
 
 impl Session {
@@ -131,10 +107,8 @@ impl Session {
             user_login: spec.user_login.unwrap_or_else(|| user.to_owned()),
             safety_type_id: spec.safety_type_id,
             start,
-            expires: later(start, spec.lifetime),
+            expires: saturating_add(start, spec.lifetime),
             client_ip: spec.client_ip,
-            raw: spec.raw,
-            omit: spec.omit,
         }
     }
 
@@ -144,6 +118,6 @@ impl Session {
 }
 
 /// A point in time; a duration past what the clock can hold changes nothing.
-pub(super) fn later(time: SystemTime, by: Duration) -> SystemTime {
+pub(super) fn saturating_add(time: SystemTime, by: Duration) -> SystemTime {
     time.checked_add(by).unwrap_or(time)
 }

@@ -1,88 +1,83 @@
-//! What a world holds behind its lock: accounts with their sessions, SIDs, keys, and counters.
+//! The simulated platform's state: accounts with their sessions, SIDs, keys, faults and counters.
 //!
-//! No lock and no clock of its own: the time is an argument.
+//! No lock and no clock: the time is an argument.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use ring::digest;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
-use super::fault::Faults;
-use super::options::{AccountSpec, LoginBehaviour, LoginSession, ResponseOptions};
-use super::request_log::RequestLog;
+use super::fault::{Disconnect, FaultQueue};
+use super::options::{AccountSpec, ErrorEnvelope};
+use super::request::RequestLog;
 use super::session::{Session, SessionSpec};
-use super::stream::Streams;
+use super::session_list::API_KEY;
 
-/// SIDs that an account remembers; the oldest makes room, so that a world runs for ever.
-const SIDS_PER_ACCOUNT: usize = 64;
-
-/// How far a V3 timestamp may lie from the world's time, either way.
-const DEFAULT_TOLERANCE: Duration = Duration::from_secs(300);
+/// SIDs kept per account; the oldest is forgotten, so that a simulator runs for months.
+const MAX_SIDS_PER_ACCOUNT: usize = 64;
 
 pub(super) struct State {
     pub(super) accounts: HashMap<Arc<str>, AccountState>,
-    pub(super) sids: HashMap<String, Sid>,
-    pub(super) keys: HashMap<String, Key>,
-    pub(super) timestamp_tolerance: Duration,
+    pub(super) sids: HashMap<String, SidEntry>,
+    pub(super) keys: HashMap<String, ApiKeyEntry>,
     pub(super) log: RequestLog,
-    pub(super) streams: Streams,
+    pub(super) connections: HashMap<u64, ConnectionHandle>,
+    next_connection: u64,
     next_session: i64,
-    sids_made: u64,
+    sids_issued: u64,
 }
 
 pub(super) struct AccountState {
-    pub(super) login: Arc<str>,
-    pub(super) password: Option<String>,
-    user_login: String,
-    pub(super) login_behaviour: LoginBehaviour,
-    pub(super) own_login: Option<LoginSession>,
-    pub(super) logins_per_minute: usize,
+    login: Arc<str>,
+    /// Sessions, SIDs and keys apart, what the account was added with.
+    pub(super) spec: AccountSpec,
     pub(super) recent_logins: VecDeque<SystemTime>,
-    pub(super) options: ResponseOptions,
-    pub(super) sessions: BTreeMap<i64, Session>,
+    sessions: BTreeMap<i64, Session>,
     sids: VecDeque<String>,
-    pub(super) faults: Faults,
+    pub(super) faults: FaultQueue,
     pub(super) counters: RequestCounters,
+    /// Grows when the list changes, in content or looks, and when the SIDs are revoked.
     pub(super) generation: watch::Sender<u64>,
 }
 
-/// Whose a SID is, and whether it still opens anything.
-pub(super) struct Sid {
+/// Whose an SID is. A revoked one is kept, so that a request with it is counted for its account.
+pub(super) struct SidEntry {
     pub(super) login: Arc<str>,
-    pub(super) alive: bool,
+    pub(super) valid: bool,
+    /// Issued by a view-only login.
+    pub(super) view_only: bool,
 }
 
-pub(super) struct Key {
+pub(super) struct ApiKeyEntry {
     pub(super) login: Arc<str>,
     pub(super) secret: String,
-    pub(super) last_nonce: u64,
 }
 
-/// What an account's server has seen so far.
+/// An open stream, as the state knows it.
+pub(super) struct ConnectionHandle {
+    pub(super) account: Option<Arc<str>>,
+    pub(super) disconnect: oneshot::Sender<Disconnect>,
+}
+
+/// What an account's server has received so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestCounters {
-    /// Login attempts, refused and broken ones too.
+    /// Login attempts, including refused and failed ones.
     pub logins: u64,
-    /// Logins that gave out a SID.
+    /// Logins that issued an SID.
     pub logins_accepted: u64,
-    /// Requests for the list, whatever became of them.
+    /// Requests for the list over HTTP, including refused and failed ones.
     pub lists: u64,
-    /// Handshakes of streams, whatever became of them.
-    pub connects: u64,
-    /// Streams that have asked for the list at least once.
-    pub subscriptions: u64,
-    /// Requests for the list over streams, whatever became of them.
+    /// Handshakes of streams, including refused ones.
+    pub handshakes: u64,
+    /// Requests for the list over streams, including failed ones.
     pub stream_requests: u64,
-    /// Streams that are open.
-    pub connected: usize,
-    /// The most streams that were ever open at once.
-    pub max_connected: usize,
-    /// Requests under way.
+    /// HTTP requests that are being answered.
     pub in_flight: usize,
-    /// The most requests that were ever under way at once.
+    /// The most HTTP requests that were being answered at once.
     pub max_in_flight: usize,
 }
 
@@ -92,65 +87,55 @@ impl Default for State {
             accounts: HashMap::new(),
             sids: HashMap::new(),
             keys: HashMap::new(),
-            timestamp_tolerance: DEFAULT_TOLERANCE,
             log: RequestLog::default(),
-            streams: Streams::default(),
+            connections: HashMap::new(),
+            next_connection: 0,
             // The vendor's sample begins here.
             next_session: 7_165_011,
-            sids_made: 0,
+            sids_issued: 0,
         }
     }
 }
 
 impl State {
-    /// Adds an account in the place of any other of its login.
-    pub(super) fn add(&mut self, spec: AccountSpec) {
-        let login: Arc<str> = Arc::from(spec.login);
+    /// Adds an account; one of the same login is replaced.
+    pub(super) fn add(&mut self, mut spec: AccountSpec) -> Arc<str> {
+        let login: Arc<str> = Arc::from(spec.login.as_str());
         if self.accounts.remove(&login).is_some() {
             self.sids.retain(|_, sid| sid.login != login);
             self.keys.retain(|_, key| key.login != login);
         }
-        for (public, secret) in spec.keys {
+        for (public, secret) in spec.keys.drain(..) {
             let login = Arc::clone(&login);
-            self.keys.insert(
-                public,
-                Key {
-                    login,
-                    secret,
-                    last_nonce: 0,
-                },
-            );
+            self.keys.insert(public, ApiKeyEntry { login, secret });
         }
+        let sids = std::mem::take(&mut spec.sids);
         let account = AccountState {
             login: Arc::clone(&login),
-            password: spec.password,
-            user_login: spec.user_login.unwrap_or_else(|| login.to_string()),
-            login_behaviour: spec.login_behaviour,
-            own_login: spec.own_login,
-            logins_per_minute: spec.logins_per_minute,
+            spec,
             recent_logins: VecDeque::new(),
-            options: spec.options,
             sessions: BTreeMap::new(),
             sids: VecDeque::new(),
-            faults: Faults::default(),
+            faults: FaultQueue::default(),
             counters: RequestCounters::default(),
             generation: watch::Sender::new(0),
         };
         self.accounts.insert(Arc::clone(&login), account);
-        for sid in spec.sids {
-            self.accept_sid(&login, sid);
+        for sid in sids {
+            self.accept_sid(&login, sid, false);
         }
+        login
     }
 
-    pub(super) fn open(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> i64 {
+    pub(super) fn open_session(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> i64 {
         let id = spec.id.unwrap_or(self.next_session);
         self.next_session = self.next_session.max(id.saturating_add(1));
-        let Some(account) = self.accounts.get_mut(login) else {
-            return id;
-        };
-        let session = Session::open(id, &account.login, &account.user_login, spec, now);
-        account.sessions.insert(id, session);
-        account.mark_changed();
+        if let Some(account) = self.accounts.get_mut(login) {
+            let user = account.spec.user_login.as_deref().unwrap_or(login);
+            let session = Session::open(id, login, user, spec, now);
+            account.sessions.insert(id, session);
+            account.mark_changed();
+        }
         id
     }
 
@@ -159,53 +144,98 @@ impl State {
         id < self.next_session
     }
 
-    pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String) {
+    pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String, view_only: bool) {
         let Some(account) = self.accounts.get_mut(login) else {
             return;
         };
         if !account.sids.contains(&sid) {
             account.sids.push_back(sid.clone());
         }
-        if account.sids.len() > SIDS_PER_ACCOUNT
+        if account.sids.len() > MAX_SIDS_PER_ACCOUNT
             && let Some(oldest) = account.sids.pop_front()
         {
             self.sids.remove(&oldest);
         }
-        self.sids.insert(
-            sid,
-            Sid {
-                login: Arc::clone(login),
-                alive: true,
-            },
-        );
+        let entry = SidEntry {
+            login: Arc::clone(login),
+            valid: true,
+            view_only,
+        };
+        self.sids.insert(sid, entry);
     }
 
-    // Kept as dead ones: a request that still carries one is counted for its account.
     pub(super) fn revoke_sids(&mut self, login: &Arc<str>) {
-        let Some(account) = self.accounts.get(login) else {
+        for sid in self.sids.values_mut().filter(|sid| sid.login == *login) {
+            sid.valid = false;
+        }
+        if let Some(account) = self.accounts.get(login) {
+            account.mark_changed();
+        }
+    }
+
+    /// A new SID: 32 hex digits, the same in every run.
+    pub(super) fn issue_sid(&mut self) -> String {
+        self.sids_issued += 1;
+        let text = format!("sid {}", self.sids_issued);
+        let digest = digest::digest(&digest::SHA256, text.as_bytes());
+        let bytes = digest.as_ref().iter().take(16);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The account of a valid SID.
+    ///
+    /// # Errors
+    /// Where the SID is unknown or revoked, or belongs to a view-only login that may not read the list.
+    pub(super) fn account_of_sid(&self, sid: &str) -> Result<Arc<str>, (u16, ErrorEnvelope)> {
+        let denied = || (200, access_denied());
+        let entry = self.sids.get(sid).filter(|entry| entry.valid);
+        let entry = entry.ok_or_else(denied)?;
+        let account = self.accounts.get(&entry.login).ok_or_else(denied)?;
+        if entry.view_only && !account.spec.view_only_reads_list {
+            let message = "you need to open a security session";
+            return Err((403, ErrorEnvelope::error(None, message)));
+        }
+        Ok(Arc::clone(&entry.login))
+    }
+
+    /// Opens the session of type 14 that the use of a key leaves, where the account has this option.
+    pub(super) fn note_key_use(&mut self, login: &Arc<str>, now: SystemTime) {
+        let Some(account) = self.accounts.get_mut(login) else {
             return;
         };
-        for sid in &account.sids {
-            if let Some(sid) = self.sids.get_mut(sid) {
-                sid.alive = false;
-            }
+        let is_open = account
+            .open_sessions(now)
+            .any(|session| session.safety_type_id == Some(API_KEY));
+        if let Some(lifetime) = account.spec.key_session.filter(|_| !is_open) {
+            let spec = SessionSpec::new(API_KEY, lifetime).client_ip("127.0.0.1");
+            self.open_session(login, spec, now);
         }
-        account.mark_changed();
     }
 
-    /// A SID that nobody had before: 32 hex digits, the same in every run.
-    pub(super) fn make_sid(&mut self) -> String {
-        self.sids_made += 1;
-        let digest = digest::digest(
-            &digest::SHA256,
-            format!("sid {}", self.sids_made).as_bytes(),
-        );
-        digest
-            .as_ref()
-            .iter()
-            .take(16)
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+    /// Registers an open stream. It stays registered until its number is removed from `connections`.
+    pub(super) fn register(
+        &mut self,
+        account: Option<Arc<str>>,
+    ) -> (u64, oneshot::Receiver<Disconnect>) {
+        let number = self.next_connection;
+        self.next_connection += 1;
+        let (disconnect, receiver) = oneshot::channel();
+        let handle = ConnectionHandle {
+            account,
+            disconnect,
+        };
+        self.connections.insert(number, handle);
+        (number, receiver)
+    }
+
+    /// Disconnects the streams of one account or of all, and returns how many there were.
+    pub(super) fn disconnect(&mut self, account: Option<&str>, how: Disconnect) -> usize {
+        let chosen = self.connections.extract_if(|_, connection| {
+            account.is_none() || connection.account.as_deref() == account
+        });
+        chosen
+            .filter_map(|(_, connection)| connection.disconnect.send(how).ok())
+            .count()
     }
 }
 
@@ -219,8 +249,26 @@ impl AccountState {
         self.sessions.values()
     }
 
+    pub(super) fn session_mut(&mut self, id: i64, now: SystemTime) -> Option<&mut Session> {
+        let session = self.sessions.get_mut(&id);
+        session.filter(|session| session.is_open(now))
+    }
+
+    pub(super) fn remove_session(&mut self, id: i64) {
+        self.sessions.remove(&id);
+    }
+
     pub(super) fn mark_changed(&self) {
         self.generation
             .send_modify(|count| *count = count.wrapping_add(1));
     }
+
+    pub(super) fn login(&self) -> &Arc<str> {
+        &self.login
+    }
+}
+
+/// The error of every request that lacks a right.
+pub(super) fn access_denied() -> ErrorEnvelope {
+    ErrorEnvelope::err_msg(12, "Access denied: authorization required")
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tradernet_exporter::demo::simulated::accounts;
+use tradernet_exporter::demo::accounts;
 
 use crate::external::{promtool_check, python, python_file};
 use crate::support::{ExporterProcess, Exposition, ask};
@@ -51,7 +51,7 @@ async fn every_account_shows_what_it_is_there_for() {
     let page = settled(&program).await;
     let get = |name, account| page.get(name, &[("account", account)]);
     for account in accounts() {
-        let account = account.account;
+        let account = account.name;
         let refused = account == "mobile-1";
         assert_eq!(get("tradernet_login_blocked", account), f64::from(refused));
         // This one's answers break now and then.
@@ -89,10 +89,10 @@ async fn every_account_shows_what_it_is_there_for() {
     let status = program.get("/").await;
     let json = program.get("/api/v1/accounts").await;
     for account in accounts() {
-        assert!(status.text().contains(account.account));
+        assert!(status.text().contains(account.name));
         assert!(
             json.text()
-                .contains(&format!("\"account\":\"{}\"", account.account))
+                .contains(&format!("\"account\":\"{}\"", account.name))
         );
     }
 }

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::net::TcpSocket;
-use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, ErrorField, Fault, RetryAfter, SessionSpec,
-};
+use tradernet_exporter::simulator::{AccountSpec, ErrorEnvelope, Fault, RetryAfter, SessionSpec};
 
 use crate::support::{Ca, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
@@ -210,11 +208,6 @@ async fn auth() {
 
 #[tokio::test]
 async fn api_error() {
-    let without_code = ErrorEnvelope {
-        style: ErrorField::ErrMsg,
-        code: None,
-        message: "no".to_owned(),
-    };
     let faults = [1, 2, 3, 5, 99, -1]
         .map(|code| envelope(200, ErrorEnvelope::err_msg(code, "no")))
         .into_iter()
@@ -222,7 +215,7 @@ async fn api_error() {
             envelope(200, ErrorEnvelope::error(3, "no")),
             envelope(400, ErrorEnvelope::error(5, "no")),
             envelope(500, ErrorEnvelope::err_msg(2, "no")),
-            envelope(200, without_code),
+            envelope(200, ErrorEnvelope::err_msg(None, "no")),
         ]);
     Watched::start(&[])
         .await

@@ -31,4 +31,6 @@ mod reload;
 mod response_size_limits;
 mod session_lists;
 mod signals_and_logging;
+mod simulated_streams;
+mod simulator;
 mod tls_and_proxy;

@@ -24,6 +24,8 @@ pub(crate) struct SimulatedApi {
     pub(crate) clock: TestClock,
     /// Scheme, host and port, for `TRADERNET_URL`.
     pub(crate) origin: String,
+    /// The same of the streams, for `TRADERNET_WS_URL` and `TRADERNET_SOCKETIO_URL`.
+    pub(crate) stream_origin: String,
     pub(crate) port: u16,
 }
 
@@ -56,16 +58,26 @@ impl SimulatedApi {
         clock: TestClock,
         ca: Option<&Ca>,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let scheme = if ca.is_some() { "https" } else { "http" };
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let streams = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = http.local_addr().unwrap().port();
+        let stream_port = streams.local_addr().unwrap().port();
         let tls = ca.map(Ca::server);
-        let never = std::future::pending();
-        tokio::spawn(simulator::serve(listener, world.clone(), tls, never));
+        let s = if ca.is_some() { "s" } else { "" };
+        let never = std::future::pending::<()>;
+        let (simulator, tls_too) = (world.clone(), tls.clone());
+        tokio::spawn(simulator::serve(http, simulator.clone(), tls, never()));
+        tokio::spawn(simulator::serve_streams(
+            streams,
+            simulator,
+            tls_too,
+            never(),
+        ));
         Self {
             world,
             clock,
-            origin: format!("{scheme}://127.0.0.1:{port}"),
+            origin: format!("http{s}://127.0.0.1:{port}"),
+            stream_origin: format!("ws{s}://127.0.0.1:{stream_port}"),
             port,
         }
     }

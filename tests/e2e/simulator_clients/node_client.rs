@@ -1,4 +1,4 @@
-//! A client in Node, run as a program that tells what happens to it, a JSON line at a time.
+//! A client in Node: a program that prints a JSON line for each event.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,23 +8,24 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Fails instead of hanging. Long: Node starts slowly on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A test fails instead of hanging. Long, since Node starts slowly on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) struct NodeClient {
     lines: Lines<BufReader<ChildStdout>>,
-    words: ChildStdin,
+    input: ChildStdin,
     _program: Child,
 }
 
 impl NodeClient {
-    /// Starts a script of `tests/e2e/third_party`.
-    pub(super) fn start(script: &str, arguments: &[&str]) -> Self {
+    /// Starts a script of `tests/e2e/third_party`, with these variables too.
+    pub(super) fn start(script: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut program = Command::new("node")
             .arg(folder().join(script))
             .args(arguments)
             .env("NODE_PATH", modules())
-            // It is a client on loopback; what the tests' own environment says of proxies is not for it.
+            .envs(variables.iter().copied())
+            // A client on loopback must not use a proxy of the test run's environment.
             .env_remove("HTTP_PROXY")
             .env_remove("http_proxy")
             .stdin(Stdio::piped())
@@ -34,14 +35,14 @@ impl NodeClient {
             .expect("node is needed: scripts/setup-tests.sh installs it");
         Self {
             lines: BufReader::new(program.stdout.take().unwrap()).lines(),
-            words: program.stdin.take().unwrap(),
+            input: program.stdin.take().unwrap(),
             _program: program,
         }
     }
 
-    /// What happens next.
+    /// The next event.
     pub(super) async fn next(&mut self) -> Value {
-        let line = tokio::time::timeout(PATIENCE, self.lines.next_line())
+        let line = tokio::time::timeout(TIMEOUT, self.lines.next_line())
             .await
             .expect("in time")
             .unwrap()
@@ -49,7 +50,7 @@ impl NodeClient {
         serde_json::from_str(&line).unwrap()
     }
 
-    /// The next of this event; others are passed over.
+    /// The next event of this name; others are skipped.
     pub(super) async fn next_of(&mut self, event: &str) -> Value {
         loop {
             let happened = self.next().await;
@@ -59,10 +60,10 @@ impl NodeClient {
         }
     }
 
-    /// Tells it to do something.
+    /// Sends the program a command.
     pub(super) async fn tell(&mut self, word: &str) {
         let line = format!("{word}\n");
-        self.words.write_all(line.as_bytes()).await.unwrap();
+        self.input.write_all(line.as_bytes()).await.unwrap();
     }
 }
 
@@ -70,12 +71,11 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/third_party")
 }
 
-/// Where the packages are: the folder that the environment names, or the one that `npm ci` makes beside the
-/// scripts.
+/// The folder of the packages: as the environment names it, or as `npm ci` makes it beside the scripts.
 fn modules() -> PathBuf {
     #[expect(
         clippy::disallowed_methods,
-        reason = "where the tests' tools are is the caller's affair"
+        reason = "the caller says where the tests' tools are"
     )]
     let named = std::env::var_os("TEST_NODE_MODULES");
     let modules = named.map_or_else(|| folder().join("node_modules"), PathBuf::from);

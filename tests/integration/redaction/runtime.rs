@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tradernet_exporter::simulator::{
     AccountSpec, Disconnect, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, RetryAfter,
-    SessionSpec, Simulator,
+    SessionSpec, Simulator, StreamFault,
 };
 
 use crate::support::{
@@ -329,10 +329,9 @@ async fn of_a_login_that_later_answers_quote() {
     let words = format!("user {LOGIN}, password {PASSWORD}");
     for transport in ["http", "websocket"] {
         let upstream = upstream().await;
-        let streams = upstream.origin.replace("http://", "ws://");
         let variables = [
             ("TRADERNET_URL", upstream.origin.as_str()),
-            ("TRADERNET_WS_URL", streams.as_str()),
+            ("TRADERNET_WS_URL", upstream.stream_origin.as_str()),
             ("TRADERNET_TRANSPORT", transport),
             ("TRADERNET_LOGIN", LOGIN),
             ("TRADERNET_PASSWORD", PASSWORD),
@@ -341,25 +340,15 @@ async fn of_a_login_that_later_answers_quote() {
         let program = ExporterProcess::start(&[], &variables).await;
         let up = |page: &crate::support::Exposition| page.find("tradernet_up", &[]) == Some(1.0);
         program.wait_for("it is up", up).await;
-        let (target, fault) = match transport {
-            "http" => (
-                FaultTarget::SessionList,
-                Fault::envelope(ErrorEnvelope::err_msg(2, words.as_str())),
-            ),
-            _ => {
-                let event = serde_json::json!(["error", {"errMsg": words, "code": 2}]);
-                (
-                    FaultTarget::StreamHandshake,
-                    Fault::RawFrames(vec![event.to_string()]),
-                )
-            }
-        };
         let world = &upstream.world;
-        world
-            .account(LOGIN)
-            .inject_fault(target, Repeat::Forever, fault);
-        if transport == "websocket" {
-            world.account(LOGIN).disconnect(Disconnect::Close(1001));
+        let account = world.account(LOGIN);
+        let error = ErrorEnvelope::err_msg(2, words.as_str());
+        if transport == "http" {
+            let fault = Fault::envelope(error);
+            account.inject_fault(FaultTarget::SessionList, Repeat::Forever, fault);
+        } else {
+            account.inject_stream_fault(Repeat::Forever, StreamFault::ErrorEvent(error));
+            account.disconnect(Disconnect::Close(1001));
             let lost = |page: &crate::support::Exposition| page.get("tradernet_up", &[]) == 0.0;
             program.wait_for("the stream is lost", lost).await;
         }

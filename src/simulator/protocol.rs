@@ -1,0 +1,211 @@
+//! The messages of both streams: texts in and out, nothing else.
+//!
+//! The WebSocket's are JSON arrays, `[event, data, "wstm=…"]`. The legacy ones are socket.io 2 in Engine.IO 3
+//! over a WebSocket: a digit for the packet of the transport, and in a message (`4`) another for socket.io's,
+//! where `2` is an event. Sources: the vendor's pages and clients, published traffic.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+use serde_json::{Value, json};
+
+/// The event of the list in the vendor's example of socket.io.
+const NOTIFY: &str = "sup_iitr_notify_sessions_json";
+
+/// The topic that the example subscribes to.
+const TOPIC: &str = "iitr_notify_sessions_json";
+
+/// How often a socket.io client is to ping, in milliseconds.
+pub(super) const PING_INTERVAL_MS: u64 = 25_000;
+/// How much longer it may be silent, in milliseconds.
+pub(super) const PING_TIMEOUT_MS: u64 = 5_000;
+
+/// The protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    WebSocket,
+    SocketIo,
+}
+
+/// A message from a client.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ClientMessage {
+    /// A request for the list; over socket.io with the login that it names, and the number that it wants
+    /// acknowledged.
+    Subscribe {
+        login: Option<String>,
+        acknowledge: Option<String>,
+    },
+    /// Engine.IO's ping, with the text to repeat.
+    Ping(String),
+    /// Engine.IO's or socket.io's end.
+    Disconnect,
+    /// Anything else; the server ignores it.
+    Other,
+}
+
+impl Protocol {
+    /// Understands a text.
+    pub(super) fn parse(self, text: &str) -> ClientMessage {
+        match self {
+            Self::WebSocket => parse_websocket(text),
+            Self::SocketIo => parse_packet(text),
+        }
+    }
+
+    /// The list, given as JSON.
+    pub(super) fn list(self, list: &str, now: SystemTime) -> String {
+        match self {
+            Self::WebSocket => frame("sessions", list, now),
+            Self::SocketIo => format!(r#"42["{NOTIFY}",null,{list}]"#),
+        }
+    }
+
+    /// A refusal, given as JSON.
+    pub(super) fn error(self, envelope: &Value, now: SystemTime) -> String {
+        match self {
+            Self::WebSocket => frame("error", &envelope.to_string(), now),
+            Self::SocketIo => format!(r#"42["{NOTIFY}",{envelope},null]"#),
+        }
+    }
+
+    /// The messages that a connection begins with, for a user or, without one, in demo mode.
+    pub(super) fn greeting(self, user: Option<&str>, id: &str, now: SystemTime) -> Vec<String> {
+        match self {
+            Self::WebSocket => {
+                let login = user.unwrap_or("demo");
+                let mode = if user.is_some() { "prod" } else { "demo" };
+                let data = json!({
+                    "isDemo": user.is_none(), "mode": mode, "authLogin": login, "login": login,
+                    "clientLogin": login, "lang": "en",
+                });
+                vec![frame("userData", &data.to_string(), now)]
+            }
+            Self::SocketIo => {
+                let open = json!({
+                    "sid": id, "upgrades": [], "pingInterval": PING_INTERVAL_MS, "pingTimeout": PING_TIMEOUT_MS,
+                });
+                vec![format!("0{open}"), "40".to_owned()]
+            }
+        }
+    }
+}
+
+/// What a WebSocket's server sends once a minute.
+pub(super) fn keep_alive(now: SystemTime) -> String {
+    frame("keepAlive", "[]", now)
+}
+
+/// A frame of the WebSocket; vendor SDKs unpack exactly three elements.
+fn frame(event: &str, data: &str, now: SystemTime) -> String {
+    let time = Timestamp::try_from(now).map(|now| Offset::UTC.to_datetime(now));
+    let time = time.map(|time| time.strftime("%Y-%m-%dT%H%%3A%M%%3A%S%.3fZ").to_string());
+    let time = time.unwrap_or_default();
+    format!(r#"["{event}",{data},"wstm={time}"]"#)
+}
+
+/// `["sessions"]` on one page, `["session"]` on another, `["sessions",[]]` in the vendor's Node client.
+fn parse_websocket(text: &str) -> ClientMessage {
+    let words = serde_json::from_str::<Vec<Value>>(text).unwrap_or_default();
+    let is_list = |event: &Value| event == "sessions" || event == "session";
+    let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value.is_null();
+    match words.as_slice() {
+        [event] if is_list(event) => {}
+        [event, data] if is_list(event) && is_empty(data) => {}
+        _ => return ClientMessage::Other,
+    }
+    ClientMessage::Subscribe {
+        login: None,
+        acknowledge: None,
+    }
+}
+
+fn parse_packet(text: &str) -> ClientMessage {
+    // `41` leaves the namespace, and there is only one.
+    if text == "1" || text == "41" {
+        return ClientMessage::Disconnect;
+    }
+    if let Some(payload) = text.strip_prefix('2') {
+        return ClientMessage::Ping(payload.to_owned());
+    }
+    let Some(event) = text.strip_prefix("42") else {
+        return ClientMessage::Other;
+    };
+    let words = event.trim_start_matches(|c: char| c.is_ascii_digit());
+    let number = event
+        .strip_suffix(words)
+        .filter(|number| !number.is_empty());
+    let words = serde_json::from_str::<Vec<Value>>(words).unwrap_or_default();
+    match words.as_slice() {
+        [event, topic, rest @ ..] if event == "sup_subscribe" && topic == TOPIC => {
+            ClientMessage::Subscribe {
+                login: rest.first().and_then(Value::as_str).map(str::to_owned),
+                acknowledge: number.map(str::to_owned),
+            }
+        }
+        _ => ClientMessage::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_requests() {
+        let request = |login: Option<&str>, acknowledge: Option<&str>| ClientMessage::Subscribe {
+            login: login.map(str::to_owned),
+            acknowledge: acknowledge.map(str::to_owned),
+        };
+        for (protocol, text, expected) in [
+            (Protocol::WebSocket, r#"["sessions"]"#, request(None, None)),
+            (Protocol::WebSocket, r#"["session"]"#, request(None, None)),
+            (
+                Protocol::WebSocket,
+                r#"["sessions",[]]"#,
+                request(None, None),
+            ),
+            (
+                Protocol::WebSocket,
+                r#"["sessions",["x"]]"#,
+                ClientMessage::Other,
+            ),
+            (Protocol::WebSocket, "sessions", ClientMessage::Other),
+            (Protocol::SocketIo, r#"["sessions"]"#, ClientMessage::Other),
+            (
+                Protocol::SocketIo,
+                r#"42["sup_subscribe","iitr_notify_sessions_json","desk-1"]"#,
+                request(Some("desk-1"), None),
+            ),
+            (
+                Protocol::SocketIo,
+                r#"4217["sup_subscribe","iitr_notify_sessions_json"]"#,
+                request(None, Some("17")),
+            ),
+            (
+                Protocol::SocketIo,
+                r#"42["sup_subscribe","quotes"]"#,
+                ClientMessage::Other,
+            ),
+            (
+                Protocol::SocketIo,
+                "2probe",
+                ClientMessage::Ping("probe".to_owned()),
+            ),
+            (Protocol::SocketIo, "41", ClientMessage::Disconnect),
+            (Protocol::SocketIo, "é", ClientMessage::Other),
+        ] {
+            assert_eq!(protocol.parse(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn frames_have_the_third_element_of_published_traffic() {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_785_482_840_380);
+        assert_eq!(
+            keep_alive(now),
+            r#"["keepAlive",[],"wstm=2026-07-31T07%3A27%3A20.380Z"]"#
+        );
+    }
+}

@@ -1,0 +1,413 @@
+//! The server of the streams: the list pushed over a WebSocket, or over the legacy socket.io in one.
+//!
+//! It has a listener of its own, as the platform has hosts of their own. Engine.IO's polling is not served.
+
+use std::future::{Future, pending};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use hyper::Method;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::auth::{self, Credential};
+use super::fault::{Disconnect, StreamFault};
+use super::handles::Simulator;
+use super::options::{ErrorEnvelope, ResponseShape};
+use super::protocol::{self, ClientMessage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Protocol};
+use super::request::ApiRequest;
+use super::response::RequestSecrets;
+use super::routes::signed;
+use super::server::{self, Connection as Io, accept};
+use super::session_list;
+use super::state::access_denied;
+
+/// Small, since there are thousands of connections and clients send little.
+const READ_BUFFER_BYTES: usize = 1024;
+const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// How long a client may take to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Published traffic has a `keepAlive` about once a minute.
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A client of socket.io that is silent for longer is gone.
+const PING_DEADLINE: Duration = Duration::from_millis(PING_INTERVAL_MS + PING_TIMEOUT_MS);
+
+/// Close code: policy violation.
+const POLICY_VIOLATION: u16 = 1008;
+
+/// Serves the streams on the listener until the shutdown completes; then every connection is dropped.
+pub async fn serve_streams(
+    listener: TcpListener,
+    simulator: Simulator,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    shutdown: impl Future<Output = ()>,
+) {
+    accept(listener, tls, shutdown, move |io, peer| {
+        serve(io, peer, simulator.clone())
+    })
+    .await;
+}
+
+async fn serve(io: Box<dyn Io>, peer: IpAddr, simulator: Simulator) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES));
+    let mut accepted = None;
+    #[expect(clippy::result_large_err, reason = "tungstenite's type")]
+    let handshake = |request: &Request, response: Response| {
+        accepted = Some(handshake(&simulator, peer, request)?);
+        Ok(response)
+    };
+    let socket = tokio_tungstenite::accept_hdr_async_with_config(io, handshake, Some(config)).await;
+    if let (Ok(mut socket), Some((mut connection, disconnect))) = (socket, accepted) {
+        let how = connection.run(&mut socket, disconnect).await;
+        end(socket, how).await;
+    }
+}
+
+/// Who connects, and whether they may.
+#[expect(clippy::result_large_err, reason = "tungstenite's type")]
+fn handshake(
+    simulator: &Simulator,
+    peer: IpAddr,
+    request: &Request,
+) -> Result<(Connection, oneshot::Receiver<Disconnect>), ErrorResponse> {
+    let uri = request.uri();
+    let request = ApiRequest {
+        peer,
+        method: Method::GET,
+        path: uri.path().to_owned(),
+        query: uri.query().unwrap_or_default().to_owned(),
+        headers: request.headers().clone(),
+        body: Bytes::new(),
+    };
+    let now = simulator.now();
+    let mut state = simulator.state();
+    let sid = request.query_field("SID").filter(|sid| !sid.is_empty());
+    let sid = sid.or_else(|| request.cookie("SID"));
+    let (account, secrets, by_key) = if let Some(sid) = sid {
+        let account = state.sids.get(&sid).map(|it| Arc::clone(&it.login));
+        let secrets = RequestSecrets {
+            sid,
+            ..RequestSecrets::default()
+        };
+        (account, secrets, false)
+    } else {
+        // Names of headers as names of fields, in the vendor's spelling.
+        let field = |name: &str| {
+            let mut fields = form_urlencoded::parse(request.query.as_bytes());
+            let field = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
+            field
+                .map(|(_, value)| value.into_owned())
+                .unwrap_or_default()
+        };
+        let (timestamp, secrets) = signed(field);
+        let credential = Credential::V3 {
+            timestamp,
+            body: Bytes::new(),
+        };
+        let account = auth::authenticate(&mut state, &credential, &secrets, now).ok();
+        (account, secrets, true)
+    };
+    state.log.push(request.logged(now, account.clone()));
+    let mut fault = None;
+    if let Some(account) = account.as_ref().and_then(|it| state.accounts.get_mut(it)) {
+        account.counters.handshakes += 1;
+        fault = account.faults.next_stream(true);
+    }
+    let protocol = match request.path.trim_end_matches('/') {
+        "" => Some(Protocol::WebSocket),
+        "/socket.io" if request.query_field("EIO").as_deref() == Some("3") => {
+            Some(Protocol::SocketIo)
+        }
+        _ => None,
+    };
+    // The vendor's own clients of streams send no user agent.
+    let blocked = server::is_blocked_user_agent(request.header("user-agent"));
+    let refused = match (&fault, protocol) {
+        _ if blocked => Err(refusal(403, None)),
+        (
+            Some(StreamFault::RefuseHandshake {
+                status,
+                retry_after,
+            }),
+            _,
+        ) => Err(refusal(*status, *retry_after)),
+        (_, None) => Err(refusal(404, None)),
+        (_, Some(protocol)) => Ok(protocol),
+    };
+    let accepted = refused.map(|protocol| {
+        let valid = by_key || state.account_of_sid(&secrets.sid).is_ok();
+        let demo = account.is_none() || !valid || fault == Some(StreamFault::DemoMode);
+        let (number, disconnect) = state.register(account.clone());
+        let connection = Connection {
+            simulator: simulator.clone(),
+            number,
+            protocol,
+            account,
+            secrets,
+            by_key,
+            demo,
+            subscribed: false,
+            sent_generation: None,
+        };
+        (connection, disconnect)
+    });
+    drop(state);
+    simulator.notify_waiters();
+    accepted
+}
+
+fn refusal(status: u16, retry_after: Option<u64>) -> ErrorResponse {
+    let mut refusal = ErrorResponse::new(Some(format!("refused with {status}\n")));
+    *refusal.status_mut() = status.try_into().unwrap_or_default();
+    if let Some(seconds) = retry_after {
+        refusal.headers_mut().insert("retry-after", seconds.into());
+    }
+    refusal
+}
+
+/// One stream. It is registered until it is dropped.
+struct Connection {
+    simulator: Simulator,
+    number: u64,
+    protocol: Protocol,
+    /// Whose it is; in demo mode too, where the SID was revoked.
+    account: Option<Arc<str>>,
+    secrets: RequestSecrets,
+    by_key: bool,
+    demo: bool,
+    /// Whether the list was requested: only then are its changes sent.
+    subscribed: bool,
+    /// The account's generation in the last list that was sent.
+    sent_generation: Option<u64>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.simulator.state().connections.remove(&self.number);
+        self.simulator.notify_waiters();
+    }
+}
+
+enum Action {
+    Send(String),
+    End(Disconnect),
+}
+
+impl Connection {
+    /// Serves the stream until either side ends it, and returns how.
+    async fn run(
+        &mut self,
+        socket: &mut WebSocketStream<Box<dyn Io>>,
+        mut disconnect: oneshot::Receiver<Disconnect>,
+    ) -> Disconnect {
+        let mut changes = {
+            let state = self.simulator.state();
+            let account = self.account.as_ref().and_then(|it| state.accounts.get(it));
+            account.map(|account| account.generation.subscribe())
+        };
+        let start = Instant::now();
+        let mut next_keep_alive = start + KEEP_ALIVE_INTERVAL;
+        let mut last_received = start;
+        let mut actions = self.on_open();
+        loop {
+            for action in actions {
+                match action {
+                    Action::Send(text) => {
+                        if socket.send(Message::text(text)).await.is_err() {
+                            return Disconnect::Eof;
+                        }
+                    }
+                    Action::End(how) => return how,
+                }
+            }
+            let is_socket_io = self.protocol == Protocol::SocketIo;
+            let timer = if is_socket_io {
+                last_received + PING_DEADLINE
+            } else {
+                next_keep_alive
+            };
+            let expiry = self.next_expiry();
+            actions = tokio::select! {
+                // A disconnect precedes whatever else has happened.
+                biased;
+                Ok(how) = &mut disconnect => return how,
+                message = socket.next() => {
+                    last_received = Instant::now();
+                    match message {
+                        Some(Ok(Message::Text(text))) => self.on_message(&text),
+                        // Pings and a close are answered by tungstenite with the next read.
+                        Some(Ok(_)) => vec![],
+                        None | Some(Err(Error::ConnectionClosed | _)) => return Disconnect::Eof,
+                    }
+                }
+                still_there = async {
+                    match &mut changes {
+                        Some(changes) => changes.changed().await.is_ok(),
+                        None => pending().await,
+                    }
+                } => {
+                    if !still_there {
+                        return Disconnect::Close(1001);
+                    }
+                    self.on_change()
+                }
+                () = async {
+                    match expiry {
+                        Some(left) => tokio::time::sleep(left).await,
+                        None => pending().await,
+                    }
+                } => self.on_change(),
+                () = tokio::time::sleep_until(timer) => {
+                    if is_socket_io {
+                        return Disconnect::Eof;
+                    }
+                    next_keep_alive = timer + KEEP_ALIVE_INTERVAL;
+                    vec![Action::Send(protocol::keep_alive(self.simulator.now()))]
+                }
+            };
+        }
+    }
+
+    fn on_open(&self) -> Vec<Action> {
+        let user = self.account.as_deref().filter(|_| !self.demo);
+        let id = format!("engine-io-{}", self.number);
+        let greeting = self.protocol.greeting(user, &id, self.simulator.now());
+        greeting.into_iter().map(Action::Send).collect()
+    }
+
+    fn on_message(&mut self, text: &str) -> Vec<Action> {
+        match self.protocol.parse(text) {
+            ClientMessage::Subscribe { login, acknowledge } => {
+                let mut actions = vec![];
+                if let Some(number) = acknowledge {
+                    actions.push(Action::Send(format!("43{number}[]")));
+                }
+                actions.extend(self.on_subscribe(login.as_deref()));
+                actions
+            }
+            ClientMessage::Ping(payload) => vec![Action::Send(format!("3{payload}"))],
+            ClientMessage::Disconnect => vec![Action::End(Disconnect::Eof)],
+            ClientMessage::Other => vec![],
+        }
+    }
+
+    fn on_subscribe(&mut self, login: Option<&str>) -> Vec<Action> {
+        let mut fault = None;
+        let mut other_account = false;
+        {
+            let mut state = self.simulator.state();
+            // Another account's list is not for this one; about other names nothing is known.
+            let other = login.filter(|login| Some(*login) != self.account.as_deref());
+            other_account =
+                other_account || other.is_some_and(|it| state.accounts.contains_key(it));
+            let account = self.account.as_ref();
+            if let Some(account) = account.and_then(|it| state.accounts.get_mut(it)) {
+                account.counters.stream_requests += 1;
+                fault = account.faults.next_stream(false);
+            }
+        }
+        self.simulator.notify_waiters();
+        match fault {
+            Some(StreamFault::ErrorEvent(envelope)) => return vec![self.error(&envelope)],
+            Some(StreamFault::RawFrames(texts)) => {
+                let texts = texts.into_iter();
+                let texts = texts.map(|text| self.secrets.substitute_placeholders(&text));
+                return texts.map(Action::Send).collect();
+            }
+            Some(StreamFault::Disconnect(how)) => return vec![Action::End(how)],
+            Some(StreamFault::NoResponse) => return vec![],
+            _ => {}
+        }
+        if self.demo || other_account {
+            // The newer stream is silent then; the legacy one sends an error.
+            return match self.protocol {
+                Protocol::WebSocket => vec![],
+                Protocol::SocketIo => vec![self.error(&access_denied())],
+            };
+        }
+        self.subscribed = true;
+        self.sent_generation = None;
+        self.on_change()
+    }
+
+    /// Sends the list where it was requested and has changed; ends the stream where its SID was revoked.
+    fn on_change(&mut self) -> Vec<Action> {
+        if self.demo {
+            return vec![];
+        }
+        let now = self.simulator.now();
+        let mut state = self.simulator.state();
+        if !self.by_key && state.account_of_sid(&self.secrets.sid).is_err() {
+            let end = Action::End(Disconnect::Close(POLICY_VIOLATION));
+            return vec![self.error(&access_denied()), end];
+        }
+        let account = self.account.as_ref().filter(|_| self.subscribed);
+        let Some(account) = account.and_then(|it| state.accounts.get_mut(it)) else {
+            return vec![];
+        };
+        let mut options = account.spec.options.clone();
+        if self.protocol == Protocol::SocketIo {
+            options.shape = ResponseShape::ResponseInArray;
+        }
+        // Reads the list before its generation: sessions that are over count as a change.
+        let list = session_list::body(account.open_sessions(now), &options, now);
+        let generation = *account.generation.borrow();
+        if self.sent_generation == Some(generation) {
+            return vec![];
+        }
+        self.sent_generation = Some(generation);
+        let list = String::from_utf8_lossy(&list);
+        vec![Action::Send(self.protocol.list(&list, now))]
+    }
+
+    fn error(&self, envelope: &ErrorEnvelope) -> Action {
+        let envelope = self.secrets.envelope(envelope);
+        Action::Send(self.protocol.error(&envelope, self.simulator.now()))
+    }
+
+    /// How long until the list changes by itself, where that is to be sent.
+    fn next_expiry(&self) -> Option<Duration> {
+        let now = self.simulator.now();
+        let mut state = self.simulator.state();
+        let account = self.account.as_ref().filter(|_| self.subscribed)?;
+        let sessions = state.accounts.get_mut(account)?.open_sessions(now);
+        let end = sessions.map(|session| session.expires).min()?;
+        // A clock that a test moves may not have reached it: not at once again.
+        let left = end.duration_since(now).unwrap_or_default();
+        Some(left.max(Duration::from_millis(1)))
+    }
+}
+
+async fn end(mut socket: WebSocketStream<Box<dyn Io>>, how: Disconnect) {
+    match how {
+        Disconnect::Close(code) => {
+            let frame = CloseFrame {
+                code: code.into(),
+                reason: "".into(),
+            };
+            let closing = async {
+                socket.close(Some(frame)).await.ok();
+                while let Some(Ok(_)) = socket.next().await {}
+            };
+            tokio::time::timeout(CLOSE_TIMEOUT, closing).await.ok();
+        }
+        Disconnect::Reset => {
+            socket.get_ref().tcp().set_zero_linger().ok();
+        }
+        Disconnect::Eof => {}
+    }
+}

@@ -1,0 +1,152 @@
+//! Streams from the simulator to the metrics page: pushes, reconnects, refusals. The details of both protocols
+//! are tested against servers of other projects, in `tests/e2e`.
+
+use std::time::Duration;
+
+use tradernet_exporter::clock::Clock;
+use tradernet_exporter::simulator::{
+    AccountSpec, Disconnect, ErrorEnvelope, Repeat, SessionSpec, Simulator, StreamFault,
+};
+
+use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock};
+
+const OPEN: &str = "tradernet_security_sessions_open";
+const HOUR: Duration = Duration::from_secs(3600);
+const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
+
+/// On the system's clock: a stream's times are real.
+async fn upstream() -> SimulatedApi {
+    let simulator = Simulator::new();
+    simulator.add_account(AccountSpec::new(LOGIN).sid(SID).password("right"));
+    SimulatedApi::serve_simulator(simulator, TestClock::new(), None).await
+}
+
+async fn start(
+    upstream: &SimulatedApi,
+    transport: &str,
+    credential: &[(&str, &str)],
+) -> InProcessExporter {
+    let common = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_WS_URL", &upstream.stream_origin),
+        ("TRADERNET_SOCKETIO_URL", &upstream.stream_origin),
+        ("TRADERNET_TRANSPORT", transport),
+        ("TRADERNET_LOGIN", LOGIN),
+        ("TRADERNET_POLL_INTERVAL", "1s"),
+    ];
+    let variables = [&common, credential].concat();
+    let config = InProcessExporter::config(&variables).unwrap_or_else(|it| panic!("{it}"));
+    InProcessExporter::run(config, Clock::system()).await
+}
+
+async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
+    let what = format!("{count} open sessions");
+    exporter
+        .wait_for(&what, |page| page.find(OPEN, &[]) == Some(count))
+        .await
+}
+
+#[tokio::test]
+async fn changes_are_pushed() {
+    for transport in TRANSPORTS {
+        let upstream = upstream().await;
+        let account = upstream.world.account(LOGIN);
+        let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+        open(&exporter, 0.0).await;
+        let id = account.open_session(SessionSpec::new(2, HOUR));
+        let page = open(&exporter, 1.0).await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(page.get("tradernet_stream_connected", &[]), 1.0);
+        account.close_session(id);
+        let page = open(&exporter, 0.0).await;
+        assert_eq!(
+            page.get("tradernet_security_sessions_opened_total", &[]),
+            1.0
+        );
+        assert_eq!(account.counters().handshakes, 1);
+        assert_eq!(account.list_request_count(), 0);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_disconnect_is_followed_by_a_reconnect() {
+    for transport in TRANSPORTS {
+        let upstream = upstream().await;
+        let account = upstream.world.account(LOGIN);
+        account.open_session(SessionSpec::new(2, HOUR));
+        let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+        open(&exporter, 1.0).await;
+        for (reconnects, how) in
+            (1_u32..).zip([Disconnect::Close(1001), Disconnect::Eof, Disconnect::Reset])
+        {
+            assert_eq!(account.disconnect(how), 1);
+            let page = exporter
+                .wait_for("a reconnect", |page| {
+                    page.get("tradernet_stream_reconnects_total", &[]) == f64::from(reconnects)
+                        && page.get("tradernet_up", &[]) == 1.0
+                })
+                .await;
+            assert_eq!(page.get(OPEN, &[]), 1.0, "{how:?}");
+        }
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn revoked_sid_triggers_one_relogin() {
+    for transport in TRANSPORTS {
+        let upstream = upstream().await;
+        let account = upstream.world.account(LOGIN);
+        account.open_session(SessionSpec::new(2, HOUR));
+        let exporter = start(&upstream, transport, &[("TRADERNET_PASSWORD", "right")]).await;
+        open(&exporter, 1.0).await;
+        account.revoke_sids();
+        upstream
+            .world
+            .wait_until(|it| it.account(LOGIN).login_count() == 2)
+            .await;
+        let page = exporter
+            .wait_for("up again", |page| {
+                page.get("tradernet_logins_total", &[]) == 2.0
+                    && page.get("tradernet_up", &[]) == 1.0
+            })
+            .await;
+        assert_eq!(page.get(OPEN, &[]), 1.0);
+        assert_eq!(account.login_count(), 2);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_have_their_reason() {
+    let refused = |status| StreamFault::RefuseHandshake {
+        status,
+        retry_after: None,
+    };
+    let error = |code, message: &str| StreamFault::ErrorEvent(ErrorEnvelope::error(code, message));
+    for transport in TRANSPORTS {
+        for (fault, reason) in [
+            (refused(503), "http_status"),
+            (refused(429), "rate_limited"),
+            (error(99, "not today"), "api_error"),
+            (error(12, "Access denied"), "auth"),
+            (StreamFault::Disconnect(Disconnect::Reset), "network"),
+        ] {
+            let what = format!("{transport} {fault:?}");
+            let upstream = upstream().await;
+            let account = upstream.world.account(LOGIN);
+            account.inject_stream_fault(Repeat::Forever, fault);
+            let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+            let page = exporter.first_attempt().await;
+            assert!(
+                page.failures().contains_key(reason),
+                "{what}: {:?}",
+                page.failures()
+            );
+            assert_eq!(page.get("tradernet_up", &[]), 0.0, "{what}");
+            assert_eq!(page.find(OPEN, &[]), None, "{what}");
+            exporter.stop().await;
+        }
+    }
+}
