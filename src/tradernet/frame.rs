@@ -11,7 +11,7 @@ use serde::de::{Deserializer as _, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::response::{Answer, ApiErrorBody, DecodeError, read};
+use super::response::{Answer, ApiErrorBody, DecodeError, Scalar, read};
 
 /// An error's data longer than this is not looked at: no server has so much to say.
 const LONGEST_ERROR: usize = 64 << 10;
@@ -191,22 +191,27 @@ pub(crate) fn error_text(text: &str) -> ApiErrorBody {
 
 fn is_demo(data: &RawValue) -> bool {
     #[derive(serde::Deserialize)]
-    struct UserData {
-        mode: Option<Value>,
-        #[serde(rename = "isDemo")]
-        is_demo: Option<Value>,
+    struct UserData<'a> {
+        #[serde(borrow)]
+        mode: Option<&'a RawValue>,
+        #[serde(borrow, rename = "isDemo")]
+        is_demo: Option<&'a RawValue>,
     }
-    let truthy = |value: Value| match value {
-        Value::Bool(demo) => demo,
-        Value::Number(demo) => demo.as_i64() != Some(0),
-        Value::String(demo) => !matches!(demo.as_str(), "" | "0" | "false"),
-        _ => false,
+    let Ok(user) = serde_json::from_str::<UserData<'_>>(data.get()) else {
+        return false;
     };
-    serde_json::from_str::<UserData>(data.get()).is_ok_and(|user| {
-        let mode = user.mode.as_ref().and_then(Value::as_str);
-        mode.is_some_and(|mode| mode.eq_ignore_ascii_case("demo"))
-            || user.is_demo.is_some_and(truthy)
-    })
+    let mode = user.mode.map(Scalar::read);
+    mode.is_some_and(|mode| {
+        mode.text()
+            .is_some_and(|mode| mode.eq_ignore_ascii_case("demo"))
+    }) || user
+        .is_demo
+        .map(Scalar::read)
+        .is_some_and(|demo| match demo {
+            Scalar::Text(text) => !matches!(text.trim(), "" | "0" | "false"),
+            Scalar::Compound => false,
+            scalar => scalar.is_truthy(),
+        })
 }
 
 #[cfg(test)]

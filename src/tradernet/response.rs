@@ -16,7 +16,8 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use self::lenient::{KeySeed, Scalar, ScalarSeed};
+pub(crate) use self::lenient::Scalar;
+use self::lenient::{KeySeed, ScalarSeed};
 use self::session::{Entry, EntrySeed};
 use crate::session::{Session, SessionList};
 

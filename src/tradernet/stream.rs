@@ -25,6 +25,10 @@ const SHORTEST_BEAT: Duration = Duration::from_secs(1);
 /// How long a socket.io server may be silent before it is also asked the older way.
 const PATIENCE_WITH_CURRENT_FORM: Duration = Duration::from_secs(10);
 
+/// Longest frame, in bytes; less where `TRADERNET_MAX_RESPONSE_BYTES` is less. A thousand streams
+/// must not hold a gigabyte.
+const MAX_FRAME_BYTES: u64 = 1 << 20;
+
 /// An open connection.
 pub struct Stream {
     socket: WebSocketStream<Connection>,
@@ -68,6 +72,7 @@ impl Stream {
         limit: u64,
         redactor: &Redactor,
     ) -> Result<(Self, SessionList), Error> {
+        let limit = limit.min(MAX_FRAME_BYTES);
         let late = Error::Timeout { after: allowed };
         let deadline = Instant::now() + allowed;
         let connect = Self::connect(connector, target, sid, limit, redactor);

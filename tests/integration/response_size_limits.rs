@@ -74,3 +74,55 @@ async fn a_compressed_answer_that_is_large_once_decoded() {
     let growth = growth(16 * MEBIBYTE, fault).await;
     assert!(growth < 8 * MEBIBYTE, "grew by {growth} bytes");
 }
+
+/// A WebSocket server that sends one text to every client.
+async fn stream_server(text: String) -> String {
+    use futures_util::SinkExt as _;
+    use tokio_tungstenite::tungstenite::Message;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("ws://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            let text = text.clone();
+            tokio::spawn(async move {
+                let mut socket = tokio_tungstenite::accept_async(connection).await.unwrap();
+                // The client may hang up in the middle.
+                let _ = socket.send(Message::text(text)).await;
+                std::future::pending::<()>().await;
+            });
+        }
+    });
+    origin
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_frame_of_more_than_a_mebibyte() {
+    let zeros = "0,".repeat(16 << 20);
+    for (text, reason) in [
+        (
+            format!(r#"["userData",{{"mode":[{zeros}0]}}]"#),
+            "too_large",
+        ),
+        (format!(r#"["error",{{"errMsg":[{zeros}0]}}]"#), "too_large"),
+        (format!(r#"["sessions",[{zeros}0]]"#), "too_large"),
+        (
+            format!(r#"["sessions",[{}0]]"#, "0,".repeat(500_000)),
+            "decode",
+        ),
+    ] {
+        let origin = stream_server(text).await;
+        let variables = [
+            ("TRADERNET_SID", SID),
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", origin.as_str()),
+            ("TRADERNET_TIMEOUT", "60s"),
+        ];
+        let program = ExporterProcess::start(&[], &variables).await;
+        let before = peak(&program);
+        let failed = |page: &Exposition| page.find("tradernet_up", &[]) == Some(0.0);
+        let page = program.wait_for("the failure", failed).await;
+        assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into());
+        let growth = peak(&program) - before;
+        assert!(growth < 12 * MEBIBYTE, "grew by {growth} bytes");
+    }
+}

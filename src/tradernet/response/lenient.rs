@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::value::RawValue;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// Integers up to this size are exact as floats; past it an id would silently become another.
@@ -20,7 +22,7 @@ fn copy(text: &str) -> String {
 
 /// A field's value; lists and objects are read past.
 #[derive(Debug, PartialEq)]
-pub(super) enum Scalar<'de> {
+pub(crate) enum Scalar<'de> {
     /// `null`.
     Null,
     /// `true` or `false`.
@@ -35,9 +37,21 @@ pub(super) enum Scalar<'de> {
     Compound,
 }
 
+impl<'a> Scalar<'a> {
+    /// Reads a value without building a list or an object; `Null` where no type can hold it.
+    pub(crate) fn read(value: &'a RawValue) -> Self {
+        match value.get().as_bytes() {
+            [b'[' | b'{', ..] => Self::Compound,
+            _ => ScalarSeed
+                .deserialize(&mut serde_json::Deserializer::from_str(value.get()))
+                .unwrap_or(Self::Null),
+        }
+    }
+}
+
 impl Scalar<'_> {
     /// A whole number, also as a float without fraction or a string of digits.
-    pub(super) fn integer(&self) -> Option<i64> {
+    pub(crate) fn integer(&self) -> Option<i64> {
         match self {
             Self::Integer(value) => Some(*value),
             #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53")]
@@ -50,7 +64,7 @@ impl Scalar<'_> {
     }
 
     /// A number, also as a string; always finite.
-    pub(super) fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         let value = match self {
             #[expect(
                 clippy::cast_precision_loss,
@@ -66,7 +80,7 @@ impl Scalar<'_> {
     }
 
     /// A string that is not empty.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
             _ => None,
@@ -74,7 +88,7 @@ impl Scalar<'_> {
     }
 
     /// What a dynamic language takes for true.
-    pub(super) fn is_truthy(&self) -> bool {
+    pub(crate) fn is_truthy(&self) -> bool {
         match self {
             Self::Null | Self::Bool(false) | Self::Integer(0) => false,
             Self::Float(value) => *value != 0.0,
