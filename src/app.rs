@@ -13,6 +13,7 @@ use crate::config::{Accounts, AccountsFile, Config, WebSettings};
 use crate::metrics::Metrics;
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
+use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::poller::set::{PollerSet, ReloadSummary};
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
@@ -113,6 +114,7 @@ pub async fn run(
     let shared = PollerContext {
         http: http(&config, observe)?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
+        login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
         board: board.clone(),
         clock: config.clock.clone(),
     };

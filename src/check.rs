@@ -13,6 +13,7 @@ use crate::config::AccountConfig;
 use crate::config::Config;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::login_breaker::LoginLog;
+use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::poller::{Poller, PollerContext};
 use crate::status::{AccountStatus, StatusStore};
 use crate::tradernet::{RequestObserver, SetupError};
@@ -57,6 +58,7 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let shared = PollerContext {
         http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
+        login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
         board: StatusStore::default(),
         clock: config.clock.clone(),
     };

@@ -33,25 +33,62 @@ impl Poller {
         permit
     }
 
-    /// Asks once. An SID that is refused means one new login and one retry.
+    /// Polls once. A rejected SID means one login and one retry.
     pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
         if self.credential.identity().is_some() {
             let result = self.ask(queue).await;
-            let refused = matches!(result, Err(Error::Auth(_)));
-            if !refused || !self.forget_sid() {
-                return result;
-            }
+            match &result {
+                Err(error) if self.may_log_in_after(error) => self.reject_new_sid(error),
+                _ => return result,
+            };
+            // Where no login may be sent the SID is kept: the server may accept it later.
+            let allowed = self.breaker.check(self.shared.clock.now());
+            allowed.map_err(Error::Auth)?;
             debug!(
                 account = &*self.account.name,
-                "the SID was refused, logging in again"
+                "the SID was rejected, logging in"
             );
+            self.forget_sid();
         }
         self.log_in(queue).await?;
         let result = self.ask(queue).await;
-        if matches!(result, Err(Error::Auth(_))) {
-            self.forget_sid();
+        match &result {
+            Err(error) if self.may_log_in_after(error) => {
+                let rejected = self.reject_new_sid(error);
+                rejected.map_or(result, |rejection| Err(Error::Auth(rejection)))
+            }
+            _ => result,
         }
-        result
+    }
+
+    fn may_log_in_after(&self, error: &Error) -> bool {
+        error.is_cured_by_login() && self.credential.login().is_some()
+    }
+
+    /// Opens the breaker where the SID was never accepted since its login: another login would be
+    /// answered with another such SID.
+    fn reject_new_sid(&mut self, error: &Error) -> Option<AuthError> {
+        let Error::Auth(error) = error else {
+            return None;
+        };
+        let blocked = self.breaker.check(self.shared.clock.now());
+        if self.credential.sid_was_accepted()
+            || matches!(blocked, Err(AuthError::BlockedAfterRejection(_)))
+        {
+            return None;
+        }
+        let rejection = AuthError::NewSidRejected(Box::new(error.clone()));
+        self.reject_login(rejection.clone());
+        Some(rejection)
+    }
+
+    /// Counts a rejected login and opens the breaker.
+    fn reject_login(&mut self, rejection: AuthError) {
+        self.login_refused = true;
+        self.status.login_failures += 1;
+        if let Some(tried) = to_try(&self.account, &self.credential) {
+            self.breaker.trip(rejection, tried);
+        }
     }
 
     /// Removes from a server's words what this account must not show: every secret of its
@@ -70,9 +107,9 @@ impl Poller {
         Redactor::new(secrets)
     }
 
-    /// Drops a refused SID; whether there is a way to another one.
-    pub(super) fn forget_sid(&mut self) -> bool {
-        self.credential.forget_sid()
+    /// Drops a rejected SID of a login.
+    pub(super) fn forget_sid(&mut self) {
+        self.credential.forget_sid();
     }
 
     /// Requests the list, or opens a stream, once the host's limit allows it.
@@ -82,6 +119,9 @@ impl Poller {
         let _permit = self.permit(origin, queue).await;
         let mut found = self.ask_now().await?;
         self.credential.keep_signature(found.signature.take());
+        if self.credential.accept_sid() {
+            self.breaker.reset();
+        }
         Ok(found)
     }
 
@@ -90,7 +130,7 @@ impl Poller {
         let target = &self.account.target;
         let redactor = self.redactor();
         let identity = self.credential.identity();
-        let identity = identity.ok_or(Error::Auth(AuthError::LoginWithoutSession))?;
+        let identity = identity.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))?;
         match (&self.account.stream, identity) {
             (Some(stream), Credentials::Sid(sid)) => {
                 let opened = http.stream(stream, sid, target.timeout, &redactor).await;
@@ -113,40 +153,47 @@ impl Poller {
         }
     }
 
+    /// Sends a login in its turn, where there is one and the breaker allows it. The wait for the
+    /// turn is neither a failure nor a login.
     async fn log_in(&mut self, queue: &mut SlotRequest) -> Result<(), Error> {
         if self.credential.login().is_none() {
             return Ok(());
         }
-        self.breaker
-            .permit(self.shared.clock.now())
-            .map_err(Error::Auth)?;
-        let _permit = self.permit(&self.account.target.origin, queue).await;
-        let (Some((login, password)), Some(tried)) = (
-            self.credential.login(),
-            to_try(&self.account, &self.credential),
-        ) else {
+        let allowed = self.breaker.check(self.shared.clock.now());
+        allowed.map_err(Error::Auth)?;
+        let since = Instant::now();
+        let origin = self.account.target.origin.clone();
+        let mut turn = self.shared.login_pacer.acquire(&origin).await;
+        queue.queue_wait += since.elapsed();
+        let _permit = self.permit(&origin, queue).await;
+        // The wait may have been long enough for the password to change.
+        self.read_secrets();
+        let Some((login, password)) = self.credential.login() else {
             return Ok(());
         };
-        self.breaker.note(self.shared.clock.now());
+        self.breaker.record_attempt(self.shared.clock.now());
         self.status.logins += 1;
-        let target = &self.account.target;
-        match self
-            .shared
-            .http
-            .log_in(target, login, password, &self.redactor())
-            .await
-        {
+        let http = &self.shared.http;
+        let redactor = self.redactor();
+        let answer = http.log_in(&self.account.target, login, password, &redactor);
+        match answer.await {
             Ok(sid) => {
                 info!(account = &*self.account.name, "logged in");
-                self.breaker.forget(tried);
+                self.breaker.record_success();
                 self.credential.keep_sid(sid);
                 Ok(())
             }
+            Err(Error::Auth(rejection)) => {
+                self.reject_login(rejection.clone());
+                Err(Error::Auth(rejection))
+            }
             Err(error) => {
-                if let Error::Auth(refusal) = &error {
-                    self.login_refused = true;
-                    self.status.login_failures += 1;
-                    self.breaker.refuse(refusal.clone(), tried);
+                if let Error::RateLimited(said) = &error {
+                    turn.pause(said.retry_after);
+                }
+                // No server received a login for which there was no connection.
+                if !matches!(error, Error::Network { .. } | Error::Tls { .. }) {
+                    self.breaker.record_transient_failure();
                 }
                 Err(error)
             }

@@ -27,6 +27,8 @@ pub(super) struct Credential {
     replaced: Vec<SecretString>,
     /// The signature of the last answered request, which its answer may quote.
     signature: Option<SecretString>,
+    /// Whether the SID of a login was accepted since.
+    sid_accepted: bool,
 }
 
 /// A credential's current values.
@@ -70,6 +72,7 @@ impl Credential {
             current,
             replaced: Vec::new(),
             signature: None,
+            sid_accepted: false,
         }
     }
 
@@ -167,19 +170,28 @@ impl Credential {
     pub(super) fn keep_sid(&mut self, new: SecretString) {
         if let Values::Login { sid, .. } = &mut self.current {
             *sid = Some(new);
+            self.sid_accepted = false;
         }
     }
 
-    /// Drops a refused SID; whether a login can replace it.
-    pub(super) fn forget_sid(&mut self) -> bool {
-        match &mut self.current {
-            Values::Login { sid, .. } => {
-                if let Some(sid) = sid.take() {
-                    self.replaced = vec![sid];
-                }
-                true
-            }
-            Values::Sid(_) | Values::KeyPair { .. } => false,
+    /// Notes that a request was accepted; whether it was the first with the SID of a login.
+    pub(super) fn accept_sid(&mut self) -> bool {
+        let is_first = self.login().is_some() && !self.sid_accepted;
+        self.sid_accepted = true;
+        is_first
+    }
+
+    /// Whether a request with the SID was accepted since its login.
+    pub(super) fn sid_was_accepted(&self) -> bool {
+        self.sid_accepted
+    }
+
+    /// Drops a rejected SID of a login.
+    pub(super) fn forget_sid(&mut self) {
+        if let Values::Login { sid, .. } = &mut self.current
+            && let Some(sid) = sid.take()
+        {
+            self.replaced = vec![sid];
         }
     }
 }

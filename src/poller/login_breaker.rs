@@ -12,143 +12,151 @@ use crate::status::LoginBlock;
 use crate::tradernet::AuthError;
 
 /// Logins allowed within [`WINDOW`].
-const MOST_LOGINS: usize = 3;
+const MAX_LOGINS: usize = 3;
 const WINDOW: Duration = Duration::from_secs(15 * 60);
-
-/// Refusals that are remembered of each account; the latest count.
-const MOST_REFUSALS: usize = 8;
+/// After so many transient failures in a row a login is sent every [`RETRY_INTERVAL`].
+const MAX_FAILURES: u32 = 3;
+const RETRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Counts an account's logins and says when another is allowed.
 #[derive(Debug, Default)]
 pub struct LoginBreaker {
-    history: LoginLog,
-    /// The refusal that tripped it.
-    refused: Option<AuthError>,
+    log: LoginLog,
+    /// The rejection that opened it.
+    rejection: Option<AuthError>,
 }
 
-/// What a login is tried with, where, and as whom: a number that tells nothing to anybody, and
-/// means nothing outside of this process.
+/// Identifies where, as whom and with which password a login is sent: a number that reveals none
+/// of these and means nothing outside of this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialFingerprint(u64);
 
-/// An account's last logins and refusals. It outlives the account's poller: one that is stopped
-/// and started again by reloads has no more logins than one that runs on, and does not try again
-/// what was refused.
+/// An account's last logins. It outlives the account's poller: one that is stopped and started
+/// again by reloads sends no more logins than one that runs on, and does not repeat a rejected one.
 #[derive(Clone, Debug, Default)]
-pub struct LoginLog(Arc<Mutex<Past>>);
+pub struct LoginLog(Arc<Mutex<Entries>>);
 
 #[derive(Debug, Default)]
-struct Past {
-    logins: VecDeque<Timestamps>,
-    refused: VecDeque<(CredentialFingerprint, AuthError)>,
+struct Entries {
+    /// When the last logins were sent, the oldest first.
+    sent: VecDeque<Timestamps>,
+    /// Transient failures since the last login that was answered otherwise.
+    failures_in_a_row: u32,
+    /// The last rejection, and the credential that was rejected.
+    rejection: Option<(CredentialFingerprint, AuthError)>,
 }
 
 impl CredentialFingerprint {
     /// A login at that place with that name and password.
     pub fn new(place: &str, login: &str, password: &SecretString) -> Self {
-        /// Random, so that nobody who sees the number can try passwords on it.
+        /// Random, so that passwords cannot be tried on a fingerprint.
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(KEY.hash_one((place, login, password.expose_secret())))
     }
 }
 
 impl LoginLog {
-    /// Whether it allows as much as an empty one.
-    pub fn is_past(&self, now: Timestamps) -> bool {
-        self.within_window(now) == 0 && self.past().refused.is_empty()
+    /// Whether it forbids no login.
+    pub fn is_empty(&self, now: Timestamps) -> bool {
+        let entries = self.entries();
+        entries.rejection.is_none() && entries.limit(now).is_none() && entries.recent(now) == 0
     }
 
-    fn within_window(&self, now: Timestamps) -> usize {
-        // By the monotonic clock: a wall clock set forward must not allow a fourth.
-        self.past()
-            .logins
-            .iter()
-            .filter(|then| now.monotonic_since(**then) < WINDOW)
-            .count()
-    }
-
-    fn past(&self) -> MutexGuard<'_, Past> {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Past {
-    fn forget(&mut self, tried: CredentialFingerprint) {
-        self.refused.retain(|(refused, _)| *refused != tried);
+impl Entries {
+    /// Logins within the window. By the monotonic clock: a wall clock set forward must not allow
+    /// a fourth.
+    fn recent(&self, now: Timestamps) -> usize {
+        let is_recent = |then: &&Timestamps| now.monotonic_since(**then) < WINDOW;
+        self.sent.iter().filter(is_recent).count()
+    }
+
+    /// Why the number of logins forbids another one now.
+    fn limit(&self, now: Timestamps) -> Option<AuthError> {
+        let last = self.sent.back();
+        let waited = last.is_none_or(|last| now.monotonic_since(*last) >= RETRY_INTERVAL);
+        if self.failures_in_a_row >= MAX_FAILURES && !waited {
+            return Some(AuthError::BlockedAfterFailures);
+        }
+        (self.recent(now) >= MAX_LOGINS).then_some(AuthError::BlockedByRateLimit)
     }
 }
 
 impl LoginBreaker {
-    /// A breaker that remembers the logins of those before it, and whether what is going to be
-    /// tried was refused.
-    pub fn new(history: LoginLog, to_try: Option<CredentialFingerprint>) -> Self {
-        let refused = history
-            .past()
-            .refused
-            .iter()
-            .find(|(refused, _)| Some(*refused) == to_try)
-            .map(|(_, refusal)| refusal.clone());
-        Self { history, refused }
+    /// A breaker that continues the log of those before it; open where that credential was rejected.
+    pub fn new(log: LoginLog, credential: Option<CredentialFingerprint>) -> Self {
+        let rejection = log.entries().rejection.clone();
+        let rejection = rejection.filter(|(rejected, _)| Some(*rejected) == credential);
+        Self {
+            log,
+            rejection: rejection.map(|(_, rejection)| rejection),
+        }
     }
 
-    /// Whether a login may be tried now.
+    /// Whether a login may be sent now.
     ///
     /// # Errors
     ///
     /// Why not.
-    pub fn permit(&self, now: Timestamps) -> Result<(), AuthError> {
-        if let Some(refusal) = &self.refused {
-            return Err(AuthError::BlockedAfterRefusal(Box::new(refusal.clone())));
+    pub fn check(&self, now: Timestamps) -> Result<(), AuthError> {
+        if let Some(rejection) = &self.rejection {
+            return Err(AuthError::BlockedAfterRejection(Box::new(
+                rejection.clone(),
+            )));
         }
-        if self.is_over_rate(now) {
-            return Err(AuthError::BlockedByRate);
-        }
-        Ok(())
+        self.log.entries().limit(now).map_or(Ok(()), Err)
     }
 
-    /// Why no login may be tried now, in short; `None` where one may.
-    pub fn block(&self, now: Timestamps) -> Option<LoginBlock> {
-        match self.refused {
-            Some(_) => Some(LoginBlock::Refused),
-            None => self.is_over_rate(now).then_some(LoginBlock::TooMany),
-        }
-    }
-
-    fn is_over_rate(&self, now: Timestamps) -> bool {
-        self.history.within_window(now) >= MOST_LOGINS
-    }
-
-    /// Notes a login, before it is sent: one that is never answered counts too.
-    pub fn note(&mut self, now: Timestamps) {
-        let logins = &mut self.history.past().logins;
-        logins.push_back(now);
-        if logins.len() > MOST_LOGINS {
-            logins.pop_front();
+    /// Why no login may be sent now, in short; `None` where one may.
+    pub fn block_reason(&self, now: Timestamps) -> Option<LoginBlock> {
+        match self.check(now) {
+            Ok(()) => None,
+            Err(AuthError::BlockedAfterRejection(_)) => Some(LoginBlock::Refused),
+            Err(_) => Some(LoginBlock::TooMany),
         }
     }
 
-    /// Notes a refusal: no more until [`Self::allow`] or [`Self::forget`].
-    pub fn refuse(&mut self, refusal: AuthError, tried: CredentialFingerprint) {
-        let mut past = self.history.past();
-        past.forget(tried);
-        past.refused.push_back((tried, refusal.clone()));
-        if past.refused.len() > MOST_REFUSALS {
-            past.refused.pop_front();
+    /// Counts a login, before it is sent: one that is never answered counts too.
+    pub fn record_attempt(&mut self, now: Timestamps) {
+        let sent = &mut self.log.entries().sent;
+        sent.push_back(now);
+        if sent.len() > MAX_LOGINS {
+            sent.pop_front();
         }
-        drop(past);
-        self.refused = Some(refusal);
     }
 
-    /// The credential changed: the refusal was another one's. The rate is not lifted.
-    pub fn allow(&mut self) {
-        self.refused = None;
+    /// Counts a login that failed for a reason that may pass.
+    pub fn record_transient_failure(&mut self) {
+        let failures = &mut self.log.entries().failures_in_a_row;
+        *failures = failures.saturating_add(1);
     }
 
-    /// An operator asks, or a login worked: that it was refused is forgotten. The rate is not
-    /// lifted.
-    pub fn forget(&mut self, tried: CredentialFingerprint) {
-        self.history.past().forget(tried);
-        self.refused = None;
+    /// Opens it: no login until [`Self::reset`].
+    pub fn trip(&mut self, rejection: AuthError, credential: CredentialFingerprint) {
+        let mut entries = self.log.entries();
+        entries.failures_in_a_row = 0;
+        entries.rejection = Some((credential, rejection.clone()));
+        drop(entries);
+        self.rejection = Some(rejection);
+    }
+
+    /// Closes it: the credential changed, an operator asked, or the SID of a login was accepted.
+    /// The limit of logins within 15 minutes still holds.
+    pub fn reset(&mut self) {
+        let mut entries = self.log.entries();
+        entries.failures_in_a_row = 0;
+        entries.rejection = None;
+        drop(entries);
+        self.rejection = None;
+    }
+
+    /// A login was answered with an SID, which ends a row of failures.
+    pub fn record_success(&mut self) {
+        self.log.entries().failures_in_a_row = 0;
     }
 }
 
@@ -163,107 +171,117 @@ mod tests {
         }
     }
 
-    #[test]
-    fn three_logins_in_fifteen_minutes_and_no_more() {
-        let mut breaker = LoginBreaker::default();
-        for minute in [0, 1, 2] {
-            assert_eq!(breaker.block(at(minute)), None);
-            breaker.note(at(minute));
-        }
-        assert_eq!(breaker.block(at(2)), Some(LoginBlock::TooMany));
-        assert_eq!(breaker.block(at(14)), Some(LoginBlock::TooMany));
-        assert_eq!(breaker.block(at(15)), None);
-        breaker.note(at(15));
-        assert_eq!(breaker.block(at(15)), Some(LoginBlock::TooMany));
-        assert_eq!(breaker.block(at(16)), None);
-    }
-
-    #[test]
-    fn a_refusal_lasts_until_it_is_lifted() {
-        let mut breaker = LoginBreaker::default();
-        breaker.note(at(0));
-        breaker.refuse(AuthError::LoginWithoutSession, tried("a"));
-        assert_eq!(breaker.block(at(100_000)), Some(LoginBlock::Refused));
-        breaker.allow();
-        assert_eq!(breaker.block(at(0)), None);
-    }
-
-    #[test]
-    fn lifting_a_refusal_does_not_lift_the_rate() {
-        let mut breaker = LoginBreaker::default();
-        (0..3).for_each(|minute| breaker.note(at(minute)));
-        breaker.refuse(AuthError::LoginWithoutSession, tried("a"));
-        breaker.allow();
-        assert_eq!(breaker.block(at(3)), Some(LoginBlock::TooMany));
-    }
-
-    fn tried(password: &str) -> CredentialFingerprint {
+    fn fingerprint(password: &str) -> CredentialFingerprint {
         CredentialFingerprint::new("https://tradernet.com", "desk", &password.into())
     }
 
-    #[test]
-    fn the_next_breaker_inherits_the_rate() {
-        let history = LoginLog::default();
-        let mut first = LoginBreaker::new(history.clone(), None);
-        (0..3).for_each(|minute| first.note(at(minute)));
-        drop(first);
-        let next = LoginBreaker::new(history.clone(), None);
-        assert_eq!(next.block(at(3)), Some(LoginBlock::TooMany));
-        assert!(!history.is_past(at(16)));
-        assert!(history.is_past(at(17)));
-        assert_eq!(next.block(at(17)), None);
-    }
+    const REJECTION: AuthError = AuthError::SecondFactor;
 
     #[test]
-    fn the_next_breaker_inherits_the_refusal_of_what_it_would_try() {
-        let history = LoginLog::default();
-        let mut first = LoginBreaker::new(history.clone(), Some(tried("a")));
-        first.refuse(AuthError::LoginWithoutSession, tried("a"));
-        drop(first);
-        let late = at(100_000);
-        assert!(!history.is_past(late));
-        let next = |password: &str| LoginBreaker::new(history.clone(), Some(tried(password)));
-        assert_eq!(next("a").block(late), Some(LoginBlock::Refused));
-        assert_eq!(next("b").block(late), None);
-        assert_ne!(
-            tried("a"),
-            CredentialFingerprint::new("https://tradernet.kz", "desk", &"a".into())
-        );
-        assert_ne!(
-            tried("a"),
-            CredentialFingerprint::new("https://tradernet.com", "des", &"ka".into())
-        );
-
-        next("a").forget(tried("a"));
-        assert_eq!(next("a").block(late), None);
-        assert!(history.is_past(late));
-    }
-
-    #[test]
-    fn the_latest_refusals_are_remembered() {
-        let history = LoginLog::default();
-        let passwords: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-        let mut breaker = LoginBreaker::new(history.clone(), None);
-        for password in passwords.iter().chain(&passwords) {
-            breaker.refuse(AuthError::LoginWithoutSession, tried(password));
-        }
-        let is_refused = |password: &&String| {
-            LoginBreaker::new(history.clone(), Some(tried(password)))
-                .block(at(0))
-                .is_some()
-        };
-        let refused: Vec<_> = passwords.iter().filter(is_refused).collect();
-        assert_eq!(refused, passwords.iter().skip(12).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_wall_clock_set_forward_allows_nothing() {
+    fn at_most_three_logins_in_fifteen_minutes() {
         let mut breaker = LoginBreaker::default();
-        (0..3).for_each(|minute| breaker.note(at(minute)));
+        for minute in [0, 1, 2] {
+            assert_eq!(breaker.block_reason(at(minute)), None);
+            breaker.record_attempt(at(minute));
+            breaker.record_success();
+        }
+        for minute in [2, 14] {
+            assert_eq!(
+                breaker.check(at(minute)),
+                Err(AuthError::BlockedByRateLimit)
+            );
+            assert_eq!(breaker.block_reason(at(minute)), Some(LoginBlock::TooMany));
+        }
+        assert_eq!(breaker.block_reason(at(15)), None);
+        breaker.record_attempt(at(15));
+        assert_eq!(breaker.block_reason(at(15)), Some(LoginBlock::TooMany));
+        assert_eq!(breaker.block_reason(at(16)), None);
+    }
+
+    #[test]
+    fn a_wall_clock_set_forward_allows_no_login() {
+        let mut breaker = LoginBreaker::default();
+        (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
         let jumped = Timestamps {
             wall_ms: 1e12,
             ..at(3)
         };
-        assert_eq!(breaker.block(jumped), Some(LoginBlock::TooMany));
+        assert_eq!(breaker.block_reason(jumped), Some(LoginBlock::TooMany));
+    }
+
+    #[test]
+    fn after_three_failures_in_a_row_one_login_an_hour() {
+        let mut breaker = LoginBreaker::default();
+        let fail = |breaker: &mut LoginBreaker, minute| {
+            assert_eq!(breaker.check(at(minute)), Ok(()), "{minute}");
+            breaker.record_attempt(at(minute));
+            breaker.record_transient_failure();
+        };
+        [0, 20, 40]
+            .into_iter()
+            .for_each(|minute| fail(&mut breaker, minute));
+        assert_eq!(breaker.check(at(99)), Err(AuthError::BlockedAfterFailures));
+        fail(&mut breaker, 100);
+        assert_eq!(breaker.check(at(159)), Err(AuthError::BlockedAfterFailures));
+        breaker.record_attempt(at(160));
+        breaker.record_success();
+        assert_eq!(breaker.check(at(161)), Ok(()));
+    }
+
+    #[test]
+    fn a_rejection_lasts_until_a_reset_which_keeps_the_rate_limit() {
+        let mut breaker = LoginBreaker::default();
+        breaker.record_attempt(at(0));
+        breaker.trip(REJECTION, fingerprint("a"));
+        let blocked = AuthError::BlockedAfterRejection(Box::new(REJECTION));
+        assert_eq!(breaker.check(at(100_000)), Err(blocked));
+        assert_eq!(breaker.block_reason(at(100_000)), Some(LoginBlock::Refused));
+        breaker.reset();
+        assert_eq!(breaker.block_reason(at(0)), None);
+        (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
+        breaker.trip(REJECTION, fingerprint("a"));
+        breaker.reset();
+        assert_eq!(breaker.block_reason(at(3)), Some(LoginBlock::TooMany));
+    }
+
+    #[test]
+    fn the_next_breaker_continues_the_log() {
+        let log = LoginLog::default();
+        let mut first = LoginBreaker::new(log.clone(), Some(fingerprint("a")));
+        (0..3).for_each(|minute| first.record_attempt(at(minute)));
+        let next = |password: &str| LoginBreaker::new(log.clone(), Some(fingerprint(password)));
+        assert_eq!(next("a").block_reason(at(3)), Some(LoginBlock::TooMany));
+        assert!(!log.is_empty(at(16)));
+        assert!(log.is_empty(at(17)));
+
+        first.trip(REJECTION, fingerprint("a"));
+        assert!(!log.is_empty(at(100_000)));
+        assert_eq!(next("a").block_reason(at(100)), Some(LoginBlock::Refused));
+        assert_eq!(next("b").block_reason(at(100)), None);
+        next("a").reset();
+        assert_eq!(next("a").block_reason(at(100)), None);
+
+        (0..3).for_each(|_| first.record_transient_failure());
+        assert_eq!(
+            next("b").check(at(30)),
+            Err(AuthError::BlockedAfterFailures)
+        );
+        assert!(!log.is_empty(at(30)));
+    }
+
+    #[test]
+    fn a_fingerprint_covers_place_login_and_password() {
+        let other = |place, login, password: &str| {
+            CredentialFingerprint::new(place, login, &password.into())
+        };
+        assert_ne!(fingerprint("a"), other("https://tradernet.kz", "desk", "a"));
+        assert_ne!(
+            fingerprint("a"),
+            other("https://tradernet.com", "des", "ka")
+        );
+        assert_eq!(
+            fingerprint("a"),
+            other("https://tradernet.com", "desk", "a")
+        );
     }
 }

@@ -11,6 +11,7 @@ pub mod host_limiter;
 mod keepalive;
 mod logging;
 pub mod login_breaker;
+pub mod login_pacer;
 mod reload;
 pub mod set;
 mod stream;
@@ -29,6 +30,7 @@ use self::attempt::{SlotRequest, to_try};
 use self::credential::Credential;
 use self::host_limiter::HostLimiter;
 use self::login_breaker::{LoginBreaker, LoginLog};
+use self::login_pacer::LoginPacer;
 use crate::clock::Clock;
 use crate::clock::Timestamps;
 use crate::config::AccountConfig;
@@ -54,6 +56,8 @@ pub struct PollerContext {
     pub http: Client,
     /// How many requests may be under way to a host.
     pub host_limiter: HostLimiter,
+    /// The pace of logins to hosts.
+    pub login_pacer: LoginPacer,
     /// Where states are published.
     pub board: StatusStore,
     /// The clocks.
@@ -144,7 +148,7 @@ impl Poller {
             failures: FailureCounts::default(),
             logins: 0,
             login_failures: 0,
-            login_blocked: breaker.block(shared.clock.now()),
+            login_blocked: breaker.block_reason(shared.clock.now()),
             last_attempt: None,
             last_success: None,
             movements: None,
@@ -264,12 +268,9 @@ impl Poller {
     fn obey(&mut self, command: PollerCommand) -> bool {
         let changed = self.read_secrets();
         if command == PollerCommand::TryNow {
-            match to_try(&self.account, &self.credential) {
-                Some(tried) => self.breaker.forget(tried),
-                None => self.breaker.allow(),
-            }
+            self.breaker.reset();
             let account = &*self.account.name;
-            match self.breaker.permit(self.shared.clock.now()) {
+            match self.breaker.check(self.shared.clock.now()) {
                 Ok(()) => info!(account, "another attempt was asked for"),
                 // Whoever asks should not have to guess why nothing comes of it.
                 Err(error) => {
@@ -289,7 +290,7 @@ impl Poller {
             Ok(false) => false,
             Ok(true) => {
                 info!(account, "the credential has changed");
-                self.breaker.allow();
+                self.breaker.reset();
                 true
             }
             Err(error) => {
@@ -383,7 +384,7 @@ impl Poller {
                 .unwrap_or_default(),
             failure,
         });
-        self.status.login_blocked = self.breaker.block(now);
+        self.status.login_blocked = self.breaker.block_reason(now);
         self.status.movements = self.ledger.counters();
         self.status.unit = self.ledger.unit();
         self.publish();
@@ -434,8 +435,5 @@ impl Poller {
 
 /// What a panic over an answer is counted as; its line in the log is the panic hook's.
 fn panicked() -> Error {
-    let detail = "this program panicked over it, please report the panic's line in the log";
-    Error::Decode {
-        detail: detail.to_owned(),
-    }
+    Error::Internal
 }

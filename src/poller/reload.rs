@@ -32,7 +32,7 @@ impl Poller {
         self.status.max_age = new.max_age;
         self.status.unit = self.ledger.unit();
         let secret_changed = self.read_secrets();
-        self.status.login_blocked = self.breaker.block(self.shared.clock.now());
+        self.status.login_blocked = self.breaker.block_reason(self.shared.clock.now());
         self.shared.board.publish(self.status.clone());
         let now = Instant::now();
         if secret_changed || moved {

@@ -127,7 +127,7 @@ impl PollerSet {
         changes.added = wanted.len() - changes.replaced;
         self.add(wanted.into_values().collect());
         let now = self.shared.clock.now();
-        self.former_logins.retain(|_, logins| !logins.is_past(now));
+        self.former_logins.retain(|_, logins| !logins.is_empty(now));
         changes
     }
 

@@ -42,7 +42,7 @@ impl Poller {
                 Some(Instant::now())
             }
             End::Lost(error) => {
-                if matches!(error, Error::Auth(_)) {
+                if error.is_cured_by_login() {
                     self.forget_sid();
                 }
                 // A loss is no attempt, but ends one that is under way.

@@ -19,7 +19,8 @@ use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
 use super::connect::Connector;
-use super::error::Error;
+use super::error::{Error, ServerMessage};
+use super::login::LoginReply;
 use super::redact::Redactor;
 use super::response::{self, Answer, DecodeError};
 use super::stream::Stream;
@@ -123,14 +124,6 @@ pub struct ListResponse {
     pub signature: Option<SecretString>,
 }
 
-/// A login's answer.
-pub(super) struct LoginReply {
-    pub(super) status: StatusCode,
-    pub(super) retry_after: Option<Duration>,
-    pub(super) cookies: Vec<SecretString>,
-    pub(super) body: Bytes,
-}
-
 impl Client {
     /// Prepares connections; none is made yet.
     ///
@@ -206,7 +199,7 @@ impl Client {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Error::RateLimited { retry_after });
+            return Err(too_many_requests(retry_after));
         }
         let answer = self.read(response, timeout, &redactor).await?;
         let sessions = super::classify::list(status.as_u16(), retry_after, answer, &redactor)?;
@@ -228,9 +221,6 @@ impl Client {
         let response = response.map_err(|unsent| unsent.into_error(timeout))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Error::RateLimited { retry_after });
-        }
         let cookies = response
             .headers()
             .get_all(SET_COOKIE)
@@ -251,10 +241,10 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(LoginReply {
-            status,
+            status: status.as_u16(),
             retry_after,
             cookies,
-            body: body.into(),
+            body,
         })
     }
 
@@ -383,6 +373,7 @@ impl Broken {
             Self::Transfer(error) => failure(error, timeout, redactor),
             Self::Stopped => Error::Decode {
                 detail: "reading it was given up".to_owned(),
+                retry_after: None,
             },
         }
     }
@@ -426,6 +417,15 @@ async fn read_as_it_arrives(
     .map_err(|_| Broken::Stopped)?;
     let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
     broken.map_or(Ok(answer), Err)
+}
+
+/// HTTP 429, whatever its body says.
+pub(super) fn too_many_requests(retry_after: Option<Duration>) -> Error {
+    Error::RateLimited(ServerMessage {
+        status: Some(429),
+        retry_after,
+        ..ServerMessage::default()
+    })
 }
 
 /// Whether a URL's host is this machine for certain.

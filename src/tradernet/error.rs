@@ -9,6 +9,11 @@ use std::time::Duration;
 /// [`Redactor`](super::redact::Redactor), and nothing of ours that is secret is ever put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
+    /// The account has no usable secret; nothing was sent.
+    Credential {
+        /// What is wrong with the secret's source.
+        detail: String,
+    },
     /// No complete answer within the time allowed for one request, connect included.
     Timeout {
         /// `TRADERNET_TIMEOUT`.
@@ -29,20 +34,12 @@ pub enum Error {
         /// `TRADERNET_MAX_RESPONSE_BYTES`.
         limit: u64,
     },
-    /// HTTP 429.
-    RateLimited {
-        /// `Retry-After`, as a time from now.
-        retry_after: Option<Duration>,
-    },
+    /// The server limits requests: HTTP 429, code 429 or its words.
+    RateLimited(ServerMessage),
     /// The credential was not accepted.
     Auth(AuthError),
-    /// Another error that the server put in words.
-    Api {
-        /// The server's code.
-        code: Option<i64>,
-        /// The server's words, redacted.
-        message: String,
-    },
+    /// Another error envelope.
+    Api(ServerMessage),
     /// Another status that is not 2xx.
     HttpStatus {
         /// The status.
@@ -54,41 +51,60 @@ pub enum Error {
     Decode {
         /// What was wrong with it.
         detail: String,
+        /// `Retry-After`, as a time from now.
+        retry_after: Option<Duration>,
     },
+    /// This program panicked.
+    Internal,
 }
 
-/// How a credential was not accepted.
+/// What a server said besides a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerMessage {
+    /// The HTTP status; a stream's event has none.
+    pub status: Option<u16>,
+    /// The code of the error envelope.
+    pub code: Option<i64>,
+    /// The server's words, redacted; empty where there were none.
+    pub text: String,
+    /// `Retry-After`, as a time from now.
+    pub retry_after: Option<Duration>,
+}
+
+/// How a credential was not accepted, or why no login was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuthError {
-    /// The list was refused.
-    Refused {
-        /// The server's code.
-        code: Option<i64>,
-        /// The server's words, redacted.
-        message: String,
-    },
-    /// HTTP 401, or 403 with a JSON body that says nothing more.
-    Status(u16),
-    /// A stream is in demo mode, which is how it says that the SID was not accepted.
+    /// The SID is not accepted, or not any more: a login replaces it.
+    SidRejected(ServerMessage),
+    /// The key pair is wrong or of another domain.
+    KeyPairRejected(ServerMessage),
+    /// The credential was rejected for another reason.
+    Rejected(ServerMessage),
+    /// The account lacks a right. The SID is accepted, so a login does not help.
+    MissingRight(ServerMessage),
+    /// A stream is in demo mode: the SID was not accepted, or the user has no live account.
     DemoMode,
-    /// The login was refused; no other is tried with this credential.
-    LoginRefused {
-        /// The server's code.
-        code: Option<i64>,
-        /// The server's words, redacted.
-        message: String,
-    },
-    /// The login was answered without a session, as for an account that confirms by SMS.
-    LoginWithoutSession,
-    /// No login was tried: an earlier one with this credential was refused, for that reason.
-    BlockedAfterRefusal(Box<AuthError>),
-    /// No login was tried: there were three within 15 minutes.
-    BlockedByRate,
+    /// The login was rejected; no other is sent with this credential.
+    LoginRejected(ServerMessage),
+    /// The login asks for a second factor; each try may send another SMS.
+    SecondFactor,
+    /// The login was answered without an SID.
+    NoSessionInLoginResponse,
+    /// The SID of a new login was rejected before it was ever accepted: a login does not help.
+    NewSidRejected(Box<AuthError>),
+    /// No login was sent: an earlier one with this credential was rejected, for that reason.
+    BlockedAfterRejection(Box<AuthError>),
+    /// No login was sent: there were three within 15 minutes.
+    BlockedByRateLimit,
+    /// No login was sent: three failed in a row, so one an hour is.
+    BlockedAfterFailures,
 }
 
 /// The label `reason` of `tradernet_poll_failures_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
+    /// [`Error::Credential`].
+    Credential,
     /// [`Error::Timeout`].
     Timeout,
     /// [`Error::Network`].
@@ -107,11 +123,14 @@ pub enum Reason {
     HttpStatus,
     /// [`Error::Decode`].
     Decode,
+    /// [`Error::Internal`].
+    Internal,
 }
 
 impl Reason {
     /// All of them, in the order in which they are listed.
-    pub const ALL: [Reason; 9] = [
+    pub const ALL: [Reason; 11] = [
+        Reason::Credential,
         Reason::Timeout,
         Reason::Network,
         Reason::Tls,
@@ -121,11 +140,13 @@ impl Reason {
         Reason::ApiError,
         Reason::HttpStatus,
         Reason::Decode,
+        Reason::Internal,
     ];
 
     /// The label value.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Credential => "credential",
             Self::Timeout => "timeout",
             Self::Network => "network",
             Self::Tls => "tls",
@@ -135,6 +156,7 @@ impl Reason {
             Self::ApiError => "api_error",
             Self::HttpStatus => "http_status",
             Self::Decode => "decode",
+            Self::Internal => "internal",
         }
     }
 }
@@ -143,31 +165,44 @@ impl Error {
     /// What the attempt is counted as.
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Credential { .. } => Reason::Credential,
             Self::Timeout { .. } => Reason::Timeout,
             Self::Network { .. } => Reason::Network,
             Self::Tls { .. } => Reason::Tls,
             Self::TooLarge { .. } => Reason::TooLarge,
-            Self::RateLimited { .. } => Reason::RateLimited,
+            Self::RateLimited(_) => Reason::RateLimited,
             Self::Auth(_) => Reason::Auth,
-            Self::Api { .. } => Reason::ApiError,
+            Self::Api(_) => Reason::ApiError,
             Self::HttpStatus { .. } => Reason::HttpStatus,
             Self::Decode { .. } => Reason::Decode,
+            Self::Internal => Reason::Internal,
         }
     }
 
-    /// How long the server asked to be left alone.
+    /// How long the server asked to wait, whatever the reason.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } | Self::HttpStatus { retry_after, .. } => {
-                *retry_after
-            }
+            Self::RateLimited(said) | Self::Api(said) => said.retry_after,
+            Self::Auth(error) => error.said()?.retry_after,
+            Self::HttpStatus { retry_after, .. } | Self::Decode { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+
+    /// Whether a login may replace the SID that this error is about.
+    pub fn is_cured_by_login(&self) -> bool {
+        matches!(
+            self,
+            Self::Auth(AuthError::SidRejected(_) | AuthError::Rejected(_) | AuthError::DemoMode)
+        )
     }
 
     /// What a person does about it, lower case, no full stop.
     pub fn advice(&self) -> &'static str {
         match self {
+            Self::Credential { .. } => {
+                "check that the file exists, that this program may read it and that it holds the secret only; it is read again every few seconds"
+            }
             Self::Timeout { .. } => {
                 "check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT"
             }
@@ -180,9 +215,9 @@ impl Error {
             Self::TooLarge { .. } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
             }
-            Self::RateLimited { .. } => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
+            Self::RateLimited(_) => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
             Self::Auth(error) => error.advice(),
-            Self::Api { .. } => "look the code up on the vendor's API page; it may pass by itself",
+            Self::Api(_) => "look the code up on the vendor's API page; it may pass by itself",
             Self::HttpStatus { status, .. } => match status {
                 300..400 => {
                     "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
@@ -196,6 +231,7 @@ impl Error {
             Self::Decode { .. } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API; if it is, report the shape of its answer"
             }
+            Self::Internal => "report the line that the log has about the panic",
         }
     }
 }
@@ -214,55 +250,87 @@ impl Error {
 impl AuthError {
     fn matter(&self) -> &'static str {
         match self {
-            Self::Refused { .. } | Self::Status(_) | Self::DemoMode => "credential refused",
-            Self::LoginRefused { .. } => "login refused",
-            Self::LoginWithoutSession => "login without session",
-            // It goes on as long as nobody does anything.
-            Self::BlockedAfterRefusal(refusal) => refusal.matter(),
-            Self::BlockedByRate => "too many logins",
+            Self::SidRejected(_) | Self::KeyPairRejected(_) | Self::Rejected(_) => {
+                "credential rejected"
+            }
+            Self::MissingRight(_) => "right missing",
+            Self::DemoMode => "demo mode",
+            Self::LoginRejected(_) => "login rejected",
+            Self::SecondFactor => "second factor",
+            Self::NoSessionInLoginResponse => "login without session",
+            Self::NewSidRejected(_) => "new SID rejected",
+            // It goes on until somebody acts.
+            Self::BlockedAfterRejection(rejection) => rejection.matter(),
+            Self::BlockedByRateLimit => "too many logins",
+            Self::BlockedAfterFailures => "logins failed",
+        }
+    }
+
+    fn said(&self) -> Option<&ServerMessage> {
+        match self {
+            Self::SidRejected(said)
+            | Self::KeyPairRejected(said)
+            | Self::Rejected(said)
+            | Self::MissingRight(said)
+            | Self::LoginRejected(said) => Some(said),
+            _ => None,
         }
     }
 
     fn advice(&self) -> &'static str {
         match self {
-            Self::Refused { code: Some(8), .. } => {
+            Self::SidRejected(ServerMessage { code: Some(8), .. })
+            | Self::Rejected(ServerMessage { code: Some(8), .. }) => {
                 "the account does not allow this address: allow it on the platform"
             }
-            Self::Refused { code: Some(4), .. } => {
-                "check the API secret and that the clock is right"
+            Self::KeyPairRejected(_) | Self::Rejected(ServerMessage { code: Some(4), .. }) => {
+                "check key and secret, that they belong to the domain of TRADERNET_URL, and that the clock is right"
             }
-            Self::Refused { .. } | Self::Status(_) | Self::DemoMode => {
+            Self::SidRejected(_) | Self::Rejected(_) => {
                 "check that the credential is current and belongs to this domain, then renew it"
             }
-            Self::LoginRefused { .. } => {
-                "check login and password; a changed credential or POST /-/reload?account=NAME allows another try"
+            Self::MissingRight(_) => {
+                "the account lacks a right and a login does not help: ask the broker, or use another credential"
             }
-            Self::LoginWithoutSession => {
-                "if the account confirms logins by another step (SMS), use a key pair or an SID; if the server was in trouble, POST /-/reload?account=NAME allows another try"
+            Self::DemoMode => {
+                "check that the SID is current and that the user has a live account; for a key pair, this server wants an SID"
             }
-            Self::BlockedAfterRefusal(refusal) => match **refusal {
-                Self::LoginWithoutSession => refusal.advice(),
+            Self::LoginRejected(_) => {
+                "check login and password; a changed credential or POST /-/reload?account=NAME allows another login"
+            }
+            Self::SecondFactor => {
+                "use a key pair, or an SID obtained elsewhere: each login may send another code to the account's owner"
+            }
+            Self::NoSessionInLoginResponse => {
+                "if the account confirms logins by another step (SMS), use a key pair or an SID; if the server was in trouble, POST /-/reload?account=NAME allows another login"
+            }
+            Self::NewSidRejected(_) => {
+                "check that this login may read the list from this address; POST /-/reload?account=NAME allows another login"
+            }
+            Self::BlockedAfterRejection(rejection) => match **rejection {
+                Self::SecondFactor | Self::NoSessionInLoginResponse => rejection.advice(),
                 _ => {
-                    "change the credential, or ask for another try with POST /-/reload?account=NAME"
+                    "change the credential, or allow another login with POST /-/reload?account=NAME"
                 }
             },
-            Self::BlockedByRate => {
+            Self::BlockedByRateLimit => {
                 "wait: another login is allowed 15 minutes after the first of three; find out who ends the sessions"
+            }
+            Self::BlockedAfterFailures => {
+                "wait for the next login, or allow one with POST /-/reload?account=NAME once the server is well"
             }
         }
     }
 }
 
-/// A server's code and words, as far as it gave any.
-struct Words<'a>(Option<i64>, &'a str);
-
-impl fmt::Display for Words<'_> {
+impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0, self.1) {
-            (Some(code), "") => write!(f, "code {code}"),
-            (None, "") => f.write_str("no reason given"),
-            (Some(code), words) => write!(f, "\"{words}\" (code {code})"),
-            (None, words) => write!(f, "\"{words}\""),
+        match (self.code, self.text.as_str(), self.status) {
+            (Some(code), "", _) => write!(f, "code {code}"),
+            (None, "", Some(status)) if status != 200 => write!(f, "HTTP {status}"),
+            (None, "", _) => f.write_str("no reason given"),
+            (Some(code), text, _) => write!(f, "\"{text}\" (code {code})"),
+            (None, text, _) => write!(f, "\"{text}\""),
         }
     }
 }
@@ -270,32 +338,25 @@ impl fmt::Display for Words<'_> {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Credential { detail } => write!(f, "no usable secret: {detail}"),
             Self::Timeout { after } => {
                 write!(f, "no complete answer within {}s", after.as_secs_f64())
             }
             Self::Network { detail } => write!(f, "the connection failed: {detail}"),
             Self::Tls { detail } => write!(f, "no secure connection: {detail}"),
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Self::RateLimited { retry_after: None } => f.write_str("rate limited (HTTP 429)"),
-            Self::RateLimited {
-                retry_after: Some(after),
-            } => {
-                write!(
-                    f,
-                    "rate limited (HTTP 429), asked to wait {}s",
-                    after.as_secs()
-                )
+            Self::RateLimited(said) => {
+                write!(f, "rate limited: {said}")?;
+                match said.retry_after {
+                    Some(after) => write!(f, ", asked to wait {}s", after.as_secs()),
+                    None => Ok(()),
+                }
             }
             Self::Auth(error) => error.fmt(f),
-            Self::Api { code, message } => {
-                write!(
-                    f,
-                    "the server answered with an error: {}",
-                    Words(*code, message)
-                )
-            }
+            Self::Api(said) => write!(f, "the server answered with an error: {said}"),
             Self::HttpStatus { status, .. } => write!(f, "the server answered HTTP {status}"),
-            Self::Decode { detail } => write!(f, "the answer cannot be read: {detail}"),
+            Self::Decode { detail, .. } => write!(f, "the answer cannot be read: {detail}"),
+            Self::Internal => f.write_str("internal error: this program panicked"),
         }
     }
 }
@@ -303,18 +364,23 @@ impl fmt::Display for Error {
 impl fmt::Display for AuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { code, message } => {
-                write!(f, "the credential was refused: {}", Words(*code, message))
+            Self::SidRejected(said) => write!(f, "the SID was rejected: {said}"),
+            Self::KeyPairRejected(said) => write!(f, "the key pair was rejected: {said}"),
+            Self::Rejected(said) => write!(f, "the credential was rejected: {said}"),
+            Self::MissingRight(said) => write!(f, "the account lacks a right: {said}"),
+            Self::DemoMode => f.write_str("the stream is in demo mode"),
+            Self::LoginRejected(said) => write!(f, "the login was rejected: {said}"),
+            Self::SecondFactor => f.write_str("the login asks for a second factor"),
+            Self::NoSessionInLoginResponse => f.write_str("the login was answered without an SID"),
+            Self::NewSidRejected(error) => {
+                write!(f, "the SID of a new login was not accepted: {error}")
             }
-            Self::Status(status) => write!(f, "the credential was refused: HTTP {status}"),
-            Self::DemoMode => f.write_str("the credential was refused: the stream is in demo mode"),
-            Self::LoginRefused { code, message } => {
-                write!(f, "the login was refused: {}", Words(*code, message))
+            Self::BlockedAfterRejection(rejection) => write!(f, "no login was sent: {rejection}"),
+            Self::BlockedByRateLimit => {
+                f.write_str("no login was sent: there were three within 15 minutes")
             }
-            Self::LoginWithoutSession => f.write_str("the login was answered without a session"),
-            Self::BlockedAfterRefusal(refusal) => write!(f, "no login was tried again: {refusal}"),
-            Self::BlockedByRate => {
-                f.write_str("no login was tried: there were three within 15 minutes")
+            Self::BlockedAfterFailures => {
+                f.write_str("no login was sent: the last three failed, so one an hour is sent")
             }
         }
     }

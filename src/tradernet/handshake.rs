@@ -148,6 +148,7 @@ pub(super) async fn websocket(
     if accepted.is_none_or(|accepted| accepted.as_bytes() != expected.as_bytes()) {
         return Err(Error::Decode {
             detail: "the handshake is not a WebSocket's".to_owned(),
+            retry_after: None,
         });
     }
     Ok(client(connection, limit).await)
@@ -169,13 +170,14 @@ pub(super) async fn client(connection: Connection, limit: u64) -> WebSocketStrea
 fn refused(answer: &Answer, redactor: &Redactor) -> Error {
     let retry_after: Option<Duration> = client::retry_after(&answer.headers);
     if answer.status == StatusCode::TOO_MANY_REQUESTS {
-        return Error::RateLimited { retry_after };
+        return client::too_many_requests(retry_after);
     }
     let read = response::read(&answer.body);
     match classify::list(answer.status.as_u16(), retry_after, read, redactor) {
         Err(error) if !matches!(error, Error::Decode { .. }) => error,
         _ => Error::Decode {
             detail: "the handshake is not a WebSocket's".to_owned(),
+            retry_after: None,
         },
     }
 }

@@ -1,25 +1,50 @@
-//! Login and password to SID.
+//! Login and password to SID: the form, and what its answer means.
 //!
 //! Source: the vendor's page (`check-login-password`, cookie `SID`) and its clients (an SID in the
-//! JSON body). A refusal is told from a server in trouble, since only the former blocks the
-//! circuit breaker for good.
+//! JSON body). A rejection is told from a server in trouble: the former ends all logins with this
+//! credential, the latter does not.
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::client::LoginReply;
+use super::classify::{is_transient, message};
 use super::error::{AuthError, Error};
 use super::redact::Redactor;
-use super::response::{self, Answer};
+use super::response::{self, Answer, ApiErrorBody, Scalar};
 
-/// Names under which a body has been seen to carry the session.
-const BODY_KEYS: [&str; 3] = ["SID", "sid", "sessionId"];
+/// An SID longer than this, in bytes, is not one.
+const MAX_SID_LENGTH: usize = 4096;
 
-/// Some servers begin their texts with it.
-const BOM: &[u8] = "\u{feff}".as_bytes();
+/// A login's answer.
+pub(super) struct LoginReply {
+    pub(super) status: u16,
+    pub(super) retry_after: Option<Duration>,
+    /// The `Set-Cookie` headers.
+    pub(super) cookies: Vec<SecretString>,
+    pub(super) body: Vec<u8>,
+}
+
+/// The fields of a login's answer that mean something here; each of any type.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct LoginBody<'a> {
+    #[serde(borrow, rename = "SID")]
+    sid: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sid")]
+    lower_case_sid: Option<&'a RawValue>,
+    #[serde(borrow, rename = "sessionId")]
+    session_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    auth_code_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    logged: Option<&'a RawValue>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+}
 
 /// The form of a login.
 pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
@@ -31,61 +56,108 @@ pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
         .into()
 }
 
-/// What a login's answer means.
+/// What a login's answer means; the first rule that matches decides.
+///
+/// [`Error::Auth`] is a rejection: no other login is to be sent with this credential. Any other
+/// error is transient.
 pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretString, Error> {
     let LoginReply {
         status,
         retry_after,
         ..
-    } = reply;
-    // Whatever SID the answer carries is a secret too, also where the login is refused.
-    let redactor = &redactor.with(reply.cookies.iter().filter_map(cookie_sid));
-    // An error first: a refused login may still be handed the cookie of an anonymous session.
-    if let Ok(Answer::Error(envelope)) = response::read(&reply.body) {
-        let message = redactor.redact(&envelope.message);
-        if status.is_server_error() {
-            return Err(Error::Api {
-                code: envelope.code,
-                message,
-            });
-        }
-        return Err(Error::Auth(AuthError::LoginRefused {
-            code: envelope.code,
-            message,
-        }));
+    } = *reply;
+    let text = String::from_utf8_lossy(&reply.body);
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let body = serde_json::from_str::<LoginBody<'_>>(text).unwrap_or_default();
+    // The last cookie is what a browser keeps.
+    let cookie = reply.cookies.iter().rev().find_map(cookie_sid);
+    let sid = cookie.or_else(|| body.sid());
+    // The SID of an answer is a secret, also where the login was rejected.
+    let redactor = redactor.with(sid.clone());
+    let envelope = match response::read(&reply.body) {
+        Ok(Answer::Error(envelope)) => Some(envelope),
+        _ => None,
+    };
+    let has_envelope = envelope.is_some();
+    let envelope = envelope.unwrap_or_else(|| ApiErrorBody {
+        code: None,
+        message: body.message.and_then(text_of).unwrap_or_default(),
+    });
+    let words = envelope.message.to_lowercase();
+    let said = || message(Some(status), retry_after, &envelope, &redactor);
+
+    if body.wants_second_factor() {
+        return Err(Error::Auth(AuthError::SecondFactor));
     }
-    let bare = reply.body.strip_prefix(BOM).unwrap_or(&reply.body);
-    let body = serde_json::from_slice::<Value>(bare).ok();
-    if *status == StatusCode::UNAUTHORIZED || (*status == StatusCode::FORBIDDEN && body.is_some()) {
-        let message = format!("HTTP {}", status.as_u16());
-        return Err(Error::Auth(AuthError::LoginRefused {
-            code: None,
-            message,
-        }));
+    if is_permanent(&words) {
+        return Err(Error::Auth(AuthError::LoginRejected(said())));
     }
-    if !status.is_success() {
-        return Err(http_status(*status, *retry_after));
+    let codes = [Some(i64::from(status)), envelope.code];
+    let is_code = |is: fn(i64) -> bool| codes.into_iter().flatten().any(is);
+    if is_code(|code| code == 429) || words.contains("limit") || words.contains("too many") {
+        return Err(Error::RateLimited(said()));
     }
-    // The last one is what a browser keeps.
-    if let Some(sid) = reply.cookies.iter().rev().find_map(cookie_sid) {
-        return Ok(sid);
+    let has_words = has_envelope || !words.is_empty();
+    if has_words && (is_transient(&words) || is_code(|code| (500..600).contains(&code))) {
+        return Err(Error::Api(said()));
     }
-    // No SID at all is a refusal, whatever else the page says: it may ask for an SMS code, and
-    // every try may send one.
-    body.as_ref()
-        .and_then(body_sid)
-        .ok_or(Error::Auth(AuthError::LoginWithoutSession))
+    if !is_json || status >= 500 {
+        return Err(match status {
+            200..300 => Error::Decode {
+                detail: "a login was answered without JSON".to_owned(),
+                retry_after,
+            },
+            _ => Error::HttpStatus {
+                status,
+                retry_after,
+            },
+        });
+    }
+    // An unknown text may be a rejection in another language.
+    if has_envelope || matches!(status, 401 | 403) {
+        return Err(Error::Auth(AuthError::LoginRejected(said())));
+    }
+    sid.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))
 }
 
-fn http_status(status: StatusCode, retry_after: Option<Duration>) -> Error {
-    Error::HttpStatus {
-        status: status.as_u16(),
-        retry_after,
+/// Whether a text, in lower case, is a rejection that no further try changes.
+fn is_permanent(words: &str) -> bool {
+    let has = |any: &[&str]| any.iter().any(|word| words.contains(word));
+    (has(&["wrong", "invalid", "incorrect"]) && has(&["password", "login", "credentials"]))
+        || has(&["2fa", "two-factor", "blocked", "disabled"])
+}
+
+impl LoginBody<'_> {
+    fn sid(&self) -> Option<SecretString> {
+        let fields = [self.sid, self.lower_case_sid, self.session_id];
+        fields.into_iter().flatten().find_map(|field| {
+            let sid = match Scalar::read(field) {
+                Scalar::Text(sid) => sid.into_owned(),
+                Scalar::Integer(sid) => sid.to_string(),
+                _ => return None,
+            };
+            is_sendable(&sid).then(|| sid.into())
+        })
+    }
+
+    fn wants_second_factor(&self) -> bool {
+        let has_code = self.auth_code_id.map(Scalar::read);
+        let logged = self.logged.map(Scalar::read);
+        has_code.is_some_and(|code| code.is_truthy())
+            || logged.is_some_and(|logged| match logged {
+                Scalar::Null => false,
+                Scalar::Text(text) => matches!(text.trim(), "" | "0" | "false"),
+                other => !other.is_truthy(),
+            })
     }
 }
 
-/// The value of a `Set-Cookie` header whose cookie is named `SID` and nothing more: `PHPSESSID=`
-/// ends the same way.
+fn text_of(field: &RawValue) -> Option<String> {
+    Scalar::read(field).text().map(str::to_owned)
+}
+
+/// The value of a `Set-Cookie` header whose cookie is named `SID`: `PHPSESSID=` ends the same way.
 fn cookie_sid(header: &SecretString) -> Option<SecretString> {
     let pair = header.expose_secret().split(';').next()?;
     let (name, value) = pair.split_once('=')?;
@@ -95,19 +167,170 @@ fn cookie_sid(header: &SecretString) -> Option<SecretString> {
     usable.then(|| value.into())
 }
 
-/// An SID longer than this, in bytes, is not one.
-const MAX_SID_LENGTH: usize = 4096;
-
-/// Whether it can be sent back as a cookie; what cannot is no SID.
+/// Whether it can be sent back as a cookie; what cannot is not an SID.
 fn is_sendable(sid: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b';' | b',');
     (1..=MAX_SID_LENGTH).contains(&sid.len()) && sid.bytes().all(is_part)
 }
 
-fn body_sid(body: &Value) -> Option<SecretString> {
-    BODY_KEYS.iter().find_map(|key| match body.get(key)? {
-        Value::String(sid) if is_sendable(sid) => Some(sid.as_str().into()),
-        Value::Number(sid) => Some(sid.to_string().into()),
-        _ => None,
-    })
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The rules of the list, in short. `cookie` is the SID's.
+    fn answer(status: u16, cookie: Option<&str>, body: &str) -> &'static str {
+        let reply = LoginReply {
+            status,
+            retry_after: None,
+            cookies: cookie
+                .map(|sid| format!("SID={sid}; Path=/").into())
+                .into_iter()
+                .collect(),
+            body: body.into(),
+        };
+        match sid(&reply, &Redactor::default()) {
+            Ok(_) => "in",
+            Err(Error::Auth(AuthError::SecondFactor)) => "second factor",
+            Err(Error::Auth(AuthError::LoginRejected(_))) => "rejected",
+            Err(Error::Auth(AuthError::NoSessionInLoginResponse)) => "no session",
+            Err(Error::RateLimited(_)) => "limit",
+            Err(Error::Api(_) | Error::HttpStatus { .. } | Error::Decode { .. }) => "transient",
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[test]
+    fn a_second_factor_is_rejected_whatever_sid_stands_beside_it() {
+        for body in [
+            r#"{"logged":false,"SID":"abc"}"#,
+            r#"{"auth_code_id":17,"SID":"abc","logged":true}"#,
+            r#"{"auth_code_id":"17"}"#,
+            r#"{"logged":0,"error":"too many requests","code":429}"#,
+            r#"{"logged":"false"}"#,
+        ] {
+            assert_eq!(answer(200, Some("abc"), body), "second factor", "{body}");
+            assert_eq!(answer(500, None, body), "second factor", "{body}");
+        }
+        for body in [
+            r#"{"auth_code_id":null,"logged":true}"#,
+            r#"{"logged":null}"#,
+        ] {
+            assert_eq!(answer(200, Some("abc"), body), "in", "{body}");
+        }
+    }
+
+    #[test]
+    fn permanent_words_are_rejections_at_any_status() {
+        for text in [
+            "Wrong login or password",
+            "Invalid credentials",
+            "INCORRECT PASSWORD, too many attempts",
+            "2FA required",
+            "Two-factor code expected",
+            "Account is blocked, try again later",
+            "user disabled",
+        ] {
+            for (status, code) in [(200, 12), (500, 500), (429, 429), (403, 0)] {
+                let body = serde_json::json!({"errMsg": text, "code": code}).to_string();
+                assert_eq!(answer(status, Some("abc"), &body), "rejected", "{text}");
+            }
+            let body = serde_json::json!({"success": false, "message": text}).to_string();
+            assert_eq!(answer(200, None, &body), "rejected", "{text}");
+        }
+    }
+
+    #[test]
+    fn trouble_of_the_server_is_transient() {
+        for (status, body, row) in [
+            (
+                200,
+                r#"{"error":"Request limit exceeded","code":null}"#,
+                "limit",
+            ),
+            (200, r#"{"error":"no","code":429}"#, "limit"),
+            (429, "", "limit"),
+            (429, "{}", "limit"),
+            (
+                200,
+                r#"{"error":"Maintenance until 6:00","code":1}"#,
+                "transient",
+            ),
+            (403, r#"{"error":"Temporarily closed"}"#, "transient"),
+            (200, r#"{"error":"Service unavailable"}"#, "transient"),
+            (200, r#"{"message":"Please try again later"}"#, "transient"),
+            (200, r#"{"error":"no","code":503}"#, "transient"),
+            (500, r#"{"error":"no","code":12}"#, "transient"),
+            (502, "{}", "transient"),
+            (200, "", "transient"),
+            (200, "<html>login</html>", "transient"),
+            (401, "<html>401</html>", "transient"),
+            (403, "<html>403</html>", "transient"),
+            (200, r#"{"SID":"abc""#, "transient"),
+        ] {
+            assert_eq!(answer(status, None, body), row, "{status} {body}");
+            assert_eq!(answer(status, Some("abc"), body), row, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn any_other_error_is_a_rejection() {
+        for (status, body) in [
+            (200, r#"{"error":"Неверный пароль","code":12}"#),
+            (200, r#"{"errMsg":"no"}"#),
+            (200, r#"[{"error":"no","code":7}]"#),
+            (401, "{}"),
+            (403, "[]"),
+            (400, r#"{"error":true}"#),
+        ] {
+            assert_eq!(
+                answer(status, Some("abc"), body),
+                "rejected",
+                "{status} {body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_sid_is_a_login_and_anything_else_is_not() {
+        assert_eq!(answer(200, Some("abc"), "{}"), "in");
+        assert_eq!(answer(200, None, "\u{feff}{\"SID\":\"abc\"}"), "in");
+        assert_eq!(answer(200, None, r#"{"sid":"abc","error":false}"#), "in");
+        assert_eq!(answer(200, None, r#"{"SID":17}"#), "in");
+        let nested = format!(
+            r#"{{"SID":"abc","x":{}{}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        assert_eq!(answer(200, None, &nested), "in");
+        for body in [
+            "{}",
+            "[]",
+            "7",
+            r#"{"SID":""}"#,
+            r#"{"SID":"a b"}"#,
+            r#"{"SID":["abc"]}"#,
+        ] {
+            assert_eq!(answer(200, None, body), "no session", "{body}");
+        }
+        let long = "s".repeat(MAX_SID_LENGTH + 1);
+        assert_eq!(answer(200, Some(&long), "{}"), "no session");
+        assert_eq!(answer(200, Some("deleted"), "{}"), "no session");
+    }
+
+    #[test]
+    fn a_rejection_does_not_show_the_sid_beside_it() {
+        let reply = LoginReply {
+            status: 200,
+            retry_after: None,
+            cookies: vec!["SID=0123456789".to_owned().into()],
+            body: br#"{"error":"no, 0123456789","code":12}"#.to_vec(),
+        };
+        let error = sid(&reply, &Redactor::default()).map(|_| ()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the login was rejected: \"no, [redacted]\" (code 12)"
+        );
+    }
 }

@@ -28,7 +28,7 @@ pub use client::{
     Client, ClientConfig, ListResponse, RequestObserver, SetupError, USER_AGENT, is_loopback,
     system_roots,
 };
-pub use error::{AuthError, Error, Reason};
+pub use error::{AuthError, Error, Reason, ServerMessage};
 pub use redact::Redactor;
 pub use request::{Credentials, Endpoint, KeyVersion};
 pub use stream::{Stream, StreamEvent};

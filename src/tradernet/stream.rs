@@ -306,6 +306,7 @@ impl Stream {
             }
             Event::Sessions(Err(unreadable)) => Ok(StreamEvent::NoList(Error::Decode {
                 detail: unreadable.what,
+                retry_after: None,
             })),
             Event::Demo => Err(Error::Auth(AuthError::DemoMode)),
             Event::Other => Ok(StreamEvent::Alive),
@@ -335,7 +336,8 @@ fn lost(error: tungstenite::Error, limit: u64, redactor: &Redactor) -> Error {
         Ws::Capacity(CapacityError::MessageTooLong { .. }) => Error::TooLarge { limit },
         Ws::ConnectionClosed | Ws::AlreadyClosed => closed(),
         Ws::Utf8(_) => Error::Decode {
-            detail: "a text frame is no UTF-8".to_owned(),
+            detail: "a text frame is not UTF-8".to_owned(),
+            retry_after: None,
         },
         Ws::WriteBufferFull(_) => Error::Network {
             detail: "the server does not read what it is sent".to_owned(),

@@ -86,6 +86,7 @@ pub(super) fn failure(error: reqwest::Error, timeout: Duration, redactor: &Redac
     if decoding && !transfer {
         return Error::Decode {
             detail: "its compression is broken".to_owned(),
+            retry_after: None,
         };
     }
     Error::Network {

@@ -168,7 +168,8 @@ async fn refusals_in_frames_are_told_apart() {
     for (frame, reason) in [
         (r#"["userData",{"mode":"demo"}]"#, "auth"),
         (r#"["userData",{"isDemo":true}]"#, "auth"),
-        (r#"["error","Access denied"]"#, "auth"),
+        (r#"["error","SID expired"]"#, "auth"),
+        (r#"["error","Access denied"]"#, "api_error"),
         (r#"["error",{"errMsg":"no","code":12}]"#, "auth"),
         (r#"["error",{"message":"Not authorised"}]"#, "auth"),
         (r#"["error",{"errMsg":"bad","code":5}]"#, "api_error"),
@@ -316,23 +317,27 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
     assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
-    // The SID was dropped, so the next attempt logs in again, and finds it accepted.
+    // A login that is again answered with demo mode is not repeated.
+    assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
     peer.tell(json!({"first": [], "answers": [list(1)]})).await;
     let page = exporter.poll().await;
-    assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
+    assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
     assert_eq!(page.get(OPEN, &[]), 1.0);
-    // The stream that stands falls into demo mode: the next attempt logs in a third time.
-    peer.tell(json!({"send": r#"["userData",{"mode":"demo"}]"#}))
-        .await;
-    exporter
-        .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
-        .await;
-    let page = exporter.poll().await;
-    assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
-    assert_eq!(page.get(UP, &[]), 1.0);
+    // The stream that stands falls into demo mode, then its SID is rejected: a login for each.
+    for (frame, logins) in [
+        (r#"["userData",{"mode":"demo"}]"#, 2.0),
+        (r#"["error",{"code":12}]"#, 3.0),
+    ] {
+        peer.tell(json!({"send": frame})).await;
+        exporter
+            .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
+            .await;
+        let page = exporter.poll().await;
+        assert_eq!(page.get("tradernet_logins_total", &[]), logins);
+        assert_eq!(page.get(UP, &[]), 1.0);
+    }
     // Three within 15 minutes: no fourth.
-    peer.tell(json!({"send": r#"["error","Access denied"]"#}))
-        .await;
+    peer.tell(json!({"send": r#"["error",{"code":12}]"#})).await;
     exporter
         .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
         .await;

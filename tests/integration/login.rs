@@ -176,8 +176,20 @@ async fn http_401_and_403_refuse_a_login() {
         content_type,
         headers: Vec::new(),
     };
-    is_refused_for_good(None, Some(refused(401, "text/html", "<h1>401</h1>"))).await;
+    is_refused_for_good(None, Some(refused(401, "application/json", "[]"))).await;
     is_refused_for_good(None, Some(refused(403, "application/json", "{}"))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_factor_is_asked_for_once() {
+    for body in [
+        r#"{"logged":false,"SID":"0123456789abcdef"}"#,
+        r#"{"auth_code_id":17,"SID":"0123456789abcdef"}"#,
+        r#"{"logged":false,"success":true}"#,
+    ] {
+        let answer = logged_in(&["SID=0123456789abcdef"], body);
+        is_refused_for_good(None, Some(answer)).await;
+    }
 }
 
 #[tokio::test]
@@ -215,20 +227,103 @@ async fn trouble_at_login_is_no_refusal() {
     }
 }
 
+/// What a server in trouble answers a login with, HTTP 200 included.
+fn transient_answers() -> Vec<(Fault, &'static str)> {
+    let envelope = |error| Fault::envelope(error);
+    vec![
+        (envelope(ErrorEnvelope::error(429, "no")), "rate_limited"),
+        (
+            envelope(ErrorEnvelope::error(1, "Too many logins")),
+            "rate_limited",
+        ),
+        (
+            envelope(ErrorEnvelope::error(1, "Maintenance")),
+            "api_error",
+        ),
+        (Fault::HtmlPage, "decode"),
+        (Fault::EmptyBody, "decode"),
+        (Fault::InvalidJson, "decode"),
+    ]
+}
+
 #[tokio::test]
-async fn a_page_without_an_sid_is_a_refusal() {
-    // It may ask for a code that each login sends by SMS.
-    for fault in [Fault::InvalidJson, Fault::HtmlPage, Fault::EmptyBody] {
+async fn an_answer_of_a_server_in_trouble_is_no_rejection() {
+    for (fault, reason) in transient_answers() {
         let what = format!("{fault:?}");
         let upstream = upstream(LoginBehaviour::Cookie).await;
         fail_logins(&upstream.world, Repeat::Count(1), fault);
         let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.metrics().await;
-        assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into(), "{what}");
-        assert_eq!(told(&page), (1.0, 1.0, 1.0), "{what}");
+        assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into(), "{what}");
+        assert_eq!(told(&page), (1.0, 0.0, 0.0), "{what}");
         assert_eq!(seen(&upstream.world), (1, 0), "{what}");
         exporter.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_three_transient_failures_one_login_an_hour() {
+    let upstream = SimulatedApi::serve(TestClock::with_tokio(), account(), None).await;
+    fail_logins(&upstream.world, Repeat::Forever, Fault::HtmlPage);
+    let interval = ("TRADERNET_POLL_INTERVAL", "30s");
+    let variables = [&CREDENTIAL[..], &[interval]].concat();
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
+    advance_time(MINUTE * 55).await;
+    assert_eq!(seen(&upstream.world), (3, 0));
+    assert_eq!(told(&exporter.metrics().await), (3.0, 0.0, 1.0));
+    advance_time(MINUTE * 60 * 3).await;
+    let logins = upstream.world.account(LOGIN).login_count();
+    assert!((5..=6).contains(&logins), "{logins}");
+    // It passes by itself.
+    upstream.world.account(LOGIN).clear_faults();
+    advance_time(MINUTE * 70).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(page.get("tradernet_login_failures_total", &[]), 0.0);
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_is_answered_with_a_limit_pauses_the_logins_to_its_host() {
+    let clock = TestClock::with_tokio();
+    let upstream = SimulatedApi::serve(clock, account(), None).await;
+    for name in ["b", "c"] {
+        let other = AccountSpec {
+            logins_per_minute: 1000,
+            ..AccountSpec::new(name).password(PASSWORD)
+        };
+        upstream.world.add_account(other);
+    }
+    let limit = Fault::RateLimited {
+        retry_after: tradernet_exporter::simulator::RetryAfter::Seconds(300),
+    };
+    fail_logins(&upstream.world, Repeat::Count(1), limit);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.yml");
+    let accounts = [("a", LOGIN), ("b", "b"), ("c", "c")].map(|(name, login)| {
+        format!("  - {{account: {name}, login: {login}, password: {PASSWORD}}}\n")
+    });
+    let text = format!(
+        "defaults: {{url: \"{}\", poll_interval: 30s}}\naccounts:\n{}",
+        upstream.origin,
+        accounts.concat()
+    );
+    std::fs::write(&file, text).unwrap();
+    let variables = [
+        ("TRADERNET_CONFIG_FILE", file.to_str().unwrap()),
+        ("TRADERNET_POLL_INTERVAL", ""),
+    ];
+    let config = InProcessExporter::config(&variables).unwrap();
+    let exporter = InProcessExporter::run(config, upstream.clock.clock()).await;
+    let logins = || {
+        let count = |name| upstream.world.account(name).login_count();
+        [LOGIN, "b", "c"].map(count).iter().sum::<u64>()
+    };
+    advance_time(MINUTE * 4).await;
+    assert_eq!(logins(), 1);
+    advance_time(MINUTE * 3).await;
+    assert!(logins() >= 3, "{}", logins());
+    exporter.stop().await;
 }
 
 #[tokio::test]
@@ -282,16 +377,80 @@ async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
 }
 
 #[tokio::test]
-async fn a_list_refused_in_spite_of_a_new_login_is_one_failure() {
+async fn a_dead_sid_is_replaced_however_the_server_says_so() {
+    let answer = |status, body: &'static str| Fault::Status {
+        code: status,
+        body: Bytes::from_static(body.as_bytes()),
+        content_type: "application/json",
+        headers: Vec::new(),
+    };
+    for (status, body) in [
+        (200, r#"{"error":"SID expired","code":null}"#),
+        (200, r#"{"errMsg":"Not authorized"}"#),
+        (200, r#"{"error":"Invalid credentials","code":401}"#),
+        (500, r#"{"errMsg":"Your session is invalid","code":5}"#),
+        (401, "<html>"),
+    ] {
+        let upstream = upstream(LoginBehaviour::Cookie).await;
+        let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
+        upstream.fail_once(answer(status, body));
+        let page = exporter.poll().await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{body}");
+        assert_eq!(seen(&upstream.world), (2, 3), "{body}");
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_missing_right_is_not_cured_by_logins() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
+    let no_right = ErrorEnvelope {
+        field: tradernet_exporter::simulator::ErrorField::Error,
+        code: None,
+        message: "you need to open a security session".to_owned(),
+    };
+    upstream.fail(Fault::ErrorEnvelope {
+        status: 403,
+        envelope: no_right,
+    });
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
-    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(8, "unknown IP")));
+    exporter.poll().await;
     let page = exporter.poll().await;
-    assert_eq!(seen(&upstream.world), (2, 3));
-    assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
-    // The login itself was not refused.
-    assert_eq!(told(&page), (2.0, 0.0, 0.0));
+    assert_eq!(page.failures(), [("auth".to_owned(), 3.0)].into());
+    assert_eq!(told(&page), (1.0, 0.0, 0.0));
+    assert_eq!(seen(&upstream.world), (1, 3));
+    // The SID is kept: the right may be granted.
+    upstream.heal();
+    assert_eq!(exporter.poll().await.get("tradernet_up", &[]), 1.0);
+    assert_eq!(seen(&upstream.world), (1, 4));
     exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sid_that_is_rejected_right_after_its_login_is_a_rejection() {
+    for envelope in [
+        ErrorEnvelope::err_msg(8, "unknown IP"),
+        ErrorEnvelope::error(12, "SID expired"),
+        ErrorEnvelope::error(401, "no"),
+    ] {
+        let upstream = SimulatedApi::serve(TestClock::with_tokio(), account(), None).await;
+        upstream.fail(Fault::envelope(envelope));
+        let interval = ("TRADERNET_POLL_INTERVAL", "30s");
+        let variables = [&CREDENTIAL[..], &[interval]].concat();
+        let exporter = InProcessExporter::start(&upstream, &variables).await;
+        advance_time(MINUTE * 60 * 5).await;
+        let page = exporter.metrics().await;
+        assert_eq!(upstream.world.account(LOGIN).login_count(), 1);
+        assert_eq!(told(&page), (1.0, 1.0, 1.0));
+        assert_eq!(page.get("tradernet_up", &[]), 0.0);
+        // The server accepts it after all.
+        upstream.heal();
+        advance_time(MINUTE * 10).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.get("tradernet_up", &[]), 1.0);
+        assert_eq!(told(&page), (1.0, 1.0, 0.0));
+        exporter.stop().await;
+    }
 }
 
 #[tokio::test]
@@ -372,7 +531,8 @@ async fn after_a_refusal_an_operator_may_ask() {
     assert_eq!(seen(&upstream.world), (2, 1));
     let unknown = post(exporter.address, "/-/reload?account=nobody").await;
     assert_ne!(unknown.status, 200);
-    assert!(unknown.text().contains(r#"no account is named "nobody""#));
+    let text = unknown.text();
+    assert!(text.contains("no account"), "{text}");
     exporter.stop().await;
 }
 
@@ -393,7 +553,7 @@ async fn every_refusal_and_the_breaker_are_told() {
     ];
     let mut program = ExporterProcess::start(&[], &variables).await;
     let refused =
-        |line: &&String| line.contains("level=warn") && line.contains("the login was refused");
+        |line: &&String| line.contains("level=warn") && line.contains("the login was rejected");
     program
         .wait_for_log("the first", |line| refused(&&line.to_owned()))
         .await;
@@ -410,7 +570,7 @@ async fn every_refusal_and_the_breaker_are_told() {
     // Logins work, and each SID is refused.
     upstream.fail(Fault::envelope(ErrorEnvelope::error(12, "no")));
     std::fs::write(&file, PASSWORD).unwrap();
-    let breaker = |line: &str| line.contains("level=warn") && line.contains("there were three");
+    let breaker = |line: &str| line.contains("level=warn") && line.contains("was not accepted");
     program.wait_for_log("the breaker", breaker).await;
 }
 

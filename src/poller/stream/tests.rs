@@ -17,6 +17,7 @@ use crate::config::{AccountConfig, CredentialSource};
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::login_breaker::LoginLog;
+use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
@@ -66,6 +67,7 @@ impl Bench {
         let shared = PollerContext {
             http: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             host_limiter: HostLimiter::new(16),
+            login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
             board: board.clone(),
             clock: clock.clone(),
         };

@@ -6,7 +6,7 @@ use super::*;
 use crate::session::rules::Policy;
 use crate::session::summary::SessionDetails;
 use crate::status::LoginBlock;
-use crate::tradernet::{AuthError, Error};
+use crate::tradernet::{AuthError, Error, ServerMessage};
 use crate::web::test_support::{NOW, ago, answered, failed, published, reading, session, starting};
 
 fn timeout() -> Error {
@@ -66,10 +66,10 @@ fn a_hostile_name_is_text() {
     let mut one = session(1, 4, 60);
     one.user_login = Some("<img src=x>".into());
     one.client = crate::session::ClientAddress::parse("<svg onload=x>");
-    let error = Error::Api {
-        code: None,
-        message: "</style><script>alert(2)</script>".to_owned(),
-    };
+    let error = Error::Api(ServerMessage {
+        text: "</style><script>alert(2)</script>".to_owned(),
+        ..ServerMessage::default()
+    });
     let page = page_of(
         vec![failed(answered(name, full, vec![one], NOW), &error, NOW)],
         1,
@@ -125,8 +125,8 @@ fn worst_first() {
         vec![session(1, 4, 60)],
         NOW,
     );
-    let refused = Error::Auth(AuthError::BlockedAfterRefusal(Box::new(
-        AuthError::LoginWithoutSession,
+    let refused = Error::Auth(AuthError::BlockedAfterRejection(Box::new(
+        AuthError::NoSessionInLoginResponse,
     )));
     let mut blocked = failed(starting("blocked"), &refused, NOW);
     blocked.login_blocked = Some(LoginBlock::Refused);
@@ -169,10 +169,10 @@ fn a_failure_says_what_to_do() {
 
 #[test]
 fn a_failure_that_has_passed_is_one_quiet_line() {
-    let hostile = Error::Api {
-        code: None,
-        message: "<b>no</b>".to_owned(),
-    };
+    let hostile = Error::Api(ServerMessage {
+        text: "<b>no</b>".to_owned(),
+        ..ServerMessage::default()
+    });
     let before = failed(starting("a"), &hostile, ago(180));
     let well = answered("a", quiet(), vec![], NOW);
     let board = published(vec![before, well.clone()]);
