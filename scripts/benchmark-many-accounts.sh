@@ -34,7 +34,7 @@ until_seen() {
     { echo "no '$2' in $1:" >&2; cat "$1" >&2; exit 1; }
 }
 
-# Ticks of user and system time so far. The name in the second field has no blanks.
+# Ticks of user and system time so far. The name in the second field has no spaces.
 cpu_ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; }
 memory_mib() { awk -v key="$2:" '$1 == key { printf "%.1f", $2 / 1024 }' "/proc/$1/status"; }
 polls() { awk '/^tradernet_polls_total\{/ { sum += $NF } END { printf "%d", sum }' "$1"; }

@@ -21,7 +21,7 @@ for (const v of opt.var) {
   (variables[name] ??= []).push(value);
 }
 const here = (path) => new URL(path, import.meta.url);
-const origin = 'http://localhost:1'; // no such server: every request is answered below
+const origin = 'http://localhost:1'; // there is no such server: every request is answered below
 const html = `<!doctype html><link rel=stylesheet href=/dist/main.css><style>body { margin: 0 } #root { display: flex; min-height: 100vh; padding: 8px; box-sizing: border-box } #root > div { min-width: 0; box-sizing: border-box }</style>
 <div id=root></div><script>window.grafanaBootData = { settings: {}, user: {}, navTree: [] }</script><script type=module src=/dist/main.js></script>`;
 const types = { js: 'text/javascript', css: 'text/css', svg: 'image/svg+xml', woff2: 'font/woff2' };
@@ -53,7 +53,7 @@ await page.route('**', async (route) => {
       : pathname.startsWith('/public/build/') ? `node_modules/@grafana/ui/dist/public/${pathname.slice('/public/build/'.length)}` : `.${pathname}`);
   if (!existsSync(path)) {
     // The system's monospace font replaces Roboto Mono; the package lacks the picture of the button
-    // that cancels a query, which shows while a panel has been loading for 2 s.
+    // that cancels a query, which appears when a panel has been loading for 2 s.
     if (!pathname.startsWith('/public/fonts/') && !pathname.endsWith('/unicons/sync-slash.svg')) {
       logged.push(`no ${pathname}`);
     }
@@ -85,7 +85,7 @@ result.problems = [
   ...result.variables.filter((v) => v.error || v.options === 0).map((v) => `variable ${v.name}: ${v.error ?? 'no value'}`),
   ...result.annotations.filter((a) => a.error).map((a) => `annotation ${a.name}: ${a.error}`),
   ...result.warnings,
-  ...result.unsupported.map((u) => `not supported by the harness: ${u}`),
+  ...result.unsupported.map((u) => `not supported by the renderer: ${u}`),
   ...logged.map((l) => `page: ${l}`),
 ];
 result.queries = queries;

@@ -80,7 +80,7 @@ function gridItems(p: Json, variables: SceneVariableSet): { items: SceneGridItem
 function grid(panels: Json[], variables: SceneVariableSet): SceneGridItemLike[] {
   const out: SceneGridItemLike[] = [];
   let row: SceneGridRow | undefined;
-  let shift = 0; // how far repeats have pushed what follows down
+  let shift = 0; // by how much repeated panels have moved the following ones down
   for (const p of panels) {
     const moved = { ...p, gridPos: { ...p.gridPos, y: p.gridPos.y + shift } };
     if (p.type === 'row') {
@@ -127,7 +127,7 @@ export async function buildScene(json: Json, settings: Settings): Promise<Embedd
   const $variables = new SceneVariableSet({
     variables: (dash.templating?.list ?? []).map((v: Json) => variable(v, settings.variables?.[v.name])).filter(Boolean),
   });
-  // Variables first: repeats need their values.
+  // Variables first: repeated panels need their values.
   const probe = new EmbeddedScene({ $timeRange: $timeRange.clone(), $variables, body: new SceneGridLayout({ children: [] }) });
   const stop = probe.activate();
   await settled(() => $variables.state.variables.every((v) => !$variables.isVariableLoadingOrWaitingToUpdate(v) || v.state.error), 'variables');
@@ -161,7 +161,7 @@ function check(panel: VizPanel, { series }: PanelData) {
   }
   const refIds = new Set((panel.state.$data as Json).state.$data.state.queries.map((q: Json) => q.refId));
   for (const { matcher } of overrides) {
-    // A query may rightly answer nothing today, so an override for one is judged by the queries there are.
+    // A query may have no result, so an override for a query is checked against the panel's queries.
     if (matcher.id === 'byFrameRefID' ? !refIds.has(matcher.options) : !series.some((frame) => frame.fields.some((f) => getFieldMatcher(matcher)(f, frame, series)))) {
       warn(`override ${matcher.id} ${JSON.stringify(matcher.options)} matches no field`);
     }
@@ -198,7 +198,7 @@ export async function report(scene: EmbeddedScene) {
               const d = f.display?.(v);
               return d ? `${d.prefix ?? ''}${d.text}${d.suffix ?? ''}` : v;
             };
-            // Short columns whole: a test can then assert on a table's rows and their order.
+            // All values of short columns, so that a test can assert a table's rows and their order.
             const all = frame.length <= 20 && p.state.pluginId === 'table' ? Array.from(f.values, text) : undefined;
             return { name: getFieldDisplayName(f, frame, shown.series), type: f.type, last: text(last), color: f.display?.(last).color, all };
           }),
