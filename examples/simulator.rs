@@ -1,15 +1,15 @@
-//! A Tradernet of our own as a process: for benchmarks, and for trying the exporter, its dashboard
-//! and its alerts on any number of accounts without having one.
+//! The Tradernet simulator as a process: for benchmarks, and for trying the exporter, its dashboard and its
+//! alerts with any number of accounts.
 //!
 //! ```text
 //! cargo run --example simulator -- LISTEN-ADDRESS ACCOUNTS FILE
 //! cargo run --example simulator -- 127.0.0.1:8080 100 accounts.yml
 //! ```
 //!
-//! It writes the accounts file that the exporter is to be started with (`--config.file`), prints
-//! `listening`, and serves until it is killed. Each account has an SID and two open sessions.
+//! Writes the accounts file for the exporter (`--config.file`), prints `listening`, and serves until it is
+//! killed. Each account has an SID and two open sessions.
 
-#![allow(clippy::print_stdout, reason = "a program for a person")]
+#![allow(clippy::print_stdout, reason = "a command-line program")]
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -37,7 +37,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes the accounts, and the file that lists them.
+/// Creates the accounts, and the file that lists them.
 fn populate(
     world: &Simulator,
     listener: &TcpListener,
