@@ -10,7 +10,8 @@ use super::account_config::{AccountConfig, CredentialSource};
 use super::credential;
 use super::error::ConfigErrors;
 use super::parse;
-use super::settings::{Settings, Value, without_control_characters};
+use super::settings::{Settings, shown_key, without_control_characters};
+use super::yaml::Content;
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
@@ -41,21 +42,15 @@ pub(super) fn resolve(
     names: &SafetyNames,
     errors: &mut ConfigErrors,
 ) -> Option<AccountConfig> {
-    let name = match settings.is_set("account") {
-        true => settings.parse("account", errors, account_name),
-        false => Some("default".into()),
-    };
+    let name = settings.parse_or("account", "default".into(), errors, account_name);
     let origin = match settings.is_set("url") {
         true => settings.parse("url", errors, |text| parse::origin(text, "https", "http")),
         false => Url::parse(DEFAULT_ORIGIN).ok(),
     };
-    let transport = match settings.is_set("transport") {
-        true => settings.parse("transport", errors, |text| {
-            let words = Transport::ALL.map(|transport| (transport.name(), transport));
-            parse::one_of(text, &words)
-        }),
-        false => Some(Transport::Http),
-    };
+    let transport = settings.parse_or("transport", Transport::Http, errors, |text| {
+        let words = Transport::ALL.map(|transport| (transport.name(), transport));
+        parse::one_of(text, &words)
+    });
     let times = times(settings, errors);
     let credential = credential::resolve(settings, errors);
     let stream = stream(
@@ -150,15 +145,11 @@ struct Times {
 
 /// Interval, timeout and maximum age. A value is not compared with one that is wrong itself.
 fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
-    let or_default = |key, parsed: Option<Duration>, default| match settings.is_set(key) {
-        true => parsed,
-        false => Some(default),
-    };
-    let interval = settings.parse("poll_interval", errors, |text| {
+    let interval = settings.parse_or("poll_interval", DEFAULT_INTERVAL, errors, |text| {
         parse::duration(text, Duration::from_secs(1), DAY)
     });
-    let interval = or_default("poll_interval", interval, DEFAULT_INTERVAL);
-    let timeout = settings.parse("timeout", errors, |text| {
+    let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
+    let timeout = settings.parse_or("timeout", default, errors, |text| {
         let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
         match interval {
             Some(interval) if timeout > interval => Err(format!(
@@ -169,12 +160,11 @@ fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
             _ => Ok(timeout),
         }
     });
-    let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
-    let timeout = or_default("timeout", timeout, default);
     let min_age = interval
         .zip(timeout)
         .map(|(interval, timeout)| interval + timeout);
-    let max_age = settings.parse("max_age", errors, |text| {
+    let default = interval.unwrap_or(DEFAULT_INTERVAL) * 3;
+    let max_age = settings.parse_or("max_age", default, errors, |text| {
         let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
         match min_age {
             Some(min) if max_age < min => Err(format!(
@@ -184,7 +174,6 @@ fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
             _ => Ok(max_age),
         }
     });
-    let max_age = or_default("max_age", max_age, interval? * 3);
     Some(Times {
         interval: interval?,
         timeout: timeout?,
@@ -208,10 +197,8 @@ fn stream(
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
-    let dialect = match (transport?, settings.text("login")) {
-        (Transport::Socketio, Some(login)) => StreamProtocol::Socketio {
-            login: credential::without_line_break(login).to_owned(),
-        },
+    let dialect = match (transport?, credential::login(settings)) {
+        (Transport::Socketio, Some(login)) => StreamProtocol::Socketio { login },
         (Transport::Socketio, None) => {
             let location = settings.location("transport");
             let message = match credential {
@@ -289,28 +276,51 @@ fn policy(settings: &Settings, names: &SafetyNames, errors: &mut ConfigErrors) -
 /// Labels of `tradernet_account_info`, which only the accounts file can hold.
 fn labels(settings: &Settings, errors: &mut ConfigErrors) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    let Some(Value::Map(pairs)) = settings.get("labels").map(|setting| &setting.value) else {
+    let Some(setting) = settings.get("labels") else {
         return labels;
     };
-    for (location, name, value) in pairs {
-        let mut chars = name.chars();
-        let is_valid = chars
-            .next()
-            .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-            && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-            && !name.starts_with("__");
-        if !is_valid {
-            let message = "is not a Prometheus label name: letters, digits and _ only, not beginning \
-                           with a digit or __";
-            errors.push(location, message);
-        } else if RESERVED_LABELS.contains(&name.as_str()) {
-            let reserved = RESERVED_LABELS.join(", ");
-            errors.push(location, format_args!("is reserved, as are {reserved}"));
-        } else if let Err(message) = without_control_characters(value) {
-            errors.push_value(location, Some(value), message);
-        } else if labels.insert(name.clone(), value.clone()).is_some() {
-            errors.push(location, "duplicate label");
+    let Content::Map(pairs) = &setting.node.content else {
+        let message = "must be a mapping of label names to values";
+        errors.push(&setting.location, message);
+        return labels;
+    };
+    for (key, value) in pairs {
+        let name = key.text().unwrap_or_default();
+        let mut location = setting.location.clone();
+        location.line = key.line;
+        if let Some(name) = shown_key(name, value) {
+            location.name = format!("{}.{name}", location.name);
+        }
+        match label(name, value.text()) {
+            Ok((name, value)) if !labels.contains_key(&name) => {
+                labels.insert(name, value);
+            }
+            Ok(_) => errors.push(&location, "duplicate label"),
+            Err(message) => errors.push(&location, message),
         }
     }
     labels
+}
+
+fn label(name: &str, value: Option<&str>) -> Result<(String, String), String> {
+    let mut chars = name.chars();
+    let is_valid = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+        && !name.starts_with("__");
+    if !is_valid {
+        return Err(
+            "is not a Prometheus label name: letters, digits and _, not beginning with a \
+                    digit or __"
+                .to_owned(),
+        );
+    }
+    if RESERVED_LABELS.contains(&name) {
+        let reserved = RESERVED_LABELS.join(", ");
+        return Err(format!("is reserved, as are {reserved}"));
+    }
+    let value = value.ok_or("must be a single value")?;
+    without_control_characters(value)?;
+    Ok((name.to_owned(), value.to_owned()))
 }

@@ -84,35 +84,19 @@ impl AccountConfig {
 impl CredentialSource {
     /// How requests are signed is not part of the identity: the key stays the same.
     fn is_same_as(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Sid(one), Self::Sid(other)) => one.is_same_as(other),
-            (
-                Self::Login {
-                    login,
-                    password,
-                    view_only,
-                    user_id,
-                },
-                Self::Login {
-                    login: other_login,
-                    password: other_password,
-                    view_only: other_view_only,
-                    user_id: other_user_id,
-                },
-            ) => {
-                (login, view_only, user_id) == (other_login, other_view_only, other_user_id)
-                    && password.is_same_as(other_password)
-            }
-            (
-                Self::KeyPair { key, secret, .. },
-                Self::KeyPair {
-                    key: other_key,
-                    secret: other_secret,
-                    ..
-                },
-            ) => key.is_same_as(other_key) && secret.is_same_as(other_secret),
-            _ => false,
-        }
+        let login = |credential: &Self| match credential {
+            Self::Login {
+                login,
+                view_only,
+                user_id,
+                ..
+            } => Some((login.clone(), *view_only, *user_id)),
+            Self::Sid(_) | Self::KeyPair { .. } => None,
+        };
+        let mut sources = self.sources().into_iter().zip(other.sources());
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+            && login(self) == login(other)
+            && sources.all(|(one, other)| one.is_same_as(other))
     }
 
     /// Where its secrets come from.

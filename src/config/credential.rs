@@ -48,7 +48,11 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> Option<
     let api_key = secret(settings, keys, SecretKind::Token, errors);
     let keys = ["api_secret", "api_secret_file"];
     let api_secret = secret(settings, keys, SecretKind::Text, errors);
-    let login = login(settings, errors);
+    // It is judged by the rules for secrets, since it often comes from the same place.
+    if let Some(text) = settings.text("login", errors) {
+        let login = inline(text, SecretKind::Text);
+        errors.ok(login, &settings.location("login"), None);
+    }
 
     let key = |secret: &Secret| secret.as_ref().map(|(key, _)| *key);
     let given = [
@@ -88,7 +92,7 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> Option<
             require("login", settings.is_set("login"));
             let (view_only, user_id) = view_only(settings, errors)?;
             Some(CredentialSource::Login {
-                login: login?,
+                login: login(settings)?,
                 password: password?.1?,
                 view_only,
                 user_id,
@@ -106,22 +110,17 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> Option<
     }
 }
 
-/// A login is judged by the rules for secrets, since it often comes from the same place.
-fn login(settings: &Settings, errors: &mut ConfigErrors) -> Option<String> {
-    let text = settings.text("login")?;
-    let checked = check_secret(text, SecretKind::Text)
-        .and_then(|text| check_unquoted_and_filled(text).map(|()| text));
-    match checked {
-        Ok(text) => Some(text.to_owned()),
-        Err(message) => {
-            errors.push_value(&settings.location("login"), None, message);
-            None
-        }
-    }
+/// The login, where it is valid.
+pub(super) fn login(settings: &Settings) -> Option<String> {
+    let text = settings.get("login")?.node.text()?;
+    inline(text, SecretKind::Text).ok()
 }
 
-pub(super) fn without_line_break(text: &str) -> &str {
-    check_secret(text, SecretKind::Text).unwrap_or(text)
+/// A secret or login that is not from a file.
+fn inline(text: &str, kind: SecretKind) -> Result<String, String> {
+    let text = check_secret(text, kind)?;
+    check_unquoted_and_filled(text)?;
+    Ok(text.to_owned())
 }
 
 fn secret(
@@ -130,28 +129,23 @@ fn secret(
     kind: SecretKind,
     errors: &mut ConfigErrors,
 ) -> Secret {
-    match (settings.text(key), settings.text(file_key)) {
-        (None, None) => None,
-        (Some(_), Some(_)) => {
+    match (settings.is_set(key), settings.is_set(file_key)) {
+        (false, false) => None,
+        (true, true) => {
             errors.push(&settings.location(key), conflict(settings, file_key));
             Some((key, None))
         }
-        (Some(text), None) => {
-            let checked = check_secret(text, kind)
-                .and_then(|text| check_unquoted_and_filled(text).map(|()| text));
-            match checked {
-                Ok(text) => Some((key, Some(SecretSource::Inline(SecretString::from(text))))),
-                Err(message) => {
-                    errors.push_value(&settings.location(key), None, message);
-                    Some((key, None))
-                }
-            }
+        (true, false) => {
+            let text = settings.text(key, errors);
+            let secret =
+                text.and_then(|text| errors.ok(inline(text, kind), &settings.location(key), None));
+            let source = secret.map(|secret| SecretSource::Inline(SecretString::from(secret)));
+            Some((key, source))
         }
         // Whether the file can be read is seen when the account is polled.
-        (None, Some(_)) => {
+        (false, true) => {
             let path = settings.parse(file_key, errors, |text| Ok(settings.path(text)));
-            let source = path.map(|path| SecretSource::file(path, kind));
-            Some((file_key, source))
+            Some((file_key, path.map(|path| SecretSource::file(path, kind))))
         }
     }
 }
@@ -187,10 +181,7 @@ fn key_version(
     kind: Option<Kind>,
     errors: &mut ConfigErrors,
 ) -> Option<KeyVersion> {
-    if !settings.is_set("api_version") {
-        return Some(KeyVersion::V3);
-    }
-    settings.parse("api_version", errors, |text| {
+    settings.parse_or("api_version", KeyVersion::V3, errors, |text| {
         let versions = [
             ("1", None),
             ("2", Some(KeyVersion::V2)),
@@ -211,10 +202,7 @@ fn key_version(
 
 /// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
 fn view_only(settings: &Settings, errors: &mut ConfigErrors) -> Option<(bool, Option<u64>)> {
-    let view_only = match settings.is_set("login_view_only") {
-        true => settings.parse("login_view_only", errors, parse::boolean),
-        false => Some(false),
-    };
+    let view_only = settings.parse_or("login_view_only", false, errors, parse::boolean);
     if !settings.is_set("user_id") {
         return Some((view_only?, None));
     }

@@ -7,13 +7,12 @@ use std::rc::Rc;
 use secrecy::SecretString;
 
 use super::error::{ConfigErrors, Location};
-use super::settings::{ACCOUNT_KEYS, Origin, Setting, Settings, Value};
+use super::settings::{ACCOUNT_KEYS, Origin, Setting, Settings};
 use super::suggest::suggest;
+use super::yaml::{Content, Node};
 
 const PREFIX: &str = "TRADERNET_";
 const WEB_PREFIX: &str = "WEB_";
-/// Names the CA certificates.
-pub(super) const CA_FILE: &str = "SSL_CERT_FILE";
 const POD_NAME: &str = "POD_NAME";
 
 /// The other keys with the prefix `TRADERNET_`.
@@ -21,6 +20,7 @@ pub const GLOBAL_KEYS: &[&str] = &[
     "config_file",
     "log_format",
     "log_level",
+    "max_logins_per_minute",
     "max_requests_per_host",
     "max_response_bytes",
     "safety_types",
@@ -46,8 +46,6 @@ pub(super) struct Environment {
     /// The variable that names the proxy, and its value, which may contain a password.
     pub(super) proxy: Option<(String, SecretString)>,
     pub(super) no_proxy: Option<String>,
-    /// `SSL_CERT_FILE`, which the TLS library reads by itself.
-    pub(super) ca_file: Option<String>,
     /// `POD_NAME`, from which `--shard auto/n` takes its number.
     pub(super) pod_name: Option<String>,
     /// For the log: unknown variables that may be misspelt.
@@ -103,7 +101,6 @@ impl Environment {
             proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
                 .map(|(name, value)| (name, value.into())),
             no_proxy: first(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value),
-            ca_file: first(&[CA_FILE]).map(|(_, value)| value),
             pod_name: first(&[POD_NAME]).map(|(_, value)| value),
             warnings,
         }
@@ -117,7 +114,6 @@ fn is_ours(name: &str) -> bool {
             name,
             "https_proxy" | "HTTPS_PROXY" | "all_proxy" | "ALL_PROXY" | "no_proxy" | "NO_PROXY"
         )
-        || name == CA_FILE
         || name == POD_NAME
 }
 
@@ -133,8 +129,8 @@ fn settings(prefix: &'static str, keys: &[&'static str], ours: &[(String, String
         // Labels are a mapping, which a variable cannot hold.
         let text = texts.remove(*key).filter(|_| *key != "labels")?;
         let location = Location::named(upper_case(prefix, key));
-        let value = Value::Text(text);
-        Some((*key, Rc::new(Setting { location, value })))
+        let node = Rc::new(Node::new(0, Content::Text(text)));
+        Some((*key, Rc::new(Setting { location, node })))
     };
     let values = keys.iter().filter_map(setting).collect();
     Settings::new(Origin::Variables(prefix), values)

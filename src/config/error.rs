@@ -61,30 +61,18 @@ impl fmt::Display for Location {
     }
 }
 
-/// One error: place, value where it may be shown, and what would be right.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError {
-    line: usize,
-    text: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
 /// The first 50 errors of a configuration, a line each: flags and variables first, then the file
 /// from top to bottom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConfigErrors {
-    errors: Vec<ConfigError>,
+    /// Each with its line, by which they are sorted.
+    errors: Vec<(usize, String)>,
     has_more: bool,
 }
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.errors.iter().enumerate() {
+        for (index, (_, error)) in self.errors.iter().enumerate() {
             let line_break = if index > 0 { "\n" } else { "" };
             write!(f, "{line_break}{error}")?;
         }
@@ -101,16 +89,8 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
-    /// The errors in the order in which they are shown.
-    pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
-        self.errors.iter()
-    }
-
     pub(super) fn push(&mut self, location: &Location, message: impl fmt::Display) {
-        let error = ConfigError {
-            line: location.line,
-            text: format!("{location}: {message}"),
-        };
+        let error = (location.line, format!("{location}: {message}"));
         // A wrong default is wrong in each account, and is one error.
         if self.errors.contains(&error) {
             return;
@@ -142,11 +122,23 @@ impl ConfigErrors {
         }
     }
 
+    /// The value of a result; its error is added.
+    pub(super) fn ok<T>(
+        &mut self,
+        result: Result<T, String>,
+        location: &Location,
+        shown: Option<&str>,
+    ) -> Option<T> {
+        result
+            .map_err(|message| self.push_value(location, shown, message))
+            .ok()
+    }
+
     pub(super) fn into_result(mut self) -> Result<(), Self> {
         if self.errors.is_empty() {
             return Ok(());
         }
-        self.errors.sort_by_key(|error| error.line);
+        self.errors.sort_by_key(|(line, _)| *line);
         Err(self)
     }
 }

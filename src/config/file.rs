@@ -13,7 +13,7 @@ use super::credential::Kind;
 use super::env::GLOBAL_KEYS;
 use super::error::{ConfigErrors, Location};
 use super::parse;
-use super::settings::{ACCOUNT_KEYS, LIST_KEYS, Origin, Setting, Settings, Value, shown};
+use super::settings::{ACCOUNT_KEYS, Origin, Setting, Settings, shown_key};
 use super::suggest::suggest;
 use super::yaml::{self, Content, MAX_FILE_BYTES, Node};
 use crate::secret::read_regular_file;
@@ -21,8 +21,6 @@ use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 
 const TOP_KEYS: &[&str] = &["accounts", "defaults", "safety_types"];
-/// A longer key is not a name.
-const MAX_KEY_LEN: usize = 40;
 
 /// `--config.file`, and the settings beside it that decide which accounts result.
 #[derive(Clone, Debug)]
@@ -81,8 +79,8 @@ impl AccountsFile {
     }
 }
 
-/// The keys of `defaults` or of an account; none for a key that is `null`.
-type Keys = BTreeMap<&'static str, Option<Rc<Setting>>>;
+/// The known keys of a mapping.
+type Keys = BTreeMap<&'static str, Rc<Setting>>;
 
 /// A mapping of the file with a fixed set of keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -185,83 +183,81 @@ impl Reader<'_> {
             self.push(0, "", "is empty; list the accounts under accounts:");
             return Default::default();
         }
-        let Some(sections) = self.entries(root, Level::Top, "") else {
-            return Default::default();
-        };
+        let sections = self.keys(root, Level::Top, "");
         let mut safety_names = SafetyNames::default();
-        if let Some((line, node)) = sections.get("safety_types") {
-            self.safety_types(*line, node, &mut safety_names);
+        if let Some(setting) = sections.get("safety_types") {
+            self.safety_types(setting, &mut safety_names);
         }
         for (id, name) in names {
             safety_names.set(*id, name.clone());
         }
-        let defaults = match sections.get("defaults") {
+        let mut defaults = match sections.get("defaults") {
             // With every key commented out, there is no mapping and nothing wrong.
-            Some((_, node)) if !matches!(node.content, Content::Empty | Content::Null) => {
-                self.keys(node, Level::Defaults, "defaults")
+            Some(setting) if !setting.node.is_empty() => {
+                self.keys(&setting.node, Level::Defaults, "defaults")
             }
             _ => Keys::default(),
         };
+        if let Some(setting) = defaults.remove("account") {
+            let message = "is not allowed under defaults: each account has its own name";
+            self.errors.push(&setting.location, message);
+        }
         let accounts = match sections.get("accounts") {
-            Some((line, node)) => self.accounts(*line, node, &defaults, &safety_names),
+            Some(setting) => self.accounts(setting, &defaults, &safety_names),
             None => {
-                self.push(0, "", "has no accounts; list them under accounts:");
+                if matches!(root.content, Content::Map(_)) {
+                    self.push(0, "", "has no accounts; list them under accounts:");
+                }
                 Vec::new()
             }
         };
         (accounts, safety_names)
     }
 
-    /// The known keys of a mapping, each with its line and value; `what` names the mapping.
-    fn entries<'n>(
-        &mut self,
-        node: &'n Node,
-        level: Level,
-        what: &str,
-    ) -> Option<BTreeMap<&'static str, (usize, &'n Node)>> {
+    /// The known keys of a mapping; `what` names it.
+    fn keys(&mut self, node: &Node, level: Level, what: &str) -> Keys {
+        let mut keys = Keys::new();
         let Content::Map(pairs) = &node.content else {
             self.push(node.line, what, "must be a mapping of keys to values");
-            return None;
+            return keys;
         };
-        let mut entries = BTreeMap::new();
         for (key, value) in pairs {
-            let name = match &key.content {
-                Content::Text(name) => name.as_str(),
-                _ => "",
+            let name = key.text().unwrap_or_default();
+            let known = level.keys().iter().copied().find(|known| *known == name);
+            let shown = shown_key(name, value).filter(|_| known.is_none()).or(known);
+            let shown = shown.map(|name| format!("{}{name}", level.prefix()));
+            let location = self.location(key.line, shown.unwrap_or_default());
+            let Some(known) = known else {
+                let message = level.unknown_key(name, &mut self.has_listed_keys);
+                self.errors.push(&location, message);
+                continue;
             };
-            match level.keys().iter().copied().find(|known| *known == name) {
-                Some(known) => match entries.entry(known) {
-                    Entry::Vacant(entry) => {
-                        entry.insert((key.line, &**value));
-                    }
-                    Entry::Occupied(entry) => {
-                        let (first, _) = entry.get();
-                        let message = format!("duplicate key (first defined on line {first})");
-                        self.push(key.line, format!("{}{name}", level.prefix()), &message);
-                    }
-                },
-                None => {
-                    let shown = shown_key(name, value);
-                    let shown = shown.map(|name| format!("{}{name}", level.prefix()));
-                    let message = level.unknown_key(name, &mut self.has_listed_keys);
-                    self.push(key.line, shown.unwrap_or_default(), &message);
+            match keys.entry(known) {
+                Entry::Vacant(entry) => {
+                    let node = Rc::clone(value);
+                    entry.insert(Rc::new(Setting { location, node }));
+                }
+                Entry::Occupied(entry) => {
+                    let first = entry.get().location.line;
+                    let message = format!("duplicate key (first defined on line {first})");
+                    self.errors.push(&location, message);
                 }
             }
         }
-        Some(entries)
+        keys
     }
 
     fn accounts(
         &mut self,
-        line: usize,
-        node: &Node,
+        setting: &Setting,
         defaults: &Keys,
         names: &SafetyNames,
     ) -> Vec<AccountConfig> {
-        let items = match &node.content {
+        let items = match &setting.node.content {
             Content::List(items) if !items.is_empty() => items,
             _ => {
-                self.push(line, "accounts", "must be a list: - account: NAME for each");
+                let message = "must be a list: - account: NAME for each";
+                self.errors.push(&setting.location, message);
                 return Vec::new();
             }
         };
@@ -269,11 +265,10 @@ impl Reader<'_> {
         let mut lines_by_name = HashMap::new();
         for (item, number) in items.iter().zip(1..) {
             let what = format!("accounts, item {number}");
+            let own = self.keys(item, Level::Account, &what);
             if !matches!(item.content, Content::Map(_)) {
-                self.push(item.line, what, "must be a mapping of keys to values");
                 continue;
             }
-            let own = self.keys(item, Level::Account, &what);
             let origin = Origin::File {
                 file: Rc::clone(&self.file),
                 folder: Rc::clone(&self.folder),
@@ -281,7 +276,10 @@ impl Reader<'_> {
             };
             let settings = Settings::new(origin, merge(own, defaults));
             let location = settings.location("account");
-            let name = settings.text("account").unwrap_or("default").to_owned();
+            let name = settings
+                .get("account")
+                .and_then(|setting| setting.node.text());
+            let name = name.unwrap_or("default").to_owned();
             if let Some(first) = lines_by_name.insert(name, location.line) {
                 let message = format!("duplicate account name (first defined on line {first})");
                 self.errors.push(&location, message);
@@ -291,141 +289,44 @@ impl Reader<'_> {
         accounts
     }
 
-    fn keys(&mut self, node: &Node, level: Level, what: &str) -> Keys {
-        let entries = self.entries(node, level, what).unwrap_or_default();
-        let mut keys = Keys::new();
-        for (key, (line, value)) in entries {
-            let location = self.location(line, format!("{}{key}", level.prefix()));
-            if level == Level::Defaults && key == "account" {
-                let message = "is not allowed under defaults: each account has its own name";
-                self.errors.push(&location, message);
-            } else if matches!(value.content, Content::Null) {
-                keys.insert(key, None);
-            } else if let Some(value) = self.value(key, &location, value) {
-                keys.insert(key, Some(Rc::new(Setting { location, value })));
-            }
-        }
-        keys
-    }
-
-    /// A key's value, unless it has the wrong shape.
-    fn value(&mut self, key: &str, location: &Location, node: &Node) -> Option<Value> {
-        let is_list = LIST_KEYS.contains(&key);
-        let message = match &node.content {
-            Content::Text(text) if is_list && text.contains(',') => {
-                let message = "contains a comma; use a YAML list such as [a, b]";
-                self.errors.push_value(location, shown(key, text), message);
-                return None;
-            }
-            Content::Text(text) if is_list => {
-                return Some(Value::List(vec![(location.clone(), text.clone())]));
-            }
-            Content::Text(text) if key != "labels" => return Some(Value::Text(text.clone())),
-            Content::List(items) if is_list && !items.is_empty() => {
-                return Some(self.list(location, items));
-            }
-            Content::Map(pairs) if key == "labels" => return Some(self.labels(pairs)),
-            Content::Empty | Content::Null => {
-                "has no value; write one, quoted where it begins with & or #, or remove the key"
-            }
-            Content::List(_) if is_list => "is an empty list; remove the key to allow any value",
-            _ if key == "labels" => "must be a mapping of label names to values",
-            _ if is_list => "must be a list",
-            _ => "must be a single value",
-        };
-        self.errors.push(location, message);
-        None
-    }
-
-    /// The items that are single values; the others are reported.
-    fn list(&mut self, location: &Location, items: &[Rc<Node>]) -> Value {
-        let mut texts = Vec::with_capacity(items.len());
-        for (item, number) in items.iter().zip(1..) {
-            let location = Location {
-                line: item.line,
-                ..location.item(number)
-            };
-            match &item.content {
-                Content::Text(text) => texts.push((location, text.clone())),
-                Content::Empty | Content::Null => self
-                    .errors
-                    .push(&location, "is empty; write a value or remove the item"),
-                _ => self.errors.push(&location, "must be a single value"),
-            }
-        }
-        Value::List(texts)
-    }
-
-    fn labels(&mut self, pairs: &[(Rc<Node>, Rc<Node>)]) -> Value {
-        let mut labels = Vec::new();
-        for (key, value) in pairs {
-            let name = match &key.content {
-                Content::Text(name) => name.as_str(),
-                _ => "",
-            };
-            let shown = match shown_key(name, value) {
-                Some(name) => format!("labels.{name}"),
-                None => "labels".to_owned(),
-            };
-            let location = self.location(key.line, shown);
-            match &value.content {
-                Content::Text(text) => labels.push((location, name.to_owned(), text.clone())),
-                _ => self.errors.push(&location, "must be a single value"),
-            }
-        }
-        Value::Map(labels)
-    }
-
-    fn safety_types(&mut self, line: usize, node: &Node, names: &mut SafetyNames) {
-        let pairs = match &node.content {
+    fn safety_types(&mut self, setting: &Setting, names: &mut SafetyNames) {
+        let pairs = match &setting.node.content {
             Content::Map(pairs) => pairs,
             Content::Empty | Content::Null => return,
             _ => {
                 let message = "must be a mapping of ids to names, such as 2: token";
-                self.push(line, "safety_types", message);
+                self.errors.push(&setting.location, message);
                 return;
             }
         };
         let mut ids = HashSet::new();
         for (key, value) in pairs {
-            let result = match (&key.content, &value.content) {
-                (Content::Text(id), Content::Text(name)) => {
+            let result = match (key.text(), value.text()) {
+                (Some(id), Some(name)) => {
                     parse::safety_type_id(id).and_then(|id| Ok((id, parse::safety_name(name)?)))
                 }
                 _ => Err("must be an id and a name, such as 2: token".to_owned()),
             };
-            match result {
-                Ok((id, name)) if ids.insert(id) => names.set(id, name),
-                Ok((id, _)) => {
-                    self.push(
-                        key.line,
-                        "safety_types",
-                        &format!("duplicate safety type {id}"),
-                    );
-                }
-                Err(message) => {
-                    let location = self.location(key.line, "safety_types");
-                    self.errors.push_value(&location, None, message);
-                }
+            let result = match result {
+                Ok((id, _)) if !ids.insert(id) => Err(format!("is a second name for type {id}")),
+                result => result,
+            };
+            let location = self.location(key.line, "safety_types");
+            if let Some((id, name)) = self.errors.ok(result, &location, None) {
+                names.set(id, name);
             }
         }
     }
 }
 
-/// A key as an error may name it. Where a space after a colon or a line break is missing, a part of a
-/// secret is read as a key, mostly one without a value.
-fn shown_key<'a>(name: &'a str, value: &Node) -> Option<&'a str> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '<');
-    let is_name = (1..=MAX_KEY_LEN).contains(&name.len()) && name.chars().all(is_part);
-    (is_name && !matches!(value.content, Content::Empty)).then_some(name)
-}
-
 /// An account's own keys and the defaults that apply: a secret and its file are one setting, and an
-/// account that has a credential of its own takes no default of another kind.
-fn merge(own: Keys, defaults: &Keys) -> BTreeMap<&'static str, Rc<Setting>> {
+/// account that has a credential of its own takes no default of another kind. `null` removes a
+/// default.
+fn merge(own: Keys, defaults: &Keys) -> Keys {
+    let is_null = |setting: &Setting| matches!(setting.node.content, Content::Null);
     let own_kinds: Vec<Kind> = own
         .iter()
-        .filter(|(_, value)| value.is_some())
+        .filter(|(_, setting)| !is_null(setting))
         .filter_map(|(key, _)| Kind::of(key))
         .collect();
     let applies = |key: &str| {
@@ -439,12 +340,9 @@ fn merge(own: Keys, defaults: &Keys) -> BTreeMap<&'static str, Rc<Setting>> {
         };
         kind_applies && !own.contains_key(other_form.as_str())
     };
-    let mut keys: Keys = defaults
-        .iter()
-        .filter(|(key, _)| applies(key))
-        .map(|(key, value)| (*key, value.clone()))
-        .collect();
+    let mut keys = defaults.clone();
+    keys.retain(|key, _| applies(key));
     keys.extend(own);
-    let set = |(key, value): (_, Option<_>)| Some((key, value?));
-    keys.into_iter().filter_map(set).collect()
+    keys.retain(|_, setting| !is_null(setting));
+    keys
 }

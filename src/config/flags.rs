@@ -1,9 +1,12 @@
 //! The flags; each beats its variable.
 
+use std::rc::Rc;
+
 use clap::Args;
 
-use super::env::Environment;
-use super::error::Location;
+use super::env::{Environment, GLOBAL_KEYS, WEB_KEYS};
+use super::settings::Settings;
+use super::yaml::{Content, Node};
 
 /// Flags as given.
 #[derive(Args, Clone, Debug, Default)]
@@ -57,49 +60,45 @@ pub struct Flags {
 impl Flags {
     pub(super) fn override_variables(&self, environment: &mut Environment) {
         let switch = |is_on: bool| is_on.then(|| "true".to_owned());
-        let global = [
-            ("config_file", "--config.file", &self.config_file),
-            ("shard", "--shard", &self.shard),
-            ("log_level", "--log.level", &self.log_level),
-            ("log_format", "--log.format", &self.log_format),
-        ];
-        let web = [
-            (
-                "probe_listen_address",
-                "--web.probe-listen-address",
-                &self.probe_listen_address,
-            ),
-            (
-                "telemetry_path",
-                "--web.telemetry-path",
-                &self.telemetry_path,
-            ),
-            ("external_url", "--web.external-url", &self.external_url),
-            ("config_file", "--web.config.file", &self.web_config_file),
-            (
-                "enable_lifecycle",
-                "--web.enable-lifecycle",
-                &switch(self.enable_lifecycle),
-            ),
-            (
-                "systemd_socket",
-                "--web.systemd-socket",
-                &switch(self.systemd_socket),
-            ),
-        ];
-        for (key, flag, text) in global {
-            environment.global.set_text(key, flag, text.as_deref());
+        let addresses = self.listen_addresses.iter();
+        let addresses = addresses.map(|address| Rc::new(Node::new(0, text(address))));
+        let addresses: Vec<_> = addresses.collect();
+        let web = &mut environment.web;
+        if !addresses.is_empty() {
+            let addresses = Content::List(addresses);
+            web.set("listen_address", "--web.listen-address", addresses);
         }
-        for (key, flag, text) in web {
-            environment.web.set_text(key, flag, text.as_deref());
+        for (flag, value) in [
+            ("--web.config.file", &self.web_config_file),
+            ("--web.enable-lifecycle", &switch(self.enable_lifecycle)),
+            ("--web.external-url", &self.external_url),
+            ("--web.probe-listen-address", &self.probe_listen_address),
+            ("--web.systemd-socket", &switch(self.systemd_socket)),
+            ("--web.telemetry-path", &self.telemetry_path),
+        ] {
+            set(web, WEB_KEYS, flag, value);
         }
-        if !self.listen_addresses.is_empty() {
-            let addresses = self.listen_addresses.iter().cloned();
-            let location = || Location::named("--web.listen-address");
-            let items = addresses.map(|address| (location(), address)).collect();
-            environment
-                .web
-                .set_list("listen_address", location(), items);
+        for (flag, value) in [
+            ("--config.file", &self.config_file),
+            ("--log.format", &self.log_format),
+            ("--log.level", &self.log_level),
+            ("--shard", &self.shard),
+        ] {
+            set(&mut environment.global, GLOBAL_KEYS, flag, value);
         }
     }
+}
+
+/// `--web.external-url` is the key `external_url`.
+fn set(settings: &mut Settings, keys: &[&'static str], flag: &str, value: &Option<String>) {
+    let key = flag.trim_start_matches("--").trim_start_matches("web.");
+    let key = key.replace(['-', '.'], "_");
+    let key = keys.iter().find(|known| **known == key);
+    if let (Some(key), Some(value)) = (key, value) {
+        settings.set(key, flag, text(value));
+    }
+}
+
+fn text(text: &str) -> Content {
+    Content::Text(text.to_owned())
 }

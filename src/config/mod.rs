@@ -18,7 +18,6 @@ mod yaml;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -26,20 +25,17 @@ use secrecy::SecretString;
 pub use self::account_config::{AccountConfig, CredentialSource};
 use self::env::Environment;
 pub use self::env::{GLOBAL_KEYS, WEB_KEYS};
+pub use self::error::ConfigErrors;
 use self::error::Location;
-pub use self::error::{ConfigError, ConfigErrors};
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
 pub use self::settings::ACCOUNT_KEYS;
-use self::settings::{Settings, shown};
+use self::settings::Settings;
 pub use self::web::WebSettings;
 use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 use crate::tradernet::ClientConfig;
-
-const DEFAULT_MAX_REQUESTS_PER_HOST: u64 = 16;
-const DEFAULT_MAX_RESPONSE_BYTES: u64 = 4 << 20;
 
 /// A whole configuration, valid by construction.
 #[derive(Clone, Debug)]
@@ -54,6 +50,8 @@ pub struct Config {
     pub outbound: ClientConfig,
     /// Maximum of concurrent requests to one host.
     pub max_requests_per_host: usize,
+    /// Maximum of logins to one host in a minute, all accounts together.
+    pub max_logins_per_minute: usize,
     /// Names of safety types.
     pub safety_names: SafetyNames,
     /// What is served where.
@@ -155,21 +153,19 @@ impl Config {
             }
         };
         let log = log(global, errors);
-        let number = |key, (min, max), default, errors: &mut ConfigErrors| {
+        let mut number = |key, min, max, default| {
             let number = global.parse(key, errors, |text| parse::integer(text, min, max));
             number.unwrap_or(default)
         };
-        let default = DEFAULT_MAX_REQUESTS_PER_HOST;
-        let max_requests_per_host = number("max_requests_per_host", (1, 1024), default, errors);
-        let default = DEFAULT_MAX_RESPONSE_BYTES;
-        let max_response_bytes = number("max_response_bytes", (1024, 1 << 40), default, errors);
+        let max_requests_per_host = number("max_requests_per_host", 1, 1024, 16);
+        let max_logins_per_minute = number("max_logins_per_minute", 1, 1000, 10);
+        let max_response_bytes = number("max_response_bytes", 1024, 1 << 40, 4 << 20);
         let web = web::resolve(&environment.web, errors);
         let outbound = ClientConfig {
             proxy: proxy(&environment, errors),
             no_proxy: environment.no_proxy.clone(),
             max_response_bytes,
         };
-        check_ca_file(&environment, &found.accounts, errors);
         std::mem::take(errors).into_result()?;
         Ok(Self {
             accounts: found.accounts,
@@ -177,6 +173,7 @@ impl Config {
             shard,
             outbound,
             max_requests_per_host: usize::try_from(max_requests_per_host).unwrap_or(usize::MAX),
+            max_logins_per_minute: usize::try_from(max_logins_per_minute).unwrap_or(usize::MAX),
             safety_names: found.safety_names,
             web,
             log,
@@ -204,7 +201,7 @@ fn accounts_file(
 
 fn refuse_account_variables(environment: &Environment, errors: &mut ConfigErrors) {
     let file = environment.global.location("config_file");
-    for (_, setting) in environment.account.iter() {
+    for setting in environment.account.iter() {
         let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
         errors.push(&setting.location, message);
     }
@@ -264,27 +261,6 @@ fn proxy(environment: &Environment, errors: &mut ConfigErrors) -> Option<SecretS
             errors.push_value(&Location::named(name.as_str()), None, message);
             None
         }
-    }
-}
-
-/// Refuses a file without a certificate here, where it can be named.
-fn check_ca_file(environment: &Environment, accounts: &[AccountConfig], errors: &mut ConfigErrors) {
-    let Some(file) = &environment.ca_file else {
-        return;
-    };
-    if !accounts.iter().any(AccountConfig::uses_tls) {
-        return;
-    }
-    let loaded = rustls_native_certs::load_certs_from_paths(Some(Path::new(file)), None);
-    let cause = match loaded.errors.first() {
-        Some(error) => format!(" ({error})"),
-        None => String::new(),
-    };
-    let (added, _) = rustls::RootCertStore::empty().add_parsable_certificates(loaded.certs);
-    if added == 0 {
-        let message = format!("contains no valid certificate{cause}; use a PEM file");
-        let location = Location::named(env::CA_FILE);
-        errors.push_value(&location, shown(env::CA_FILE, file), message);
     }
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use url::Url;
 
 use super::error::{ConfigErrors, Location};
+use super::yaml::{Content, Node};
 
 /// The keys of an account: variables in lower case without `TRADERNET_`, and `labels`.
 pub const ACCOUNT_KEYS: &[&str] = &[
@@ -43,16 +44,11 @@ pub const ACCOUNT_KEYS: &[&str] = &[
     "ws_url",
 ];
 
-/// The keys of an account whose value is a list.
-pub(super) const LIST_KEYS: [&str; 4] = [
-    "allowed_client_ips",
-    "allowed_logins",
-    "allowed_safety_types",
-    "min_sessions_safety_types",
-];
-
 /// The secrets; each has a second key that ends in `_file`.
 pub(super) const SECRET_KEYS: [&str; 4] = ["api_key", "api_secret", "password", "sid"];
+
+/// A longer key is not a name.
+const MAX_KEY_LEN: usize = 40;
 
 /// A set of settings with the same origin.
 #[derive(Clone)]
@@ -77,14 +73,7 @@ pub(super) enum Origin {
 /// A value and its place.
 pub(super) struct Setting {
     pub(super) location: Location,
-    pub(super) value: Value,
-}
-
-pub(super) enum Value {
-    Text(String),
-    List(Vec<(Location, String)>),
-    /// Keys, each with its place, and texts.
-    Map(Vec<(Location, String, String)>),
+    pub(super) node: Rc<Node>,
 }
 
 impl Settings {
@@ -92,25 +81,11 @@ impl Settings {
         Self { origin, values }
     }
 
-    /// Sets a text by a flag, if it is given.
-    pub(super) fn set_text(&mut self, key: &'static str, flag: &str, text: Option<&str>) {
-        if let Some(text) = text {
-            self.set(key, Location::named(flag), Value::Text(text.to_owned()));
-        }
-    }
-
-    pub(super) fn set_list(
-        &mut self,
-        key: &'static str,
-        location: Location,
-        items: Vec<(Location, String)>,
-    ) {
-        self.set(key, location, Value::List(items));
-    }
-
-    fn set(&mut self, key: &'static str, location: Location, value: Value) {
-        let setting = Setting { location, value };
-        self.values.insert(key, Rc::new(setting));
+    /// Sets a value by a flag, which beats a variable.
+    pub(super) fn set(&mut self, key: &'static str, flag: &str, content: Content) {
+        let location = Location::named(flag);
+        let node = Rc::new(Node::new(0, content));
+        self.values.insert(key, Rc::new(Setting { location, node }));
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Setting> {
@@ -121,15 +96,8 @@ impl Settings {
         self.values.contains_key(key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &Setting)> {
-        self.values.iter().map(|(key, setting)| (*key, &**setting))
-    }
-
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
-        match &self.get(key)?.value {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.values.values().map(Rc::as_ref)
     }
 
     /// What a key is called where it could be set.
@@ -161,6 +129,20 @@ impl Settings {
         }
     }
 
+    /// The text that a key is set to; anything else is an error.
+    pub(super) fn text(&self, key: &str, errors: &mut ConfigErrors) -> Option<&str> {
+        let Setting { location, node } = self.get(key)?;
+        let message = match &node.content {
+            Content::Text(text) => return Some(text),
+            Content::Empty | Content::Null => {
+                "has no value; write one, quoted where it begins with & or #, or remove the key"
+            }
+            Content::List(_) | Content::Map(_) => "must be a single value",
+        };
+        errors.push(location, message);
+        None
+    }
+
     /// Parses a text that is set; the error names it and what would be right.
     pub(super) fn parse<T>(
         &self,
@@ -168,14 +150,22 @@ impl Settings {
         errors: &mut ConfigErrors,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
-        let setting = self.get(key)?;
-        let text = self.text(key)?;
-        match without_control_characters(text).and_then(|()| parse(text)) {
-            Ok(value) => Some(value),
-            Err(message) => {
-                errors.push_value(&setting.location, shown(key, text), message);
-                None
-            }
+        let text = self.text(key, errors)?;
+        let result = without_control_characters(text).and_then(|()| parse(text));
+        errors.ok(result, &self.location(key), shown(key, text))
+    }
+
+    /// The same with a default for a key that is not set.
+    pub(super) fn parse_or<T>(
+        &self,
+        key: &str,
+        default: T,
+        errors: &mut ConfigErrors,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        match self.is_set(key) {
+            true => self.parse(key, errors, parse),
+            false => Some(default),
         }
     }
 
@@ -186,38 +176,57 @@ impl Settings {
         errors: &mut ConfigErrors,
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let setting = self.get(key)?;
-        let items: Vec<(Location, &str)> = match &setting.value {
-            Value::Text(text) => {
-                let is_single = !text.contains(',');
-                let items = text.split(',').map(str::trim).zip(1..);
-                let location = |number| match is_single {
-                    true => setting.location.clone(),
-                    false => setting.location.item(number),
-                };
-                items
-                    .map(|(item, number)| (location(number), item))
-                    .collect()
+        let Setting { location, node } = self.get(key)?;
+        let is_variable = matches!(self.origin, Origin::Variables(_));
+        let items: Vec<_> = match &node.content {
+            Content::Text(text) if is_variable => {
+                let items = text.split(',').map(str::trim);
+                items.map(|item| (location.line, Some(item))).collect()
             }
-            Value::List(items) => {
+            Content::Text(text) if text.contains(',') => {
+                let message = "contains a comma; use a YAML list such as [a, b]";
+                errors.push_value(location, shown(key, text), message);
+                return None;
+            }
+            Content::Text(text) => vec![(location.line, Some(text.as_str()))],
+            Content::List(items) if !items.is_empty() => {
                 let items = items.iter();
-                items
-                    .map(|(location, item)| (location.clone(), item.as_str()))
-                    .collect()
+                items.map(|item| (item.line, item.text())).collect()
             }
-            Value::Map(_) => return None,
+            Content::List(_) => {
+                errors.push(
+                    location,
+                    "is an empty list; remove the key to allow any value",
+                );
+                return None;
+            }
+            _ => {
+                errors.push(location, "must be a list");
+                return None;
+            }
         };
-        let mut values = Vec::with_capacity(items.len());
         let count = items.len();
-        for (location, item) in items {
+        let mut values = Vec::with_capacity(count);
+        for ((line, item), number) in items.into_iter().zip(1..) {
+            let location = match count {
+                1 => Location {
+                    line,
+                    ..location.clone()
+                },
+                _ => Location {
+                    line,
+                    ..location.item(number)
+                },
+            };
+            let Some(item) = item else {
+                errors.push(&location, "must be a single value");
+                continue;
+            };
             let result = match item.trim() {
                 "" => Err("is empty; write a value or remove the item".to_owned()),
                 _ => without_control_characters(item).and_then(|()| parse(item)),
             };
-            match result {
-                Ok(value) => values.push(value),
-                Err(message) => errors.push_value(&location, Some(item), message),
-            }
+            values.extend(errors.ok(result, &location, Some(item)));
         }
         (values.len() == count).then_some(values)
     }
@@ -250,4 +259,12 @@ fn is_plain_url(text: &str) -> bool {
             && url.query().is_none()
             && url.fragment().is_none()
     })
+}
+
+/// A key as an error may name it. Where a space after a colon or a line break is missing, a part of a
+/// secret is read as a key, mostly one without a value.
+pub(super) fn shown_key<'a>(name: &'a str, value: &Node) -> Option<&'a str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '<');
+    let is_name = (1..=MAX_KEY_LEN).contains(&name.len()) && name.chars().all(is_part);
+    (is_name && !matches!(value.content, Content::Empty)).then_some(name)
 }

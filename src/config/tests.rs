@@ -67,6 +67,7 @@ fn an_sid_is_enough_and_the_rest_has_defaults() {
     assert!(matches!(account.credential, CredentialSource::Sid(_)));
     assert_eq!(config.outbound.max_response_bytes, 4 << 20);
     assert_eq!(config.max_requests_per_host, 16);
+    assert_eq!(config.max_logins_per_minute, 10);
     assert_eq!(config.web.listen_addresses, ["127.0.0.1:10460"]);
     assert_eq!(config.web.telemetry_path, "/metrics");
     assert!(!config.web.enable_lifecycle);
@@ -388,23 +389,6 @@ fn a_proxy_and_an_external_url_may_contain_a_password() {
         ("HTTPS_PROXY", "http://me:hunter2@proxy:3128"),
     ]);
     assert!(!format!("{config:?}").contains("hunter2"));
-}
-
-#[test]
-fn a_ca_file_contains_a_certificate() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ca.pem");
-    let body = "aGVsbG8gd29ybGQ=";
-    let pem = format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
-    std::fs::write(&path, pem).unwrap();
-    let path = path.to_str().unwrap();
-    assert_refused_with_sid(
-        &[("SSL_CERT_FILE", path)],
-        &format!("SSL_CERT_FILE: {path:?} contains no valid certificate; use a PEM file"),
-    );
-    // Nothing that this configuration does needs certificates.
-    let plain = ("TRADERNET_URL", "http://127.0.0.1:1");
-    assert!(load_with_sid(&[("SSL_CERT_FILE", path), plain]).is_ok());
 }
 
 #[test]

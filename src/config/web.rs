@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use url::Url;
 
 use super::env::Environment;
-use super::error::{ConfigErrors, Location};
+use super::error::ConfigErrors;
 use super::flags::Flags;
 use super::parse;
 use super::settings::Settings;
@@ -87,17 +87,15 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> WebSett
 
 /// To ignore a request for TLS or a password would be worse than not to start.
 fn refuse_unsupported(settings: &Settings, errors: &mut ConfigErrors) {
-    let mut refuse = |location: Location, message: &str| errors.push(&location, message);
     if settings.is_set("config_file") {
         let message = "TLS and passwords are not supported in this version; unset it and put a \
                        reverse proxy in front, or listen on loopback only";
-        refuse(settings.location("config_file"), message);
+        errors.push(&settings.location("config_file"), message);
     }
-    let socket = settings.text("systemd_socket");
-    if socket.is_some_and(|text| parse::boolean(text) != Ok(false)) {
+    if settings.parse("systemd_socket", errors, parse::boolean) == Some(true) {
         let message = "sockets from systemd are not supported in this version; unset it and use \
                        --web.listen-address";
-        refuse(settings.location("systemd_socket"), message);
+        errors.push(&settings.location("systemd_socket"), message);
     }
 }
 

@@ -93,7 +93,18 @@ fn syntax_error(info: &str) -> String {
 }
 
 impl Node {
-    fn new(line: usize, content: Content) -> Self {
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self.content, Content::Empty | Content::Null)
+    }
+
+    pub(super) fn text(&self) -> Option<&str> {
+        match &self.content {
+            Content::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn new(line: usize, content: Content) -> Self {
         let children = match &content {
             Content::Empty | Content::Null => 0,
             Content::Text(text) => text.len(),

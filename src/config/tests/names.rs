@@ -134,7 +134,7 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
         format!(
             "--config.file: \"\" is empty; use the path of a file\n\
              --log.level: \"loud\" must be one of debug, info, warn, error\n\
-             --web.listen-address: \"here\" {address}"
+             --web.listen-address, item 2: \"here\" {address}"
         )
     );
 }

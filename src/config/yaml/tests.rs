@@ -90,7 +90,7 @@ fn what_an_accounts_file_does_not_need_is_refused() {
         ),
         (
             "a: \"hunter2",
-            "2: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; check \
+            "1: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; check \
              indentation, quotes, brackets and the space after a colon, here and above",
         ),
     ] {
