@@ -13,6 +13,7 @@ use crate::config::{Accounts, AccountsFile, Config, WebSettings};
 use crate::metrics::Metrics;
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
+use crate::poller::host_recovery::HostRecovery;
 use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::poller::set::{PollerSet, ReloadSummary};
 use crate::session::safety_type::SafetyNames;
@@ -114,9 +115,11 @@ pub async fn run(
     let shared = PollerContext {
         http: http(&config, observe)?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
+        host_recovery: HostRecovery::default(),
         login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
-        board: board.clone(),
+        store: board.clone(),
         clock: config.clock.clone(),
+        min_retry_interval: config.min_retry_interval,
     };
     let (accounts, shard) = (config.accounts.len(), config.shard);
     info!(accounts, %shard, "watching");
@@ -177,7 +180,7 @@ pub async fn run(
                 let ReloadRequest { account, answer } = request;
                 if let Some(account) = account {
                     // Asks for an attempt; it is no reload of the configuration.
-                    let _ = answer.send(fleet.try_now(&account).map_err(|error| error.to_string()));
+                    let _ = answer.send(fleet.retry_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
                 let result = read_again(&mut fleet, file.as_ref(), &names_sender);
@@ -208,8 +211,8 @@ async fn read_again(
     names: &watch::Sender<SafetyNames>,
 ) -> Result<(), String> {
     let Some(file) = file.cloned() else {
-        fleet.read_secrets().map_err(|error| error.to_string())?;
-        info!("reloaded: secrets were read again");
+        fleet.reload_secrets();
+        info!("reloaded: secrets are read again");
         return Ok(());
     };
     // Ten thousand accounts have as many secret files: those who poll must not wait for them.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::app::http;
 use crate::clock::Timestamps;
 use crate::config::AccountConfig;
 use crate::config::Config;
 use crate::poller::host_limiter::HostLimiter;
+use crate::poller::host_recovery::HostRecovery;
 use crate::poller::login_breaker::LoginLog;
 use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::poller::{Poller, PollerContext};
@@ -58,9 +60,11 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
     let shared = PollerContext {
         http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
+        host_recovery: HostRecovery::default(),
         login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
-        board: StatusStore::default(),
+        store: StatusStore::default(),
         clock: config.clock.clone(),
+        min_retry_interval: config.min_retry_interval,
     };
     let mut asked = JoinSet::new();
     for account in config.accounts.iter().cloned() {
@@ -81,7 +85,13 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
 async fn ask(account: AccountConfig, shared: PollerContext) -> AccountStatus {
     let (_configure, configured) = watch::channel(account);
     let (_commands, inbox) = mpsc::channel(1);
-    let poller = Poller::new(configured, shared, inbox, LoginLog::default());
+    let poller = Poller::new(
+        configured,
+        shared,
+        inbox,
+        LoginLog::default(),
+        Instant::now(),
+    );
     poller.once().await
 }
 
@@ -105,9 +115,9 @@ fn row(status: &AccountStatus, now: Timestamps) -> Vec<String> {
             row.push("?".to_owned());
             row.push(format!(
                 "failed ({}): {}; {}",
-                failure.reason.name(),
-                failure.message,
-                failure.advice
+                failure.reason().name(),
+                failure,
+                failure.advice()
             ));
         }
         (None, Some(view)) => {

@@ -1,12 +1,11 @@
-//! What is published of each account: the one thing that metrics, pages and probes read.
+//! The published status of each account: the only source of metrics, pages and probes.
 //!
-//! A poller writes whole values, readers take whole values; nobody waits for anybody's network.
+//! A poller replaces a status as a whole and readers take it as a whole, so no reader waits for a
+//! request.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-
-use tokio::sync::watch;
 
 use crate::clock::Timestamps;
 use crate::session::expire_unit::UnitStatus;
@@ -38,6 +37,8 @@ pub struct AccountStatus {
     pub login_blocked: Option<LoginBlock>,
     /// The last attempt; `None` before the first.
     pub last_attempt: Option<Attempt>,
+    /// The last failed attempt, whatever came after it; `None` before the first.
+    pub last_failure: Option<PastFailure>,
     /// When the last good answer was last known to hold: its arrival, or that of a pong after it
     /// on the stream that pushed it.
     pub last_success: Option<Timestamps>,
@@ -79,40 +80,16 @@ pub struct Attempt {
     /// How long it waited for a slot to the host.
     pub queued: Duration,
     /// Why it failed, if it did.
-    pub failure: Option<Failure>,
+    pub failure: Option<Error>,
 }
 
-/// A failed attempt in words that are fit for any page: no secrets, no markup.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// The label value's source.
-    pub reason: Reason,
-    /// What is the matter, see [`Error::matter`].
-    pub matter: &'static str,
-    /// What happened, lower case, no full stop.
-    pub message: String,
-    /// What to do about it, lower case, no full stop.
-    pub advice: &'static str,
-}
-
-/// The failed attempt that came last, whatever came after it.
+/// A failed attempt.
 #[derive(Clone, Debug)]
 pub struct PastFailure {
     /// When it ended.
     pub at: Timestamps,
     /// Why it failed.
-    pub failure: Failure,
-}
-
-impl From<&Error> for Failure {
-    fn from(error: &Error) -> Self {
-        Self {
-            reason: error.reason(),
-            matter: error.matter(),
-            message: error.to_string(),
-            advice: error.advice(),
-        }
-    }
+    pub error: Error,
 }
 
 /// Failed attempts by reason.
@@ -152,104 +129,39 @@ impl AccountStatus {
     }
 }
 
-/// All accounts' published state.
-#[derive(Clone, Debug)]
-pub struct StatusStore(Arc<Inner>);
+/// All accounts' published status; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct StatusStore(Arc<RwLock<Statuses>>);
 
-#[derive(Debug)]
-struct Inner {
-    accounts: RwLock<BTreeMap<Arc<str>, Arc<AccountStatus>>>,
-    /// Every account's last failure, which the next good attempt would otherwise hide.
-    failures: Mutex<BTreeMap<Arc<str>, PastFailure>>,
-    /// Counts the changes: whoever renders can tell that nothing moved, or wait until it does.
-    generation: watch::Sender<u64>,
-}
-
-impl Default for StatusStore {
-    fn default() -> Self {
-        Self(Arc::new(Inner {
-            accounts: RwLock::default(),
-            failures: Mutex::default(),
-            generation: watch::Sender::new(0),
-        }))
-    }
-}
+type Statuses = BTreeMap<Arc<str>, Arc<AccountStatus>>;
 
 impl StatusStore {
-    /// Puts an account's state in the place of its last one.
+    /// Replaces an account's status.
     pub fn publish(&self, status: AccountStatus) {
-        self.note(&status);
         let status = Arc::new(status);
         self.0
-            .accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(Arc::clone(&status.account), status);
-        self.0.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// Forgets an account.
+    /// Removes an account.
     pub fn remove(&self, account: &str) {
         self.0
-            .accounts
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(account);
-        self.failures().remove(account);
-        self.0.generation.send_modify(|generation| *generation += 1);
     }
 
     /// Every account by ascending name.
     pub fn accounts(&self) -> Vec<Arc<AccountStatus>> {
-        self.0
-            .accounts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        let statuses = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        statuses.values().cloned().collect()
     }
 
     /// One account.
     pub fn account(&self, name: &str) -> Option<Arc<AccountStatus>> {
-        self.0
-            .accounts
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)
-            .cloned()
-    }
-
-    /// An account's failed attempt that came last; `None` before the first.
-    pub fn last_failure(&self, account: &str) -> Option<PastFailure> {
-        self.failures().get(account).cloned()
-    }
-
-    fn note(&self, status: &AccountStatus) {
-        let Some(attempt) = &status.last_attempt else {
-            return;
-        };
-        if let Some(failure) = attempt.failure.clone() {
-            let at = attempt.at;
-            let past = PastFailure { at, failure };
-            self.failures().insert(Arc::clone(&status.account), past);
-        }
-    }
-
-    fn failures(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, PastFailure>> {
-        self.0
-            .failures
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The number of changes so far.
-    pub fn generation(&self) -> u64 {
-        *self.0.generation.borrow()
-    }
-
-    /// Tells of every change.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.0.generation.subscribe()
+        let statuses = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        statuses.get(name).cloned()
     }
 }

@@ -62,6 +62,9 @@ pub struct Config {
     pub clock: Clock,
     /// A page of metrics is rendered at most once in this time for each format and encoding.
     pub scrape_interval: Duration,
+    /// Shortest time between two retries of an account that an operator requests; a constant, except
+    /// in tests.
+    pub min_retry_interval: Duration,
     /// For the log: settings that are ignored or doubtful.
     pub warnings: Vec<String>,
 }
@@ -179,6 +182,7 @@ impl Config {
             log,
             clock: Clock::system(),
             scrape_interval: Duration::from_secs(1),
+            min_retry_interval: Duration::from_secs(5),
             warnings: environment.warnings,
         })
     }

@@ -20,8 +20,8 @@ use crate::session::summary::SessionDetails;
 use crate::session::test_support::{after, expiring, list, moment, session, vendors};
 use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
-use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, LoginBlock, StreamStatus};
-use crate::tradernet::Reason;
+use crate::status::{AccountStatus, Attempt, FailureCounts, LoginBlock, StreamStatus};
+use crate::tradernet::{Error, Reason};
 
 const MAX_AGE: Duration = Duration::from_secs(90);
 
@@ -56,6 +56,7 @@ impl Watched {
             login_failures: 0,
             login_blocked: None,
             last_attempt: None,
+            last_failure: None,
             last_success: None,
             movements: None,
             unit: tracker.unit(),
@@ -74,12 +75,7 @@ impl Watched {
             at,
             duration: Duration::from_millis(125),
             queued: Duration::ZERO,
-            failure: failure.map(|reason| Failure {
-                reason,
-                matter: reason.name(),
-                message: "it did not answer".to_owned(),
-                advice: "wait",
-            }),
+            failure: failure.map(|_| Error::Internal),
         });
         self
     }

@@ -84,8 +84,8 @@ impl Poller {
 
     /// Counts a rejected login and opens the breaker.
     fn reject_login(&mut self, rejection: AuthError) {
-        self.login_refused = true;
-        self.status.login_failures += 1;
+        self.recorder.login_rejected = true;
+        self.recorder.login_failures += 1;
         if let Some(tried) = to_try(&self.account, &self.credential) {
             self.breaker.trip(rejection, tried);
         }
@@ -172,7 +172,7 @@ impl Poller {
             return Ok(());
         };
         self.breaker.record_attempt(self.shared.clock.now());
-        self.status.logins += 1;
+        self.recorder.logins += 1;
         let http = &self.shared.http;
         let redactor = self.redactor();
         let answer = http.log_in(&self.account.target, login, password, &redactor);

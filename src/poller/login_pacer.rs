@@ -8,6 +8,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
+use super::schedule::MAX_RETRY_AFTER;
+
 /// Logins to one host within a minute where none is configured.
 pub const DEFAULT_LOGINS_PER_MINUTE: usize = 10;
 
@@ -67,7 +69,7 @@ impl LoginPacer {
 impl LoginPermit {
     /// The host answered with a limit: the next login waits so long, or a minute.
     pub fn pause(&mut self, retry_after: Option<Duration>) {
-        let pause = super::backoff::honoured(retry_after.unwrap_or(MINUTE));
+        let pause = retry_after.unwrap_or(MINUTE).min(MAX_RETRY_AFTER);
         self.0.paused_until = Some(Instant::now() + pause);
     }
 }

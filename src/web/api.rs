@@ -16,7 +16,8 @@ use crate::session::diff::CloseReason;
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::{SessionDetail, Summary};
 use crate::session::tracker::SessionCounters;
-use crate::status::{AccountStatus, Attempt, Failure, LoginBlock, PastFailure, StatusStore};
+use crate::status::{AccountStatus, Attempt, LoginBlock, PastFailure, StatusStore};
+use crate::tradernet::Error;
 
 /// The whole answer.
 #[derive(Serialize)]
@@ -144,12 +145,11 @@ pub(super) fn render(
     names: &SafetyNames,
     now: Timestamps,
 ) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(&document(&store.accounts(), store, names, now)).map(Bytes::from)
+    serde_json::to_vec(&document(&store.accounts(), names, now)).map(Bytes::from)
 }
 
 fn document<'a>(
     accounts: &'a [Arc<AccountStatus>],
-    board: &StatusStore,
     names: &'a SafetyNames,
     now: Timestamps,
 ) -> Document<'a> {
@@ -157,20 +157,12 @@ fn document<'a>(
         timestamp_seconds: now.wall_seconds(),
         accounts: accounts
             .iter()
-            .map(|status| {
-                let past = board.last_failure(&status.account);
-                account(status, past.as_ref(), names, now)
-            })
+            .map(|status| account(status, names, now))
             .collect(),
     }
 }
 
-fn account<'a>(
-    status: &'a AccountStatus,
-    past: Option<&PastFailure>,
-    names: &'a SafetyNames,
-    now: Timestamps,
-) -> Account<'a> {
+fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamps) -> Account<'a> {
     let state = State::of(status, now);
     Account {
         account: &status.account,
@@ -182,7 +174,7 @@ fn account<'a>(
         up: status.up(),
         last_attempt: status.last_attempt.as_ref().map(last_attempt),
         last_success_timestamp_seconds: status.last_success.map(Timestamps::wall_seconds),
-        last_failure: past.map(last_failure),
+        last_failure: status.last_failure.as_ref().map(last_failure),
         polls_total: status.polls,
         poll_failures_total: status
             .failures
@@ -219,15 +211,15 @@ fn last_attempt(attempt: &Attempt) -> LastAttempt {
 fn last_failure(past: &PastFailure) -> LastFailure {
     LastFailure {
         timestamp_seconds: past.at.wall_seconds(),
-        failure: failed_for(&past.failure),
+        failure: failed_for(&past.error),
     }
 }
 
-fn failed_for(failure: &Failure) -> Failed {
+fn failed_for(error: &Error) -> Failed {
     Failed {
-        reason: failure.reason.name(),
-        message: failure.message.clone(),
-        advice: failure.advice,
+        reason: error.reason().name(),
+        message: error.to_string(),
+        advice: error.advice(),
     }
 }
 
@@ -331,7 +323,7 @@ mod tests {
         let names = SafetyNames::default();
         let board = published(vec![before, desk]);
         let accounts = board.accounts();
-        let answer = serde_json::to_string_pretty(&document(&accounts, &board, &names, NOW));
+        let answer = serde_json::to_string_pretty(&document(&accounts, &names, NOW));
         let answer = answer.unwrap();
         let page = include_str!("../../docs/api.md");
         let (_, rest) = page.split_once("```json\n").expect("an example");
@@ -343,11 +335,11 @@ mod tests {
     fn the_last_failure_outlives_the_next_answer() {
         let quiet = reading(Policy::default(), SessionDetails::Off);
         let before = failed(starting("a"), &refused(), ago(45));
-        let answer = shown(vec![
-            before,
-            answered("a", quiet, vec![], NOW),
-            starting("b"),
-        ]);
+        let after = AccountStatus {
+            last_failure: before.last_failure,
+            ..answered("a", quiet, vec![], NOW)
+        };
+        let answer = shown(vec![after, starting("b")]);
         let at = |pointer| answer.pointer(pointer).unwrap();
         assert!(at("/accounts/0/last_attempt/failure").is_null());
         let past = at("/accounts/0/last_failure");

@@ -20,7 +20,7 @@ use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
-use crate::status::{AccountStatus, Attempt, Failure, FailureCounts, StatusStore, Transport};
+use crate::status::{AccountStatus, Attempt, FailureCounts, PastFailure, StatusStore, Transport};
 use crate::tradernet::Error;
 
 /// 2026-03-02 07:00:00 UTC.
@@ -72,6 +72,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         login_failures: 0,
         login_blocked: None,
         last_attempt: None,
+        last_failure: None,
         last_success: None,
         movements: None,
         unit: UnitStatus {
@@ -116,8 +117,10 @@ pub(super) fn failed(mut status: AccountStatus, error: &Error, at: Timestamps) -
         at,
         duration: Duration::from_secs(10),
         queued: Duration::ZERO,
-        failure: Some(Failure::from(error)),
+        failure: Some(error.clone()),
     });
+    let error = error.clone();
+    status.last_failure = Some(PastFailure { at, error });
     status
 }
 

@@ -260,17 +260,17 @@ async fn the_list_is_asked_for_again_on_the_same_connection() {
 }
 
 #[tokio::test]
-async fn a_server_that_answers_once_is_asked_three_times_more_and_stays_believed() {
+async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
     let mut peer = peer().await;
     peer.tell(json!({"answers": [list(1), null]})).await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     let first = open(&exporter, 1.0).await;
     let page = exporter
-        .wait_for("three requests more", |page| {
-            page.get("tradernet_polls_total", &[]) == 4.0
+        .wait_for("more requests", |page| {
+            page.get("tradernet_polls_total", &[]) >= 5.0
         })
         .await;
-    assert!(page.failures().is_empty(), "a pong clears each");
+    assert!(page.failures().is_empty());
     assert_eq!(page.get(UP, &[]), 1.0);
     let success = "tradernet_last_successful_poll_timestamp_seconds";
     assert!(page.get(success, &[]) > first.get(success, &[]) + 3.0);
@@ -279,7 +279,6 @@ async fn a_server_that_answers_once_is_asked_three_times_more_and_stays_believed
     peer.tell(json!({"send": list(2)})).await;
     open(&exporter, 2.0).await;
     assert_eq!(peer.all("handshake").len(), 1);
-    assert_eq!(peer.all("got").len(), 4);
     exporter.stop().await;
 }
 

@@ -179,8 +179,8 @@ async fn rate_limited() {
     let watched = Watched::start(&[]).await;
     let faults = [
         limited(RetryAfter::Absent),
-        limited(RetryAfter::Seconds(60)),
-        limited(RetryAfter::Date(Duration::from_secs(60))),
+        limited(RetryAfter::Seconds(1)),
+        limited(RetryAfter::Date(Duration::from_secs(1))),
         envelope(429, ErrorEnvelope::err_msg(12, "slow down")),
         envelope(200, ErrorEnvelope::error(429, "slow down")),
         envelope(403, ErrorEnvelope::err_msg(1, "Request limit reached")),

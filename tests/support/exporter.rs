@@ -75,6 +75,7 @@ impl InProcessExporter {
             clock,
             // The test's clock stands still; a scrape shows what was just published.
             scrape_interval: Duration::ZERO,
+            min_retry_interval: Duration::ZERO,
             ..config
         };
         let listeners = Listeners::bind(&config.web).await.unwrap();

@@ -1,4 +1,4 @@
-//! A held stream under a paused clock, its server at the other end of a pipe.
+//! A stream on a paused clock, with the test as its server at the other end of a pipe.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -16,6 +16,7 @@ use crate::clock::{Clock, Timestamps};
 use crate::config::{AccountConfig, CredentialSource};
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
+use crate::poller::host_recovery::HostRecovery;
 use crate::poller::login_breaker::LoginLog;
 use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
 use crate::secret::{SecretKind, SecretSource};
@@ -23,7 +24,7 @@ use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
-use crate::status::{AccountStatus, StatusStore, StreamStatus, Transport};
+use crate::status::{AccountStatus, StatusStore, Transport};
 use crate::tradernet::response::{self, Answer};
 use crate::tradernet::{
     Client, ClientConfig, Endpoint, Reason, RequestObserver, StreamEndpoint, StreamProtocol,
@@ -34,14 +35,14 @@ const MAX_AGE: Duration = Duration::from_secs(90);
 
 type Server = WebSocketStream<DuplexStream>;
 
-/// A poller whose stream stands and has brought a list.
+/// A poller whose stream has delivered its first list.
 struct Bench {
     poller: Poller,
-    stream: Stream,
-    server: Server,
+    stream: Option<Stream>,
+    server: Option<Server>,
     commands: mpsc::Sender<PollerCommand>,
     configured: watch::Sender<AccountConfig>,
-    board: StatusStore,
+    store: StatusStore,
     clock: Clock,
 }
 
@@ -61,18 +62,21 @@ impl Bench {
             wall_ms: 1_772_434_800_000.0 + start.elapsed().as_secs_f64() * 1000.0,
             monotonic: start.elapsed(),
         });
-        let board = StatusStore::default();
+        let store = StatusStore::default();
         let observe = RequestObserver(Arc::new(|_, _| {}));
         let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
             http: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             host_limiter: HostLimiter::new(16),
+            host_recovery: HostRecovery::default(),
             login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
-            board: board.clone(),
+            store: store.clone(),
             clock: clock.clone(),
+            min_retry_interval: Duration::from_secs(5),
         };
         let account = AccountConfig {
             name: "a".into(),
+            labels: Default::default(),
             target: Endpoint {
                 origin: "https://tradernet.example".parse().unwrap(),
                 timeout: Duration::from_secs(5),
@@ -83,7 +87,6 @@ impl Bench {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
                 dialect: StreamProtocol::Websocket,
             }),
-            labels: Default::default(),
             reading: TrackingConfig {
                 policy: Policy::default(),
                 details: SessionDetails::Off,
@@ -95,154 +98,170 @@ impl Bench {
         let (commands, inbox) = mpsc::channel(1);
         let (configured, configuration) = watch::channel(account);
         let logins = LoginLog::default();
-        let mut poller = Poller::new(configuration, shared, inbox, logins);
+        let mut poller = Poller::new(configuration, shared, inbox, logins, start);
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
             panic!("no list")
         };
-        poller.status.stream = Some(StreamStatus {
-            connected: true,
-            reconnects: 0,
-        });
-        poller.status.polls += 1;
-        let took = Took {
-            duration: Duration::from_millis(1),
-            queued: Duration::ZERO,
-        };
-        poller.conclude(Ok(Outcome::List(first)), Some(took));
+        poller.recorder.connected();
+        poller.recorder.polls += 1;
+        poller.conclude(Ok(first), clock.now(), Some(Timing::default()));
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         Self {
             poller,
-            stream: Stream::over(ours).await,
-            server: WebSocketStream::from_raw_socket(theirs, Role::Server, None).await,
+            stream: Some(Stream::over(ours).await),
+            server: Some(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await),
             commands,
             configured,
-            board,
+            store,
             clock,
         }
     }
+
+    /// Follows the stream to its end; when the next attempt is due.
+    async fn follow(&mut self) -> Option<Instant> {
+        let stream = self.stream.take().unwrap();
+        let goes_on = self.poller.follow(stream).await;
+        goes_on.then(|| self.poller.schedule.next())
+    }
+
+    fn status(&self) -> Arc<AccountStatus> {
+        status(&self.store)
+    }
 }
 
-fn status(board: &StatusStore) -> Arc<AccountStatus> {
-    board.account("a").unwrap()
+fn status(store: &StatusStore) -> Arc<AccountStatus> {
+    store.account("a").unwrap()
 }
 
-fn open(board: &StatusStore) -> u64 {
-    status(board).view.as_ref().unwrap().open
+fn open(store: &StatusStore) -> u64 {
+    status(store).view.as_ref().unwrap().open
 }
 
-fn failures(board: &StatusStore) -> Vec<(Reason, u64)> {
-    let status = status(board);
+fn failures(store: &StatusStore) -> Vec<(Reason, u64)> {
+    let status = status(store);
     let failures = status.failures.iter().filter(|(_, count)| *count > 0);
     failures.collect()
 }
 
-/// Answers pings and nothing else; tells when it was asked.
-async fn only_pongs(server: &mut Server, start: Instant) -> Vec<u64> {
-    let mut asked = Vec::new();
+/// Answers pings and nothing else; returns the seconds at which the list was requested.
+async fn only_pongs(mut server: Server, start: Instant) -> Vec<u64> {
+    let mut requests = Vec::new();
     while let Some(Ok(message)) = server.next().await {
         if message.is_text() {
-            asked.push(start.elapsed().as_secs());
+            requests.push(start.elapsed().as_secs());
         }
     }
-    asked
+    requests
 }
 
 async fn send(server: &mut Server, text: &str) {
     server.send(Message::text(text)).await.unwrap();
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_silent_server_that_answers_pings_is_not_stale() {
-    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
-    let start = Instant::now();
-    let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
-    let held = bench.poller.hold(bench.stream);
-    let held = timeout(MAX_AGE * 10, held).await;
-    assert!(held.is_err(), "it stands");
-    let status = status(&bench.board);
-    let now = bench.clock.now();
-    assert_eq!(status.fresh_view(now).unwrap().open, 1);
-    assert!(now.age_of(status.last_success.unwrap()) <= Duration::from_secs(10));
-    assert_eq!(status.up(), Some(true));
-    assert_eq!(status.polls, 4);
-    assert_eq!(failures(&bench.board), []);
-    // The `_milliseconds` gauges are as of the last list.
-    assert_eq!(
-        status
-            .view
-            .as_ref()
-            .unwrap()
-            .expiry
-            .unwrap()
-            .remaining_ms
-            .max,
-        80_000_000.0
-    );
-    assert_eq!(server.await.unwrap(), [30, 60, 90]);
+/// A list in a frame.
+fn frame(left_ms: u64) -> String {
+    format!(r#"["sessions",{}]"#, list(left_ms))
+}
+
+const BROKEN_FRAME: &str = r#"["sessions",[{]"#;
+
+macro_rules! follow_until {
+    ($bench:expr, $script:expr) => {
+        tokio::select! {
+            done = $script => done,
+            _ = $bench => panic!("the stream ended"),
+        }
+    };
 }
 
 #[tokio::test(start_paused = true)]
-async fn nor_is_one_whose_gauges_are_true_for_a_short_time_only() {
-    for seconds in [1, 2, 3] {
+async fn pongs_confirm_the_last_list() {
+    for seconds in [1, 2, 3, 30] {
         let interval = Duration::from_secs(seconds);
         let mut bench = Bench::new(interval, &list(80_000_000)).await;
-        let start = Instant::now();
-        let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
-        let (board, clock) = (bench.board.clone(), bench.clock.clone());
+        let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
+        let (store, clock) = (bench.store.clone(), bench.clock.clone());
         let watch = async {
-            for _ in 0..1000 {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                let status = status(&board);
-                assert!(status.fresh_view(clock.now()).is_some(), "{interval:?}");
+            for _ in 0..9000 {
+                sleep(Duration::from_millis(100)).await;
+                let status = status(&store);
+                assert_eq!(status.fresh_view(clock.now()).unwrap().open, 1);
+                assert_eq!(status.up(), Some(true));
+            }
+        };
+        follow_until!(bench.follow(), watch);
+        assert_eq!(failures(&store), []);
+        // The list is requested at every interval, answered or not.
+        drop(bench);
+        let requests = server.await.unwrap();
+        let expected: Vec<_> = (1..=900 / seconds).map(|n| n * seconds).collect();
+        assert!(expected.starts_with(&requests), "{requests:?}");
+        assert!(requests.len() + 1 >= expected.len());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_frames_confirm_nothing() {
+    // Pings that the server sends are frames too; pongs are unrequested, since nothing is read.
+    for message in [
+        Message::text(r#"["q",1]"#),
+        Message::Pong("".into()),
+        Message::Ping("".into()),
+    ] {
+        let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+        let start = Instant::now();
+        let mut server = bench.server.take().unwrap();
+        let (first, store) = (bench.status().last_success, bench.store.clone());
+        let talk = async {
+            loop {
+                // Between pings of ours: the first pong after one counts as its answer.
+                sleep(Duration::from_secs(1)).await;
+                if message.is_pong() && start.elapsed().as_secs() >= 10 {
+                    std::future::pending::<()>().await;
+                }
+                server.send(message.clone()).await.unwrap();
             }
         };
         tokio::select! {
-            () = watch => {}
-            _ = bench.poller.hold(bench.stream) => panic!("it stands"),
+            () = talk => {}
+            _ = bench.follow() => {}
         }
-        server.abort();
+        if !message.is_pong() {
+            assert_eq!(start.elapsed(), MAX_AGE);
+        }
+        assert_eq!(status(&store).last_success, first);
+        assert_eq!(failures(&store), [(Reason::Timeout, 1)]);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_frames_keep_a_stream_but_not_its_gauges() {
+async fn a_silent_connection_is_closed_after_20_seconds() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let start = Instant::now();
-    let first = status(&bench.board).last_success;
-    // It is never read from, so no ping is answered.
-    let chatter = async {
-        loop {
-            send(&mut bench.server, r#"["q",1]"#).await;
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-    };
-    tokio::select! {
-        () = chatter => {}
-        _ = bench.poller.hold(bench.stream) => {}
-    }
-    assert_eq!(start.elapsed(), MAX_AGE);
-    assert_eq!(status(&bench.board).last_success, first);
-    assert_eq!(failures(&bench.board), [(Reason::Timeout, 1)]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_half_open_connection_is_given_up_within_thirty_seconds() {
-    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
-    let start = Instant::now();
-    // The server's end stays, and never reads.
-    let due = bench.poller.hold(bench.stream).await.unwrap();
-    assert!(start.elapsed() <= Duration::from_secs(30));
+    let server = bench.server.take().unwrap();
+    let due = bench.follow().await.unwrap();
+    assert_eq!(start.elapsed(), SILENCE_TIMEOUT);
     let pause = due.duration_since(Instant::now());
     assert!((INTERVAL..=INTERVAL * 2).contains(&pause), "{pause:?}");
-    let status = status(&bench.board);
+    let status = bench.status();
     assert!(!status.stream.unwrap().connected);
     assert_eq!(status.up(), Some(false));
-    assert_eq!(failures(&bench.board), [(Reason::Timeout, 1)]);
-    // The gauges follow MAX_AGE from when they were last known to be true.
+    assert_eq!(failures(&bench.store), [(Reason::Timeout, 1)]);
+    // The gauges follow MAX_AGE from when the list was last confirmed.
     assert!(status.fresh_view(bench.clock.now()).is_some());
     tokio::time::advance(MAX_AGE).await;
     assert!(status.fresh_view(bench.clock.now()).is_none());
-    drop(bench.server);
+    drop(server);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_hour_without_a_list_replaces_the_connection() {
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    let start = Instant::now();
+    tokio::spawn(only_pongs(bench.server.take().unwrap(), start));
+    assert!(bench.follow().await.is_some());
+    assert_eq!(start.elapsed(), LIST_TIMEOUT);
+    assert_eq!(failures(&bench.store), [(Reason::Timeout, 1)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,7 +269,9 @@ async fn a_server_that_pings_and_does_not_read_is_owed_little() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     // Raw, since the server's own WebSocket reads where it writes. Pings of 100 bytes.
-    let pipe = bench.server.get_mut();
+    let mut server = bench.server.take().unwrap();
+    let mut stream = bench.stream.take().unwrap();
+    let pipe = server.get_mut();
     let mut ping = vec![0x89, 100];
     ping.resize(102, 0);
     let mut owed = 0;
@@ -261,83 +282,33 @@ async fn a_server_that_pings_and_does_not_read_is_owed_little() {
             owed += read.unwrap();
         }
     };
-    let listen = async { while bench.stream.next().await.is_ok() {} };
-    tokio::select! {
-        () = script => {}
-        () = listen => panic!("it stands"),
-    }
-    // What the pipe holds, and as much again; a megabyte was asked for.
+    let receive = async { while stream.next().await.is_ok() {} };
+    follow_until!(receive, script);
+    // What the pipe holds, and as much again; a megabyte was requested.
     assert!((1..=3 << 16).contains(&owed), "{owed}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_sessions_end_asks_for_the_list_and_closes_nothing() {
-    let mut bench = Bench::new(Duration::from_secs(3600), &list(20_000)).await;
-    let start = Instant::now();
-    let board = bench.board.clone();
-    let mut server = bench.server;
-    let script = async {
-        let asked = loop {
-            if server.next().await.unwrap().unwrap().is_text() {
-                break start.elapsed();
-            }
-        };
-        assert!(asked >= Duration::from_secs(20), "{asked:?}");
-        assert!(asked <= Duration::from_secs(22), "{asked:?}");
-        assert_eq!(open(&board), 1, "a list closes sessions, a clock does not");
-        send(&mut server, r#"["sessions",[]]"#).await;
-        // Read on until the answer has been taken.
-        let read = only_pongs(&mut server, start);
-        let _ = timeout(Duration::from_secs(1), read).await;
-        assert_eq!(open(&board), 0);
-        assert_eq!(status(&board).polls, 2);
-    };
-    tokio::select! {
-        () = script => {}
-        _ = bench.poller.hold(bench.stream) => panic!("it stands"),
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_session_that_is_listed_past_its_end_is_no_reason_to_ask_for_ever() {
-    let mut bench = Bench::new(Duration::from_secs(3600), &list(7_000)).await;
-    let start = Instant::now();
-    let server = tokio::spawn(async move {
-        let mut asked = Vec::new();
-        while let Some(Ok(message)) = bench.server.next().await {
-            if message.is_text() {
-                asked.push(start.elapsed().as_secs());
-                send(&mut bench.server, &format!("[\"sessions\",{}]", list(0))).await;
-            }
-        }
-        asked
-    });
-    let held = timeout(Duration::from_secs(600), bench.poller.hold(bench.stream)).await;
-    assert!(held.is_err(), "it stands");
-    assert_eq!(server.await.unwrap(), [8]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn after_a_list_that_cannot_be_read_a_pong_confirms_nothing() {
+async fn after_an_error_a_pong_confirms_nothing() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let start = Instant::now();
-    send(&mut bench.server, r#"["sessions",[{]"#).await;
-    let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
-    let first = status(&bench.board).last_success;
-    bench.poller.hold(bench.stream).await.unwrap();
-    // Asked once more at the interval, in vain: only a new connection can tell.
-    assert_eq!(server.await.unwrap(), [30]);
-    let status = status(&bench.board);
+    let mut server = bench.server.take().unwrap();
+    send(&mut server, BROKEN_FRAME).await;
+    let server = tokio::spawn(only_pongs(server, start));
+    let first = bench.status().last_success;
+    bench.follow().await.unwrap();
+    assert_eq!(start.elapsed(), MAX_AGE);
+    drop(bench.poller);
+    assert_eq!(server.await.unwrap(), [30, 60]);
+    let status = status(&bench.store);
     assert_eq!(status.last_success, first);
     assert_eq!(status.up(), Some(false));
-    assert_eq!(
-        failures(&bench.board),
-        [(Reason::Timeout, 1), (Reason::Decode, 1)]
-    );
+    let expected = [(Reason::Timeout, 1), (Reason::Decode, 1)];
+    assert_eq!(failures(&bench.store), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_whole_list_in_a_broken_frame_changes_nothing() {
+async fn a_list_in_a_broken_frame_changes_nothing() {
     for frame in [
         r#"["sessions",[]"#,
         r#"["sessions",[],"#,
@@ -345,13 +316,66 @@ async fn a_whole_list_in_a_broken_frame_changes_nothing() {
         r#"["sessions",[]]["sessions",5]"#,
     ] {
         let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
-        let first = status(&bench.board).last_success;
-        send(&mut bench.server, frame).await;
-        let held = timeout(Duration::from_secs(1), bench.poller.hold(bench.stream)).await;
-        assert!(held.is_err(), "it stands");
-        assert_eq!(open(&bench.board), 1, "{frame}");
-        assert_eq!(status(&bench.board).last_success, first, "{frame}");
-        assert_eq!(failures(&bench.board), [(Reason::Decode, 1)], "{frame}");
+        let first = bench.status().last_success;
+        let mut server = bench.server.take().unwrap();
+        send(&mut server, frame).await;
+        let ended = timeout(Duration::from_secs(1), bench.follow()).await;
+        assert!(ended.is_err(), "{frame}");
+        assert_eq!(open(&bench.store), 1, "{frame}");
+        assert_eq!(bench.status().last_success, first, "{frame}");
+        assert_eq!(failures(&bench.store), [(Reason::Decode, 1)], "{frame}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn frames_change_counters_at_most_once_a_second_and_the_latest_counts() {
+    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    let mut server = bench.server.take().unwrap();
+    let store = bench.store.clone();
+    let script = async {
+        for _ in 0..200 {
+            send(&mut server, BROKEN_FRAME).await;
+            send(&mut server, &frame(70_000_000)).await;
+            send(&mut server, BROKEN_FRAME).await;
+            sleep(Duration::from_millis(50)).await;
+        }
+        let count = failures(&store);
+        assert!(
+            matches!(count[..], [(Reason::Decode, 5..=11)]),
+            "{count:?} in 10 s"
+        );
+        send(&mut server, r#"["sessions",[]]"#).await;
+        sleep(MIN_UPDATE_INTERVAL * 2).await;
+        assert_eq!(open(&store), 0);
+        assert_eq!(status(&store).up(), Some(true));
+    };
+    follow_until!(bench.follow(), script);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_floods_is_closed_after_10_seconds() {
+    for (frames_per_tick, is_closed) in [(9, false), (12, true)] {
+        let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+        let start = Instant::now();
+        let mut server = bench.server.take().unwrap();
+        let store = bench.store.clone();
+        let flood = async {
+            for _ in 0..200 {
+                for _ in 0..frames_per_tick {
+                    send(&mut server, &frame(70_000_000)).await;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::select! {
+            () = flood => assert!(!is_closed),
+            _ = bench.follow() => assert!(is_closed),
+        }
+        if is_closed {
+            let seconds = start.elapsed().as_secs();
+            assert!((10..=12).contains(&seconds), "{seconds}");
+            assert_eq!(failures(&store), [(Reason::Decode, 1)]);
+        }
     }
 }
 
@@ -363,47 +387,47 @@ async fn a_new_credential_opens_another_stream_at_once() {
     let sid = SecretSource::file(file.clone(), SecretKind::Token);
     let mut bench = Bench::with(INTERVAL, &list(80_000_000), sid).await;
     std::fs::write(&file, "two").unwrap();
-    bench
-        .commands
-        .send(PollerCommand::ReadSecrets)
-        .await
-        .unwrap();
-    let due = bench.poller.hold(bench.stream).await.unwrap();
-    assert_eq!(due, Instant::now());
-    assert!(!status(&bench.board).stream.unwrap().connected);
-    assert_eq!(failures(&bench.board), []);
+    let command = PollerCommand::ReloadSecrets;
+    bench.commands.send(command).await.unwrap();
+    assert_eq!(bench.follow().await.unwrap(), Instant::now());
+    assert!(!bench.status().stream.unwrap().connected);
+    assert_eq!(failures(&bench.store), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_has_the_list_asked_for_at_once() {
+async fn retries_of_an_operator_request_the_list_at_most_once_in_five_seconds() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
-    bench.commands.send(PollerCommand::TryNow).await.unwrap();
-    let asked = async {
-        let asked = bench.server.next().await.unwrap().unwrap();
-        assert_eq!(asked, Message::text(r#"["sessions"]"#));
+    let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
+    let commands = bench.commands.clone();
+    let script = async {
+        for _ in 0..80 {
+            let command = PollerCommand::RetryNow;
+            commands.send(command).await.unwrap();
+            sleep(Duration::from_millis(100)).await;
+        }
     };
-    tokio::select! {
-        asked = timeout(Duration::from_secs(1), asked) => asked.unwrap(),
-        _ = bench.poller.hold(bench.stream) => panic!("it stands"),
-    }
+    follow_until!(bench.follow(), script);
+    drop(bench.poller);
+    assert_eq!(server.await.unwrap(), [0, 5]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_to_command_it_is_the_end() {
+async fn a_removed_account_ends_its_stream() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
-    drop(bench.commands);
-    assert_eq!(bench.poller.hold(bench.stream).await, None);
+    let _server = bench.server.take().unwrap();
+    bench.commands = mpsc::channel(1).0;
+    assert_eq!(bench.follow().await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn streams_that_are_cut_at_once_come_back_spread() {
+async fn streams_that_are_cut_at_once_reconnect_spread() {
     let mut pauses = Vec::new();
     for _ in 0..100 {
         let mut bench = Bench::new(INTERVAL, "[]").await;
-        drop(bench.server);
-        let due = bench.poller.hold(bench.stream).await.unwrap();
+        drop(bench.server.take().unwrap());
+        let due = bench.follow().await.unwrap();
         pauses.push(due.duration_since(Instant::now()));
-        assert_eq!(failures(&bench.board), [(Reason::Network, 1)]);
+        assert_eq!(failures(&bench.store), [(Reason::Network, 1)]);
     }
     let (first, last) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
     assert!(*first >= INTERVAL);
@@ -412,36 +436,36 @@ async fn streams_that_are_cut_at_once_come_back_spread() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_interval_is_taken_up_on_the_same_connection() {
+async fn another_interval_applies_to_the_same_connection() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
-    let start = Instant::now();
+    let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
     bench.configured.send_modify(|account| {
         account.reading.interval = INTERVAL;
     });
-    let server = tokio::spawn(async move { only_pongs(&mut bench.server, start).await });
-    let held = timeout(INTERVAL * 10, bench.poller.hold(bench.stream)).await;
-    assert!(held.is_err(), "it stands");
+    let ended = timeout(Duration::from_secs(100), bench.follow()).await;
+    assert!(ended.is_err());
+    assert_eq!(bench.status().interval, INTERVAL);
+    drop(bench.poller);
     assert_eq!(server.await.unwrap(), [30, 60, 90]);
-    assert_eq!(status(&bench.board).interval, INTERVAL);
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_transport_ends_the_stream_and_is_taken_up_at_once() {
+async fn another_transport_ends_the_stream_and_is_polled_at_once() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
+    let _server = bench.server.take().unwrap();
     bench.configured.send_modify(|account| {
         account.transport = Transport::Http;
         account.stream = None;
     });
-    let due = bench.poller.hold(bench.stream).await.unwrap();
-    assert_eq!(due, Instant::now());
-    let status = status(&bench.board);
+    assert_eq!(bench.follow().await.unwrap(), Instant::now());
+    let status = bench.status();
     assert_eq!(status.stream, None);
     assert_eq!(status.transport, Transport::Http);
-    assert_eq!(failures(&bench.board), []);
+    assert_eq!(failures(&bench.store), []);
 }
 
 #[tokio::test(start_paused = true)]
-async fn another_place_for_a_stream_is_another_account() {
+async fn another_origin_of_a_stream_is_another_account() {
     let bench = Bench::new(INTERVAL, "[]").await;
     let one = bench.configured.borrow().clone();
     let mut other = one.clone();

@@ -7,7 +7,8 @@ use crate::session::expire_unit::UnitStatus;
 use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::{SessionDetail, Summary};
-use crate::status::{AccountStatus, Failure, LoginBlock, PastFailure};
+use crate::status::{AccountStatus, LoginBlock};
+use crate::tradernet::Error;
 use crate::web::health::State;
 use crate::web::html::{Escaped, Span};
 
@@ -23,7 +24,6 @@ const LOW: f64 = 0.1;
 pub(super) struct Card<'a> {
     pub(super) state: State,
     pub(super) status: &'a AccountStatus,
-    pub(super) last_failure: Option<PastFailure>,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Timestamps,
 }
@@ -158,12 +158,12 @@ impl Card<'_> {
         let attempt = self.status.last_attempt.as_ref();
         if let Some(failure) = attempt.and_then(|attempt| attempt.failure.as_ref()) {
             self.failure(f, failure)?;
-        } else if let Some(past) = &self.last_failure {
+        } else if let Some(past) = &self.status.last_failure {
             writeln!(
                 f,
                 "<p class=\"note past\">Last failed {}: {}.</p>",
                 Ago(self.now, past.at),
-                Escaped(&past.failure.message),
+                Escaped(&past.error.to_string()),
             )?;
         }
         match self.status.login_blocked {
@@ -177,14 +177,14 @@ impl Card<'_> {
         }
     }
 
-    fn failure(&self, f: &mut fmt::Formatter<'_>, failure: &Failure) -> fmt::Result {
+    fn failure(&self, f: &mut fmt::Formatter<'_>, error: &Error) -> fmt::Result {
         writeln!(
             f,
             "<div class=\"failure\"><p><b>Last poll failed</b> <code>{}</code><br>{}.</p>\
              <p><b>What to do</b><br>{}.</p></div>",
-            failure.reason.name(),
-            Sentence(&failure.message),
-            Sentence(failure.advice),
+            error.reason().name(),
+            Sentence(&error.to_string()),
+            Sentence(error.advice()),
         )
     }
 

@@ -7,7 +7,7 @@ use super::card::{Card, Clock};
 use super::{PER_PAGE, SCRIPT, STYLE};
 use crate::clock::Timestamps;
 use crate::session::safety_type::SafetyNames;
-use crate::status::{AccountStatus, StatusStore};
+use crate::status::AccountStatus;
 use crate::web::health::State;
 use crate::web::html::Escaped;
 
@@ -21,7 +21,6 @@ pub(super) struct Document<'a> {
     /// Which page it is, from 1.
     pub(super) number: usize,
     pub(super) pages: usize,
-    pub(super) board: &'a StatusStore,
     pub(super) names: &'a SafetyNames,
     pub(super) now: Timestamps,
     pub(super) telemetry_path: &'a str,
@@ -138,7 +137,6 @@ impl Display for Document<'_> {
             Card {
                 state: *state,
                 status,
-                last_failure: self.board.last_failure(&status.account),
                 names: self.names,
                 now: self.now,
             }

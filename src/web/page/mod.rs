@@ -69,7 +69,6 @@ pub(super) fn render(
             .unwrap_or_default(),
         number,
         pages,
-        board,
         names,
         now,
         telemetry_path,
