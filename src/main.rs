@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,6 +15,8 @@ use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
 const FAILED: u8 = 1;
 const INVALID_CONFIGURATION: u8 = 2;
 
+/// A reader of the log that does not read must not delay the end.
+const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_WORKER_THREADS: usize = 4;
 /// For name resolution, files and rendering.
 const MAX_BLOCKING_THREADS: usize = 64;
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
     raise_fd_limit();
     // A panic has written its message already.
     let result = std::panic::catch_unwind(|| run_to_end(&cli));
+    logging::flush(LOG_FLUSH_TIMEOUT);
     match result {
         Ok(Ok(code)) => code,
         Ok(Err(ExitError(code, message))) => {
@@ -157,6 +161,7 @@ fn signals() -> std::io::Result<Signals> {
                 }
             };
             if shutdown.send_replace(true) {
+                logging::flush(LOG_FLUSH_TIMEOUT);
                 std::process::exit(code);
             }
         }

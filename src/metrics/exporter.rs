@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use prometheus::proto::{self, MetricFamily};
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
 };
 
 use super::exposition::{ExpositionWriter, FamilyMeta, MetricType};
 use crate::clock::Timestamps;
+use crate::logging;
 use crate::status::Transport;
 
 /// Upper bounds in seconds: from an answer of a near server to the longest sensible timeout.
@@ -27,6 +28,7 @@ pub(super) struct ExporterMetrics {
     api_requests: HistogramVec,
     reload_successful: IntGaugeVec,
     reload_success_at: GaugeVec,
+    log_lines_dropped: IntCounter,
 }
 
 impl ExporterMetrics {
@@ -76,7 +78,13 @@ impl ExporterMetrics {
             ])
             .set(1);
 
+        let log_lines_dropped = IntCounter::new(
+            "tradernet_exporter_log_lines_dropped_total",
+            "Log lines dropped because standard error was not read fast enough.",
+        )?;
+
         let registry = Registry::new();
+        registry.register(Box::new(log_lines_dropped.clone()))?;
         registry.register(Box::new(http_requests.clone()))?;
         registry.register(Box::new(api_requests.clone()))?;
         registry.register(Box::new(reload_successful.clone()))?;
@@ -90,6 +98,7 @@ impl ExporterMetrics {
             api_requests,
             reload_successful,
             reload_success_at,
+            log_lines_dropped,
         })
     }
 
@@ -116,6 +125,10 @@ impl ExporterMetrics {
 
     /// All families as of now; reads `/proc`.
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
+        let counted = self.log_lines_dropped.get();
+        let dropped = logging::dropped_lines();
+        self.log_lines_dropped
+            .inc_by(dropped.saturating_sub(counted));
         self.registry.gather()
     }
 }

@@ -137,7 +137,7 @@ async fn one_line_when_a_state_changes_and_not_one_per_failed_poll() {
         .collect();
     assert_eq!(about_polls.len(), WANTED.len(), "{about_polls:#?}");
     for (line, (message, reason)) in about_polls.iter().zip(WANTED) {
-        assert!(line.contains(&format!("message=\"{message}\"")), "{line}");
+        assert!(line.contains(&format!("msg=\"{message}\"")), "{line}");
         assert!(
             reason.is_empty() || line.contains(&format!("reason={reason}")),
             "{line}"
@@ -175,19 +175,19 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
                 "poll failed again",
                 "answering again",
             ];
-            known.contains(&line["message"].as_str().unwrap())
+            known.contains(&line["msg"].as_str().unwrap())
         });
         (attempts.map(|_| 1.0).sum::<f64>() >= polls).then_some(lines)
     };
     let lines = wait_until_some("every attempt is logged", failed_again).await;
     for line in &lines {
-        for field in ["timestamp", "level", "message"] {
+        for field in ["ts", "level", "msg"] {
             assert!(line[field].is_string(), "{line}");
         }
     }
     let failed: Vec<_> = lines
         .iter()
-        .filter(|line| line["message"] == "poll failed again")
+        .filter(|line| line["msg"] == "poll failed again")
         .collect();
     assert!(failed.len() >= 3, "{failed:?}");
     assert_eq!(failed[0]["reason"], "http_status");

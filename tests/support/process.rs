@@ -206,10 +206,10 @@ impl ExporterProcess {
 /// The address in the line that says where everything is served, in either log format.
 fn listening(line: &str) -> Option<SocketAddr> {
     let (_, rest) = if line.starts_with('{') {
-        line.contains("\"message\":\"listening\"")
+        line.contains("\"msg\":\"listening\"")
             .then(|| line.split_once("\"address\":\""))??
     } else {
-        line.contains("message=listening ")
+        line.contains("msg=listening ")
             .then(|| line.split_once("address="))??
     };
     let end = rest.find(['"', ' ']).unwrap_or(rest.len());
