@@ -21,6 +21,8 @@ pub struct AccountStatus {
     pub account: Arc<str>,
     /// How its list is read.
     pub transport: Transport,
+    /// What it is configured to be.
+    pub info: Arc<AccountInfo>,
     /// The polling interval as configured.
     pub interval: Duration,
     /// Past this age the view is not shown.
@@ -50,6 +52,15 @@ pub struct AccountStatus {
     pub view: Option<Arc<Summary>>,
     /// With a transport that streams, how the connection is.
     pub stream: Option<StreamStatus>,
+}
+
+/// What an account is configured to be, for the labels of `tradernet_account_info`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AccountInfo {
+    /// The kind of its credential: `sid`, `login` or `key_pair`.
+    pub credential: &'static str,
+    /// The configured labels: valid Prometheus names, none of them reserved.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// A streaming account's connection.

@@ -17,6 +17,7 @@ use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
+use crate::status::AccountInfo;
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
@@ -83,16 +84,21 @@ pub(super) fn resolve(
         timeout,
         max_age,
     } = times?;
+    let credential = credential?;
+    let info = Arc::new(AccountInfo {
+        credential: credential.kind(),
+        labels,
+    });
     Some(AccountConfig {
         name: name?,
         target: Endpoint {
             origin: origin?,
             timeout,
         },
-        credential: credential?,
+        credential,
         transport: transport?,
         stream,
-        labels,
+        info,
         reading: TrackingConfig {
             policy,
             details: details.unwrap_or_default(),
@@ -197,21 +203,17 @@ fn stream(
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
+    if let Some(CredentialSource::KeyPair { .. }) = credential {
+        let message = "requires an SID or a login in this version; use http with a key pair";
+        errors.push(&settings.location("transport"), message);
+        return None;
+    }
     let dialect = match (transport?, credential::login(settings)) {
         (Transport::Socketio, Some(login)) => StreamProtocol::Socketio { login },
         (Transport::Socketio, None) => {
-            let location = settings.location("transport");
-            let message = match credential {
-                Some(CredentialSource::KeyPair { .. }) => {
-                    "socketio requires an SID or a login; use websocket or http with a key pair"
-                        .to_owned()
-                }
-                _ => format!(
-                    "socketio requires {}: it subscribes with that name",
-                    settings.name("login")
-                ),
-            };
-            errors.push(&location, message);
+            let name = settings.name("login");
+            let message = format!("socketio requires {name}: it subscribes with that name");
+            errors.push(&settings.location("transport"), message);
             return None;
         }
         _ => StreamProtocol::Websocket,

@@ -1,10 +1,10 @@
 //! One account as configured: the poller's input.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::secret::SecretSource;
 use crate::session::tracker::TrackingConfig;
+use crate::status::AccountInfo;
 use crate::tradernet::{Endpoint, KeyVersion, StreamEndpoint, Transport};
 
 /// An account as configured; valid by construction.
@@ -20,8 +20,8 @@ pub struct AccountConfig {
     pub transport: Transport,
     /// Where the list is pushed from, with a transport that pushes.
     pub stream: Option<StreamEndpoint>,
-    /// Labels of `tradernet_account_info`: valid Prometheus names, none of them reserved.
-    pub labels: BTreeMap<String, String>,
+    /// Its labels, and the kind of its credential.
+    pub info: Arc<AccountInfo>,
     /// How answers are read and judged, and the polling interval.
     pub reading: TrackingConfig,
 }
@@ -97,6 +97,15 @@ impl CredentialSource {
         std::mem::discriminant(self) == std::mem::discriminant(other)
             && login(self) == login(other)
             && sources.all(|(one, other)| one.is_same_as(other))
+    }
+
+    /// The kind: `sid`, `login` or `key_pair`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Sid(_) => "sid",
+            Self::Login { .. } => "login",
+            Self::KeyPair { .. } => "key_pair",
+        }
     }
 
     /// Where its secrets come from.

@@ -5,6 +5,7 @@
 mod accounts;
 mod scenario;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -17,7 +18,7 @@ use crate::secret::SecretSource;
 use crate::session::expire_unit::UnitSetting;
 use crate::session::tracker::TrackingConfig;
 use crate::simulator::{Simulator, serve, serve_streams};
-use crate::status::Transport;
+use crate::status::{AccountInfo, Transport};
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol};
 
 pub use accounts::{DemoAccount, accounts};
@@ -102,6 +103,10 @@ impl Demo {
                 login: spec.login.clone(),
             }),
         };
+        let info = Arc::new(AccountInfo {
+            credential: credential.kind(),
+            labels: Default::default(),
+        });
         AccountConfig {
             name: account.name.into(),
             target: Endpoint {
@@ -114,7 +119,7 @@ impl Demo {
                 origin: self.stream_origin.clone(),
                 dialect,
             }),
-            labels: Default::default(),
+            info,
             reading: TrackingConfig {
                 policy: account.policy,
                 details: account.details,

@@ -163,6 +163,11 @@ static FAMILIES: &[AccountFamily] = &[
         },
     ),
     gauge(
+        "tradernet_account_info",
+        "Transport, kind of credential and configured labels of an account; always 1.",
+        account_info,
+    ),
+    gauge(
         "tradernet_sessions_undecodable",
         "Entries of the last answer that are not sessions or have a duplicate id.",
         |account, to| to.add_summary(account, |view| Some(view.undecodable)),
@@ -349,6 +354,16 @@ fn by_safety_type(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
         ];
         to.add(&labels, *count);
     }
+}
+
+fn account_info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {
+    let info = &account.status.info;
+    let transport = account.status.transport.name();
+    let mut labels: Vec<(&str, &dyn Display)> =
+        vec![("transport", &transport), ("credential", &info.credential)];
+    let configured = info.labels.iter();
+    labels.extend(configured.map(|(name, value)| (name.as_str(), value as &dyn Display)));
+    to.add(&labels, true);
 }
 
 fn info(account: &AccountSamples<'_>, to: &mut Samples<'_>) {

@@ -20,7 +20,7 @@ use crate::session::summary::SessionDetails;
 use crate::session::test_support::{after, expiring, list, moment, session, vendors};
 use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
-use crate::status::{AccountStatus, Attempt, FailureCounts, LoginBlock, StreamStatus};
+use crate::status::{AccountInfo, AccountStatus, Attempt, FailureCounts, LoginBlock, StreamStatus};
 use crate::tradernet::{Error, Reason};
 
 const MAX_AGE: Duration = Duration::from_secs(90);
@@ -48,6 +48,10 @@ impl Watched {
         let status = AccountStatus {
             account: account.into(),
             transport: Transport::Http,
+            info: Arc::new(AccountInfo {
+                credential: "login",
+                labels: Default::default(),
+            }),
             interval,
             max_age: MAX_AGE,
             polls: 0,
@@ -279,7 +283,14 @@ fn golden_details_anonymous() {
 #[test]
 fn golden_details_full_and_hostile() {
     let account = Watched::reading("a\\b \"c\"\nd<e>", SessionDetails::Full, strict());
-    let account = account.answered(hostile(), after(0.0));
+    let mut account = account.answered(hostile(), after(0.0));
+    let labels = [("desk", "fx"), ("owner", "\"night\" \\ <shift>")];
+    account.status.info = Arc::new(AccountInfo {
+        credential: "key_pair",
+        labels: labels
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
+    });
     let bench = Bench::new(after(1.5)).with(account);
     let mut names = SafetyNames::default();
     names.set(15, "order \"signed\"\n\\".to_owned());

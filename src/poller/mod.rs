@@ -337,6 +337,7 @@ impl Poller {
         AccountStatus {
             account: Arc::clone(&account.name),
             transport: account.transport,
+            info: Arc::clone(&account.info),
             interval: account.reading.interval,
             max_age: account.reading.max_age,
             polls: recorder.polls,

@@ -64,6 +64,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
     AccountStatus {
         account: account.into(),
         transport: Transport::Http,
+        info: Default::default(),
         interval: Duration::from_secs(30),
         max_age: Duration::from_secs(90),
         polls: 0,

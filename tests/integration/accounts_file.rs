@@ -119,8 +119,9 @@ fn values_are_taken_as_written() {
     assert_eq!(policy.safety_types, Some([2, 17].into()));
     let labels = [("desk", "fx"), ("owner", "night-shift")];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(two.labels, labels.into());
-    assert_eq!(one.labels, Default::default());
+    assert_eq!(two.info.labels, labels.into());
+    assert_eq!(one.info.labels, Default::default());
+    assert_eq!(one.info.credential, "login");
     let logins = policy.logins.as_ref().unwrap();
     assert_eq!(logins.len(), 2);
     assert!(logins.contains("a@example.com") && logins.contains("b@example.com"));

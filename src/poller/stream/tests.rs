@@ -76,7 +76,7 @@ impl Bench {
         };
         let account = AccountConfig {
             name: "a".into(),
-            labels: Default::default(),
+            info: Default::default(),
             target: Endpoint {
                 origin: "https://tradernet.example".parse().unwrap(),
                 timeout: Duration::from_secs(5),
