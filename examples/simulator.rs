@@ -1,15 +1,15 @@
-//! The Tradernet simulator as a process: for benchmarks, and for trying the exporter, its dashboard and its
-//! alerts with any number of accounts.
+//! The Tradernet simulator as a process: for benchmarks, and to try the exporter, its dashboard and its alerts
+//! with any number of accounts.
 //!
 //! ```text
 //! cargo run --example simulator -- LISTEN-ADDRESS ACCOUNTS FILE
 //! cargo run --example simulator -- 127.0.0.1:8080 100 accounts.yml
 //! ```
 //!
-//! Writes the accounts file for the exporter (`--config.file`), prints `listening`, and serves until it is
-//! killed. Each account has an SID and two open sessions.
+//! It writes the accounts file for the exporter (`--config.file`), prints `listening`, and serves until it is
+//! stopped. Each account has an SID and two open sessions.
 
-#![allow(clippy::print_stdout, reason = "a command-line program")]
+#![allow(clippy::print_stdout, reason = "a program for a person")]
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -28,18 +28,18 @@ async fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: simulator LISTEN-ADDRESS ACCOUNTS FILE".into());
     };
     let listener = TcpListener::bind(address).await?;
-    let world = Simulator::new();
-    let file_text = populate(&world, &listener, accounts.parse()?)?;
-    std::fs::write(file, file_text)?;
+    let simulator = Simulator::new();
+    let text = add_accounts(&simulator, &listener, accounts.parse()?)?;
+    std::fs::write(file, text)?;
     println!("listening");
     std::io::stdout().flush()?;
-    simulator::serve(listener, world, None, std::future::pending()).await;
+    simulator::serve(listener, simulator, None, std::future::pending()).await;
     Ok(())
 }
 
-/// Creates the accounts, and the file that lists them.
-fn populate(
-    world: &Simulator,
+/// Adds the accounts, and returns the file that lists them.
+fn add_accounts(
+    simulator: &Simulator,
     listener: &TcpListener,
     accounts: usize,
 ) -> Result<String, Box<dyn Error>> {
@@ -50,11 +50,9 @@ fn populate(
     for n in 0..accounts {
         let name = format!("account-{n:05}");
         let sid = format!("{n:032x}");
-        world.add_account(AccountSpec::new(&name).sid(&sid));
-        world.account(&name).open_session(SessionSpec::new(2, DAY));
-        world
-            .account(&name)
-            .open_session(SessionSpec::new(3, DAY * 7).client_ip("203.0.113.7"));
+        let account = simulator.add_account(AccountSpec::new(&name).sid(&sid));
+        account.open_session(SessionSpec::new(2, DAY));
+        account.open_session(SessionSpec::new(3, DAY * 7).client_ip("203.0.113.7"));
         writeln!(file, "  - account: {name}\n    sid: {sid}")?;
     }
     Ok(file)

@@ -9,7 +9,7 @@ use crate::session::rules::Policy;
 use crate::session::summary::SessionDetails;
 use crate::simulator::{
     AccountSpec, DatetimeFormat, ErrorEnvelope, ExpireUnit, LoginBehaviour, LoginSession,
-    ResponseOptions, ResponseShape, SessionSpec,
+    ResponseShape, SessionSpec,
 };
 use crate::status::Transport;
 use crate::tradernet::KeyVersion;
@@ -70,19 +70,17 @@ pub fn accounts() -> Vec<DemoAccount> {
             .client_ip(address)
     };
     let seconds = Duration::from_secs;
-    let options = ResponseOptions::default();
     vec![
-        // The exporter's own login is listed, and allowed by its address. With the session its SID ends: one
-        // login in 20 minutes, which the login breaker of 3 in 15 minutes never notices.
+        // The exporter's own login is listed, and allowed by its address. Its SID ends with the
+        // session: one login in 20 minutes, where the exporter allows 3 in 15.
         DemoAccount {
             sessions: vec![
                 session(2, 8 * HOUR, 3 * HOUR, "203.0.113.21"),
                 session(3, 10 * MINUTE, 9 * MINUTE + seconds(25), "203.0.113.22"),
             ],
-            policy: Policy {
-                client_ips: networks(&["203.0.113.0/24", "127.0.0.0/8", "::1/128"]),
-                ..Policy::default()
-            },
+            policy: rules(|it| {
+                it.client_ips = networks(&["203.0.113.0/24", "127.0.0.0/8", "::1/128"]);
+            }),
             ..DemoAccount::new(
                 "desk-1",
                 AccountSpec {
@@ -110,11 +108,9 @@ pub fn accounts() -> Vec<DemoAccount> {
                 "desk-2",
                 AccountSpec {
                     user_login: Some("broker-client-2041".to_owned()),
-                    options: ResponseOptions {
-                        shape: ResponseShape::ResponseInArray,
-                        ..options.clone()
-                    },
-                    ..AccountSpec::new(DESK_2).sid("demo-sid-desk-2")
+                    ..AccountSpec::new(DESK_2)
+                        .sid("demo-sid-desk-2")
+                        .options(|it| it.shape = ResponseShape::ResponseInArray)
                 },
             )
         },
@@ -124,19 +120,12 @@ pub fn accounts() -> Vec<DemoAccount> {
                 session(4, 24 * HOUR, 23 * HOUR, "203.0.113.60"),
                 session(2, 5 * MINUTE, MINUTE, "203.0.113.61"),
             ],
-            policy: Policy {
-                max_lifetime: Some(24 * HOUR),
-                ..Policy::default()
-            },
+            policy: rules(|it| it.max_lifetime = Some(24 * HOUR)),
             ..DemoAccount::new(
                 "desk-3",
-                AccountSpec {
-                    options: ResponseOptions {
-                        expire_unit: ExpireUnit::Seconds,
-                        ..options.clone()
-                    },
-                    ..AccountSpec::new(DESK_3).key("demo-key-desk-3", "demo-secret-desk-3")
-                },
+                AccountSpec::new(DESK_3)
+                    .key("demo-key-desk-3", "demo-secret-desk-3")
+                    .options(|it| it.expire_unit = ExpireUnit::Seconds),
             )
         },
         // Sessions are extended in time. The use of the key opens a session of type 14, which is allowed and does not
@@ -153,12 +142,12 @@ pub fn accounts() -> Vec<DemoAccount> {
                 "bot-alpha",
                 AccountSpec {
                     key_session: Some(HOUR),
-                    options: ResponseOptions {
-                        datetimes: DatetimeFormat::Utc,
-                        gzip: true,
-                        ..options.clone()
-                    },
-                    ..AccountSpec::new(BOT_ALPHA).key("demo-key-bot-alpha", "demo-secret-bot-alpha")
+                    ..AccountSpec::new(BOT_ALPHA)
+                        .key("demo-key-bot-alpha", "demo-secret-bot-alpha")
+                        .options(|it| {
+                            it.datetimes = DatetimeFormat::Utc;
+                            it.gzip = true;
+                        })
                 },
             )
         },
@@ -178,19 +167,12 @@ pub fn accounts() -> Vec<DemoAccount> {
                 session(2, 2 * MINUTE, MINUTE + seconds(15), "192.0.2.31"),
             ],
             transport: Transport::Websocket,
-            policy: Policy {
-                max_sessions: Some(3),
-                ..Policy::default()
-            },
+            policy: rules(|it| it.max_sessions = Some(3)),
             ..DemoAccount::new(
                 "bot-gamma",
-                AccountSpec {
-                    options: ResponseOptions {
-                        zone_seconds: 3 * 3600,
-                        ..options.clone()
-                    },
-                    ..AccountSpec::new(BOT_GAMMA).sid("demo-sid-bot-gamma")
-                },
+                AccountSpec::new(BOT_GAMMA)
+                    .sid("demo-sid-bot-gamma")
+                    .options(|it| it.zone_seconds = 3 * 3600),
             )
         },
         // The login is refused.
@@ -205,20 +187,12 @@ pub fn accounts() -> Vec<DemoAccount> {
         ),
         // No session is open although one should be.
         DemoAccount {
-            policy: Policy {
-                min_sessions: Some(1),
-                ..Policy::default()
-            },
+            policy: rules(|it| it.min_sessions = Some(1)),
             ..DemoAccount::new(
                 "reserve",
-                AccountSpec {
-                    options: ResponseOptions {
-                        shape: ResponseShape::ResponseInArray,
-                        ..options.clone()
-                    },
-                    ..AccountSpec::new("reserve@example.com")
-                        .key("demo-key-reserve", "demo-secret-reserve")
-                },
+                AccountSpec::new("reserve@example.com")
+                    .key("demo-key-reserve", "demo-secret-reserve")
+                    .options(|it| it.shape = ResponseShape::ResponseInArray),
             )
         },
         // A view-only login; pushed over the legacy socket.io, and at times there is no session.
@@ -232,6 +206,12 @@ pub fn accounts() -> Vec<DemoAccount> {
             )
         },
     ]
+}
+
+fn rules(change: impl FnOnce(&mut Policy)) -> Policy {
+    let mut policy = Policy::default();
+    change(&mut policy);
+    policy
 }
 
 /// Networks of the table above; a misspelt one allows nothing, which the demo's test notices.

@@ -103,30 +103,25 @@ pub(super) fn respond(
         return error(secrets, &ErrorEnvelope::error(7, "User not found"));
     };
     if let Some(wait) = rate_limited(state, &login, now) {
-        return if options.limit_as_envelope {
-            error(
-                secrets,
-                &ErrorEnvelope::error(429, "Too many login attempts"),
-            )
-        } else {
-            Response::html_page(429, "429 Too Many Requests")
-                .header("retry-after", wait.as_secs().max(1).to_string())
-        };
+        if options.limit_as_envelope {
+            return error(secrets, &ErrorEnvelope::error(429, "Too many logins"));
+        }
+        let page = Response::html_page(429, "429 Too Many Requests");
+        return page.header("retry-after", wait.as_secs().max(1).to_string());
     }
-    let Some(account) = state.accounts.get(&login) else {
-        return error(secrets, &ErrorEnvelope::error(7, "User not found"));
-    };
-    if account.spec.password.as_deref() != Some(secrets.password.as_str()) {
+    let spec = state.accounts.get(&login).map(|account| &account.spec);
+    let accepted = spec.filter(|spec| spec.password.as_deref() == Some(secrets.password.as_str()));
+    let Some(behaviour) = accepted.map(|spec| spec.login_behaviour.clone()) else {
         return error(
             secrets,
             &ErrorEnvelope::error(12, "Wrong login or password"),
         );
-    }
-    let other_user = |id: &String| *id != USER_ID.to_string();
-    if options.user_id.as_ref().is_some_and(other_user) {
+    };
+    let is_other = |id: &String| *id != USER_ID.to_string();
+    if options.user_id.as_ref().is_some_and(is_other) {
         return error(secrets, &ErrorEnvelope::error(7, "User not found"));
     }
-    match account.spec.login_behaviour.clone() {
+    match behaviour {
         LoginBehaviour::Reject(envelope) => error(secrets, &envelope),
         LoginBehaviour::RejectWithAnonymousSid(envelope) => {
             let anonymous = state.issue_sid();
@@ -213,11 +208,8 @@ fn set_login_cookies(
     sid: &str,
     options: &LoginOptions,
 ) -> Response {
-    let age = if options.remember {
-        "; Max-Age=1209600"
-    } else {
-        ""
-    };
+    let two_weeks = "; Max-Age=1209600";
+    let age = if options.remember { two_weeks } else { "" };
     let sid = format!("SID={sid}{age}; Path=/; Secure; HttpOnly");
     response
         .header("set-cookie", php_session_cookie(state))

@@ -74,6 +74,13 @@ impl AccountSpec {
         self
     }
 
+    /// Changes how the answers look.
+    #[must_use]
+    pub fn options(mut self, change: impl FnOnce(&mut ResponseOptions)) -> Self {
+        change(&mut self.options);
+        self
+    }
+
     /// Sets what a login is answered.
     #[must_use]
     pub fn login_behaviour(mut self, behaviour: LoginBehaviour) -> Self {

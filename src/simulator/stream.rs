@@ -11,12 +11,12 @@ use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
 use tokio::net::TcpListener;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::auth::{self, Credential};
 use super::fault::{Disconnect, StreamFault};
@@ -251,26 +251,15 @@ impl Connection {
                         Some(Ok(Message::Text(text))) => self.on_message(&text),
                         // Pings and a close are answered by tungstenite with the next read.
                         Some(Ok(_)) => vec![],
-                        None | Some(Err(Error::ConnectionClosed | _)) => return Disconnect::Eof,
+                        None | Some(Err(_)) => return Disconnect::Eof,
                     }
                 }
-                still_there = async {
-                    match &mut changes {
-                        Some(changes) => changes.changed().await.is_ok(),
-                        None => pending().await,
-                    }
-                } => {
-                    if !still_there {
-                        return Disconnect::Close(1001);
-                    }
-                    self.on_change()
-                }
-                () = async {
-                    match expiry {
-                        Some(left) => tokio::time::sleep(left).await,
-                        None => pending().await,
-                    }
-                } => self.on_change(),
+                changed = or_never(changes.as_mut().map(watch::Receiver::changed)) => match changed {
+                    Ok(()) => self.on_change(),
+                    // The account was replaced.
+                    Err(_) => return Disconnect::Close(1001),
+                },
+                () = or_never(expiry.map(tokio::time::sleep)) => self.on_change(),
                 () = tokio::time::sleep_until(timer) => {
                     if is_socket_io {
                         return Disconnect::Eof;
@@ -306,27 +295,23 @@ impl Connection {
     }
 
     fn on_subscribe(&mut self, login: Option<&str>) -> Vec<Action> {
-        let mut fault = None;
-        let mut other_account = false;
-        {
-            let mut state = self.simulator.state();
-            // Another account's list is not for this one; about other names nothing is known.
-            let other = login.filter(|login| Some(*login) != self.account.as_deref());
-            other_account =
-                other_account || other.is_some_and(|it| state.accounts.contains_key(it));
-            let account = self.account.as_ref();
-            if let Some(account) = account.and_then(|it| state.accounts.get_mut(it)) {
+        let mut state = self.simulator.state();
+        // Another account's list is not for this one; about other names nothing is known.
+        let other = login.filter(|login| Some(*login) != self.account.as_deref());
+        let other_account = other.is_some_and(|it| state.accounts.contains_key(it));
+        let account = self.account.as_ref();
+        let fault = account
+            .and_then(|it| state.accounts.get_mut(it))
+            .and_then(|account| {
                 account.counters.stream_requests += 1;
-                fault = account.faults.next_stream(false);
-            }
-        }
+                account.faults.next_stream(false)
+            });
+        drop(state);
         self.simulator.notify_waiters();
         match fault {
             Some(StreamFault::ErrorEvent(envelope)) => return vec![self.error(&envelope)],
             Some(StreamFault::RawFrames(texts)) => {
-                let texts = texts.into_iter();
-                let texts = texts.map(|text| self.secrets.substitute_placeholders(&text));
-                return texts.map(Action::Send).collect();
+                return texts.into_iter().map(Action::Send).collect();
             }
             Some(StreamFault::Disconnect(how)) => return vec![Action::End(how)],
             Some(StreamFault::NoResponse) => return vec![],
@@ -389,6 +374,13 @@ impl Connection {
         // A clock that a test moves may not have reached it: not at once again.
         let left = end.duration_since(now).unwrap_or_default();
         Some(left.max(Duration::from_millis(1)))
+    }
+}
+
+async fn or_never<T>(future: Option<impl Future<Output = T>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => pending().await,
     }
 }
 
