@@ -31,16 +31,10 @@ pub(super) enum Protocol {
 /// A message from a client.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ClientMessage {
-    /// A request for the list; over socket.io with the login that it names, and the number that it wants
-    /// acknowledged.
-    Subscribe {
-        login: Option<String>,
-        acknowledge: Option<String>,
-    },
+    /// A request for the list.
+    Subscribe,
     /// Engine.IO's ping, with the text to repeat.
     Ping(String),
-    /// Engine.IO's or socket.io's end.
-    Disconnect,
     /// Anything else; the server ignores it.
     Other,
 }
@@ -111,38 +105,22 @@ fn parse_websocket(text: &str) -> ClientMessage {
     let is_list = |event: &Value| event == "sessions" || event == "session";
     let is_empty = |value: &Value| value.as_array().is_some_and(Vec::is_empty) || value.is_null();
     match words.as_slice() {
-        [event] if is_list(event) => {}
-        [event, data] if is_list(event) && is_empty(data) => {}
-        _ => return ClientMessage::Other,
-    }
-    ClientMessage::Subscribe {
-        login: None,
-        acknowledge: None,
+        [event] if is_list(event) => ClientMessage::Subscribe,
+        [event, data] if is_list(event) && is_empty(data) => ClientMessage::Subscribe,
+        _ => ClientMessage::Other,
     }
 }
 
 fn parse_packet(text: &str) -> ClientMessage {
-    // `41` leaves the namespace, and there is only one.
-    if text == "1" || text == "41" {
-        return ClientMessage::Disconnect;
-    }
     if let Some(payload) = text.strip_prefix('2') {
         return ClientMessage::Ping(payload.to_owned());
     }
-    let Some(event) = text.strip_prefix("42") else {
-        return ClientMessage::Other;
-    };
-    let words = event.trim_start_matches(|c: char| c.is_ascii_digit());
-    let number = event
-        .strip_suffix(words)
-        .filter(|number| !number.is_empty());
+    let words = text.strip_prefix("42").unwrap_or_default();
     let words = serde_json::from_str::<Vec<Value>>(words).unwrap_or_default();
     match words.as_slice() {
-        [event, topic, rest @ ..] if event == "sup_subscribe" && topic == TOPIC => {
-            ClientMessage::Subscribe {
-                login: rest.first().and_then(Value::as_str).map(str::to_owned),
-                acknowledge: number.map(str::to_owned),
-            }
+        // The login that follows names the SID's own account.
+        [event, topic, ..] if event == "sup_subscribe" && topic == TOPIC => {
+            ClientMessage::Subscribe
         }
         _ => ClientMessage::Other,
     }
@@ -154,47 +132,20 @@ mod tests {
 
     #[test]
     fn list_requests() {
-        let request = |login: Option<&str>, acknowledge: Option<&str>| ClientMessage::Subscribe {
-            login: login.map(str::to_owned),
-            acknowledge: acknowledge.map(str::to_owned),
-        };
+        use ClientMessage::{Other, Ping, Subscribe};
+        use Protocol::{SocketIo, WebSocket};
+        let subscribe = r#"42["sup_subscribe","iitr_notify_sessions_json","desk-1"]"#;
         for (protocol, text, expected) in [
-            (Protocol::WebSocket, r#"["sessions"]"#, request(None, None)),
-            (Protocol::WebSocket, r#"["session"]"#, request(None, None)),
-            (
-                Protocol::WebSocket,
-                r#"["sessions",[]]"#,
-                request(None, None),
-            ),
-            (
-                Protocol::WebSocket,
-                r#"["sessions",["x"]]"#,
-                ClientMessage::Other,
-            ),
-            (Protocol::WebSocket, "sessions", ClientMessage::Other),
-            (Protocol::SocketIo, r#"["sessions"]"#, ClientMessage::Other),
-            (
-                Protocol::SocketIo,
-                r#"42["sup_subscribe","iitr_notify_sessions_json","desk-1"]"#,
-                request(Some("desk-1"), None),
-            ),
-            (
-                Protocol::SocketIo,
-                r#"4217["sup_subscribe","iitr_notify_sessions_json"]"#,
-                request(None, Some("17")),
-            ),
-            (
-                Protocol::SocketIo,
-                r#"42["sup_subscribe","quotes"]"#,
-                ClientMessage::Other,
-            ),
-            (
-                Protocol::SocketIo,
-                "2probe",
-                ClientMessage::Ping("probe".to_owned()),
-            ),
-            (Protocol::SocketIo, "41", ClientMessage::Disconnect),
-            (Protocol::SocketIo, "é", ClientMessage::Other),
+            (WebSocket, r#"["sessions"]"#, Subscribe),
+            (WebSocket, r#"["session"]"#, Subscribe),
+            (WebSocket, r#"["sessions",[]]"#, Subscribe),
+            (WebSocket, r#"["sessions",["x"]]"#, Other),
+            (WebSocket, "sessions", Other),
+            (SocketIo, r#"["sessions"]"#, Other),
+            (SocketIo, subscribe, Subscribe),
+            (SocketIo, r#"42["sup_subscribe","quotes"]"#, Other),
+            (SocketIo, "2probe", Ping("probe".to_owned())),
+            (SocketIo, "é", Other),
         ] {
             assert_eq!(protocol.parse(text), expected, "{text}");
         }

@@ -2,6 +2,7 @@
 //!
 //! Knows the API's paths, credentials and error codes. No sockets, no waiting.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::auth::{Credential, PhpForm, authenticate};
+use super::auth::{Credential, authenticate};
 use super::fault::FaultTarget;
 use super::login::{self, LoginOptions};
 use super::options::ErrorEnvelope;
@@ -154,12 +155,14 @@ fn v1(request: &ApiRequest) -> (Route, RequestSecrets) {
 
 /// A signed form.
 fn v2(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
-    let form = PhpForm::parse(request.form()).filter(|form| form.text("cmd") == Some(command));
-    let Some(form) = form else {
+    let form = form_urlencoded::parse(request.form()).into_owned();
+    let form: BTreeMap<String, String> = form.collect();
+    let text = |name: &str| form.get(name).cloned().unwrap_or_default();
+    if text("cmd") != command {
         return rejected(1, "Bad request: not the form of this command");
-    };
+    }
     let secrets = RequestSecrets {
-        key: form.text("apiKey").unwrap_or_default().to_owned(),
+        key: text("apiKey"),
         signature: request.header("x-ntapi-sig").to_owned(),
         ..RequestSecrets::default()
     };

@@ -280,25 +280,14 @@ impl Connection {
 
     fn on_message(&mut self, text: &str) -> Vec<Action> {
         match self.protocol.parse(text) {
-            ClientMessage::Subscribe { login, acknowledge } => {
-                let mut actions = vec![];
-                if let Some(number) = acknowledge {
-                    actions.push(Action::Send(format!("43{number}[]")));
-                }
-                actions.extend(self.on_subscribe(login.as_deref()));
-                actions
-            }
+            ClientMessage::Subscribe => self.on_subscribe(),
             ClientMessage::Ping(payload) => vec![Action::Send(format!("3{payload}"))],
-            ClientMessage::Disconnect => vec![Action::End(Disconnect::Eof)],
             ClientMessage::Other => vec![],
         }
     }
 
-    fn on_subscribe(&mut self, login: Option<&str>) -> Vec<Action> {
+    fn on_subscribe(&mut self) -> Vec<Action> {
         let mut state = self.simulator.state();
-        // Another account's list is not for this one; about other names nothing is known.
-        let other = login.filter(|login| Some(*login) != self.account.as_deref());
-        let other_account = other.is_some_and(|it| state.accounts.contains_key(it));
         let account = self.account.as_ref();
         let fault = account
             .and_then(|it| state.accounts.get_mut(it))
@@ -317,7 +306,7 @@ impl Connection {
             Some(StreamFault::NoResponse) => return vec![],
             _ => {}
         }
-        if self.demo || other_account {
+        if self.demo {
             // The newer stream is silent then; the legacy one sends an error.
             return match self.protocol {
                 Protocol::WebSocket => vec![],
