@@ -1,9 +1,14 @@
-//! Passes the commit and the compiler's version to `tradernet_exporter_build_info`.
+//! Passes the commit and the compiler's version to `tradernet_exporter_build_info`, and the hashes of the
+//! status page's style and script for its content security policy.
 
 // A build script's input is its environment.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::expect_used)]
 
 use std::process::Command;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest as _, Sha256};
 
 fn main() {
     println!("cargo::rerun-if-env-changed=TRADERNET_EXPORTER_REVISION");
@@ -24,6 +29,15 @@ fn main() {
         .unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=BUILD_REVISION={revision}");
     println!("cargo::rustc-env=BUILD_RUSTC_VERSION={version}");
+    for (name, path) in [
+        ("PAGE_STYLE_SHA256", "src/web/page/page.css"),
+        ("PAGE_SCRIPT_SHA256", "src/web/page/page.js"),
+    ] {
+        println!("cargo::rerun-if-changed={path}");
+        let text = std::fs::read(path).expect("the page's files are part of the source");
+        let hash = STANDARD.encode(Sha256::digest(text));
+        println!("cargo::rustc-env={name}={hash}");
+    }
 }
 
 fn first_line(command: &mut Command) -> Option<String> {

@@ -134,6 +134,7 @@ pub async fn run(
                 .external_url
                 .and_then(|url| url.as_str().parse().ok()),
             enable_lifecycle: config.web.enable_lifecycle,
+            shard: config.shard,
             scrape_interval: config.scrape_interval,
         },
         metrics.clone(),

@@ -11,6 +11,7 @@ use crate::clock::Timestamps;
 use crate::session::expire_unit::UnitStatus;
 use crate::session::summary::Summary;
 use crate::session::tracker::SessionCounters;
+use crate::session::rules::SessionLimits;
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
@@ -27,6 +28,8 @@ pub struct AccountStatus {
     pub interval: Duration,
     /// Past this age the view is not shown.
     pub max_age: Duration,
+    /// The configured bounds of the number of open sessions.
+    pub limits: SessionLimits,
     /// Attempts so far.
     pub polls: u64,
     /// Failed attempts so far.

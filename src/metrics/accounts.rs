@@ -108,6 +108,18 @@ static FAMILIES: &[AccountFamily] = &[
         },
     ),
     gauge(
+        "tradernet_security_sessions_limit",
+        "Configured bounds of the number of open sessions.",
+        |account, to| {
+            let limits = account.status.limits;
+            for (bound, limit) in [("min", limits.min), ("max", limits.max)] {
+                if let Some(limit) = limit {
+                    to.add(&[("bound", &bound)], limit);
+                }
+            }
+        },
+    ),
+    gauge(
         "tradernet_security_sessions_required",
         "Open sessions that count for the configured minimum.",
         |account, to| to.add_summary(account, |view| Some(view.required?.open)),

@@ -38,6 +38,7 @@ impl Watched {
 
     fn reading(account: &str, details: SessionDetails, policy: Policy) -> Self {
         let interval = Duration::from_secs(30);
+        let limits = policy.limits();
         let tracker = SessionTracker::new(TrackingConfig {
             policy,
             details,
@@ -54,6 +55,7 @@ impl Watched {
             }),
             interval,
             max_age: MAX_AGE,
+            limits,
             polls: 0,
             failures: FailureCounts::default(),
             logins: 0,

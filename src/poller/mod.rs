@@ -340,6 +340,7 @@ impl Poller {
             info: Arc::clone(&account.info),
             interval: account.reading.interval,
             max_age: account.reading.max_age,
+            limits: account.reading.policy.limits(),
             polls: recorder.polls,
             failures: recorder.failures,
             logins: recorder.logins,

@@ -26,6 +26,15 @@ pub struct Policy {
     pub max_lifetime: Option<Duration>,
 }
 
+/// The configured bounds of the number of open sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// Fewest sessions that should be open.
+    pub min: Option<u64>,
+    /// Most sessions that should be open.
+    pub max: Option<u64>,
+}
+
 /// A rule that sessions can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rule {
@@ -120,6 +129,14 @@ impl Policy {
     /// sessions that [count](Self::counts_for_minimum).
     pub fn shortfall(&self, required: u64) -> Option<u64> {
         self.min_sessions.map(|min| min.saturating_sub(required))
+    }
+
+    /// The bounds of the number of open sessions.
+    pub fn limits(&self) -> SessionLimits {
+        SessionLimits {
+            min: self.min_sessions,
+            max: self.max_sessions,
+        }
     }
 
     /// Whether the session counts for the minimum.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::health::State;
+use super::health::AccountHealth;
+use super::query::Query;
 use crate::clock::Timestamps;
 use crate::session::diff::CloseReason;
 use crate::session::safety_type::SafetyNames;
@@ -32,7 +33,7 @@ struct Document<'a> {
 #[derive(Serialize)]
 struct Account<'a> {
     account: &'a str,
-    /// See [`State::name`].
+    /// See [`AccountHealth::name`].
     state: &'static str,
     needs_attention: bool,
     transport: &'static str,
@@ -143,9 +144,12 @@ struct Single<'a> {
 pub(super) fn render(
     store: &StatusStore,
     names: &SafetyNames,
+    query: &Query,
     now: Timestamps,
 ) -> serde_json::Result<Bytes> {
-    serde_json::to_vec(&document(&store.accounts(), names, now)).map(Bytes::from)
+    let mut accounts = store.accounts();
+    accounts.retain(|status| query.matches(AccountHealth::of(status, now), &status.account));
+    serde_json::to_vec(&document(&accounts, names, now)).map(Bytes::from)
 }
 
 fn document<'a>(
@@ -163,7 +167,7 @@ fn document<'a>(
 }
 
 fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamps) -> Account<'a> {
-    let state = State::of(status, now);
+    let state = AccountHealth::of(status, now);
     Account {
         account: &status.account,
         state: state.name(),
@@ -297,7 +301,7 @@ mod tests {
 
     fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
         let board = published(accounts);
-        let bytes = render(&board, &SafetyNames::default(), NOW).unwrap();
+        let bytes = render(&board, &SafetyNames::default(), &Query::default(), NOW).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -358,9 +362,9 @@ mod tests {
         let none = answered("b", quiet(), vec![], NOW);
         let answer = shown(vec![once, stale, none]);
         assert!(answer.pointer("/accounts/0/sessions").unwrap().is_null());
-        assert_eq!(answer.pointer("/accounts/0/state").unwrap(), "unknown");
+        assert_eq!(answer.pointer("/accounts/0/state").unwrap(), "no_data");
         assert_eq!(answer.pointer("/accounts/1/sessions/open").unwrap(), 0);
-        assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "none_open");
+        assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "no_session");
         let end = "/accounts/1/sessions/max_expiry_timestamp_seconds";
         assert!(answer.pointer(end).unwrap().is_null());
     }

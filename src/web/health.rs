@@ -1,115 +1,130 @@
-//! How an account is doing in one word, worst first.
+//! The state of an account in one word, as the page, the JSON, the dashboard and the alerts call it.
 
 use crate::clock::Timestamps;
 use crate::session::summary::Summary;
 use crate::status::AccountStatus;
 
 /// An account whose last session ends within this is about to be without one.
-const SOON_MS: f64 = 300_000.0;
+const EXPIRING_MS: f64 = 300_000.0;
 
-/// An account's state; what needs attention most compares least.
+/// An account's state, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
-    /// A rule is broken as of an answer that is still believed.
-    RuleBroken,
-    /// The last attempt failed and no login is tried.
+pub(super) enum AccountHealth {
+    /// The last attempt failed and no login is made.
     LoginBlocked,
-    /// There is no answer, or none that is still believed.
-    Unknown,
-    /// The last attempt failed; the answer before it is still believed.
+    /// A rule is broken by the last answer, which is not too old.
+    RuleBroken,
+    /// There is no answer, or only one that is too old.
+    NoData,
+    /// The last attempt failed; the answer before it is not too old.
     Failing,
-    /// Every session whose end can be read ends within five minutes, and the unit is settled.
+    /// Every session with a readable end ends within five minutes, and the unit is confirmed.
     Expiring,
-    /// Nothing has been asked yet.
-    Starting,
     /// No session is open.
-    NoneOpen,
+    NoSession,
+    /// Not polled yet.
+    Starting,
     /// Sessions are open and nothing is wrong.
     Ok,
 }
 
-impl State {
-    pub(super) const ALL: [State; 8] = [
-        State::RuleBroken,
-        State::LoginBlocked,
-        State::Unknown,
-        State::Failing,
-        State::Expiring,
-        State::Starting,
-        State::NoneOpen,
-        State::Ok,
+impl AccountHealth {
+    pub(super) const ALL: [Self; 8] = [
+        Self::LoginBlocked,
+        Self::RuleBroken,
+        Self::NoData,
+        Self::Failing,
+        Self::Expiring,
+        Self::NoSession,
+        Self::Starting,
+        Self::Ok,
     ];
 
-    /// Judges an account as of `now`.
+    /// The state of an account at `now`.
     pub(super) fn of(status: &AccountStatus, now: Timestamps) -> Self {
-        let view = status.fresh_view(now);
+        let summary = status.fresh_view(now);
         let failed = status.up() == Some(false);
-        match view {
-            Some(view) if view.violating.iter().any(|(_, count)| *count > 0) => Self::RuleBroken,
-            // A breaker that has tripped while the session still serves is no trouble yet.
+        match summary {
+            // A breaker that has tripped while the SID still works is not urgent yet.
             _ if failed && status.login_blocked.is_some() => Self::LoginBlocked,
+            Some(summary) if summary.violating.iter().any(|(_, count)| *count > 0) => {
+                Self::RuleBroken
+            }
             None if status.last_attempt.is_none() => Self::Starting,
-            None => Self::Unknown,
+            None => Self::NoData,
             Some(_) if failed => Self::Failing,
-            Some(view) if view.open == 0 => Self::NoneOpen,
-            Some(view) if status.unit.confirmed && ends_soon(view, now) => Self::Expiring,
+            Some(summary) if summary.open == 0 => Self::NoSession,
+            Some(summary) if status.unit.confirmed && is_expiring(summary, now) => Self::Expiring,
             Some(_) => Self::Ok,
         }
     }
 
-    /// The word in the API and in class names.
+    /// The value of `?state=`, in the JSON and in class names.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::RuleBroken => "rule_broken",
             Self::LoginBlocked => "login_blocked",
-            Self::Unknown => "unknown",
+            Self::RuleBroken => "rule_broken",
+            Self::NoData => "no_data",
             Self::Failing => "failing",
             Self::Expiring => "expiring",
+            Self::NoSession => "no_session",
             Self::Starting => "starting",
-            Self::NoneOpen => "none_open",
             Self::Ok => "ok",
         }
     }
 
-    /// The words on the page.
-    pub(super) fn words(self) -> &'static str {
+    /// The text on the page.
+    pub(super) fn text(self) -> &'static str {
         match self {
-            Self::RuleBroken => "Rule broken",
-            Self::LoginBlocked => "Login blocked",
-            Self::Unknown => "Unknown",
-            Self::Failing => "Failing",
-            Self::Expiring => "Expiring",
-            Self::Starting => "Starting",
-            Self::NoneOpen => "None open",
+            Self::LoginBlocked => "login blocked",
+            Self::RuleBroken => "rule broken",
+            Self::NoData => "no data",
+            Self::Failing => "failing",
+            Self::Expiring => "expiring",
+            Self::NoSession => "no session",
+            Self::Starting => "starting",
             Self::Ok => "OK",
         }
     }
 
-    /// A shape, so that states differ without colour; all of them in any font.
+    /// A shape that is in any font: states differ without colour too.
     pub(super) fn symbol(self) -> &'static str {
         match self {
-            Self::RuleBroken => "\u{25B2}",
             Self::LoginBlocked => "\u{25A0}",
-            Self::Unknown => "?",
+            Self::RuleBroken => "\u{25B2}",
+            Self::NoData => "?",
             Self::Failing => "!",
             Self::Expiring => "\u{25BC}",
+            Self::NoSession => "\u{25CB}",
             Self::Starting => "\u{2026}",
-            Self::NoneOpen => "\u{25CB}",
             Self::Ok => "\u{2713}",
         }
     }
 
-    /// Whether somebody should look.
+    /// The colour of the tab's icon: red, orange, yellow, blue, grey or green.
+    pub(super) fn icon_colour(self) -> &'static str {
+        match self {
+            Self::LoginBlocked | Self::RuleBroken | Self::NoData => "c62828",
+            Self::Failing => "c2570c",
+            Self::Expiring => "ca8a04",
+            Self::NoSession => "2563eb",
+            Self::Starting => "64748b",
+            Self::Ok => "15803d",
+        }
+    }
+
+    /// Whether a person should look at the account.
     pub(super) fn needs_attention(self) -> bool {
         self <= Self::Expiring
     }
 }
 
-/// Whether the longest time left that can be read is nearly over, or over.
-fn ends_soon(view: &Summary, now: Timestamps) -> bool {
-    view.expiry
+/// Whether the longest readable time left is nearly over, or over.
+fn is_expiring(summary: &Summary, now: Timestamps) -> bool {
+    summary
+        .expiry
         .and_then(|expiry| expiry.expires_at_ms)
-        .is_some_and(|at| at.max - now.wall_ms < SOON_MS)
+        .is_some_and(|at| at.max - now.wall_ms < EXPIRING_MS)
 }
 
 #[cfg(test)]
@@ -128,40 +143,40 @@ mod tests {
     }
 
     #[test]
-    fn about_to_be_without_a_session() {
+    fn expiring_within_five_minutes_of_the_last_end() {
         for (minutes_left, arrival, state) in [
-            (&[4][..], NOW, State::Expiring),
-            (&[4, 3], NOW, State::Expiring),
-            // The last one counts, as of now and not as of the answer.
-            (&[4, 60], NOW, State::Ok),
-            (&[5], NOW, State::Ok),
-            (&[5], ago(1), State::Expiring),
-            // The clock closes nothing.
-            (&[1], ago(80), State::Expiring),
-            (&[], NOW, State::NoneOpen),
-            (&[4], ago(91), State::Unknown),
+            (&[4][..], NOW, AccountHealth::Expiring),
+            (&[4, 3], NOW, AccountHealth::Expiring),
+            // The last session counts, as of now and not as of the answer.
+            (&[4, 60], NOW, AccountHealth::Ok),
+            (&[5], NOW, AccountHealth::Ok),
+            (&[5], ago(1), AccountHealth::Expiring),
+            // Nothing is closed by the clock alone.
+            (&[1], ago(80), AccountHealth::Expiring),
+            (&[], NOW, AccountHealth::NoSession),
+            (&[4], ago(91), AccountHealth::NoData),
         ] {
             let status = account(minutes_left, arrival);
-            assert_eq!(State::of(&status, NOW), state, "{minutes_left:?}");
+            assert_eq!(AccountHealth::of(&status, NOW), state, "{minutes_left:?}");
         }
-        assert!(State::Expiring.needs_attention());
-        assert!(!State::Starting.needs_attention());
+        assert!(AccountHealth::Expiring.needs_attention());
+        assert!(!AccountHealth::NoSession.needs_attention());
     }
 
     #[test]
-    fn an_unsettled_unit_raises_no_alarm() {
+    fn unconfirmed_unit_is_not_expiring() {
         let mut status = account(&[4], NOW);
         status.unit.confirmed = false;
-        assert_eq!(State::of(&status, NOW), State::Ok);
+        assert_eq!(AccountHealth::of(&status, NOW), AccountHealth::Ok);
     }
 
     #[test]
-    fn a_failed_poll_is_worse_than_a_session_that_ends() {
+    fn failing_is_more_urgent_than_expiring() {
         let error = Error::HttpStatus {
             status: 502,
             retry_after: None,
         };
         let status = failed(account(&[4], NOW), &error, NOW);
-        assert_eq!(State::of(&status, NOW), State::Failing);
+        assert_eq!(AccountHealth::of(&status, NOW), AccountHealth::Failing);
     }
 }

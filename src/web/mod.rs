@@ -7,8 +7,8 @@ mod accept;
 mod api;
 mod csrf;
 mod health;
-mod html;
 mod page;
+mod query;
 mod response;
 mod routes;
 mod scrape;
@@ -22,9 +22,10 @@ use hyper::Uri;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::scrape::ScrapeCache;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
 use crate::session::safety_type::SafetyNames;
+use crate::shard::Shard;
 use crate::status::StatusStore;
 
 pub use server::{ListenerKind, serve};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub external_url: Option<Uri>,
     /// `--web.enable-lifecycle`: whether requests may change anything.
     pub enable_lifecycle: bool,
+    /// The share of the accounts that this process watches.
+    pub shard: Shard,
     /// A page of metrics is rendered at most once in this time for each format and encoding.
     pub scrape_interval: Duration,
 }
@@ -58,6 +61,7 @@ pub struct App {
     metrics: Metrics,
     store: StatusStore,
     clock: Clock,
+    started: Timestamps,
     names: watch::Receiver<SafetyNames>,
     ready: watch::Receiver<bool>,
     reload: mpsc::Sender<ReloadRequest>,
@@ -80,6 +84,7 @@ impl App {
             settings,
             metrics,
             store,
+            started: clock.now(),
             clock,
             names,
             ready,

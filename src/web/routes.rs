@@ -12,6 +12,7 @@ use hyper::{Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::query::Query;
 use super::response::{self, Response, compress, text};
 use super::server::ListenerKind;
 use super::{App, ReloadRequest, accept, api, csrf, page};
@@ -22,7 +23,7 @@ impl App {
         // No route reads a body; hyper drains it or closes the connection.
         let (request, _) = request.into_parts();
         let handler = self.handler(kind, request.uri.path());
-        let response = AssertUnwindSafe(self.route(handler, &request)).catch_unwind();
+        let response = AssertUnwindSafe(self.route(kind, handler, &request)).catch_unwind();
         let response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
             response::internal_error()
@@ -47,7 +48,7 @@ impl App {
         }
     }
 
-    async fn route(&self, handler: &str, request: &Parts) -> Response {
+    async fn route(&self, kind: ListenerKind, handler: &str, request: &Parts) -> Response {
         let headers = &request.headers;
         let query = request.uri.query().unwrap_or_default();
         let (allow, answer) = match handler {
@@ -56,8 +57,8 @@ impl App {
             "/-/ready" => ("GET, HEAD", self.ready().boxed()),
             "/metrics" => ("GET, HEAD", self.scrape(headers).boxed()),
             "/" => ("GET, HEAD", self.status_page(headers, query).boxed()),
-            "/api/v1/accounts" => ("GET, HEAD", self.accounts(headers).boxed()),
-            _ => return text(StatusCode::NOT_FOUND, "not found"),
+            "/api/v1/accounts" => ("GET, HEAD", self.accounts(headers, query).boxed()),
+            _ => return self.not_found(kind),
         };
         if !allow.split(", ").any(|name| request.method == name) {
             return response::method_not_allowed(allow);
@@ -90,25 +91,33 @@ impl App {
         )
     }
 
-    async fn accounts(&self, headers: &HeaderMap) -> Response {
+    async fn accounts(&self, headers: &HeaderMap, query: &str) -> Response {
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+        };
         let (store, names, now) = (self.store.clone(), self.names(), self.clock.now());
         render(headers, "application/json", move || {
-            Ok(api::render(&store, &names, now)?)
+            Ok(api::render(&store, &names, &query, now)?)
         })
         .await
     }
 
     async fn status_page(&self, headers: &HeaderMap, query: &str) -> Response {
         let (store, names, now) = (self.store.clone(), self.names(), self.clock.now());
-        let number = page_number(query);
-        let telemetry_path = self.settings.telemetry_path.clone();
+        let query = match Query::parse(query) {
+            Ok(query) => query,
+            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+        };
+        let (settings, started) = (self.settings.clone(), self.started);
         let mut response = render(headers, "text/html; charset=utf-8", move || {
-            Ok(page::render(&store, &names, now, number, &telemetry_path))
+            let page = page::render(&store, &names, &query, &settings, started, now);
+            Ok(page.map_err(io::Error::other)?.into())
         })
         .await;
         if response.status() == StatusCode::OK {
             let headers = response.headers_mut();
-            headers.insert(CONTENT_SECURITY_POLICY, page::policy());
+            headers.insert(CONTENT_SECURITY_POLICY, page::POLICY);
         }
         response
     }
@@ -146,6 +155,18 @@ impl App {
         outcome.await.unwrap_or_else(|_| Err(shutting_down()))
     }
 
+    fn not_found(&self, kind: ListenerKind) -> Response {
+        let telemetry_path = &self.settings.telemetry_path;
+        let reason = match kind {
+            ListenerKind::Probe => "not found; this address has /-/healthy and /-/ready".to_owned(),
+            ListenerKind::Main => format!(
+                "not found; this server has / (status page), {telemetry_path}, /api/v1/accounts, \
+                 /-/healthy, /-/ready and /-/reload"
+            ),
+        };
+        text(StatusCode::NOT_FOUND, reason)
+    }
+
     fn names(&self) -> crate::session::safety_type::SafetyNames {
         self.names.borrow().clone()
     }
@@ -179,14 +200,6 @@ fn negotiated(vary: &'static str, response: io::Result<Response>) -> Response {
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static(vary));
     response
-}
-
-/// `?page=`, from 1; 1 where it is not a number.
-fn page_number(query: &str) -> usize {
-    form_urlencoded::parse(query.as_bytes())
-        .find(|(key, _)| key == "page")
-        .and_then(|(_, value)| value.parse().ok())
-        .unwrap_or(1)
 }
 
 /// `?account=NAME`; `None` is the whole configuration. Other parameters are an error: with a

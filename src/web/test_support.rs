@@ -15,11 +15,12 @@ use super::{App, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
 use crate::session::expire_unit::{Unit, UnitSetting, UnitStatus};
-use crate::session::rules::Policy;
+use crate::session::rules::{Policy, SessionLimits};
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::{SessionTracker, TrackingConfig};
 use crate::session::{ClientAddress, Session, SessionList};
+use crate::shard::Shard;
 use crate::status::{AccountStatus, Attempt, FailureCounts, PastFailure, StatusStore, Transport};
 use crate::tradernet::Error;
 
@@ -67,6 +68,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         info: Default::default(),
         interval: Duration::from_secs(30),
         max_age: Duration::from_secs(90),
+        limits: SessionLimits::default(),
         polls: 0,
         failures: FailureCounts::default(),
         logins: 0,
@@ -92,9 +94,11 @@ pub(super) fn answered(
     sessions: Vec<Session>,
     arrival: Timestamps,
 ) -> AccountStatus {
+    let limits = reading.policy.limits();
     let mut ledger = SessionTracker::new(reading);
     let (view, _) = ledger.record(SessionList::new(sessions, 0), arrival);
     AccountStatus {
+        limits,
         polls: 1,
         last_attempt: Some(Attempt {
             at: arrival,
@@ -139,6 +143,7 @@ pub(super) fn settings() -> Settings {
         telemetry_path: "/metrics".to_owned(),
         external_url: None,
         enable_lifecycle: false,
+        shard: Shard::default(),
         scrape_interval: Duration::ZERO,
     }
 }

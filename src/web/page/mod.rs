@@ -1,86 +1,234 @@
-//! The status page `/`: for a tired person on a phone and for a screen on the wall.
+//! The status page `/`: for a person on duty with a phone, and for a screen on the wall.
 //!
-//! Rendered here, whole, worst account first; the script only fetches the same page again and
-//! counts down in between, so it works without. It shows what is published and asks nobody.
+//! A template rendered from the published status: accounts that need attention as cards, the others
+//! as rows. The script only fetches the same page again and counts in between; the page works
+//! without it.
 
-mod card;
-mod document;
+mod account;
 #[cfg(test)]
 mod tests;
+mod text;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+use std::sync::Arc;
+
+use askama::Template;
 use hyper::header::HeaderValue;
-use sha2::{Digest, Sha256};
 
-use self::document::{Document, Numbers};
-use super::health::State;
+use self::account::Account;
+use self::text::{Day, Time};
+use super::Settings;
+use super::health::AccountHealth;
+use super::query::Query;
 use crate::clock::Timestamps;
 use crate::session::safety_type::SafetyNames;
 use crate::status::{AccountStatus, StatusStore};
 
+/// Accounts on one page.
+const PER_PAGE: usize = 200;
+/// Up to so many accounts are all shown as cards.
+const MAX_CARDS_ONLY: usize = 12;
+
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
-/// Accounts on one page: what a phone scrolls through, and a screen's worth of trouble many times over.
-const PER_PAGE: usize = 200;
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+const REVISION: &str = env!("BUILD_REVISION");
+const DOCUMENTATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/docs");
 
-/// The page's content security policy: its own style and script by hash, an icon in itself,
-/// requests to where it came from, and nothing else.
-pub(super) fn policy() -> HeaderValue {
-    let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; script-src 'sha256-{}'; img-src data:; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    // Base64 and the words around it are all valid in a header; without a policy of its own the
-    // page would still be safe, only plain.
-    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
+/// The page's content security policy: its own style and script by the hashes that the build
+/// computes, an icon in the page itself, requests and forms to its own origin, nothing else.
+pub(super) const POLICY: HeaderValue = HeaderValue::from_static(concat!(
+    "default-src 'none'; style-src 'sha256-",
+    env!("PAGE_STYLE_SHA256"),
+    "'; script-src 'sha256-",
+    env!("PAGE_SCRIPT_SHA256"),
+    "'; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+));
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct Page<'a> {
+    query: &'a Query,
+    totals: Totals,
+    /// Accounts that the query selects.
+    matching: usize,
+    /// Accounts of earlier pages.
+    first: usize,
+    number: usize,
+    pages: usize,
+    cards: Vec<Account<'a>>,
+    rows: Vec<Account<'a>>,
+    settings: &'a Settings,
+    started: Timestamps,
+    now: Timestamps,
 }
 
-/// The page as of `now`. `number` is clamped to the pages that there are, counted from 1.
+impl Page<'_> {
+    fn state_link(&self, state: &AccountHealth) -> String {
+        self.query.link(Some(*state), 1)
+    }
+
+    fn all_link(&self) -> String {
+        self.query.link(None, 1)
+    }
+
+    fn is_selected(&self, state: &AccountHealth) -> bool {
+        self.query.state == Some(*state)
+    }
+
+    fn previous(&self) -> Option<String> {
+        let link = || self.query.link(self.query.state, self.number - 1);
+        (self.number > 1).then(link)
+    }
+
+    fn next(&self) -> Option<String> {
+        let link = || self.query.link(self.query.state, self.number + 1);
+        (self.number < self.pages).then(link)
+    }
+
+    fn has_bars(&self) -> bool {
+        let mut accounts = self.cards.iter().chain(&self.rows);
+        accounts.any(|account| account.ends().is_some())
+    }
+
+    fn time(&self, at: &Timestamps) -> Time {
+        Time(at.wall_ms)
+    }
+
+    fn day(&self, at: &Timestamps) -> Day {
+        Day(at.wall_ms)
+    }
+}
+
+/// All accounts in numbers, those that are not shown included.
+struct Totals {
+    accounts: usize,
+    /// Accounts in each state, the most urgent first.
+    by_state: [(AccountHealth, usize); AccountHealth::ALL.len()],
+    /// Sessions of the accounts whose sessions are known.
+    open: u64,
+    /// Accounts whose sessions are not known.
+    unknown: usize,
+}
+
+impl Totals {
+    fn of(accounts: &[(AccountHealth, Arc<AccountStatus>)], now: Timestamps) -> Self {
+        let count = |state| accounts.iter().filter(|(of, _)| *of == state).count();
+        let summaries = || accounts.iter().map(|(_, status)| status.fresh_view(now));
+        Self {
+            accounts: accounts.len(),
+            by_state: AccountHealth::ALL.map(|state| (state, count(state))),
+            open: summaries().flatten().map(|summary| summary.open).sum(),
+            unknown: summaries().filter(Option::is_none).count(),
+        }
+    }
+
+    /// The most urgent state of any account.
+    fn worst(&self) -> AccountHealth {
+        self.by_state
+            .iter()
+            .find(|(_, count)| *count > 0)
+            .map_or(AccountHealth::Starting, |(state, _)| *state)
+    }
+
+    fn headline(&self) -> String {
+        let attention: usize = self
+            .by_state
+            .iter()
+            .filter(|(state, _)| state.needs_attention())
+            .map(|(_, count)| count)
+            .sum();
+        match (attention, self.accounts) {
+            (_, 0) => "No account is configured".to_owned(),
+            (0, _) if self.worst() == AccountHealth::Starting => {
+                "Waiting for the first answers".to_owned()
+            }
+            (0, 1) => "The account is OK".to_owned(),
+            (0, all) => format!("All {all} accounts are OK"),
+            (1, 1) => "The account needs attention".to_owned(),
+            (1, all) => format!("1 of {all} accounts needs attention"),
+            (some, all) => format!("{some} of {all} accounts need attention"),
+        }
+    }
+
+    fn sessions(&self) -> String {
+        let known = self.accounts - self.unknown;
+        if known == 0 {
+            return "Sessions unknown".to_owned();
+        }
+        let open = format!(
+            "{} open in {}",
+            counted(self.open, "session"),
+            counted(known as u64, "account")
+        );
+        match self.unknown {
+            0 => open,
+            unknown => format!("{open}, {} unknown", counted(unknown as u64, "account")),
+        }
+    }
+}
+
+/// `1 session`, `2 sessions`.
+fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}
+
+/// The page at `now`. A page number past the last one is the last one.
+///
+/// # Errors
+///
+/// None in practice: writing to a `String` does not fail.
 pub(super) fn render(
-    board: &StatusStore,
+    store: &StatusStore,
     names: &SafetyNames,
+    query: &Query,
+    settings: &Settings,
+    started: Timestamps,
     now: Timestamps,
-    number: usize,
-    telemetry_path: &str,
-) -> Bytes {
-    let mut accounts: Vec<_> = board
+) -> askama::Result<String> {
+    let mut accounts: Vec<_> = store
         .accounts()
         .into_iter()
-        .map(|status| (State::of(&status, now), status))
+        .map(|status| (AccountHealth::of(&status, now), status))
         .collect();
-    // Names ascend already, and a stable sort keeps them so among equals.
+    let totals = Totals::of(&accounts, now);
+    accounts.retain(|(health, status)| query.matches(*health, &status.account));
+    // The sort is stable: equals stay in the order of their names.
     accounts.sort_by(|(a, one), (b, other)| {
         (a.cmp(b)).then_with(|| last_end(one, now).total_cmp(&last_end(other, now)))
     });
     let pages = accounts.len().div_ceil(PER_PAGE).max(1);
-    let number = number.clamp(1, pages);
-    let numbers = Numbers::of(&accounts, now);
-    let document = Document {
-        numbers,
-        first: (number - 1) * PER_PAGE,
-        accounts: accounts
-            .chunks(PER_PAGE)
-            .nth(number - 1)
-            .unwrap_or_default(),
+    let number = query.page.clamp(1, pages);
+    let first = (number - 1) * PER_PAGE;
+    let shown = accounts.iter().skip(first).take(PER_PAGE);
+    let shown: Vec<_> = shown
+        .map(|(health, status)| Account::new(*health, status, names, now))
+        .collect();
+    let all_cards = shown.len() <= MAX_CARDS_ONLY;
+    let (cards, rows) = shown
+        .into_iter()
+        .partition(|account| all_cards || account.health.needs_attention());
+    Page {
+        query,
+        totals,
+        matching: accounts.len(),
+        first,
         number,
         pages,
-        names,
+        cards,
+        rows,
+        settings,
+        started,
         now,
-        telemetry_path,
-    };
-    Bytes::from(document.to_string())
+    }
+    .render()
 }
 
-/// When an account's last session ends, in milliseconds since the epoch: among equals the one
-/// that is left without a session first comes first.
+/// When an account's last session ends, in milliseconds since the epoch: among equals the account
+/// that is without a session first comes first.
 fn last_end(status: &AccountStatus, now: Timestamps) -> f64 {
     status
         .fresh_view(now)
-        .and_then(|view| view.expiry?.expires_at_ms)
+        .and_then(|summary| summary.expiry?.expires_at_ms)
         .map_or(f64::INFINITY, |at| at.max)
 }

@@ -1,92 +1,111 @@
 "use strict";
 (() => {
-  const EVERY = 10000, HIDDEN = 25000, PATIENCE = 8000, LOW = 0.1;
-  let drawn = performance.now(), asOf = Date.now(), asking = false;
+  const REFRESH_MS = 10000, HIDDEN_REFRESH_MS = 25000, TIMEOUT_MS = 8000, LOW_MS = 1800000, SCALE_MS = 86400000, SCALE_UNIT_MS = 300000;
+  let drawn = performance.now(), asOf = Date.now(), fetching = false;
 
-  // The same words as the exporter's.
-  const span = (ms) => {
+  // The exporter writes durations and bars in the same way.
+  const duration = (ms) => {
     const s = Math.max(0, Math.floor(ms / 1000)), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
     return d ? `${d} d ${h % 24} h` : h ? `${h} h ${m % 60} min` : m ? `${m} min ${s % 60} s` : `${s} s`;
   };
+  const percent = (ms) => `${(Math.min(1, Math.log1p(Math.max(0, ms) / SCALE_UNIT_MS) / Math.log1p(SCALE_MS / SCALE_UNIT_MS)) * 100).toFixed(2)}%`;
 
   const count = () => {
     const passed = performance.now() - drawn;
-    for (const e of document.querySelectorAll("span[data-left]")) {
+    for (const e of document.querySelectorAll("[data-left]")) {
       const left = Number(e.dataset.left) - passed;
-      e.textContent = left > 0 ? `in ${span(left)}` : "now: the next answer tells";
+      e.textContent = left > 0 ? `in ${duration(left)}` : "now, waiting for the next poll";
     }
-    for (const e of document.querySelectorAll("rect[data-left]")) {
-      const part = Math.min(1, Math.max(0, (Number(e.dataset.left) - passed) / Number(e.dataset.full)));
-      e.setAttribute("width", `${(part * 100).toFixed(2)}%`);
-      e.classList.toggle("low", part < LOW);
+    for (const e of document.querySelectorAll("[data-last]")) {
+      const left = Number(e.dataset.last) - passed;
+      e.setAttribute("width", percent(left));
+      e.classList.toggle("low", left < LOW_MS);
     }
-    for (const e of document.querySelectorAll("[data-ago]")) {
-      e.textContent = `${span(Number(e.dataset.ago) + passed)} ago`;
-    }
+    for (const e of document.querySelectorAll("[data-first]")) e.setAttribute("x", percent(Number(e.dataset.first) - passed));
+    for (const e of document.querySelectorAll("[data-ago]")) e.textContent = `${duration(Number(e.dataset.ago) + passed)} ago`;
   };
 
-  const clocks = () => {
-    for (const e of document.querySelectorAll("time[data-clock]")) {
-      const form = e.dataset.clock === "minutes"
-        ? { weekday: "short", hour: "2-digit", minute: "2-digit", hourCycle: "h23" }
-        : { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" };
+  const zone = { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short" };
+  const FORMS = {
+    time: { weekday: "short", second: "2-digit", ...zone },
+    day: { day: "2-digit", month: "short", year: "numeric", ...zone },
+  };
+  const times = () => {
+    for (const e of document.querySelectorAll("time[data-form]")) {
       e.title = e.dateTime;
-      e.textContent = new Intl.DateTimeFormat("en-GB", form).format(new Date(e.dateTime));
+      e.textContent = new Intl.DateTimeFormat("en-GB", FORMS[e.dataset.form]).format(new Date(e.dateTime));
     }
   };
 
-  const key = (e) => e && (e.dataset.account ?? e.parentElement?.dataset.account ?? e.getAttribute("href"));
+  const key = (e) => e && (e.parentElement?.dataset.account ?? e.getAttribute("href") ?? e.form?.getAttribute("action"));
 
-  // Puts the new page in the place of the old one; what was opened, and where the keyboard was, stays.
+  // Replaces the page; what was opened stays open, and the keyboard stays where it was.
   const show = (text) => {
     const next = new DOMParser().parseFromString(text, "text/html");
-    const live = next.getElementById("live"), old = document.getElementById("live");
+    const live = next.querySelector(".live"), old = document.querySelector(".live");
     if (!live) throw new Error("not the status page");
     const open = new Map([...old.querySelectorAll("details")].map((e) => [e.dataset.account, e.open]));
     const focus = old.contains(document.activeElement) ? key(document.activeElement) : null;
     for (const e of live.querySelectorAll("details")) e.open = open.get(e.dataset.account) ?? e.open;
     old.replaceWith(document.adoptNode(live));
-    if (focus) [...live.querySelectorAll("a, summary")].find((e) => key(e) === focus)?.focus({ preventScroll: true });
+    if (focus) [...live.querySelectorAll("a, summary, button")].find((e) => key(e) === focus)?.focus({ preventScroll: true });
     document.title = next.title;
     const icon = next.querySelector("link[rel=icon]");
     if (icon) document.querySelector("link[rel=icon]")?.setAttribute("href", icon.getAttribute("href"));
     drawn = performance.now();
     asOf = Date.now();
-    clocks();
+    times();
   };
 
-  const lost = (is) => {
-    const note = document.getElementById("lost");
-    if (note.hidden !== is) return;
-    note.hidden = !is;
-    document.body.classList.toggle("lost", is);
-    const at = new Date(asOf).toLocaleTimeString("en-GB");
-    if (is) {
-      // The tab must not go on telling what may no longer be so; the next page brings its own.
-      document.title = "? No answer – Tradernet sessions";
-      const icon = document.querySelector("link[rel=icon]");
-      icon?.setAttribute("href", icon.getAttribute("href").replace(/%23[0-9a-f]{6}/, "%2364748b"));
-    }
-    note.textContent = is ? `The exporter does not answer. Everything below is as of ${at}.` : "";
+  const note = (text, stale) => {
+    const e = document.querySelector(".lost");
+    e.hidden = !text;
+    e.textContent = text;
+    document.body.classList.toggle("stale", stale);
   };
 
-  const refresh = async () => {
-    // In the background title and icon are all that is seen: every third time will do.
-    if (asking || (document.hidden && performance.now() - drawn < HIDDEN)) return;
-    asking = true;
+  const lost = () => {
+    // The tab must not show a state that may have changed.
+    document.title = "? No answer – Tradernet sessions";
+    const icon = document.querySelector("link[rel=icon]");
+    icon?.setAttribute("href", icon.getAttribute("href").replace(/%23[0-9a-f]{6}/, "%2364748b"));
+    note(`The exporter does not answer. This is the state of ${new Date(asOf).toLocaleTimeString("en-GB", { timeZoneName: "short" })}.`, true);
+  };
+
+  const refresh = async (force) => {
+    // In the background only title and icon are seen: every third time is enough.
+    if (fetching || (!force && document.hidden && performance.now() - drawn < HIDDEN_REFRESH_MS)) return;
+    fetching = true;
     try {
-      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+      const answer = await fetch(location.href, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (!answer.ok) throw new Error(`HTTP ${answer.status}`);
       show(await answer.text());
-      lost(false);
+      note("", false);
     } catch {
-      lost(true);
+      lost();
     }
-    asking = false;
+    fetching = false;
   };
 
-  clocks();
+  document.addEventListener("submit", async (event) => {
+    const form = event.target.closest("form.retry");
+    if (!form) return;
+    event.preventDefault();
+    const button = form.querySelector("button");
+    button.disabled = true;
+    try {
+      const answer = await fetch(form.action, { method: "POST", signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const text = (await answer.text()).trim();
+      await refresh(true);
+      if (!answer.ok) note(`Retry failed: ${text}`, false);
+    } catch {
+      lost();
+    }
+    button.disabled = false;
+  });
+
+  times();
   setInterval(count, 1000);
-  setInterval(refresh, EVERY);
-  document.addEventListener("visibilitychange", refresh);
+  setInterval(refresh, REFRESH_MS);
+  document.addEventListener("visibilitychange", () => refresh());
 })();

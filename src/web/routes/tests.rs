@@ -85,11 +85,9 @@ async fn unknown_paths_are_404() {
         "/index.html",
     ] {
         let answer = served.get(path).await;
-        assert_eq!(
-            (answer.status, answer.text()),
-            (404, "not found\n"),
-            "{path}"
-        );
+        assert_eq!(answer.status, 404, "{path}");
+        let known = ["/metrics", "/api/v1/accounts", "/-/ready"];
+        assert!(known.iter().all(|path| answer.text().contains(path)));
     }
 }
 
@@ -352,7 +350,18 @@ async fn many_accounts_are_complete_and_paged() {
     let accounts = json.pointer("/accounts").unwrap().as_array().unwrap();
     assert_eq!(accounts.len(), 300);
     let page = served.get("/?page=2").await;
-    assert_eq!(page.text().matches("<h2>").count(), 100);
+    assert_eq!(page.text().matches("class=\"row ").count(), 100);
+    let found = served.get("/api/v1/accounts?state=starting&q=N29").await;
+    assert_eq!(found.text().matches("\"account\":").count(), 10);
+    for path in ["/api/v1/accounts?state=bad", "/?state=bad"] {
+        let answer = served.get(path).await;
+        assert_eq!(answer.status, 400);
+        assert!(
+            answer
+                .text()
+                .starts_with("state must be one of login_blocked, ")
+        );
+    }
 }
 
 #[tokio::test]

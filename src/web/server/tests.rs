@@ -147,7 +147,7 @@ async fn connections_beyond_the_limit_wait() {
 
 #[tokio::test]
 async fn panic_costs_one_answer() {
-    let broken = Arc::new(AtomicBool::new(true));
+    let broken = Arc::new(AtomicBool::new(false));
     let switch = Arc::clone(&broken);
     let clock = Clock::from_fn(move || {
         assert!(!switch.load(Ordering::SeqCst), "the clock is broken");
@@ -157,6 +157,7 @@ async fn panic_costs_one_answer() {
         serve(listener, app, ListenerKind::Main, stop)
     })
     .await;
+    broken.store(true, Ordering::SeqCst);
     let mut kept = served.connect().await;
     kept.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
