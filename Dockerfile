@@ -22,7 +22,7 @@ RUN mkdir -p src tests/integration tests/e2e benches \
     && touch src/lib.rs \
     && cargo build --locked --release --target "$(cat /target-triple)"
 
-COPY build.rs ./
+COPY build.rs askama.toml ./
 COPY src src
 ARG TRADERNET_EXPORTER_REVISION=""
 # Cargo compares modification times, and the sources may be older than the stub files that were just built.

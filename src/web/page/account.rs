@@ -114,8 +114,7 @@ impl<'a> Account<'a> {
                 Rule::SafetyType => "of a type that is not allowed",
                 Rule::Login => "of a login that is not allowed",
                 Rule::Lifetime => "with a lifetime longer than allowed",
-                Rule::MaxSessions => "more than allowed",
-                Rule::MinSessions => "fewer than required",
+                Rule::MaxSessions | Rule::MinSessions => return None,
             };
             (*count > 0).then_some((text, *count))
         })
@@ -171,8 +170,20 @@ impl<'a> Account<'a> {
         })
     }
 
-    /// Why no login is made, where the failure does not say it.
+    /// Whether the number of open sessions breaks a limit.
+    pub(super) fn breaks_limit(&self) -> bool {
+        let violating = self.summary.map(|summary| &summary.violating);
+        violating.into_iter().flatten().any(|(rule, count)| {
+            matches!(rule, Rule::MaxSessions | Rule::MinSessions) && *count > 0
+        })
+    }
+
+    /// Why no login is made, where no failure says it.
     pub(super) fn block(&self) -> Option<&'static str> {
+        let attempt = self.status.last_attempt.as_ref();
+        if attempt.is_some_and(|attempt| attempt.failure.is_some()) {
+            return None;
+        }
         match self.status.login_blocked? {
             LoginBlock::Refused => Some("No login is made: the last one was rejected."),
             LoginBlock::TooMany => Some("No login is made: there were 3 within 15 minutes."),
@@ -237,6 +248,10 @@ impl<'a> Account<'a> {
 
     pub(super) fn seconds(&self, duration: &Duration) -> String {
         format!("{:.2} s", duration.as_secs_f64())
+    }
+
+    pub(super) fn sentence(&self, words: &impl Display) -> String {
+        sentence(&words.to_string())
     }
 
     /// Text from the server.
