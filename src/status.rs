@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use crate::clock::Timestamps;
 use crate::session::expire_unit::UnitStatus;
+use crate::session::rules::SessionLimits;
 use crate::session::summary::Summary;
 use crate::session::tracker::SessionCounters;
-use crate::session::rules::SessionLimits;
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
