@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::host_recovery::HostRecovery;
-use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
+use crate::poller::login_pacer::LoginPacer;
 use crate::poller::set::{PollerSet, ReloadSummary};
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
@@ -116,7 +116,7 @@ pub async fn run(
         http: http(&config, observe)?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
         host_recovery: HostRecovery::default(),
-        login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
+        login_pacer: LoginPacer::new(config.max_logins_per_minute),
         store: board.clone(),
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,

@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::host_recovery::HostRecovery;
 use crate::poller::login_breaker::LoginLog;
-use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
+use crate::poller::login_pacer::LoginPacer;
 use crate::poller::{Poller, PollerContext};
 use crate::status::{AccountStatus, StatusStore};
 use crate::tradernet::{RequestObserver, SetupError};
@@ -61,7 +61,7 @@ pub async fn online(config: &Config) -> Result<Findings, SetupError> {
         http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
         host_recovery: HostRecovery::default(),
-        login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
+        login_pacer: LoginPacer::new(config.max_logins_per_minute),
         store: StatusStore::default(),
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,

@@ -47,6 +47,8 @@ Other variables:
                                 the same as the flags; a flag wins
   TRADERNET_MAX_REQUESTS_PER_HOST
                                 concurrent requests [default: 16]
+  TRADERNET_MAX_LOGINS_PER_MINUTE
+                                logins to one host [default: 10]
   TRADERNET_MAX_RESPONSE_BYTES  [default: 4194304]
   TRADERNET_SAFETY_TYPES        display names, such as 2=token,4=plain
   HTTPS_PROXY, NO_PROXY, SSL_CERT_FILE

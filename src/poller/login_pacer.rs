@@ -10,9 +10,6 @@ use url::Url;
 
 use super::schedule::MAX_RETRY_AFTER;
 
-/// Logins to one host within a minute where none is configured.
-pub const DEFAULT_LOGINS_PER_MINUTE: usize = 10;
-
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Paces the logins of all accounts, host by host.

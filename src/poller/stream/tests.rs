@@ -18,7 +18,7 @@ use crate::poller::PollerContext;
 use crate::poller::host_limiter::HostLimiter;
 use crate::poller::host_recovery::HostRecovery;
 use crate::poller::login_breaker::LoginLog;
-use crate::poller::login_pacer::{DEFAULT_LOGINS_PER_MINUTE, LoginPacer};
+use crate::poller::login_pacer::LoginPacer;
 use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
@@ -69,7 +69,7 @@ impl Bench {
             http: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             host_limiter: HostLimiter::new(16),
             host_recovery: HostRecovery::default(),
-            login_pacer: LoginPacer::new(DEFAULT_LOGINS_PER_MINUTE),
+            login_pacer: LoginPacer::new(10),
             store: store.clone(),
             clock: clock.clone(),
             min_retry_interval: Duration::from_secs(5),
