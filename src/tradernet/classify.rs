@@ -36,7 +36,7 @@ pub(super) fn list(
         })),
         Ok(Answer::Sessions(list)) => error(None).map_or(Ok(list), Err),
         Err(unreadable) => Err(error(None).unwrap_or(Error::Decode {
-            detail: unreadable.what,
+            detail: unreadable.message,
             retry_after,
         })),
     }
@@ -295,8 +295,8 @@ mod tests {
             );
         }
         let unreadable = DecodeError {
-            what: String::new(),
-            json: false,
+            message: String::new(),
+            is_json: false,
         };
         let decode = list(200, after, Err(unreadable), &redactor);
         assert_eq!(decode.err().and_then(|error| error.retry_after()), after);

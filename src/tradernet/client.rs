@@ -1,40 +1,34 @@
-//! HTTP to Tradernet: one request, one answer, one verdict.
+//! HTTP to Tradernet: one request, one answer.
 //!
 //! Redirects are never followed, since credentials would follow them; proxies are never used for
 //! loopback; no answer is read past the allowed size.
 
 use std::error::Error as StdError;
-use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 use reqwest::header::{
     CONTENT_TYPE, COOKIE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
 use reqwest::{NoProxy, Proxy, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio_util::io::{StreamReader, SyncIoBridge};
 use url::Url;
 
-use super::connect::Connector;
 use super::error::{Error, ServerMessage};
 use super::login::LoginReply;
 use super::redact::Redactor;
-use super::response::{self, Answer, DecodeError};
-use super::stream::Stream;
-use super::transport::{StreamEndpoint, Transport};
-use super::transport_error::{Unanswered, failure, was_cut_off};
+use super::response;
+use super::transport::Transport;
+use super::transport_error::{SendError, failure, was_cut_off};
 use crate::session::SessionList;
 
 /// The content network refuses well-known libraries' names, so requests carry our own.
 pub const USER_AGENT: &str = concat!("tradernet-exporter/", env!("CARGO_PKG_VERSION"));
 
-/// Answers up to this size are read whole; larger ones are read as they arrive.
-const WHOLE: usize = 1 << 20;
+/// Longest answer to a login, in bytes.
+const MAX_LOGIN_BYTES: u64 = 1 << 20;
 
-/// What a person set for outgoing connections.
+/// Settings of outgoing connections.
 #[derive(Clone, Debug, Default)]
 pub struct ClientConfig {
     /// `HTTPS_PROXY` or `ALL_PROXY`; may hold a password.
@@ -64,7 +58,7 @@ impl std::fmt::Display for SetupError {
             ),
             Self::Certificates(errors) => write!(
                 f,
-                "no CA certificate could be loaded: {errors}; install ca-certificates, or mend SSL_CERT_FILE"
+                "no CA certificate could be loaded: {errors}; install ca-certificates, or fix SSL_CERT_FILE"
             ),
             Self::Proxy => f.write_str("the proxy cannot be used: write http://host:port in HTTPS_PROXY"),
             Self::Tls(error) => write!(f, "outgoing connections cannot be prepared: {error}"),
@@ -81,13 +75,14 @@ pub struct Client {
     loopback: reqwest::Client,
     /// HTTPS to everywhere else.
     remote: reqwest::Client,
-    /// Streams to anywhere.
-    connector: Connector,
-    max_response_bytes: u64,
+    /// The same two for streams: their connections are not shared with requests.
+    loopback_streams: reqwest::Client,
+    remote_streams: reqwest::Client,
+    pub(super) max_response_bytes: u64,
     observe: RequestObserver,
 }
 
-/// Told how long each request took, or a stream's first list, whatever came of it.
+/// Called with the duration of each request, or of a stream's first list, successful or not.
 #[derive(Clone)]
 pub struct RequestObserver(pub Arc<dyn Fn(Transport, Duration) + Send + Sync>);
 
@@ -137,13 +132,14 @@ impl Client {
         observe: RequestObserver,
     ) -> Result<Self, SetupError> {
         let tls = client_tls(roots)?;
-        let client = |proxy: Option<Proxy>| {
+        let client = |proxy: Option<Proxy>, idle_connections: usize| {
             let builder = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .tls_backend_preconfigured(tls.clone())
                 .pool_idle_timeout(Duration::from_secs(90))
+                .pool_max_idle_per_host(idle_connections)
                 .no_proxy();
             match proxy {
                 Some(proxy) => builder.proxy(proxy),
@@ -162,9 +158,10 @@ impl Client {
                 proxy.no_proxy(outbound.no_proxy.as_deref().and_then(NoProxy::from_string))
             });
         Ok(Self {
-            loopback: client(None)?,
-            remote: client(proxy)?,
-            connector: Connector::new(outbound, tls.clone()),
+            loopback: client(None, usize::MAX)?,
+            remote: client(proxy.clone(), usize::MAX)?,
+            loopback_streams: client(None, 0)?,
+            remote_streams: client(proxy, 0)?,
             max_response_bytes: outbound.max_response_bytes,
             observe,
         })
@@ -186,7 +183,7 @@ impl Client {
         let mut signature = first.signature().cloned();
         let mut redactor = redactor.with(signature.clone());
         let sent = match self.send(first, &redactor).await {
-            Err(unsent) if unsent.was_cut_off => {
+            Err(unsent) if unsent.retryable => {
                 let mut second = outgoing();
                 second.timeout = timeout.saturating_sub(timer.start.elapsed());
                 signature = second.signature().cloned();
@@ -201,7 +198,8 @@ impl Client {
         if status == StatusCode::TOO_MANY_REQUESTS {
             return Err(too_many_requests(retry_after));
         }
-        let answer = self.read(response, timeout, &redactor).await?;
+        let body = read_body(response, self.max_response_bytes, timeout, &redactor).await?;
+        let answer = response::read(&body);
         let sessions = super::classify::list(status.as_u16(), retry_after, answer, &redactor)?;
         Ok(ListResponse {
             sessions,
@@ -221,25 +219,12 @@ impl Client {
         let response = response.map_err(|unsent| unsent.into_error(timeout))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
-        let cookies = response
-            .headers()
-            .get_all(SET_COOKIE)
-            .iter()
+        let cookies = response.headers().get_all(SET_COOKIE).iter();
+        let cookies = cookies
             .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
             .collect();
-        let limit = self.max_response_bytes.min(WHOLE as u64);
-        let mut body = Vec::new();
-        let mut response = response;
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| failure(error, timeout, redactor))?
-        {
-            if (body.len() + chunk.len()) as u64 > limit {
-                return Err(Error::TooLarge { limit });
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let limit = self.max_response_bytes.min(MAX_LOGIN_BYTES);
+        let body = read_body(response, limit, timeout, redactor).await?;
         Ok(LoginReply {
             status: status.as_u16(),
             retry_after,
@@ -248,29 +233,13 @@ impl Client {
         })
     }
 
-    /// Opens a stream and waits for its first list.
-    ///
-    /// # Errors
-    ///
-    /// Every way in which there is no list to be had: see [`Error`].
-    pub async fn stream(
-        &self,
-        target: &StreamEndpoint,
-        sid: &SecretString,
-        timeout: Duration,
-        redactor: &Redactor,
-    ) -> Result<(Stream, SessionList), Error> {
-        let _timer = self.timer(target.dialect.transport());
-        let limit = self.max_response_bytes;
-        Stream::open(&self.connector, target, sid, timeout, limit, redactor).await
-    }
-
-    /// Tells how long a stream took to answer a request.
+    /// Reports how long a stream took to answer a request.
     pub fn observe(&self, transport: Transport, took: Duration) {
         (self.observe.0)(transport, took);
     }
 
-    fn timer(&self, transport: Transport) -> Timer<'_> {
+    /// Reports a request's duration when it is dropped.
+    pub(super) fn timer(&self, transport: Transport) -> Timer<'_> {
         Timer {
             transport,
             observe: &self.observe,
@@ -278,11 +247,10 @@ impl Client {
         }
     }
 
-    async fn send(&self, outgoing: Outgoing, redactor: &Redactor) -> Result<Response, Unanswered> {
-        let client = if is_loopback(&outgoing.url) {
-            &self.loopback
-        } else {
-            &self.remote
+    async fn send(&self, outgoing: Outgoing, redactor: &Redactor) -> Result<Response, SendError> {
+        let client = match is_loopback(&outgoing.url) {
+            true => &self.loopback,
+            false => &self.remote,
         };
         let mut headers = HeaderMap::new();
         headers.insert(
@@ -305,49 +273,23 @@ impl Client {
             .timeout(outgoing.timeout)
             .send()
             .await
-            .map_err(|error| Unanswered {
-                was_cut_off: was_cut_off(&error),
+            .map_err(|error| SendError {
+                retryable: was_cut_off(&error),
                 error: failure(error, outgoing.timeout, redactor),
             })
     }
 
-    /// Reads a body of any size up to the limit: a small one whole, a large one as it arrives, so
-    /// that neither is held in memory twice and the latter not even once.
-    async fn read(
-        &self,
-        mut response: Response,
-        timeout: Duration,
-        redactor: &Redactor,
-    ) -> Result<Result<Answer, DecodeError>, Error> {
-        let limit = self.max_response_bytes;
-        if response
-            .content_length()
-            .is_some_and(|length| length > limit)
-        {
-            return Err(Error::TooLarge { limit });
+    /// The client for streams to this URL.
+    pub(super) fn streams(&self, url: &Url) -> &reqwest::Client {
+        match is_loopback(url) {
+            true => &self.loopback_streams,
+            false => &self.remote_streams,
         }
-        let mut start = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| failure(error, timeout, redactor))?
-        {
-            start.extend_from_slice(&chunk);
-            if start.len() as u64 > limit {
-                return Err(Error::TooLarge { limit });
-            }
-            if start.len() > WHOLE {
-                return read_as_it_arrives(start.into(), response, limit)
-                    .await
-                    .map_err(|broken| broken.into_error(limit, timeout, redactor));
-            }
-        }
-        Ok(response::read(&start))
     }
 }
 
 /// Reports a request's duration when it is over, also when it is given up.
-struct Timer<'a> {
+pub(super) struct Timer<'a> {
     transport: Transport,
     observe: &'a RequestObserver,
     start: tokio::time::Instant,
@@ -359,64 +301,29 @@ impl Drop for Timer<'_> {
     }
 }
 
-/// Why a body could not be read to its end.
-enum Broken {
-    TooLarge,
-    Transfer(reqwest::Error),
-    Stopped,
-}
-
-impl Broken {
-    fn into_error(self, limit: u64, timeout: Duration, redactor: &Redactor) -> Error {
-        match self {
-            Self::TooLarge => Error::TooLarge { limit },
-            Self::Transfer(error) => failure(error, timeout, redactor),
-            Self::Stopped => Error::Decode {
-                detail: "reading it was given up".to_owned(),
-                retry_after: None,
-            },
+/// Reads a whole body of at most `limit` bytes, decoded.
+async fn read_body(
+    mut response: Response,
+    limit: u64,
+    timeout: Duration,
+    redactor: &Redactor,
+) -> Result<Vec<u8>, Error> {
+    let too_large = |length: u64| length > limit;
+    if response.content_length().is_some_and(too_large) {
+        return Err(Error::TooLarge { limit });
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| failure(error, timeout, redactor))?
+    {
+        body.extend_from_slice(&chunk);
+        if too_large(body.len() as u64) {
+            return Err(Error::TooLarge { limit });
         }
     }
-}
-
-async fn read_as_it_arrives(
-    start: Bytes,
-    response: Response,
-    limit: u64,
-) -> Result<Result<Answer, DecodeError>, Broken> {
-    let broken: Arc<Mutex<Option<Broken>>> = Arc::default();
-    let mut read = start.len() as u64;
-    let rest = response.bytes_stream().map({
-        let broken = Arc::clone(&broken);
-        move |chunk| {
-            let cause = match chunk {
-                Ok(chunk) => {
-                    read += chunk.len() as u64;
-                    if read <= limit {
-                        return Ok(chunk);
-                    }
-                    Broken::TooLarge
-                }
-                Err(error) => Broken::Transfer(error),
-            };
-            *broken.lock().unwrap_or_else(PoisonError::into_inner) = Some(cause);
-            Err(io::Error::other("the body broke off"))
-        }
-    });
-    let body = futures_util::stream::iter([Ok(start)]).chain(rest);
-    let mut bridge = SyncIoBridge::new(StreamReader::new(Box::pin(body)));
-    let answer = tokio::task::spawn_blocking(move || {
-        let answer = response::read_from(io::BufReader::new(&mut bridge));
-        if answer.is_err() {
-            // "Too large" and "timed out" come before "unreadable", so the rest must be seen too.
-            let _ = io::copy(&mut bridge, &mut io::sink());
-        }
-        answer
-    })
-    .await
-    .map_err(|_| Broken::Stopped)?;
-    let broken = broken.lock().unwrap_or_else(PoisonError::into_inner).take();
-    broken.map_or(Ok(answer), Err)
+    Ok(body)
 }
 
 /// HTTP 429, whatever its body says.
@@ -456,11 +363,14 @@ pub fn system_roots() -> Result<rustls::RootCertStore, SetupError> {
 
 fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(rustls::ClientConfig::builder_with_provider(provider)
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| SetupError::Tls(error.to_string()))?
         .with_root_certificates(roots)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    // A WebSocket needs version 1.1.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 pub(super) fn secret_header(value: &str) -> Result<HeaderValue, Error> {
@@ -471,22 +381,17 @@ pub(super) fn secret_header(value: &str) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-/// `Retry-After` in seconds or as a date. A date is taken relative to the server's own `Date`, so
-/// that a clock that is off by hours does not turn a minute into hours.
+/// `Retry-After` in seconds, or as a date relative to the server's own `Date`: a clock that is off
+/// by hours must not turn a minute into hours.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // What does not fit is very long, and kept as long as anything is.
+        // A number that does not fit is a very long pause.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let until = httpdate::parse_http_date(value).ok()?;
-    let now = headers
-        .get(DATE)
-        .and_then(|date| date.to_str().ok())
-        .and_then(|date| httpdate::parse_http_date(date).ok())
-        .unwrap_or_else(|| {
-            UNIX_EPOCH + Duration::from_secs_f64(crate::clock::Clock::system().now().wall_seconds())
-        });
+    let date = |value: &str| httpdate::parse_http_date(value).ok();
+    let until = date(value)?;
+    let now = date(headers.get(DATE)?.to_str().ok()?)?;
     Some(until.duration_since(now).unwrap_or(Duration::ZERO))
 }
 

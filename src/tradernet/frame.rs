@@ -1,75 +1,74 @@
 //! An event frame, `["event", argument, …]`: which event it is, and what its arguments say.
 //!
-//! Source: the vendor's page (`sessions`, `error`, `sup_iitr_notify_sessions_json`) and its clients
-//! (`userData`). Pure, like the rest of `wire`: the list itself is read by the same visitors as an
-//! answer over HTTP. Arguments are found first and read afterwards, since what one means depends
-//! on those beside it.
+//! Source: the vendor's page (`sessions`, `error`, `sup_iitr_notify_sessions_json`), its clients
+//! (`userData`) and captures of live traffic (`keepAlive`, a third element `"wstm=…"`). Pure: a
+//! list is read as an answer over HTTP is. Arguments are found first and read afterwards, since
+//! what one means depends on those beside it.
 
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{Deserializer as _, SeqAccess, Visitor};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::response::{Answer, ApiErrorBody, DecodeError, Scalar, read};
+use super::response::{self, Answer, ApiErrorBody, DecodeError, Kind, Scalar, kind};
 
-/// An error's data longer than this is not looked at: no server has so much to say.
-const LONGEST_ERROR: usize = 64 << 10;
+/// Arguments past this one mean nothing here.
+const MAX_ARGUMENTS: usize = 2;
+/// Errors are looked for in so many objects one inside the other.
+const MAX_ERROR_DEPTH: u8 = 3;
 
 /// What an event frame says.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Event {
+pub(super) enum Event {
     /// The list, an error in its place, or something that should have been one of them.
     Sessions(Result<Answer, DecodeError>),
-    /// An error that stands alone.
+    /// An error.
     Error(ApiErrorBody),
-    /// The SID was not accepted: what is served is a demonstration.
+    /// What is served is a demonstration: the SID was not accepted, or has no live account.
     Demo,
-    /// Anything else: not for us.
+    /// Anything else.
     Other,
 }
 
 /// Reads a frame of the WebSocket.
-pub(crate) fn websocket_event(text: &str) -> Event {
+pub(super) fn websocket_event(text: &str) -> Event {
     let Some(frame) = Frame::split(text) else {
         return Event::Other;
     };
     let first = frame.arguments.first().copied();
     match frame.name.as_str() {
         "sessions" => Event::Sessions(match first {
-            Some(list) if !frame.broken => list_of(list),
-            _ => frame.missing(),
+            Some(list) if !frame.broken => response::read_value(list),
+            _ => Err(frame.missing()),
         }),
-        "error" => Event::Error(first.map(envelope).unwrap_or_default()),
+        "error" => Event::Error(first.map(error_body).unwrap_or_default()),
         "userData" if first.is_some_and(is_demo) => Event::Demo,
         _ => Event::Other,
     }
 }
 
-/// Reads an event of socket.io. Both of its events carry `(err, data)`; where the older one comes
-/// with a single argument that is no error, that is the data.
-/// Also tells whether it is the older one.
-pub(crate) fn socketio_event(text: &str) -> (Event, bool) {
+/// Reads an event of socket.io: its list comes as `(err, data)`.
+pub(super) fn socketio_event(text: &str) -> Event {
     let Some(frame) = Frame::split(text) else {
-        return (Event::Other, false);
+        return Event::Other;
     };
-    let older = match frame.name.as_str() {
-        "sup_iitr_notify_sessions_json" => false,
-        "sessions" => true,
-        "error" => {
-            let first = frame.arguments.first().copied();
-            return (Event::Error(first.map(envelope).unwrap_or_default()), false);
-        }
-        _ => return (Event::Other, false),
-    };
-    let list = match *frame.arguments.as_slice() {
-        _ if frame.broken => frame.missing(),
-        [err, ..] if is_error(err, older) => Ok(Answer::Error(envelope(err))),
-        [_, data, ..] => list_of(data),
-        [data] if older => list_of(data),
-        _ => frame.missing(),
-    };
-    (Event::Sessions(list), older)
+    match (frame.name.as_str(), frame.arguments.as_slice()) {
+        ("error", arguments) => Event::Error(
+            arguments
+                .first()
+                .copied()
+                .map(error_body)
+                .unwrap_or_default(),
+        ),
+        ("sup_iitr_notify_sessions_json", arguments) => Event::Sessions(match arguments {
+            _ if frame.broken => Err(frame.missing()),
+            [error, ..] if Scalar::read(error).is_truthy() => Ok(Answer::Error(error_body(error))),
+            [_, data, ..] => response::read_value(data),
+            _ => Err(frame.missing()),
+        }),
+        _ => Event::Other,
+    }
 }
 
 /// A frame's parts, as texts.
@@ -81,7 +80,7 @@ struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Nothing where it is no list that begins with a name. One that breaks off after its name
+    /// `None` where it is not a list that begins with a name. One that breaks off after its name
     /// keeps that: a list that cannot be read must not pass for no list.
     fn split(text: &'a str) -> Option<Self> {
         let mut frame = Frame {
@@ -91,28 +90,23 @@ impl<'a> Frame<'a> {
         };
         let mut json = serde_json::Deserializer::from_str(text);
         let read = json.deserialize_seq(Parts(&mut frame));
-        if read.and_then(|()| json.end()).is_err() {
-            frame.broken = true;
-        }
+        frame.broken = read.and_then(|()| json.end()).is_err();
         (!frame.name.is_empty()).then_some(frame)
     }
 
-    fn missing<T>(&self) -> Result<T, DecodeError> {
-        let what = match self.broken {
+    fn missing(&self) -> DecodeError {
+        let message = match self.broken {
             true => "its event is broken JSON",
             false => "its event has no list",
         };
-        Err(DecodeError {
-            what: what.to_owned(),
-            json: !self.broken,
-        })
+        DecodeError {
+            message: message.to_owned(),
+            is_json: !self.broken,
+        }
     }
 }
 
 struct Parts<'f, 'a>(&'f mut Frame<'a>);
-
-/// Arguments past this one mean nothing here.
-const MOST_ARGUMENTS: usize = 2;
 
 impl<'de> Visitor<'de> for Parts<'_, 'de> {
     type Value = ();
@@ -126,7 +120,7 @@ impl<'de> Visitor<'de> for Parts<'_, 'de> {
             self.0.name = name;
         }
         while let Some(argument) = parts.next_element::<&'de RawValue>()? {
-            if self.0.arguments.len() < MOST_ARGUMENTS {
+            if self.0.arguments.len() < MAX_ARGUMENTS {
                 self.0.arguments.push(argument);
             }
         }
@@ -134,84 +128,97 @@ impl<'de> Visitor<'de> for Parts<'_, 'de> {
     }
 }
 
-fn list_of(data: &RawValue) -> Result<Answer, DecodeError> {
-    read(data.get().as_bytes())
+/// The words of a socket.io error packet, which may be broken.
+pub(super) fn error_text(text: &str) -> ApiErrorBody {
+    let value = serde_json::from_str::<&RawValue>(text);
+    value.map(error_body).unwrap_or_default()
 }
 
-/// Whether the argument in the place of an error is one.
-fn is_error(err: &RawValue, may_be_data: bool) -> bool {
-    match err.get() {
-        "null" | "false" | "\"\"" | "0" => false,
-        text if may_be_data && text.starts_with(['[', '{']) => {
-            matches!(list_of(err), Ok(Answer::Error(_)))
-        }
-        _ => true,
+/// An error's code and words, under whichever names they come: a text, a code, or an object.
+fn error_body(value: &RawValue) -> ApiErrorBody {
+    error_body_at(value, 0)
+}
+
+fn error_body_at(value: &RawValue, depth: u8) -> ApiErrorBody {
+    /// The fields that errors were seen to have, each of any type.
+    #[derive(Deserialize)]
+    struct Fields<'a> {
+        #[serde(borrow, rename = "errMsg")]
+        err_msg: Option<&'a RawValue>,
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+        #[serde(borrow)]
+        message: Option<&'a RawValue>,
+        #[serde(borrow)]
+        msg: Option<&'a RawValue>,
+        #[serde(borrow)]
+        reason: Option<&'a RawValue>,
+        #[serde(borrow)]
+        code: Option<&'a RawValue>,
     }
-}
-
-/// An error's code and words, under whichever names they come.
-fn envelope(data: &RawValue) -> ApiErrorBody {
-    if data.get().len() > LONGEST_ERROR {
+    let scalar = Scalar::read(value);
+    if !matches!(kind(value), Kind::Object) || depth == MAX_ERROR_DEPTH {
+        return ApiErrorBody {
+            code: match scalar {
+                Scalar::Text(_) => None,
+                _ => scalar.integer(),
+            },
+            message: scalar.text().unwrap_or_default().to_owned(),
+        };
+    }
+    let Ok(fields) = serde_json::from_str::<Fields<'_>>(value.get()) else {
         return ApiErrorBody::default();
-    }
-    // Broken data has been refused before; what is nested too deeply says nothing.
-    let value = serde_json::from_str(data.get()).unwrap_or(Value::Null);
-    let code = |value: &Value| match value {
-        Value::Number(code) => code.as_i64(),
-        Value::String(code) => code.trim().parse().ok(),
-        _ => None,
     };
-    match &value {
-        Value::String(message) => ApiErrorBody {
-            code: None,
-            message: message.clone(),
-        },
-        Value::Object(fields) => {
-            let words = ["errMsg", "error", "message", "msg", "reason"];
-            let mut texts = words.iter().filter_map(|key| fields.get(*key)?.as_str());
-            ApiErrorBody {
-                code: fields.get("code").and_then(code),
-                message: texts.next().unwrap_or_default().to_owned(),
-            }
+    let words = [
+        fields.err_msg,
+        fields.error,
+        fields.message,
+        fields.msg,
+        fields.reason,
+    ];
+    let mut body = ApiErrorBody {
+        code: fields.code.and_then(|code| Scalar::read(code).integer()),
+        message: String::new(),
+    };
+    for word in words.into_iter().flatten() {
+        let inner = match kind(word) {
+            Kind::List | Kind::Scalar("null" | "true or false") => continue,
+            _ => error_body_at(word, depth + 1),
+        };
+        if !inner.message.is_empty() {
+            body.message = inner.message;
+            body.code = body.code.or(inner.code);
+            break;
         }
-        other => ApiErrorBody {
-            code: code(other),
-            message: String::new(),
-        },
     }
-}
-
-/// The words of an error that is not an event of its own.
-pub(crate) fn error_text(text: &str) -> ApiErrorBody {
-    match serde_json::from_str::<&RawValue>(text) {
-        Ok(data) => envelope(data),
-        Err(_) => ApiErrorBody::default(),
-    }
+    body
 }
 
 fn is_demo(data: &RawValue) -> bool {
-    #[derive(serde::Deserialize)]
+    #[derive(Deserialize)]
     struct UserData<'a> {
         #[serde(borrow)]
         mode: Option<&'a RawValue>,
         #[serde(borrow, rename = "isDemo")]
         is_demo: Option<&'a RawValue>,
     }
+    if !matches!(kind(data), Kind::Object) {
+        return false;
+    }
     let Ok(user) = serde_json::from_str::<UserData<'_>>(data.get()) else {
         return false;
     };
-    let mode = user.mode.map(Scalar::read);
-    mode.is_some_and(|mode| {
+    let is_demo_mode = |mode: Scalar| {
         mode.text()
             .is_some_and(|mode| mode.eq_ignore_ascii_case("demo"))
-    }) || user
-        .is_demo
-        .map(Scalar::read)
-        .is_some_and(|demo| match demo {
-            Scalar::Text(text) => !matches!(text.trim(), "" | "0" | "false"),
-            Scalar::Compound => false,
-            scalar => scalar.is_truthy(),
-        })
+    };
+    let is_true = |demo: Scalar| match demo {
+        Scalar::Text(text) => !matches!(text.trim(), "" | "0" | "false"),
+        Scalar::Compound => false,
+        scalar => scalar.is_truthy(),
+    };
+    user.mode.map(Scalar::read).is_some_and(is_demo_mode)
+        || user.is_demo.map(Scalar::read).is_some_and(is_true)
 }
 
 #[cfg(test)]

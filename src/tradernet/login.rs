@@ -69,7 +69,10 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     let text = String::from_utf8_lossy(&reply.body);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-    let body = serde_json::from_str::<LoginBody<'_>>(text).unwrap_or_default();
+    // serde would also take a list for the fields in their order.
+    let is_object = text.trim_start().starts_with('{');
+    let body = serde_json::from_str::<LoginBody<'_>>(text).ok();
+    let body = body.filter(|_| is_object).unwrap_or_default();
     // The last cookie is what a browser keeps.
     let cookie = reply.cookies.iter().rev().find_map(cookie_sid);
     let sid = cookie.or_else(|| body.sid());
@@ -133,7 +136,7 @@ impl LoginBody<'_> {
         let fields = [self.sid, self.lower_case_sid, self.session_id];
         fields.into_iter().flatten().find_map(|field| {
             let sid = match Scalar::read(field) {
-                Scalar::Text(sid) => sid.into_owned(),
+                Scalar::Text(sid) => sid,
                 Scalar::Integer(sid) => sid.to_string(),
                 _ => return None,
             };

@@ -1,15 +1,15 @@
 //! The only code that knows the Tradernet API: what is sent, what comes back, what it means.
 //!
-//! It makes one request at a time, or holds one connection, and never decides whether to make
-//! another, but for the one that a dying connection swallowed. `stream` is a connection that pushes
-//! the list, over `connect` and `upgrade`, in the words of `websocket` or `socketio`. `request` knows
-//! the paths and forms, `sign` the signatures, `http` the transfer, `unanswered` why nothing came of
-//! it, `wire` the answer's shapes, `judge` and `login` what they mean, `scrub` keeps a server from
-//! quoting our secrets, and `error` is everything that can go wrong.
+//! It makes one request at a time, or holds one connection, and leaves it to its user whether to
+//! make another; only a request that a dying kept connection swallowed is sent again.
+//!
+//! `client` transfers, `request` knows paths and forms, `signature` signs, `response` and `frame`
+//! read, `classify` and `login` decide what was meant, `handshake` and `stream` hold a connection
+//! that pushes the list (`websocket`, `socketio`), `transport_error` sorts what was not answered,
+//! `redact` removes secrets from a server's words, and `error` is everything that can go wrong.
 
 mod classify;
 mod client;
-mod connect;
 mod error;
 mod frame;
 mod handshake;

@@ -1,25 +1,25 @@
-//! The list of sessions as it comes over the wire: bytes in, domain out.
+//! The list of sessions as the API sends it: bytes in, domain out.
 //!
 //! Source of the format: the vendor's page of `getSecuritySessions`, and what its clients accept
-//! beyond it. Pure: no clock, no socket. Entries are folded one by one into the domain's compact
-//! form; no list of the wire's own form, and no tree of JSON values, is ever built.
+//! beyond it. Pure: no clock, no socket. The text is checked once; its entries and fields are then
+//! slices of it, each read by itself, so that an invalid one costs nothing but itself. No tree of
+//! JSON values is built, and no nesting is followed.
 
-mod lenient;
+mod scalar;
 mod session;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io::Read;
 use std::sync::Arc;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-pub(crate) use self::lenient::Scalar;
-use self::lenient::{KeySeed, ScalarSeed};
-use self::session::{Entry, EntrySeed};
+pub(crate) use self::scalar::Scalar;
 use crate::session::{Session, SessionList};
+
+/// Entries of a list, and fields of an object, that are read. No account has a thousandth of it.
+const MAX_ENTRIES: usize = 100_000;
 
 /// A readable answer.
 #[derive(Debug, PartialEq)]
@@ -35,416 +35,262 @@ pub enum Answer {
 pub struct ApiErrorBody {
     /// The code, where there is a readable one.
     pub code: Option<i64>,
-    /// The server's words as they came: not yet fit for anybody's eyes.
+    /// The server's words as they came: not redacted yet.
     pub message: String,
 }
 
 /// An answer that is neither a list nor an error.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DecodeError {
-    /// What was wrong with it, in words of ours alone.
-    pub what: String,
-    /// Whether it was JSON at all.
-    pub json: bool,
+    /// What was wrong with it, without a word of the answer.
+    pub message: String,
+    /// Whether it was JSON.
+    pub is_json: bool,
 }
 
-/// Reads a whole answer.
+impl DecodeError {
+    fn shape(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            is_json: true,
+        }
+    }
+}
+
+/// Reads an answer.
+///
+/// # Errors
+///
+/// What is wrong with an answer that has neither a list nor an error.
 pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
-    // RequestCounters from servers whose source files were saved with a byte order mark.
+    // Answers of servers whose source files were saved with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // One name in another encoding must not hide a whole list.
-    read_text(&String::from_utf8_lossy(bytes))
+    let text = String::from_utf8_lossy(bytes);
+    let value = serde_json::from_str::<&RawValue>(&text).map_err(|error| DecodeError {
+        message: match error.is_eof() {
+            true => "it is empty or ends in the middle".to_owned(),
+            false => format!("it is not JSON (line {})", error.line()),
+        },
+        is_json: false,
+    })?;
+    read_value(value)
 }
 
-/// Reads a text. Where that fails, entries are read each for itself: a value that the grammar
-/// allows and no type can hold (`1e999`, half a surrogate pair) costs its entry and no other.
-fn read_text(text: &str) -> Result<Answer, DecodeError> {
-    let json = serde_json::Deserializer::from_str;
-    match finish(json(text), AnswerVisitor { isolate: false }) {
-        Err(DecodeError { json: false, what }) => {
-            finish(json(text), AnswerVisitor { isolate: true }).map_err(|isolated| {
-                if isolated.json {
-                    isolated
-                } else {
-                    DecodeError { what, json: false }
-                }
-            })
-        }
-        read => read,
-    }
-}
-
-/// Reads an answer as it arrives, in constant memory but for the sessions themselves.
-pub fn read_from(reader: impl Read) -> Result<Answer, DecodeError> {
-    let json = serde_json::Deserializer::from_reader(reader);
-    finish(json, AnswerVisitor { isolate: false })
-}
-
-fn finish<'de, R: serde_json::de::Read<'de>>(
-    mut json: serde_json::Deserializer<R>,
-    top: AnswerVisitor,
-) -> Result<Answer, DecodeError> {
-    let answer = top.deserialize(&mut json);
-    answer
-        .and_then(|answer| json.end().map(|()| answer))
-        .map_err(|error| {
-            use serde_json::error::Category;
-            let json = error.classify() == Category::Data;
-            let what = match error.classify() {
-                // Our own words: see the visitors. serde's texts of that category may quote input.
-                Category::Data => {
-                    let text = error.to_string();
-                    // Where it stands differs with how the answer arrived, and helps nobody.
-                    text.split(" at line ")
-                        .next()
-                        .unwrap_or_default()
-                        .to_owned()
-                }
-                Category::Eof => "it is empty or ends in the middle".to_owned(),
-                Category::Io => "it broke off".to_owned(),
-                Category::Syntax => {
-                    format!("it is no JSON (line {})", error.line())
-                }
-            };
-            DecodeError { what, json }
-        })
-}
-
-/// Sessions that one answer may list. No account has a thousandth of it, and 64 MiB of tiny entries
-/// would take a gigabyte.
-const MOST_SESSIONS: usize = 100_000;
-
-/// The sessions of a list as they come, with every text once.
-#[derive(Default)]
-struct Fold {
-    sessions: Vec<Session>,
-    undecodable: u64,
-    texts: HashSet<Arc<str>>,
-    /// Whether each entry is read for itself.
-    isolate: bool,
-}
-
-impl Fold {
-    fn new(isolate: bool) -> Self {
-        Self {
-            isolate,
-            ..Self::default()
-        }
-    }
-
-    fn intern(&mut self, text: &str) -> Arc<str> {
-        // Most lists repeat one name.
-        if let Some(last) = self
-            .sessions
-            .last()
-            .and_then(|session| session.user_login.as_ref())
-            && **last == *text
-        {
-            return Arc::clone(last);
-        }
-        if let Some(known) = self.texts.get(text) {
-            return Arc::clone(known);
-        }
-        let new: Arc<str> = text.into();
-        self.texts.insert(Arc::clone(&new));
-        new
-    }
-
-    /// A list in which nothing is a session is not an empty list: it could not be read.
-    fn into_list<E: serde::de::Error>(self) -> Result<SessionList, E> {
-        if self.sessions.is_empty() && self.undecodable > 0 {
-            return Err(E::custom(format_args!(
-                "none of its {} entries is a session",
-                self.undecodable
-            )));
-        }
-        Ok(SessionList::new(self.sessions, self.undecodable))
-    }
-
-    fn take<E: serde::de::Error>(&mut self, entry: Entry) -> Result<(), E> {
-        match entry {
-            Entry::Session(_) if self.sessions.len() >= MOST_SESSIONS => {
-                return Err(E::custom(format_args!(
-                    "it lists more than {MOST_SESSIONS} sessions"
-                )));
+/// Reads an answer: a bare list, an envelope, or an envelope in a list of one.
+pub(super) fn read_value(value: &RawValue) -> Result<Answer, DecodeError> {
+    match kind(value) {
+        Kind::List => {
+            let entries = entries(value)?;
+            // Beside others an envelope is not a session and no answer.
+            if let [only] = entries.as_slice()
+                && session::read(only, &mut HashSet::new()).is_none()
+                && let Some(answer) = envelope(only)
+            {
+                return answer;
             }
-            Entry::Session(session) => self.sessions.push(session),
-            Entry::Other | Entry::Answer(_) => self.undecodable += 1,
+            sessions(entries)
+        }
+        Kind::Object => match envelope(value) {
+            Some(answer) => answer,
+            None => sessions_by_index(value)?.ok_or_else(|| {
+                DecodeError::shape("it is an object with neither sessions nor an error")
+            }),
+        },
+        Kind::Scalar(what) => Err(DecodeError::shape(format!("it is {what}"))),
+    }
+}
+
+/// An error, or the list under `response`; `None` where the value has neither.
+fn envelope(value: &RawValue) -> Option<Result<Answer, DecodeError>> {
+    if !matches!(kind(value), Kind::Object) {
+        return None;
+    }
+    let fields = match fields(value) {
+        Ok(fields) => fields,
+        Err(error) => return Some(Err(error)),
+    };
+    if let Some(error) = error_of(&fields) {
+        return Some(Ok(Answer::Error(error)));
+    }
+    field(&fields, "response").map(response)
+}
+
+/// What is under `response`: `res` is the list; missing or null means none.
+fn response(value: &RawValue) -> Result<Answer, DecodeError> {
+    let what = match kind(value) {
+        Kind::Object => {
+            let fields = fields(value)?;
+            if let Some(error) = error_of(&fields) {
+                return Ok(Answer::Error(error));
+            }
+            let Some(list) = field(&fields, "res") else {
+                return Ok(Answer::Sessions(SessionList::default()));
+            };
+            return match kind(list) {
+                Kind::List => sessions(entries(list)?),
+                Kind::Object => sessions_by_index(list)?.ok_or_else(|| {
+                    DecodeError::shape(match list.get().len() {
+                        0..=2 => "its `res` is an empty object",
+                        _ => "its `res` is an object, not a list",
+                    })
+                }),
+                Kind::Scalar("null") => Ok(Answer::Sessions(SessionList::default())),
+                Kind::Scalar(what) => Err(DecodeError::shape(format!("its `res` is {what}"))),
+            };
+        }
+        Kind::List => "a list",
+        Kind::Scalar(what) => what,
+    };
+    Err(DecodeError::shape(format!("its `response` is {what}")))
+}
+
+/// A list with gaps is encoded as an object whose keys are the indices.
+fn sessions_by_index(object: &RawValue) -> Result<Option<Answer>, DecodeError> {
+    let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+    // An error of false, null, "" or 0 is none, and may stand beside the indices.
+    let is_empty_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
+    let mut list = Vec::new();
+    for (key, value) in fields(object)? {
+        if is_index(&key) {
+            list.push(value);
+        } else if !is_empty_error(&key) {
+            return Ok(None);
+        }
+    }
+    match list.is_empty() {
+        true => Ok(None),
+        false => sessions(list).map(Some),
+    }
+}
+
+fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
+    let mut logins = HashSet::new();
+    let received = entries.len();
+    let sessions: Vec<Session> = entries
+        .into_iter()
+        .filter_map(|entry| session::read(entry, &mut logins))
+        .collect();
+    let undecodable = received - sessions.len();
+    // A list in which nothing is a session is not an empty list: it could not be read.
+    if sessions.is_empty() && undecodable > 0 {
+        let message = format!("none of its {undecodable} entries is a session");
+        return Err(DecodeError::shape(message));
+    }
+    let list = SessionList::new(sessions, undecodable as u64);
+    Ok(Answer::Sessions(list))
+}
+
+/// `error` of false, null, "" or 0 is no error, whatever the code says.
+fn error_of(fields: &[(String, &RawValue)]) -> Option<ApiErrorBody> {
+    let mut error = None;
+    for (key, value) in fields {
+        if matches!(key.as_str(), "errMsg" | "error") {
+            let value = Scalar::read(value);
+            if value.is_truthy() {
+                let message = value.text().map(str::to_owned);
+                error = Some(message.or(error).unwrap_or_default());
+            }
+        }
+    }
+    error.map(|message| ApiErrorBody {
+        code: field(fields, "code").and_then(|code| Scalar::read(code).integer()),
+        message,
+    })
+}
+
+fn field<'a>(fields: &[(String, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
+    let mut named = fields.iter().rev().filter(|(key, _)| key == name);
+    named.next().map(|(_, value)| *value)
+}
+
+/// What a value is, by its first character; its syntax was checked.
+pub(super) enum Kind {
+    List,
+    Object,
+    /// Anything else, in words.
+    Scalar(&'static str),
+}
+
+pub(super) fn kind(value: &RawValue) -> Kind {
+    match value.get().as_bytes() {
+        [b'[', ..] => Kind::List,
+        [b'{', ..] => Kind::Object,
+        [b'n', ..] => Kind::Scalar("null"),
+        [b't' | b'f', ..] => Kind::Scalar("true or false"),
+        [b'"', ..] => Kind::Scalar("a string"),
+        _ => Kind::Scalar("a number"),
+    }
+}
+
+fn entries(list: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
+    let mut entries = Vec::new();
+    let mut json = serde_json::Deserializer::from_str(list.get());
+    let read = json.deserialize_seq(Entries(&mut entries));
+    read.map_err(|_| DecodeError::shape("its list cannot be read"))?;
+    match entries.len() > MAX_ENTRIES {
+        true => Err(too_many()),
+        false => Ok(entries),
+    }
+}
+
+fn fields(object: &RawValue) -> Result<Vec<(String, &RawValue)>, DecodeError> {
+    let mut fields = Vec::new();
+    let mut json = serde_json::Deserializer::from_str(object.get());
+    let read = json.deserialize_map(Fields(&mut fields));
+    read.map_err(|_| DecodeError::shape("it has a name that is not text"))?;
+    match fields.len() > MAX_ENTRIES {
+        true => Err(too_many()),
+        false => Ok(fields),
+    }
+}
+
+fn too_many() -> DecodeError {
+    DecodeError::shape(format!("it has more than {MAX_ENTRIES} entries"))
+}
+
+/// Collects the entries of a list, up to one more than are allowed.
+struct Entries<'v, 'a>(&'v mut Vec<&'a RawValue>);
+
+impl<'de> Visitor<'de> for Entries<'_, 'de> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element::<&'de RawValue>()? {
+            if self.0.len() <= MAX_ENTRIES {
+                self.0.push(entry);
+            }
         }
         Ok(())
     }
 }
 
-/// The top of an answer: a bare list, an envelope, or an envelope in a list of one.
-#[derive(Clone, Copy)]
-struct AnswerVisitor {
-    isolate: bool,
-}
+/// Collects the fields of an object, up to one more than are allowed.
+struct Fields<'v, 'a>(&'v mut Vec<(String, &'a RawValue)>);
 
-impl<'de> DeserializeSeed<'de> for AnswerVisitor {
-    type Value = Answer;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Answer, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-/// Refuses every JSON value that is neither list nor object, without quoting it.
-macro_rules! refuse_scalars {
-    ($what:literal) => {
-        fn visit_unit<E: serde::de::Error>(self) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is null")))
-        }
-        fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is true or false")))
-        }
-        fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is a number")))
-        }
-        fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is a number")))
-        }
-        fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is a number")))
-        }
-        fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Self::Value, E> {
-            Err(E::custom(concat!($what, " is a string")))
-        }
-    };
-}
-
-impl<'de> Visitor<'de> for AnswerVisitor {
-    type Value = Answer;
+impl<'de> Visitor<'de> for Fields<'_, 'de> {
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of sessions or an envelope")
+        f.write_str("an object")
     }
 
-    refuse_scalars!("it");
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Answer, A::Error> {
-        let mut fold = Fold::new(self.isolate);
-        let Some(first) = list.next_element_seed(EntrySeed::first(&mut fold))? else {
-            return Ok(Answer::Sessions(SessionList::default()));
-        };
-        let mut next = list.next_element_seed(EntrySeed::later(&mut fold))?;
-        match first {
-            // An envelope stands alone in its list; beside others it is no session and no answer.
-            Entry::Answer(answer) if next.is_none() => return Ok(answer),
-            first => fold.take(first)?,
-        }
-        while let Some(entry) = next {
-            fold.take(entry)?;
-            next = list.next_element_seed(EntrySeed::later(&mut fold))?;
-        }
-        fold.into_list().map(Answer::Sessions)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Answer, A::Error> {
-        let mut envelope = EnvelopeFields::default();
-        let mut response = None;
-        let mut numbered = Fold::new(self.isolate);
-        let mut has_numbered = false;
-        let mut other_keys = false;
-        while let Some(key) = object.next_key_seed(KeySeed)? {
-            match key.as_ref() {
-                "response" => {
-                    response = Some(object.next_value_seed(ResponseVisitor {
-                        isolate: self.isolate,
-                    })?)
-                }
-                key if envelope.is_field(key) => {
-                    envelope.set(key, &object.next_value_seed(ScalarSeed)?);
-                }
-                key if is_index(key) => {
-                    has_numbered = true;
-                    let entry = object.next_value_seed(EntrySeed::later(&mut numbered))?;
-                    numbered.take(entry)?;
-                }
-                _ => {
-                    other_keys = true;
-                    object.next_value::<IgnoredAny>()?;
-                }
+    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        while let Some(field) = object.next_entry::<String, &'de RawValue>()? {
+            if self.0.len() <= MAX_ENTRIES {
+                self.0.push(field);
             }
         }
-        if let Some(error) = envelope.error() {
-            return Ok(Answer::Error(error));
-        }
-        if let Some(response) = response {
-            return Ok(response);
-        }
-        if has_numbered && !other_keys {
-            return numbered.into_list().map(Answer::Sessions);
-        }
-        Err(A::Error::custom(
-            "it is an object with neither sessions nor an error",
-        ))
+        Ok(())
     }
 }
 
-/// A list with gaps is encoded as an object whose keys are the indices.
-fn is_index(key: &str) -> bool {
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What stands under `response`: `res` is the list, missing or null means none.
-struct ResponseVisitor {
-    isolate: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for ResponseVisitor {
-    type Value = Answer;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Answer, D::Error> {
-        json.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for ResponseVisitor {
-    type Value = Answer;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object with `res`")
-    }
-
-    refuse_scalars!("its `response`");
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Answer, A::Error> {
-        Err(A::Error::custom("its `response` is a list"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Answer, A::Error> {
-        let mut envelope = EnvelopeFields::default();
-        let mut list = SessionList::default();
-        while let Some(key) = object.next_key_seed(KeySeed)? {
-            match key.as_ref() {
-                "res" => {
-                    list = object.next_value_seed(ListVisitor {
-                        isolate: self.isolate,
-                    })?
-                }
-                key if envelope.is_field(key) => {
-                    envelope.set(key, &object.next_value_seed(ScalarSeed)?);
-                }
-                _ => {
-                    object.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(envelope
-            .error()
-            .map_or(Answer::Sessions(list), Answer::Error))
-    }
-}
-
-/// A list inside an envelope: sessions, or sessions by index, or null.
-struct ListVisitor {
-    isolate: bool,
-}
-
-impl<'de> DeserializeSeed<'de> for ListVisitor {
-    type Value = SessionList;
-
-    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<SessionList, D::Error> {
-        json.deserialize_any(NullableList {
-            isolate: self.isolate,
-        })
-    }
-}
-
-struct NullableList {
-    isolate: bool,
-}
-
-impl<'de> Visitor<'de> for NullableList {
-    type Value = SessionList;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of sessions or null")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<SessionList, E> {
-        Ok(SessionList::default())
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<SessionList, E> {
-        Err(E::custom("its `res` is true or false"))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<SessionList, E> {
-        Err(E::custom("its `res` is a number"))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<SessionList, E> {
-        Err(E::custom("its `res` is a number"))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<SessionList, E> {
-        Err(E::custom("its `res` is a number"))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<SessionList, E> {
-        Err(E::custom("its `res` is a string"))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SessionList, A::Error> {
-        let mut fold = Fold::new(self.isolate);
-        while let Some(entry) = list.next_element_seed(EntrySeed::later(&mut fold))? {
-            fold.take(entry)?;
-        }
-        fold.into_list()
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<SessionList, A::Error> {
-        let mut fold = Fold::new(self.isolate);
-        let mut empty = true;
-        while let Some(key) = object.next_key_seed(KeySeed)? {
-            if !is_index(&key) {
-                return Err(A::Error::custom("its `res` is an object, not a list"));
-            }
-            empty = false;
-            let entry = object.next_value_seed(EntrySeed::later(&mut fold))?;
-            fold.take(entry)?;
-        }
-        if empty {
-            return Err(A::Error::custom("its `res` is an empty object"));
-        }
-        fold.into_list()
-    }
-}
-
-/// The fields of an error envelope as they come by.
-#[derive(Default)]
-struct EnvelopeFields {
-    code: Option<i64>,
-    is_error: bool,
-    message: String,
-}
-
-impl EnvelopeFields {
-    fn is_field(&self, key: &str) -> bool {
-        matches!(key, "errMsg" | "error" | "code")
-    }
-
-    fn set(&mut self, key: &str, value: &Scalar<'_>) {
-        if key == "code" {
-            self.code = value.integer();
-        } else if value.is_truthy() {
-            self.is_error = true;
-            if let Some(text) = value.text() {
-                text.clone_into(&mut self.message);
-            }
-        }
-    }
-
-    /// `error` of false, null, "" or 0 is no error, whatever the code says.
-    fn error(self) -> Option<ApiErrorBody> {
-        self.is_error.then_some(ApiErrorBody {
-            code: self.code,
-            message: self.message,
-        })
-    }
-}
+/// One copy of each text of a list.
+type Texts = HashSet<Arc<str>>;
 
 #[cfg(test)]
 mod tests;

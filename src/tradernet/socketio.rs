@@ -1,9 +1,9 @@
 //! The part of socket.io 2.x that an account's list needs, over Engine.IO 3's WebSocket transport.
 //!
-//! Written here rather than taken from a crate: the well-kept one, `rust_socketio`, speaks Engine.IO
-//! 4 alone, where the server pings; a 2.x server waits for the client's ping and would hang up.
-//! Those for Engine.IO 3 have had one release. What is needed is small: an open packet, a ping and a
-//! pong, and text events in the default namespace. No polling transport, no binary, no
+//! Written here rather than taken from a crate: the maintained one, `rust_socketio`, speaks only
+//! Engine.IO 4, where the server pings; a 2.x server waits for the client's ping and would
+//! disconnect. Those for Engine.IO 3 have had one release. What is needed is small: an open packet,
+//! a ping and a pong, and text events in the default namespace. No polling transport, no
 //! acknowledgements, no namespaces.
 //!
 //! Source: engine.io-protocol revision 3 and socket.io-protocol revision 4; the events are the
@@ -20,26 +20,10 @@ use super::response::ApiErrorBody;
 pub(super) const PING: &str = "2";
 pub(super) const PONG: &str = "3";
 
-/// Both forms in which a list can be asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// `sup_subscribe`, as the vendor's page does.
-    Current,
-    /// `notifySessions`, as older clients do.
-    Older,
-}
-
-impl Form {
-    /// The packet that asks.
-    pub(super) fn ask(self, login: &str) -> String {
-        let event = match self {
-            Self::Current => {
-                serde_json::json!(["sup_subscribe", "iitr_notify_sessions_json", login])
-            }
-            Self::Older => serde_json::json!(["notifySessions"]),
-        };
-        format!("42{event}")
-    }
+/// The packet that asks for the list, and for every change of it.
+pub(super) fn subscribe(login: &str) -> String {
+    let event = serde_json::json!(["sup_subscribe", "iitr_notify_sessions_json", login]);
+    format!("42{event}")
 }
 
 /// Path and query of the handshake.
@@ -56,7 +40,7 @@ pub(super) fn path(sid: &SecretString) -> SecretString {
 /// A packet as far as it matters here.
 #[derive(Debug, PartialEq)]
 pub(super) enum Packet {
-    /// The first one: a ping is wanted this often.
+    /// The first one: the server expects a ping this often.
     Open(Option<Duration>),
     /// Events can be sent now.
     Connected,
@@ -64,13 +48,13 @@ pub(super) enum Packet {
     Ping(String),
     /// The answer to ours.
     Pong,
-    /// An event, and the form that is answered by such.
-    Event(Event, Form),
+    /// An event.
+    Event(Event),
     /// The server refuses the connection.
     Refused(ApiErrorBody),
     /// The server ends the connection.
     End,
-    /// Not for us.
+    /// Anything else.
     Other,
 }
 
@@ -104,12 +88,7 @@ fn message(text: &str) -> Packet {
         // The number of an acknowledgement may stand before the event.
         Some('2') => {
             let event = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            let (event, older) = frame::socketio_event(event);
-            let form = match older {
-                true => Form::Older,
-                false => Form::Current,
-            };
-            Packet::Event(event, form)
+            Packet::Event(frame::socketio_event(event))
         }
         Some('4') => Packet::Refused(frame::error_text(rest)),
         _ => Packet::Other,
@@ -160,7 +139,7 @@ mod tests {
     fn an_event_may_carry_an_acknowledgement_or_the_default_namespace() {
         let list = r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":null}}]]"#;
         for before in ["42", "4217", "42/,", "42/,3"] {
-            let Packet::Event(Event::Sessions(Ok(Answer::Sessions(list))), Form::Current) =
+            let Packet::Event(Event::Sessions(Ok(Answer::Sessions(list)))) =
                 read(&format!("{before}{list}"))
             else {
                 panic!("{before}")
@@ -188,10 +167,9 @@ mod tests {
     #[test]
     fn what_is_asked_is_what_the_vendors_page_asks() {
         assert_eq!(
-            Form::Current.ask("me \"and\" you"),
+            subscribe("me \"and\" you"),
             r#"42["sup_subscribe","iitr_notify_sessions_json","me \"and\" you"]"#
         );
-        assert_eq!(Form::Older.ask("me"), r#"42["notifySessions"]"#);
     }
 
     #[test]

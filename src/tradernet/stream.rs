@@ -1,29 +1,30 @@
-//! One connection that pushes the list: opened, asked, listened to. Whether and when to open
-//! another is not its affair.
+//! One connection that pushes the list: opened, requested from, read. Its user decides whether and
+//! when to open another.
 
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use secrecy::SecretString;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
 
-use super::connect::{Connection, Connector, sort};
+use super::classify;
+use super::client::Client;
 use super::error::{AuthError, Error};
 use super::frame::Event;
+use super::handshake::{self, Socket};
 use super::redact::Redactor;
 use super::response::{Answer, ApiErrorBody};
-use super::socketio::{self, Form, Packet};
+use super::socketio::{self, Packet};
 use super::transport::{StreamEndpoint, StreamProtocol};
-use super::{classify, handshake, websocket};
+use super::transport_error::connection_error;
+use super::websocket;
 use crate::session::SessionList;
 
 /// A server that asks for more pings does not get them.
-const SHORTEST_BEAT: Duration = Duration::from_secs(1);
-/// How long a socket.io server may be silent before it is also asked the older way.
-const PATIENCE_WITH_CURRENT_FORM: Duration = Duration::from_secs(10);
+const MIN_PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest frame, in bytes; less where `TRADERNET_MAX_RESPONSE_BYTES` is less. A thousand streams
 /// must not hold a gigabyte.
@@ -31,102 +32,85 @@ const MAX_FRAME_BYTES: u64 = 1 << 20;
 
 /// An open connection.
 pub struct Stream {
-    socket: WebSocketStream<Connection>,
-    spoken: Spoken,
+    socket: Socket,
+    protocol: ProtocolState,
     limit: u64,
     redactor: Redactor,
 }
 
-enum Spoken {
+enum ProtocolState {
     Websocket,
     Socketio {
         login: String,
-        /// The form to ask in: the one in which a list came last, where one has.
-        form: Form,
         ping_interval: Option<Duration>,
         connected: bool,
     },
 }
 
-/// What a connection tells.
+/// What a frame means.
 #[derive(Debug)]
 pub enum StreamEvent {
     /// The list.
     List(SessionList),
-    /// In the place of a list came an error, or something that cannot be read. The connection
-    /// stands, but what was known before is not known to be true any more.
+    /// An error, or something unreadable instead of a list. The connection is open, but the last
+    /// list may not hold any more.
     NoList(Error),
     /// A ping was answered.
     Pong,
-    /// The other side lives, and said nothing that matters here.
+    /// Another frame.
     Alive,
 }
 
-impl Stream {
-    /// Connects, asks, and waits for the first list: each for no longer than `allowed`.
-    pub(super) async fn open(
-        connector: &Connector,
+impl Client {
+    /// Opens a stream and waits for its first list, for no longer than `allowed`.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no list: see [`Error`].
+    pub async fn stream(
+        &self,
         target: &StreamEndpoint,
         sid: &SecretString,
         allowed: Duration,
-        limit: u64,
         redactor: &Redactor,
-    ) -> Result<(Self, SessionList), Error> {
-        let limit = limit.min(MAX_FRAME_BYTES);
-        let late = Error::Timeout { after: allowed };
-        let deadline = Instant::now() + allowed;
-        let connect = Self::connect(connector, target, sid, limit, redactor);
-        let mut stream = match timeout_at(deadline, connect).await {
-            Ok(stream) => stream?,
-            Err(_) => return Err(late),
+    ) -> Result<(Stream, SessionList), Error> {
+        let _timer = self.timer(target.dialect.transport());
+        let opened = async {
+            let mut stream = Stream::connect(self, target, sid, redactor).await?;
+            let list = stream.first_list().await?;
+            Ok((stream, list))
         };
-        let first = match &stream.spoken {
-            Spoken::Websocket => timeout_at(deadline, stream.first_list()).await,
-            Spoken::Socketio { .. } => {
-                // The older way is tried only when time is over for the other.
-                let patience = allowed.min(PATIENCE_WITH_CURRENT_FORM);
-                match timeout(patience, stream.first_list()).await {
-                    Err(_) if stream.fall_back().await? => {
-                        timeout(allowed, stream.first_list()).await
-                    }
-                    first => first,
-                }
-            }
-        };
-        match first {
-            Ok(list) => Ok((stream, list?)),
-            Err(_) => Err(late),
-        }
+        let opened = timeout_at(Instant::now() + allowed, opened).await;
+        opened.unwrap_or(Err(Error::Timeout { after: allowed }))
     }
+}
 
+impl Stream {
     async fn connect(
-        connector: &Connector,
+        client: &Client,
         target: &StreamEndpoint,
         sid: &SecretString,
-        limit: u64,
         redactor: &Redactor,
     ) -> Result<Self, Error> {
-        let origin = &target.origin;
-        let connection = connector.connect(origin, redactor).await?;
-        // The page's example sends the SID as a cookie too for socket.io alone.
-        let (path, cookie, spoken) = match &target.dialect {
-            StreamProtocol::Websocket => (websocket::path(sid), None, Spoken::Websocket),
+        // The page's example sends the SID also as a cookie only for socket.io.
+        let (path, cookie, protocol) = match &target.dialect {
+            StreamProtocol::Websocket => (websocket::path(sid), None, ProtocolState::Websocket),
             StreamProtocol::Socketio { login } => (
                 socketio::path(sid),
                 Some(sid),
-                Spoken::Socketio {
+                ProtocolState::Socketio {
                     login: login.clone(),
-                    form: Form::Current,
                     ping_interval: None,
                     connected: false,
                 },
             ),
         };
-        let socket =
-            handshake::websocket(connection, origin, &path, cookie, limit, redactor).await?;
+        let limit = client.max_response_bytes.min(MAX_FRAME_BYTES);
+        let origin = &target.origin;
+        let socket = handshake::open(client, origin, &path, cookie, limit, redactor).await?;
         let mut stream = Self {
             socket,
-            spoken,
+            protocol,
             limit,
             redactor: redactor.clone(),
         };
@@ -142,10 +126,10 @@ impl Stream {
     /// A WebSocket over a connection of a test's making.
     #[cfg(test)]
     pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
-        let limit = 64 << 20;
+        let limit = MAX_FRAME_BYTES;
         Self {
-            socket: handshake::client(Box::new(connection), limit).await,
-            spoken: Spoken::Websocket,
+            socket: handshake::over(Box::new(connection), limit).await,
+            protocol: ProtocolState::Websocket,
             limit,
             redactor: Redactor::default(),
         }
@@ -156,12 +140,11 @@ impl Stream {
         self.redactor = redactor;
     }
 
-    /// Whether events can be sent: a WebSocket that stands is enough for the one dialect, the
-    /// other's server says so.
+    /// Whether events can be sent: a server of socket.io says so.
     fn connected(&self) -> bool {
-        match self.spoken {
-            Spoken::Websocket => true,
-            Spoken::Socketio { connected, .. } => connected,
+        match self.protocol {
+            ProtocolState::Websocket => true,
+            ProtocolState::Socketio { connected, .. } => connected,
         }
     }
 
@@ -169,8 +152,8 @@ impl Stream {
         loop {
             let news = match self.ping_interval() {
                 None => self.next().await?,
-                // The heartbeat does not wait for the first list.
-                Some(beat) => match timeout(beat, self.next()).await {
+                // The server expects pings before the first list too.
+                Some(interval) => match timeout(interval, self.next()).await {
                     Ok(news) => news?,
                     Err(_) => {
                         self.ping().await?;
@@ -186,46 +169,36 @@ impl Stream {
         }
     }
 
-    /// Asks the older way from now on; whether there is one.
-    async fn fall_back(&mut self) -> Result<bool, Error> {
-        let Spoken::Socketio { form, .. } = &mut self.spoken else {
-            return Ok(false);
-        };
-        *form = Form::Older;
-        self.ask().await?;
-        Ok(true)
-    }
-
-    /// How often the other side wants to be pinged, where it said so; at least a second.
+    /// How often the server expects a ping, where it said so; at least a second.
     pub fn ping_interval(&self) -> Option<Duration> {
-        match self.spoken {
-            Spoken::Websocket => None,
-            Spoken::Socketio { ping_interval, .. } => ping_interval,
+        match self.protocol {
+            ProtocolState::Websocket => None,
+            ProtocolState::Socketio { ping_interval, .. } => ping_interval,
         }
     }
 
-    /// Asks for the list. It is not documented that a second request is answered.
+    /// Requests the list. It is not documented that a second request is answered.
     ///
     /// # Errors
     ///
-    /// Why the connection is no more.
+    /// Why the connection ended.
     pub async fn ask(&mut self) -> Result<(), Error> {
-        let text = match &self.spoken {
-            Spoken::Websocket => websocket::ASK.to_owned(),
-            Spoken::Socketio { login, form, .. } => form.ask(login),
+        let text = match &self.protocol {
+            ProtocolState::Websocket => websocket::ASK.to_owned(),
+            ProtocolState::Socketio { login, .. } => socketio::subscribe(login),
         };
         self.send(Message::text(text)).await
     }
 
-    /// Asks for a sign of life.
+    /// Sends a ping.
     ///
     /// # Errors
     ///
-    /// Why the connection is no more.
+    /// Why the connection ended.
     pub async fn ping(&mut self) -> Result<(), Error> {
-        let ping = match &self.spoken {
-            Spoken::Websocket => Message::Ping(bytes::Bytes::new()),
-            Spoken::Socketio { .. } => Message::text(socketio::PING),
+        let ping = match &self.protocol {
+            ProtocolState::Websocket => Message::Ping(bytes::Bytes::new()),
+            ProtocolState::Socketio { .. } => Message::text(socketio::PING),
         };
         self.send(ping).await
     }
@@ -239,73 +212,72 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Why the connection is no more, or is of no more use: the SID is not accepted.
+    /// Why the connection ended, or is of no more use: the SID is not accepted.
     pub async fn next(&mut self) -> Result<StreamEvent, Error> {
         let message = match self.socket.next().await {
             Some(Ok(message)) => message,
             Some(Err(error)) => return Err(lost(error, self.limit, &self.redactor)),
-            None => return Err(closed()),
+            None => return Err(closed(None, &self.redactor)),
         };
-        let text = match message {
-            Message::Text(text) => text,
-            Message::Pong(_) => {
-                return Ok(match self.spoken {
-                    Spoken::Websocket => StreamEvent::Pong,
-                    // Its heartbeat is its own.
-                    Spoken::Socketio { .. } => StreamEvent::Alive,
-                });
-            }
-            Message::Close(_) => return Err(closed()),
-            Message::Binary(_) | Message::Ping(_) | Message::Frame(_) => {
-                return Ok(StreamEvent::Alive);
-            }
-        };
-        match &mut self.spoken {
-            Spoken::Websocket => self.news(websocket::read(&text)),
-            Spoken::Socketio {
-                ping_interval,
-                connected,
-                form,
-                ..
-            } => match socketio::read(&text) {
-                Packet::Open(every) => {
-                    *ping_interval = every.map(|every| every.max(SHORTEST_BEAT));
-                    Ok(StreamEvent::Alive)
-                }
-                Packet::Connected => {
-                    *connected = true;
-                    Ok(StreamEvent::Alive)
-                }
-                Packet::Ping(echo) => {
-                    let pong = format!("{}{echo}", socketio::PONG);
-                    self.send(Message::text(pong)).await?;
-                    Ok(StreamEvent::Alive)
-                }
-                Packet::Pong => Ok(StreamEvent::Pong),
-                Packet::Event(event, came) => {
-                    if matches!(event, Event::Sessions(Ok(Answer::Sessions(_)))) {
-                        *form = came;
-                    }
-                    self.news(event)
-                }
-                Packet::Refused(envelope) => Err(self.refusal(envelope)),
-                Packet::End => Err(closed()),
-                Packet::Other => Ok(StreamEvent::Alive),
+        match message {
+            Message::Text(text) => self.read(&text).await,
+            // Some servers send their texts as binary frames.
+            Message::Binary(bytes) => match std::str::from_utf8(&bytes) {
+                Ok(text) => self.read(text).await,
+                Err(_) => Ok(StreamEvent::Alive),
             },
+            Message::Pong(_) => Ok(match self.protocol {
+                ProtocolState::Websocket => StreamEvent::Pong,
+                // Engine.IO has pings of its own.
+                ProtocolState::Socketio { .. } => StreamEvent::Alive,
+            }),
+            Message::Close(frame) => Err(closed(frame, &self.redactor)),
+            Message::Ping(_) | Message::Frame(_) => Ok(StreamEvent::Alive),
         }
     }
 
-    fn news(&self, event: Event) -> Result<StreamEvent, Error> {
+    async fn read(&mut self, text: &str) -> Result<StreamEvent, Error> {
+        let ProtocolState::Socketio {
+            ping_interval,
+            connected,
+            ..
+        } = &mut self.protocol
+        else {
+            return self.event(websocket::read(text));
+        };
+        match socketio::read(text) {
+            Packet::Open(interval) => {
+                *ping_interval = interval.map(|interval| interval.max(MIN_PING_INTERVAL));
+                Ok(StreamEvent::Alive)
+            }
+            Packet::Connected => {
+                *connected = true;
+                Ok(StreamEvent::Alive)
+            }
+            Packet::Ping(echo) => {
+                let pong = format!("{}{echo}", socketio::PONG);
+                self.send(Message::text(pong)).await?;
+                Ok(StreamEvent::Alive)
+            }
+            Packet::Pong => Ok(StreamEvent::Pong),
+            Packet::Event(event) => self.event(event),
+            Packet::Refused(envelope) => Err(self.error(envelope)),
+            Packet::End => Err(closed(None, &self.redactor)),
+            Packet::Other => Ok(StreamEvent::Alive),
+        }
+    }
+
+    fn event(&self, event: Event) -> Result<StreamEvent, Error> {
         match event {
             Event::Sessions(Ok(Answer::Sessions(list))) => Ok(StreamEvent::List(list)),
             Event::Sessions(Ok(Answer::Error(envelope))) | Event::Error(envelope) => {
-                match self.refusal(envelope) {
+                match self.error(envelope) {
                     error @ Error::Auth(_) => Err(error),
                     error => Ok(StreamEvent::NoList(error)),
                 }
             }
             Event::Sessions(Err(unreadable)) => Ok(StreamEvent::NoList(Error::Decode {
-                detail: unreadable.what,
+                detail: unreadable.message,
                 retry_after: None,
             })),
             Event::Demo => Err(Error::Auth(AuthError::DemoMode)),
@@ -313,7 +285,7 @@ impl Stream {
         }
     }
 
-    fn refusal(&self, envelope: ApiErrorBody) -> Error {
+    fn error(&self, envelope: ApiErrorBody) -> Error {
         classify::stream_error(envelope, &self.redactor)
     }
 }
@@ -324,9 +296,32 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-fn closed() -> Error {
-    Error::Network {
-        detail: "the server closed the stream".to_owned(),
+/// A server's close. The code for a violated policy and those from 4400 on, which servers use like
+/// HTTP's statuses, point to the credential unless the reason says something else.
+fn closed(frame: Option<CloseFrame>, redactor: &Redactor) -> Error {
+    let Some(frame) = frame else {
+        return Error::Network {
+            detail: "the server closed the stream".to_owned(),
+        };
+    };
+    let code = u16::from(frame.code);
+    let body = ApiErrorBody {
+        code: None,
+        message: frame.reason.to_string(),
+    };
+    let said = ApiErrorBody {
+        code: Some(i64::from(code)),
+        ..body.clone()
+    };
+    let said = classify::message(None, None, &said, redactor);
+    match classify::stream_error(body, redactor) {
+        Error::Api(_) if matches!(code, 1008 | 4400..4500) => {
+            Error::Auth(AuthError::Rejected(said))
+        }
+        Error::Api(_) => Error::Network {
+            detail: format!("the server closed the stream: {said}"),
+        },
+        error => error,
     }
 }
 
@@ -334,15 +329,15 @@ fn lost(error: tungstenite::Error, limit: u64, redactor: &Redactor) -> Error {
     use tungstenite::Error as Ws;
     match error {
         Ws::Capacity(CapacityError::MessageTooLong { .. }) => Error::TooLarge { limit },
-        Ws::ConnectionClosed | Ws::AlreadyClosed => closed(),
+        Ws::ConnectionClosed | Ws::AlreadyClosed => closed(None, redactor),
         Ws::Utf8(_) => Error::Decode {
             detail: "a text frame is not UTF-8".to_owned(),
             retry_after: None,
         },
         Ws::WriteBufferFull(_) => Error::Network {
-            detail: "the server does not read what it is sent".to_owned(),
+            detail: "the server does not read: the send buffer is full".to_owned(),
         },
-        Ws::Io(error) => sort(&error, redactor),
+        Ws::Io(error) => connection_error(&error, redactor),
         error => Error::Network {
             detail: redactor.redact(&error.to_string()),
         },

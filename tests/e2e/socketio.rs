@@ -112,48 +112,7 @@ async fn its_heartbeat_is_kept() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_the_older_form_alone_is_asked_that_way() {
-    let mut peer = StreamServer::start(SOCKETIO).await;
-    peer.tell(json!({"older": [[null, data(1)], [data(2)]]}))
-        .await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    open(&exporter, 1.0).await;
-    let page = open(&exporter, 2.0).await;
-    assert!(page.failures().is_empty());
-    let got = peer.all("got");
-    assert_eq!(
-        got[..2],
-        [
-            json!(["sup_subscribe", "iitr_notify_sessions_json", LOGIN]),
-            json!(["notifySessions"]),
-        ]
-    );
-    assert_eq!(got[2], json!(["notifySessions"]));
-    exporter.stop().await;
-}
-
-#[tokio::test]
-async fn the_form_in_which_a_list_came_last_is_asked_for() {
-    let mut peer = StreamServer::start(SOCKETIO).await;
-    peer.tell(json!({"older": [[null, data(1)]]})).await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    open(&exporter, 1.0).await;
-    peer.tell(json!({
-        "current": [[null, data(3)]],
-        "older": [],
-        "emit": ["sup_iitr_notify_sessions_json", null, data(2)],
-    }))
-    .await;
-    let page = open(&exporter, 3.0).await;
-    assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 0.0);
-    let last = peer.all("got").pop().unwrap();
-    let current = json!(["sup_subscribe", "iitr_notify_sessions_json", LOGIN]);
-    assert_eq!(last, current);
-    exporter.stop().await;
-}
-
-#[tokio::test]
-async fn a_server_that_knows_neither_form_is_a_timeout() {
+async fn a_server_that_sends_no_list_is_a_timeout() {
     let peer = StreamServer::start(SOCKETIO).await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     let page = exporter.first_attempt().await;

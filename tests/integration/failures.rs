@@ -145,7 +145,6 @@ async fn too_large() {
     ];
     watched.all_fail_as("too_large", faults).await;
 
-    // Past a mebibyte answers are read as they arrive.
     let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", "1500000")]).await;
     let faults = [
         endless(1_500_001, true),

@@ -58,8 +58,8 @@ fn describe(answer: &Result<Answer, DecodeError>) -> String {
         Ok(Answer::Error(ApiErrorBody { code, message })) => {
             writeln!(text, "  error {code:?}: {message:?}").unwrap();
         }
-        Err(DecodeError { what, json }) => {
-            writeln!(text, "  unreadable, JSON {json}: {what}").unwrap()
+        Err(DecodeError { message, is_json }) => {
+            writeln!(text, "  unreadable, JSON {is_json}: {message}").unwrap()
         }
     }
     text
@@ -95,19 +95,43 @@ fn every_fixture_is_read_as_written_down() {
     assert_eq!(verdicts, std::fs::read_to_string(golden).unwrap());
 }
 
+/// One field is lost, whatever the size of the list.
 #[test]
-fn an_answer_is_the_same_whole_and_as_it_arrives() {
-    for (name, content) in answers() {
-        // An answer of more than a megabyte is looked over but once.
-        if name.ends_with("byte-order-mark")
-            || name.ends_with("that-is-not-utf-8")
-            || name.ends_with("among-good")
-            || name.ends_with("alone")
-        {
-            continue;
+fn an_invalid_value_costs_one_field_in_any_list() {
+    for others in [1, 20_000] {
+        for (login, expire) in [
+            (b"\"desk\"".as_slice(), b"1e400".as_slice()),
+            (b"\"\\ud83d\"", b"5000"),
+            (b"\"a\xffb\"", b"5000"),
+        ] {
+            let mut answer = b"\xef\xbb\xbf[{\"id\":1,\"user_login\":".to_vec();
+            answer.extend_from_slice(login);
+            answer.extend_from_slice(b",\"expire\":");
+            answer.extend_from_slice(expire);
+            answer.push(b'}');
+            for id in 2..others + 2 {
+                let other = format!(
+                    r#",{{"id":{id},"user_login":"desk","expire":5000,"ip":"{}"}}"#,
+                    "x".repeat(60)
+                );
+                answer.extend_from_slice(other.as_bytes());
+            }
+            answer.push(b']');
+            let Ok(Answer::Sessions(list)) = read(&answer) else {
+                panic!("not read")
+            };
+            assert_eq!(list.undecodable(), 0);
+            assert_eq!(list.sessions().len(), others + 1);
+            let whole =
+                |session: &&Session| session.user_login.is_some() && session.time_left.is_some();
+            let broken = list
+                .sessions()
+                .iter()
+                .filter(|session| !whole(session))
+                .count();
+            // A wrong byte is replaced within its text.
+            assert_eq!(broken, usize::from(!login.contains(&0xff)));
         }
-        let (whole, arriving) = (read(&content), read_from(content.as_slice()));
-        assert_eq!(describe(&whole), describe(&arriving), "{name}");
     }
 }
 
@@ -119,7 +143,6 @@ fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
     let in_a_session = format!(r#"[{{"id": 1, "ip": {closed}, "expire": {closed}}}]"#);
     for answer in [&list, &object, &closed] {
         assert!(read(answer.as_bytes()).is_err());
-        assert!(read_from(answer.as_bytes()).is_err());
     }
     let Ok(Answer::Sessions(read)) = read(in_a_session.as_bytes()) else {
         panic!("not read")
@@ -137,7 +160,11 @@ fn what_is_unreadable_is_said_without_quoting_it() {
         r#"{"response": "secret"}"#,
     ] {
         let unreadable = read(secret.as_bytes()).unwrap_err();
-        assert!(!unreadable.what.contains("secret"), "{}", unreadable.what);
+        assert!(
+            !unreadable.message.contains("secret"),
+            "{}",
+            unreadable.message
+        );
     }
 }
 
@@ -159,14 +186,14 @@ fn texts_are_kept_once_for_a_whole_list() {
 }
 
 #[test]
-fn nobody_has_more_than_a_hundred_thousand_sessions() {
+fn more_than_a_hundred_thousand_entries_are_not_read() {
     let answer = |sessions: usize| {
         let list: Vec<_> = (0..sessions)
             .map(|id| format!(r#"{{"id":{id}}}"#))
             .collect();
         read(format!("[{}]", list.join(",")).as_bytes())
     };
-    assert!(answer(MOST_SESSIONS).is_ok());
-    let unreadable = answer(MOST_SESSIONS + 1).unwrap_err();
-    assert_eq!(unreadable.what, "it lists more than 100000 sessions");
+    assert!(answer(MAX_ENTRIES).is_ok());
+    let unreadable = answer(MAX_ENTRIES + 1).unwrap_err();
+    assert_eq!(unreadable.message, "it has more than 100000 entries");
 }
