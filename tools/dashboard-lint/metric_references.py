@@ -15,7 +15,6 @@ PROMETHEUS_LABELS = {"job", "instance", "__name__"}
 CONFIGURED_LABELS = {"desk", "owner", "team", "alerts"}
 # Exposed in some modes only. A name that no query refers to must leave this list.
 OPTIONAL = {
-    "tradernet_account_info": "the rules fall back to tradernet_poll_interval_seconds",
     "tradernet_security_sessions_limit": "only where a limit is configured",
     "tradernet_security_sessions_required": "only where a minimum is configured",
     "tradernet_security_session_required_max_expiry_timestamp_seconds": "only where a minimum is configured",
