@@ -1,6 +1,6 @@
 //! The command line: commands, and the text of `--help`. The flags are those of the configuration.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 
@@ -82,11 +82,31 @@ pub enum Command {
     Demo,
     /// Read the configuration, poll each account once and print a table; exit
     /// code 0 success, 1 an account failed, 2 invalid configuration
-    Check {
-        /// Read the configuration only
-        #[arg(long)]
-        offline: bool,
-    },
+    Check(CheckOptions),
     /// Request /-/healthy of the running exporter; exit code 0 or 1
     Healthcheck,
+}
+
+/// Options of `check`.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct CheckOptions {
+    /// Read the configuration only
+    #[arg(long)]
+    pub offline: bool,
+    /// Exit with 1 also where an account breaks a rule
+    #[arg(long)]
+    pub strict: bool,
+    /// Format of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub format: ReportFormat,
+}
+
+/// Format of the report of `check`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ReportFormat {
+    /// A table, errors and a summary
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
 }

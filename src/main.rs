@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tradernet_exporter::cli::{Cli, Command};
+use tradernet_exporter::cli::{CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, WebSettings};
 use tradernet_exporter::demo::Demo;
 use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
@@ -74,7 +74,7 @@ async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
     match cli.command {
         None => serve(cli).await,
         Some(Command::Demo) => demo(cli).await,
-        Some(Command::Check { offline }) => check(cli, offline).await,
+        Some(Command::Check(options)) => check(cli, options).await,
         Some(Command::Healthcheck) => healthcheck(cli).await,
     }
 }
@@ -109,14 +109,23 @@ async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn check(cli: &Cli, offline: bool) -> Result<ExitCode, ExitError> {
+async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> {
     let config = Config::load(&cli.flags, variables()).map_err(config_error)?;
-    let findings = match offline {
-        true => check::offline(&config),
-        false => check::online(&config).await.map_err(config_error)?,
-    };
-    print(&findings.table)?;
-    Ok(if findings.all_well {
+    if options.offline {
+        let accounts = config.accounts.len();
+        let text = match options.format {
+            ReportFormat::Text => format!("the configuration is valid; accounts: {accounts}\n"),
+            ReportFormat::Json => format!("{{\"valid\": true, \"accounts\": {accounts}}}\n"),
+        };
+        print(&text)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = check::run(&config).await.map_err(config_error)?;
+    print(&match options.format {
+        ReportFormat::Text => report.text(),
+        ReportFormat::Json => report.json().map_err(runtime_error)?,
+    })?;
+    Ok(if report.is_ok(options.strict) {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
@@ -194,7 +203,7 @@ fn print(text: &str) -> Result<(), ExitError> {
     let mut to = std::io::stdout().lock();
     match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(runtime_error(format!("cannot write the table: {error}")))
+            Err(runtime_error(format!("cannot write the report: {error}")))
         }
         _ => Ok(()),
     }

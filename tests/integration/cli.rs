@@ -1,4 +1,4 @@
-//! `--help`, `--version`, `check` and `healthcheck`: what they print and how they end.
+//! `--help`, `--version`, `check` and `healthcheck`: output and exit codes.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ async fn upstream(account: AccountSpec) -> SimulatedApi {
 }
 
 #[tokio::test]
-async fn help_fits_80_columns_and_names_what_there_is() {
+async fn help_fits_80_columns_and_lists_commands_flags_and_variables() {
     let run = run_to_exit(&["--help"], &[]).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
     for line in run.stdout.lines() {
@@ -51,7 +51,7 @@ async fn help_fits_80_columns_and_names_what_there_is() {
 }
 
 #[test]
-fn a_table_that_nobody_reads_and_one_that_cannot_be_written() {
+fn check_exit_code_for_closed_and_full_stdout() {
     let check = |stdout: std::process::Stdio| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
             .args(["check", "--offline"])
@@ -71,7 +71,7 @@ fn a_table_that_nobody_reads_and_one_that_cannot_be_written() {
         check(full.unwrap().into()),
         (
             Some(1),
-            "tradernet-exporter: cannot write the table: No space left on device (os error 28)\n"
+            "tradernet-exporter: cannot write the report: No space left on device (os error 28)\n"
                 .to_owned()
         )
     );
@@ -92,7 +92,7 @@ async fn version_is_one_line() {
 }
 
 #[tokio::test]
-async fn an_unknown_command_or_flag_ends_with_2() {
+async fn unknown_command_or_flag_exits_with_2() {
     for arguments in [&["serve"][..], &["--web.listen"], &["check", "now"]] {
         let run = run_to_exit(arguments, &[]).await;
         assert_eq!(run.code, Some(2));
@@ -101,93 +101,126 @@ async fn an_unknown_command_or_flag_ends_with_2() {
 }
 
 #[tokio::test]
-async fn check_shows_sessions_and_the_next_expiry() {
+async fn check_reports_sessions_types_expiry_and_broken_rules() {
     let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
         ("TRADERNET_ACCOUNT", "desk 1"),
+        ("TRADERNET_MIN_SESSIONS", "1"),
     ];
     let run = run_to_exit(&["check"], &variables).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
-    let empty = "ACCOUNT  TRANSPORT  SESSIONS  NEXT EXPIRY\ndesk 1   http       0         -\n";
-    assert_eq!(run.stdout, empty);
+    let empty = "\
+ACCOUNT  TRANSPORT  SESSIONS  TYPES  NEXT EXPIRY  BROKEN RULES
+desk 1   http       0         -      -            min_sessions 1
 
-    for hours in [3, 20] {
-        let lifetime = Duration::from_secs(3600 * hours) + Duration::from_millis(900);
+1 of 1 account answered, 0 failed, 1 breaks a rule
+";
+    assert_eq!(run.stdout, empty);
+    let strict = run_to_exit(&["check", "--strict"], &variables).await;
+    assert_eq!((strict.code, strict.stdout.as_str()), (Some(1), empty));
+
+    for (safety_type, hours) in [(4, 3), (10, 20)] {
+        let lifetime = Duration::from_secs(3600 * hours + 59);
         upstream
             .world
             .account(LOGIN)
-            .open_session(SessionSpec::new(4, lifetime));
+            .open_session(SessionSpec::new(safety_type, lifetime));
     }
-    let run = run_to_exit(&["check"], &variables).await;
-    let row = run.stdout.lines().nth(1).unwrap();
-    let unsettled = "in 3h, if expire is in milliseconds as documented";
-    assert_eq!(row, format!("desk 1   http       2         {unsettled}"));
     let unit = ("TRADERNET_EXPIRE_UNIT", "ms");
-    let run = run_to_exit(&["check"], &[&variables[..], &[unit]].concat()).await;
-    let row = run.stdout.lines().nth(1).unwrap();
-    assert_eq!(row, "desk 1   http       2         in 3h");
+    let run = run_to_exit(&["check", "--strict"], &[&variables[..], &[unit]].concat()).await;
     assert_eq!(run.code, Some(0));
+    let full = "\
+ACCOUNT  TRANSPORT  SESSIONS  TYPES                       NEXT EXPIRY  BROKEN RULES
+desk 1   http       2         password 1, unknown (10) 1  in 3h        -
+
+1 of 1 account answered, 0 failed, 0 break a rule
+";
+    assert_eq!(run.stdout, full);
 }
 
 #[tokio::test]
-async fn check_says_what_failed_and_what_to_do() {
+async fn check_json_has_accounts_and_counts() {
+    let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
+    let session = SessionSpec::new(4, Duration::from_secs(3600));
+    upstream.world.account(LOGIN).open_session(session);
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_ALLOWED_SAFETY_TYPES", "2"),
+    ];
+    let run = run_to_exit(&["check", "--format", "json"], &variables).await;
+    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    let counts = ["answered", "failed", "breaking_rules"].map(|key| report[key].as_u64());
+    assert_eq!(counts, [Some(1), Some(0), Some(1)]);
+    let account = &report["accounts"][0];
+    assert_eq!(account["account"], "default");
+    assert!(account["error"].is_null());
+    let sessions = &account["sessions"];
+    assert_eq!(sessions["open"], 1);
+    assert_eq!(sessions["by_safety_type"][0]["safety_type"], "password");
+    assert_eq!(sessions["violating"]["safety_type"], 1);
+    assert!(sessions["next_expiry_timestamp_seconds"].is_f64());
+    assert_eq!(sessions["expire_unit"], "milliseconds");
+}
+
+#[tokio::test]
+async fn check_reports_each_error_with_advice_for_its_account() {
     let refusal = ErrorEnvelope::error(12, "Wrong login or password");
     let account = AccountSpec::new(LOGIN)
         .sid(SID)
         .password("right")
         .login_behaviour(LoginBehaviour::Reject(refusal));
     let upstream = upstream(account).await;
-    let url = ("TRADERNET_URL", upstream.origin.as_str());
-    let row = |run: &crate::support::ProcessOutput| run.stdout.lines().nth(1).unwrap().to_owned();
-
     let login = [
-        url,
+        ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_PASSWORD", "right"),
+        ("TRADERNET_ACCOUNT", "desk 1"),
     ];
     let run = run_to_exit(&["check"], &login).await;
     assert_eq!((run.code, run.stderr.as_str()), (Some(1), ""));
+    let lines: Vec<&str> = run.stdout.lines().collect();
     assert_eq!(
-        row(&run),
-        "default  http       ?         failed (auth): the login was refused: \"Wrong login or password\" \
-         (code 12); check login and password; a changed credential or POST /-/reload?account=NAME allows \
-         another try"
+        lines[1],
+        "desk 1   http       failed: auth  ?      ?            ?"
     );
-    // Asked once.
-    assert_eq!(upstream.world.account(LOGIN).login_count(), 1);
-
-    upstream.fail_once(Fault::HtmlPage);
-    let run = run_to_exit(&["check"], &[url, ("TRADERNET_SID", SID)]).await;
-    assert_eq!(run.code, Some(1));
+    assert!(lines[3].starts_with("desk 1: "), "{}", lines[3]);
+    assert!(lines[3].contains("Wrong login or password"), "{}", lines[3]);
     assert!(
-        row(&run).starts_with(
-            "default  http       ?         failed (decode): the answer cannot be read: "
-        )
+        lines[3].contains("; check login and password")
+            && lines[3].contains("/-/reload?account=desk+1 "),
+        "{}",
+        lines[3]
     );
-    assert_eq!(upstream.world.account(LOGIN).list_request_count(), 1);
+    assert_eq!(
+        lines.last().unwrap(),
+        &"0 of 1 account answered, 1 failed, 0 break a rule"
+    );
+    assert_eq!(upstream.world.account(LOGIN).login_count(), 1);
 }
 
 #[tokio::test]
-async fn check_offline_asks_nobody() {
+async fn check_offline_sends_nothing() {
     let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
     ];
     let run = run_to_exit(&["check", "--offline"], &variables).await;
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
-    let wanted = format!(
-        "ACCOUNT  TRANSPORT  SESSIONS  NEXT EXPIRY\ndefault  http       -         not asked: {}\n",
-        upstream.origin
+    assert_eq!(
+        (run.code, run.stdout.as_str(), run.stderr.as_str()),
+        (Some(0), "the configuration is valid; accounts: 1\n", "")
     );
-    assert_eq!(run.stdout, wanted);
+    let run = run_to_exit(&["check", "--offline", "--format=json"], &variables).await;
+    assert_eq!(run.stdout, "{\"valid\": true, \"accounts\": 1}\n");
     assert_eq!(upstream.world.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn healthcheck_tells_a_running_exporter_from_none() {
+async fn healthcheck_probes_the_running_exporter() {
     let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
     // An upstream that fails makes nobody unhealthy.
     upstream.fail(Fault::NoResponse);
@@ -231,7 +264,7 @@ async fn healthcheck_tells_a_running_exporter_from_none() {
 }
 
 #[tokio::test]
-async fn healthcheck_waits_for_nobody_for_long() {
+async fn healthcheck_times_out() {
     // Accepts, and says nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
@@ -244,7 +277,7 @@ async fn healthcheck_waits_for_nobody_for_long() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_told() {
+async fn listen_address_in_use_is_reported() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let run = run_to_exit(
