@@ -84,18 +84,6 @@ impl SecretSource {
         }
     }
 
-    /// The same on the caller's thread, which a file system that hangs blocks: for a start only.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Self::read`].
-    pub(crate) fn read_blocking(&self) -> Result<SecretString, SecretError> {
-        match self {
-            Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(file) => file.read_blocking(),
-        }
-    }
-
     /// Whether one may take the place of the other in a running poller: the same secret, or one
     /// that is or was in a file, where it may change at any time.
     pub fn is_same_as(&self, other: &Self) -> bool {

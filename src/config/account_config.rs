@@ -108,6 +108,12 @@ impl CredentialSource {
         }
     }
 
+    /// Whether a secret is in a file, which may change at any time.
+    pub(crate) fn reads_files(&self) -> bool {
+        let mut sources = self.sources().into_iter();
+        sources.any(|source| matches!(source, SecretSource::File(_)))
+    }
+
     /// Where its secrets come from.
     pub(crate) fn sources(&self) -> Vec<&SecretSource> {
         match self {

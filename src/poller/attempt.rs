@@ -35,6 +35,7 @@ impl Poller {
 
     /// Polls once. A rejected SID means one login and one retry.
     pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
+        self.credential.check()?;
         if self.credential.identity().is_some() {
             let result = self.ask(queue).await;
             match &result {
@@ -167,7 +168,7 @@ impl Poller {
         queue.queue_wait += since.elapsed();
         let _permit = self.permit(&origin, queue).await;
         // The wait may have been long enough for the password to change.
-        self.read_secrets();
+        self.read_secrets().await;
         let Some((login, password)) = self.credential.login() else {
             return Ok(());
         };

@@ -3,26 +3,16 @@
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::config::CredentialSource;
-use crate::secret::{SecretError, SecretSource};
-use crate::tradernet::{Credentials, KeyVersion};
-
-impl CredentialSource {
-    /// Whether everything that it takes can be read now.
-    ///
-    /// # Errors
-    ///
-    /// The first that cannot be read.
-    pub fn check(&self) -> Result<(), SecretError> {
-        self.sources()
-            .iter()
-            .try_for_each(|source| source.read_blocking().map(|_| ()))
-    }
-}
+use crate::secret::SecretError;
+use crate::tradernet::{Credentials, Error, KeyVersion};
 
 /// An account's credential.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Credential {
-    current: Values,
+    /// `None` until its source could be read.
+    current: Option<Values>,
+    /// Why the source could not be read the last time.
+    error: Option<SecretError>,
     /// What the last replacement replaced: a server may still quote it, and it may still be valid.
     replaced: Vec<SecretString>,
     /// The signature of the last answered request, which its answer may quote.
@@ -48,79 +38,67 @@ enum Values {
 }
 
 impl Credential {
-    pub(super) fn new(source: &CredentialSource) -> Self {
-        let current = match source {
-            CredentialSource::Sid(sid) => Values::Sid(initial(sid)),
-            CredentialSource::Login {
-                login, password, ..
-            } => Values::Login {
-                login: login.clone(),
-                password: initial(password),
-                sid: None,
-            },
-            CredentialSource::KeyPair {
-                version,
-                key,
-                secret,
-            } => Values::KeyPair {
-                version: *version,
-                key: initial(key),
-                secret: initial(secret),
-            },
+    /// Reads the source again; whether the credential has changed. Where a file cannot be read, the
+    /// last values are kept: it may be missing for just the moment in which it is replaced.
+    ///
+    /// # Errors
+    ///
+    /// The first file that is missing, unreadable or holds no secret.
+    pub(super) async fn read(&mut self, source: &CredentialSource) -> Result<bool, SecretError> {
+        let new = match Values::read(source).await {
+            Ok(new) => new,
+            Err(error) => {
+                self.error = Some(error.clone());
+                return Err(error);
+            }
         };
-        Self {
-            current,
-            replaced: Vec::new(),
-            signature: None,
-            sid_accepted: false,
+        self.error = None;
+        if self
+            .current
+            .as_mut()
+            .is_some_and(|current| current.update(&new))
+        {
+            return Ok(false);
         }
+        if let Some(replaced) = self.current.replace(new) {
+            self.replaced = replaced.secrets();
+        }
+        Ok(true)
     }
 
-    /// Reads files again and says whether anything changed. Where one cannot be read, all is kept
-    /// as it was.
-    pub(super) fn read_again(&mut self, source: &CredentialSource) -> Result<bool, SecretError> {
-        let before = self.current_secrets();
-        let changed = match (&mut self.current, source) {
-            (Values::Sid(sid), CredentialSource::Sid(source)) => update(&mut [(sid, source)]),
-            (
-                Values::Login { password, sid, .. },
-                CredentialSource::Login {
-                    password: source, ..
-                },
-            ) => {
-                let changed = update(&mut [(password, source)])?;
-                if changed {
-                    *sid = None;
-                }
-                Ok(changed)
-            }
-            (
-                Values::KeyPair {
-                    version,
-                    key,
-                    secret,
-                },
-                CredentialSource::KeyPair {
-                    version: configured,
-                    key: key_source,
-                    secret: secret_source,
-                },
-            ) => {
-                *version = *configured;
-                update(&mut [(key, key_source), (secret, secret_source)])
-            }
-            // The values are made from the source.
-            _ => Ok(false),
-        }?;
-        if changed {
-            self.replaced = before;
+    /// Drops the values where their source could not be read the last time; whether there were any.
+    pub(super) fn drop_unreadable(&mut self) -> bool {
+        let dropped = self.error.as_ref().and_then(|_| self.current.take());
+        if let Some(dropped) = &dropped {
+            self.replaced = dropped.secrets();
         }
-        Ok(changed)
+        dropped.is_some()
+    }
+
+    /// Whether there are values.
+    pub(super) fn is_known(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::Credential`] without values.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match &self.current {
+            Some(_) => Ok(()),
+            None => Err(Error::Credential {
+                detail: self
+                    .error
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+            }),
+        }
     }
 
     /// The credential to read the list with; `None` before a login.
     pub(super) fn identity(&self) -> Option<Credentials<'_>> {
-        match &self.current {
+        match self.current.as_ref()? {
             Values::Sid(sid) => Some(Credentials::Sid(sid)),
             Values::Login { sid, .. } => sid.as_ref().map(Credentials::Sid),
             Values::KeyPair {
@@ -138,7 +116,11 @@ impl Credential {
     /// Every secret that a server may quote: the current ones, those replaced last, and the
     /// signature of the last answered request.
     pub(super) fn secrets(&self) -> Vec<SecretString> {
-        let mut secrets = self.current_secrets();
+        let mut secrets = self
+            .current
+            .as_ref()
+            .map(Values::secrets)
+            .unwrap_or_default();
         secrets.extend(self.replaced.iter().chain(&self.signature).cloned());
         secrets
     }
@@ -148,17 +130,9 @@ impl Credential {
         self.signature = signature;
     }
 
-    fn current_secrets(&self) -> Vec<SecretString> {
-        match &self.current {
-            Values::Sid(sid) => vec![sid.clone()],
-            Values::Login { password, sid, .. } => sid.iter().chain([password]).cloned().collect(),
-            Values::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
-        }
-    }
-
     /// Login and password, where a login is the way to an SID.
     pub(super) fn login(&self) -> Option<(&str, &SecretString)> {
-        match &self.current {
+        match self.current.as_ref()? {
             Values::Login {
                 login, password, ..
             } => Some((login, password)),
@@ -168,7 +142,7 @@ impl Credential {
 
     /// Keeps the SID of a login.
     pub(super) fn keep_sid(&mut self, new: SecretString) {
-        if let Values::Login { sid, .. } = &mut self.current {
+        if let Some(Values::Login { sid, .. }) = &mut self.current {
             *sid = Some(new);
             self.sid_accepted = false;
         }
@@ -188,7 +162,7 @@ impl Credential {
 
     /// Drops a rejected SID of a login.
     pub(super) fn forget_sid(&mut self) {
-        if let Values::Login { sid, .. } = &mut self.current
+        if let Some(Values::Login { sid, .. }) = &mut self.current
             && let Some(sid) = sid.take()
         {
             self.replaced = vec![sid];
@@ -196,24 +170,63 @@ impl Credential {
     }
 }
 
-/// The secret that a poller starts with; empty where its file cannot be read.
-fn initial(source: &SecretSource) -> SecretString {
-    source.read_blocking().unwrap_or_else(|_| "".into())
-}
-
-/// All or nothing: a key without its secret is no credential.
-fn update(pairs: &mut [(&mut SecretString, &SecretSource)]) -> Result<bool, SecretError> {
-    let mut new = Vec::with_capacity(pairs.len());
-    for (_, source) in pairs.iter() {
-        // Also one that is given: it may have been in a file until a reload.
-        new.push(source.read_blocking()?);
+impl Values {
+    async fn read(source: &CredentialSource) -> Result<Self, SecretError> {
+        Ok(match source {
+            CredentialSource::Sid(sid) => Self::Sid(sid.read().await?),
+            CredentialSource::Login {
+                login, password, ..
+            } => Self::Login {
+                login: login.clone(),
+                password: password.read().await?,
+                sid: None,
+            },
+            CredentialSource::KeyPair {
+                version,
+                key,
+                secret,
+            } => Self::KeyPair {
+                version: *version,
+                key: key.read().await?,
+                secret: secret.read().await?,
+            },
+        })
     }
-    let mut changed = false;
-    for ((current, _), new) in pairs.iter_mut().zip(new) {
-        if new.expose_secret() != current.expose_secret() {
-            **current = new;
-            changed = true;
+
+    /// Takes over what is no secret of values that have the same secrets, and keeps the SID of a
+    /// login; `false` where the secrets differ.
+    fn update(&mut self, new: &Self) -> bool {
+        let same =
+            |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
+        match (self, new) {
+            (Self::Sid(sid), Self::Sid(new)) => same(sid, new),
+            (Self::Login { password, .. }, Self::Login { password: new, .. }) => {
+                same(password, new)
+            }
+            (
+                Self::KeyPair {
+                    version,
+                    key,
+                    secret,
+                },
+                Self::KeyPair {
+                    version: new,
+                    key: new_key,
+                    secret: new_secret,
+                },
+            ) => {
+                *version = *new;
+                same(key, new_key) && same(secret, new_secret)
+            }
+            _ => false,
         }
     }
-    Ok(changed)
+
+    fn secrets(&self) -> Vec<SecretString> {
+        match self {
+            Self::Sid(sid) => vec![sid.clone()],
+            Self::Login { password, sid, .. } => sid.iter().chain([password]).cloned().collect(),
+            Self::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
+        }
+    }
 }

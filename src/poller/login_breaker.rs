@@ -97,6 +97,11 @@ impl LoginBreaker {
         }
     }
 
+    /// Continues with another credential: open only where that one was rejected.
+    pub fn resume(&mut self, credential: Option<CredentialFingerprint>) {
+        *self = Self::new(self.log.clone(), credential);
+    }
+
     /// Whether a login may be sent now.
     ///
     /// # Errors

@@ -110,16 +110,15 @@ impl Poller {
         first: Instant,
     ) -> Self {
         let account = configured.borrow_and_update().clone();
-        let credential = Credential::new(&account.credential);
         let poller = Self {
-            breaker: LoginBreaker::new(logins, to_try(&account, &credential)),
+            breaker: LoginBreaker::new(logins, None),
             recorder: Recorder::new(&account),
             schedule: Schedule::starting_at(first),
             account,
             configured,
             commands,
             shared,
-            credential,
+            credential: Credential::default(),
             host_successes: None,
             first_attempt: None,
             running: false,
@@ -159,14 +158,12 @@ impl Poller {
     /// Waits until the next attempt is due; `false` where the account was removed.
     async fn wait(&mut self) -> bool {
         loop {
-            let is_failing = self.schedule.failures() > 0;
+            let checks_secrets =
+                self.schedule.failures() > 0 && self.account.credential.reads_files();
             tokio::select! {
-                () = sleep_until(self.schedule.next()) => {
-                    self.read_secrets();
-                    return true;
-                }
-                () = sleep(SECRET_CHECK_INTERVAL), if is_failing => {
-                    if self.read_secrets() {
+                () = sleep_until(self.schedule.next()) => return true,
+                () = sleep(SECRET_CHECK_INTERVAL), if checks_secrets => {
+                    if self.read_secrets().await {
                         self.schedule.attempt_now(Instant::now());
                     }
                 }
@@ -179,20 +176,20 @@ impl Poller {
                     if changed.is_err() {
                         return false;
                     }
-                    self.apply_config();
+                    self.apply_config().await;
                 }
                 command = self.commands.recv() => match command {
                     None => return false,
-                    Some(command) => self.obey(command),
+                    Some(command) => self.obey(command).await,
                 },
             }
         }
     }
 
-    fn obey(&mut self, command: PollerCommand) {
+    async fn obey(&mut self, command: PollerCommand) {
         match command {
             PollerCommand::ReloadSecrets => {
-                if self.read_secrets() {
+                if self.reload_secrets().await {
                     self.schedule.attempt_now(Instant::now());
                 }
             }
@@ -219,7 +216,7 @@ impl Poller {
 
     /// Applies the latest configuration of this account; whether it must be attempted at once, since
     /// its credential or its transport has changed.
-    fn apply_config(&mut self) -> bool {
+    async fn apply_config(&mut self) -> bool {
         let account = self.configured.borrow_and_update().clone();
         let before = std::mem::replace(&mut self.account, account);
         if self.account.reading != before.reading {
@@ -234,7 +231,7 @@ impl Poller {
         if interval != before.reading.interval {
             (self.schedule).interval_changed(now, interval, fastrand::f64());
         }
-        let changed = self.read_secrets() || self.account.stream != before.stream;
+        let changed = self.reload_secrets().await || self.account.stream != before.stream;
         if changed {
             self.schedule.attempt_now(now);
         }
@@ -242,26 +239,39 @@ impl Poller {
         changed
     }
 
-    /// Whether a secret file has changed. One that cannot be read is kept as it was: it may be
-    /// missing for just the moment in which it is replaced.
-    fn read_secrets(&mut self) -> bool {
+    /// Reads the secrets again; whether the credential has changed.
+    async fn read_secrets(&mut self) -> bool {
         let account = &*self.account.name;
-        match self.credential.read_again(&self.account.credential) {
-            Ok(false) => false,
-            Ok(true) => {
+        let was_known = self.credential.is_known();
+        match self.credential.read(&self.account.credential).await {
+            Ok(false) => return false,
+            Ok(true) if was_known => {
                 info!(account, "the credential has changed");
                 self.breaker.reset();
-                true
+            }
+            // It may be the one that was rejected before this poller started.
+            Ok(true) => {
+                let credential = to_try(&self.account, &self.credential);
+                self.breaker.resume(credential);
             }
             Err(error) => {
-                debug!(account, %error, "the credential is kept as it was");
-                false
+                debug!(account, %error, "the secrets cannot be read");
+                return false;
             }
         }
+        true
+    }
+
+    /// Reads the secrets after a reload, which drops those that cannot be read; whether the
+    /// account must be attempted at once.
+    async fn reload_secrets(&mut self) -> bool {
+        let changed = self.read_secrets().await;
+        self.credential.drop_unreadable() || changed
     }
 
     /// Attempts once; returns the stream that it opened.
     async fn poll(&mut self) -> Option<Stream> {
+        self.read_secrets().await;
         self.begin_retry();
         let started = Instant::now();
         let mut slot = SlotRequest {

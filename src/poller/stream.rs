@@ -139,7 +139,7 @@ impl Poller {
                 if changed.is_err() {
                     return Err(StreamEnd::Shutdown);
                 }
-                if self.apply_config() {
+                if self.apply_config().await {
                     return Err(StreamEnd::ConfigChanged);
                 }
                 connection.stream.set_redactor(self.redactor());
@@ -156,7 +156,10 @@ impl Poller {
                     self.schedule.request_retry();
                     Ok(())
                 }
-                Some(PollerCommand::ReloadSecrets) => self.reconnect_if_secrets_changed(),
+                Some(PollerCommand::ReloadSecrets) => match self.reload_secrets().await {
+                    true => Err(StreamEnd::ConfigChanged),
+                    false => Ok(()),
+                },
             },
         }
     }
@@ -167,15 +170,10 @@ impl Poller {
         interval.min(stream.ping_interval().unwrap_or(interval))
     }
 
-    fn reconnect_if_secrets_changed(&mut self) -> Result<(), StreamEnd> {
-        match self.read_secrets() {
-            true => Err(StreamEnd::ConfigChanged),
-            false => Ok(()),
-        }
-    }
-
     async fn request_list(&mut self, connection: &mut Connection) -> Result<(), StreamEnd> {
-        self.reconnect_if_secrets_changed()?;
+        if self.read_secrets().await {
+            return Err(StreamEnd::ConfigChanged);
+        }
         let now = Instant::now();
         connection.next_request = now + self.account.reading.interval;
         connection.requested = Some(now);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, LoggedRequest, SessionSpec};
 
-use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi};
+use crate::support::{
+    Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time,
+};
 
 const PASSWORD: &str = "pä&ss+w%rd=\"1";
 const KEY: &str = "3fae61b9c7aa4c0f8e52";
@@ -207,5 +209,64 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
     let reloaded = "tradernet_exporter_config_last_reload_successful";
     assert_eq!(page.get(reloaded, &[]), 1.0);
 
+    exporter.stop().await;
+}
+
+/// An account whose secret file is missing or bad fails alone, and is polled once the file is good.
+#[tokio::test(start_paused = true)]
+async fn an_unreadable_secret_file_is_a_failure_of_its_account_at_start_and_at_reload() {
+    let clock = TestClock::with_tokio();
+    let upstream = SimulatedApi::serve(clock, AccountSpec::new(LOGIN).sid(SID), None).await;
+    upstream
+        .world
+        .add_account(AccountSpec::new("b").sid("sid-of-b"));
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = folder.path().join("accounts.yml");
+    let text = format!(
+        "defaults: {{url: \"{}\", poll_interval: 1h}}\naccounts:\n  - {{account: a, sid_file: a}}\n  - {{account: b, sid_file: b}}\n",
+        upstream.origin
+    );
+    std::fs::write(&accounts, text).unwrap();
+    let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+    std::fs::write(&a, SID).unwrap();
+    let variables = [
+        ("TRADERNET_CONFIG_FILE", accounts.to_str().unwrap()),
+        ("TRADERNET_POLL_INTERVAL", ""),
+    ];
+    let config = InProcessExporter::config(&variables).unwrap();
+    let exporter = InProcessExporter::run(config, upstream.clock.clock()).await;
+    let page = exporter.first_attempt().await;
+    let up = |page: &Exposition, account| page.get("tradernet_up", &[("account", account)]);
+    assert_eq!((up(&page, "a"), up(&page, "b")), (1.0, 0.0));
+    let failures = |page: &Exposition, account| {
+        let labels = [("account", account), ("reason", "credential")];
+        page.get("tradernet_poll_failures_total", &labels)
+    };
+    assert_eq!((failures(&page, "a"), failures(&page, "b")), (0.0, 1.0));
+    assert_eq!(upstream.world.account("b").list_request_count(), 0);
+
+    // Read again while the account fails, long before the next attempt.
+    for bad in ["", "two\nlines"] {
+        std::fs::write(&b, bad).unwrap();
+        advance_time(Duration::from_secs(30)).await;
+        assert_eq!(upstream.world.account("b").list_request_count(), 0);
+    }
+    std::fs::write(&b, "sid-of-b\n").unwrap();
+    advance_time(Duration::from_secs(15)).await;
+    assert_eq!(up(&exporter.metrics().await, "b"), 1.0);
+
+    // Between reloads the last secret is used further.
+    std::fs::remove_file(&b).unwrap();
+    let page = exporter.poll_account("b").await;
+    assert_eq!((up(&page, "b"), failures(&page, "b")), (1.0, 1.0));
+    exporter.send_sighup().await;
+    advance_time(Duration::from_secs(15)).await;
+    let page = exporter.metrics().await;
+    assert_eq!((up(&page, "a"), up(&page, "b")), (1.0, 0.0));
+    assert_eq!(failures(&page, "b"), 2.0);
+    assert_eq!(upstream.world.account("b").list_request_count(), 2);
+    std::fs::write(&b, "sid-of-b\n").unwrap();
+    advance_time(Duration::from_secs(15)).await;
+    assert_eq!(up(&exporter.metrics().await, "b"), 1.0);
     exporter.stop().await;
 }

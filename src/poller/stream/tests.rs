@@ -102,6 +102,7 @@ impl Bench {
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
             panic!("no list")
         };
+        poller.read_secrets().await;
         poller.recorder.connected();
         poller.recorder.polls += 1;
         poller.conclude(Ok(first), clock.now(), Some(Timing::default()));
