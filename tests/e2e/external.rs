@@ -22,11 +22,6 @@ pub(crate) async fn python_with(
     succeed(&arguments, variables, input).await
 }
 
-/// The same for a script in a file.
-pub(crate) async fn python_file(file: &str, arguments: &[&str]) -> String {
-    succeed(&[&["-I", file], arguments].concat(), &[], b"").await
-}
-
 async fn succeed(arguments: &[&str], variables: &[(&str, &str)], input: &[u8]) -> String {
     let finished = other(interpreter(), arguments, variables, input).await;
     assert_eq!(

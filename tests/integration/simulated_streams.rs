@@ -130,7 +130,9 @@ async fn refusals_have_their_reason() {
             (refused(503), "http_status"),
             (refused(429), "rate_limited"),
             (error(99, "not today"), "api_error"),
+            (error(429, "Request limit exceeded"), "rate_limited"),
             (error(12, "Access denied"), "auth"),
+            (StreamFault::DemoMode, "auth"),
             (StreamFault::Disconnect(Disconnect::Reset), "network"),
         ] {
             let what = format!("{transport} {fault:?}");
