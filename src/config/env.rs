@@ -16,7 +16,7 @@ const WEB_PREFIX: &str = "WEB_";
 const POD_NAME: &str = "POD_NAME";
 
 /// The other keys with the prefix `TRADERNET_`.
-pub const GLOBAL_KEYS: &[&str] = &[
+pub(super) const GLOBAL_KEYS: &[&str] = &[
     "config_file",
     "log_format",
     "log_level",
@@ -28,7 +28,7 @@ pub const GLOBAL_KEYS: &[&str] = &[
 ];
 
 /// The keys with the prefix `WEB_`.
-pub const WEB_KEYS: &[&str] = &[
+pub(super) const WEB_KEYS: &[&str] = &[
     "config_file",
     "enable_lifecycle",
     "external_url",

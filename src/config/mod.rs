@@ -24,12 +24,10 @@ use secrecy::SecretString;
 
 pub use self::account_config::{AccountConfig, CredentialSource};
 use self::env::Environment;
-pub use self::env::{GLOBAL_KEYS, WEB_KEYS};
 pub use self::error::ConfigErrors;
 use self::error::Location;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
-pub use self::settings::ACCOUNT_KEYS;
 use self::settings::Settings;
 pub use self::web::WebSettings;
 use crate::clock::Clock;

@@ -11,7 +11,7 @@ use super::error::{ConfigErrors, Location};
 use super::yaml::{Content, Node};
 
 /// The keys of an account: variables in lower case without `TRADERNET_`, and `labels`.
-pub const ACCOUNT_KEYS: &[&str] = &[
+pub(super) const ACCOUNT_KEYS: &[&str] = &[
     "account",
     "allowed_client_ips",
     "allowed_logins",

@@ -3,6 +3,7 @@
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
+use crate::config::settings::ACCOUNT_KEYS;
 
 #[test]
 fn an_unknown_variable_is_refused_without_its_value() {
@@ -137,4 +138,23 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
              --web.listen-address, item 2: \"here\" {address}"
         )
     );
+}
+
+#[test]
+fn every_variable_is_documented() {
+    let documentation = include_str!("../../../docs/configuration.md");
+    // Refused in this version, or a key of the file only.
+    let undocumented = ["labels", "login_view_only", "user_id"];
+    let prefixed = |prefix: &'static str, keys: &'static [&'static str]| {
+        let keys = keys.iter().filter(move |key| !undocumented.contains(key));
+        keys.map(move |key| format!("`{prefix}{}", key.to_ascii_uppercase()))
+    };
+    let names = prefixed("TRADERNET_", ACCOUNT_KEYS)
+        .chain(prefixed("TRADERNET_", env::GLOBAL_KEYS))
+        .chain(prefixed("WEB_", env::WEB_KEYS));
+    for name in names {
+        // Each secret's file is documented once, with the first.
+        let stem = name.strip_suffix("_FILE").unwrap_or(&name);
+        assert!(documentation.contains(stem), "{name}");
+    }
 }
