@@ -215,11 +215,11 @@ fn shards_share_the_accounts_of_a_file_and_of_the_variables() {
     together.sort();
     assert_eq!(together, ["own-keys", "own-password", "own-sid", "shares"]);
 
-    // `desk-1` is the second shard's: see src/shard.rs.
+    // `desk-1` is the first shard's: see the known answers in src/shard.rs.
     let account = [("TRADERNET_ACCOUNT", "desk-1"), ("TRADERNET_SID", "abc")];
-    assert_eq!(shard_of("0/3", &account).unwrap(), [""; 0]);
-    assert_eq!(shard_of("1/3", &account).unwrap(), ["desk-1"]);
-    let pod = [account[0], account[1], ("POD_NAME", "exporter-1")];
+    assert_eq!(shard_of("1/3", &account).unwrap(), [""; 0]);
+    assert_eq!(shard_of("0/3", &account).unwrap(), ["desk-1"]);
+    let pod = [account[0], account[1], ("POD_NAME", "exporter-0")];
     assert_eq!(shard_of("auto/3", &pod).unwrap(), ["desk-1"]);
     let pod = [account[0], account[1], ("POD_NAME", "exporter-3")];
     assert_eq!(
