@@ -19,7 +19,6 @@ mod support;
 
 mod browser;
 mod external;
-mod proxy;
 mod stream_server;
 
 mod demo;

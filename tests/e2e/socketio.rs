@@ -54,7 +54,7 @@ const QUICK: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn a_change_is_pushed_to_the_page() {
+async fn push_updates_metrics() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &[]).await;
     let page = open(&exporter, 1.0).await;
@@ -91,7 +91,7 @@ async fn the_handshake_and_the_subscription_are_as_documented() {
 }
 
 #[tokio::test]
-async fn its_heartbeat_is_kept() {
+async fn heartbeat_keeps_connection() {
     // The peer's is a second, and it gives up after two. Twice as long is waited.
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &[]).await;
@@ -121,7 +121,7 @@ async fn a_server_that_sends_no_list_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn errors_beside_the_data_are_told_apart() {
+async fn error_argument_reasons() {
     for (arguments, reason) in [
         (json!([{"code": 12, "message": "no"}, null]), "auth"),
         (json!(["SID expired", null]), "auth"),
@@ -142,7 +142,7 @@ async fn errors_beside_the_data_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_refused_connection_is_auth_and_a_login_is_tried() {
+async fn connect_error_is_auth_and_relogins() {
     const PASSWORD: &str = "a-password-of-the-test";
     let account = tradernet_exporter::simulator::AccountSpec::new(LOGIN).password(PASSWORD);
     let upstream = SimulatedApi::start_with(account).await;

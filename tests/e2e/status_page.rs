@@ -325,7 +325,7 @@ async fn accessible_light_and_dark_wide_and_narrow() {
 }
 
 #[tokio::test]
-async fn no_width_scrolls_sideways() {
+async fn no_horizontal_overflow() {
     let fleet = AllStates::start().await;
     // A name as long as they get, without a place to break it.
     let long_name = "W".repeat(128);

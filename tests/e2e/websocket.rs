@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 use tradernet_exporter::clock::Clock;
 
-use crate::proxy::{Proxy, tls_terminator};
 use crate::stream_server::{StreamServer, WEBSOCKET};
-use crate::support::{Ca, ExporterProcess, Exposition, InProcessExporter, SID, SimulatedApi};
+use crate::support::{
+    Ca, ExporterProcess, Exposition, InProcessExporter, Proxy, SID, SimulatedApi, tls_terminator,
+};
 
 const OPEN: &str = "tradernet_security_sessions_open";
 const UP: &str = "tradernet_up";
@@ -59,7 +60,7 @@ const QUICK: [(&str, &str); 2] = [
 ];
 
 #[tokio::test]
-async fn a_change_is_pushed_to_the_page() {
+async fn push_updates_metrics() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &[]).await;
     let page = open(&exporter, 1.0).await;
@@ -109,7 +110,7 @@ async fn the_handshake_and_the_request_are_as_documented() {
 }
 
 #[tokio::test]
-async fn only_a_list_changes_the_gauges() {
+async fn unrelated_frames_are_ignored() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &[]).await;
     open(&exporter, 1.0).await;
@@ -131,7 +132,7 @@ async fn only_a_list_changes_the_gauges() {
 }
 
 #[tokio::test]
-async fn a_list_that_cannot_be_read_fails_and_the_next_one_heals() {
+async fn undecodable_list_then_recovery() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &[]).await;
     open(&exporter, 1.0).await;
@@ -283,7 +284,7 @@ async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
 }
 
 #[tokio::test]
-async fn without_a_connection_gauges_follow_their_age() {
+async fn gauges_expire_while_disconnected() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer.origin(), &QUICK).await;
     open(&exporter, 1.0).await;
@@ -456,7 +457,7 @@ async fn a_private_ca_is_trusted_where_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_stream_takes_the_way_of_requests() {
+async fn stream_uses_http_proxy_settings() {
     let ca = Ca::new();
     let mut secure = Secure::new(&ca).await;
     let proxy = secure.proxy.url("user:secret@");
@@ -465,7 +466,7 @@ async fn a_stream_takes_the_way_of_requests() {
         .stream(&ca, "wss://wss.tradernet.test", &proxied)
         .await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
-    let asked = secure.proxy.asked();
+    let asked = secure.proxy.heads();
     assert_eq!(asked.len(), 1);
     assert!(
         asked[0].starts_with("CONNECT wss.tradernet.test:443 HTTP/1.1\r\n"),
@@ -492,11 +493,11 @@ async fn a_stream_takes_the_way_of_requests() {
     let loopback = format!("wss://localhost:{}", secure.front);
     let page = secure.stream(&ca, &loopback, &proxied).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
-    assert_eq!(secure.proxy.asked().len(), 1);
+    assert_eq!(secure.proxy.heads().len(), 1);
 }
 
 #[tokio::test]
-async fn a_proxy_that_does_not_let_through_is_a_network_failure() {
+async fn proxy_refusal_is_network_failure() {
     let ca = Ca::new();
     let secure = Secure::new(&ca).await;
     secure.proxy.refuse("407 Proxy Authentication Required");

@@ -140,7 +140,7 @@ fn a_variable_beats_the_files_names_of_safety_types() {
 }
 
 #[test]
-fn an_accounts_own_credential_beats_the_defaults() {
+fn account_credential_overrides_default() {
     let accounts = good("credential_of_its_own");
     assert_eq!(
         secret(&accounts["shares"]),
@@ -203,7 +203,7 @@ fn shard_of(flag: &str, variables: &[(&str, &str)]) -> Result<Vec<String>, Strin
 }
 
 #[test]
-fn shards_share_the_accounts_of_a_file_and_of_the_variables() {
+fn shards_partition_accounts() {
     let file = [(
         "TRADERNET_CONFIG_FILE",
         "tests/fixtures/config/credential_of_its_own.good.yml",

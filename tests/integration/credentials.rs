@@ -61,7 +61,7 @@ fn targets(requests: &[Arc<LoggedRequest>]) -> Vec<&str> {
 
 /// As where a server ends an idle connection in the moment in which it is used again.
 #[tokio::test]
-async fn a_request_that_is_cut_off_is_made_again_once() {
+async fn reset_request_is_retried_once() {
     let key = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
     for variables in [
         &[("TRADERNET_SID", SID)][..],
@@ -86,7 +86,7 @@ async fn a_request_that_is_cut_off_is_made_again_once() {
 }
 
 #[tokio::test]
-async fn an_sid_goes_into_the_form_and_the_cookie() {
+async fn sid_sent_in_form_and_cookie() {
     let requests = polls_well(&[("TRADERNET_SID", SID)]).await;
     assert_eq!(targets(&requests), ["/api/", "/api/"]);
     for request in &requests {
@@ -104,7 +104,7 @@ async fn an_sid_goes_into_the_form_and_the_cookie() {
 }
 
 #[tokio::test]
-async fn login_and_password_are_traded_for_an_sid_once() {
+async fn login_once_then_reuse_sid() {
     let variables = [("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", PASSWORD)];
     let requests = polls_well(&variables).await;
     let login = "/api/check-login-password";
@@ -159,7 +159,7 @@ async fn a_key_pair_signs_version_2_on_request_with_a_growing_nonce() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_refused() {
+async fn wrong_credentials_fail_with_auth() {
     let wrong: [&[(&str, &str)]; 5] = [
         &[("TRADERNET_SID", "nobody")],
         &[("TRADERNET_LOGIN", LOGIN), ("TRADERNET_PASSWORD", "wrong")],

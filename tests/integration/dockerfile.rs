@@ -5,7 +5,7 @@ use std::process::Command;
 /// Dependencies are compiled with stand-ins for the sources. Where one is missing, as for a new
 /// benchmark, Cargo refuses the manifest and there is no image.
 #[test]
-fn the_stand_ins_satisfy_the_manifest() {
+fn dockerfile_stub_sources_satisfy_cargo() {
     let dockerfile = include_str!("../../Dockerfile");
     let start = dockerfile.find("RUN mkdir -p src").unwrap();
     let (stand_ins, _) = dockerfile[start..].split_once("&& cargo build").unwrap();

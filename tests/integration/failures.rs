@@ -155,7 +155,7 @@ async fn too_large() {
 }
 
 #[tokio::test]
-async fn an_answer_of_just_the_allowed_size_is_read() {
+async fn response_at_size_limit_is_accepted() {
     for bytes in [100_000, 1_500_000] {
         let limit = bytes.to_string();
         let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", &limit)]).await;
@@ -311,7 +311,7 @@ async fn never_answers(upstream: &SimulatedApi, reason: &str, variables: &[(&str
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn connection_refused() {
     // Bound and not listening: refused, and nobody else can have the port meanwhile.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -334,14 +334,14 @@ async fn the_timeout_includes_the_handshake() {
 }
 
 #[tokio::test]
-async fn a_ca_that_is_not_trusted() {
+async fn untrusted_ca() {
     let upstream = SimulatedApi::start_tls(AccountSpec::new(LOGIN).sid(SID), &Ca::new()).await;
     never_answers(&upstream, "tls", &[]).await;
     assert_eq!(upstream.world.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn plain_http_behind_https() {
+async fn https_to_plain_http_port() {
     let upstream = SimulatedApi::start().await;
     let origin = upstream.origin.replace("http://", "https://");
     never_answers(&upstream, "tls", &[("TRADERNET_URL", &origin)]).await;

@@ -53,7 +53,7 @@ fn fail_logins(world: &Simulator, times: Repeat, fault: Fault) {
 }
 
 #[tokio::test]
-async fn the_sid_is_found_wherever_it_is() {
+async fn sid_locations() {
     for behaviour in [
         LoginBehaviour::Cookie,
         // The cookie comes first: what the body names is another's.
@@ -85,7 +85,7 @@ fn logged_in(cookies: &[&str], body: &'static str) -> Fault {
 }
 
 #[tokio::test]
-async fn the_last_of_several_cookies_counts_as_in_a_browser() {
+async fn last_sid_cookie_wins() {
     for (cookies, body) in [
         (&["SID=left-over", "SID=good-one"][..], "{}"),
         (&["SID=good-one; Path=/", "SID=deleted"], "{}"),
@@ -133,7 +133,7 @@ async fn is_refused_for_good(behaviour: Option<LoginBehaviour>, fault: Option<Fa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_is_not_tried_again() {
+async fn rejected_login_is_not_retried() {
     let refusal = || ErrorEnvelope::error(12, "Wrong login or password");
     is_refused_for_good(Some(LoginBehaviour::Reject(refusal())), None).await;
     is_refused_for_good(
@@ -152,7 +152,7 @@ async fn a_refusal_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cookie_that_only_ends_like_an_sid_is_none() {
+async fn similar_cookie_names_are_not_sid() {
     for cookie in [
         "PHPSESSID=0123456789abcdef; Path=/",
         "uid=7; Path=/; SID=0123456789abcdef",
@@ -193,7 +193,7 @@ async fn a_second_factor_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn trouble_at_login_is_no_refusal() {
+async fn transient_login_failure_is_not_rejection() {
     for (fault, reason) in [
         (Fault::status(500), "http_status"),
         (Fault::HtmlForbidden, "http_status"),
@@ -327,7 +327,7 @@ async fn a_login_that_is_answered_with_a_limit_pauses_the_logins_to_its_host() {
 }
 
 #[tokio::test]
-async fn trouble_at_login_is_tried_again_without_being_asked() {
+async fn transient_login_failure_is_retried() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     fail_logins(&upstream.world, Repeat::Count(1), Fault::status(500));
     let interval = ("TRADERNET_POLL_INTERVAL", "1s");
@@ -343,7 +343,7 @@ async fn trouble_at_login_is_tried_again_without_being_asked() {
 }
 
 #[tokio::test]
-async fn an_sid_that_is_refused_later_means_one_login_and_one_retry() {
+async fn rejected_sid_triggers_one_relogin() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     upstream
         .world
@@ -493,7 +493,7 @@ async fn at_most_three_logins_in_fifteen_minutes() {
 }
 
 #[tokio::test]
-async fn failed_logins_count_towards_the_three() {
+async fn failed_logins_consume_budget() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     fail_logins(&upstream.world, Repeat::Forever, Fault::status(500));
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
@@ -509,7 +509,7 @@ async fn failed_logins_count_towards_the_three() {
 }
 
 #[tokio::test]
-async fn after_a_refusal_an_operator_may_ask() {
+async fn reload_endpoint_overrides_refusal() {
     let upstream = upstream(LoginBehaviour::Cookie).await;
     let variables = [
         ("TRADERNET_LOGIN", LOGIN),
@@ -536,7 +536,7 @@ async fn after_a_refusal_an_operator_may_ask() {
 
 /// In the log of somebody who watches a password being changed.
 #[tokio::test]
-async fn every_refusal_and_the_breaker_are_told() {
+async fn refusals_and_breaker_are_logged() {
     let world = Simulator::new();
     world.add_account(account());
     let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), None).await;
@@ -573,7 +573,7 @@ async fn every_refusal_and_the_breaker_are_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_refusal_a_changed_file_is_taken_up_by_itself() {
+async fn changed_secret_file_resets_refusal() {
     let upstream = SimulatedApi::serve(TestClock::with_tokio(), account(), None).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("password");

@@ -23,6 +23,7 @@ mod credentials;
 mod dockerfile;
 mod expire_unit;
 mod failures;
+mod imports;
 mod login;
 mod poll_schedule;
 mod probes;

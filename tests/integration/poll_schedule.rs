@@ -40,7 +40,7 @@ const EVERY_30_SECONDS: [(&str, &str); 2] =
     [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "30s")];
 
 #[tokio::test(start_paused = true)]
-async fn good_polls_keep_the_interval() {
+async fn successful_polls_keep_interval() {
     let upstream = upstream().await;
     let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     for gap in gaps(&upstream, 12).await {
@@ -124,7 +124,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_date_is_taken_by_the_servers_own_clock() {
+async fn retry_after_date_uses_server_date_header() {
     let upstream = upstream().await;
     // Five hours behind ours.
     upstream.clock.set_back_wall(SECOND * 5 * 3600);
@@ -176,7 +176,7 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_upstream_that_hangs_has_one_request_under_way() {
+async fn hanging_upstream_has_one_request_in_flight() {
     let upstream = upstream().await;
     upstream.fail(Fault::NoResponse);
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "2s")];

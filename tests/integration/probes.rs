@@ -17,7 +17,7 @@ async fn hanging() -> SimulatedApi {
 }
 
 #[tokio::test(start_paused = true)]
-async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_again() {
+async fn readiness_latches_after_first_attempt() {
     let upstream = hanging().await;
     let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
     upstream
@@ -36,7 +36,7 @@ async fn ready_once_the_first_attempt_is_over_well_or_not_and_never_unready_agai
 }
 
 #[tokio::test]
-async fn the_probes_listener_answers_probes_alone() {
+async fn probe_listener_serves_only_probes() {
     let upstream = SimulatedApi::start().await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),

@@ -166,7 +166,7 @@ async fn a_hanging_account_is_removed_at_once() {
 }
 
 #[tokio::test]
-async fn what_is_no_identity_is_taken_up_in_place() {
+async fn non_identity_changes_apply_in_place() {
     let desks = Desks::new(1).await;
     let world = desks.world();
     world
@@ -224,7 +224,7 @@ async fn what_is_no_identity_is_taken_up_in_place() {
 }
 
 #[tokio::test]
-async fn the_version_of_a_signature_is_no_identity() {
+async fn api_version_change_keeps_account() {
     let desks = Desks::new(0).await;
     let world = desks.world();
     world.add_account(AccountSpec::new("desk-0").key("public", "secret"));
@@ -246,7 +246,7 @@ async fn the_version_of_a_signature_is_no_identity() {
 }
 
 #[tokio::test]
-async fn another_credential_makes_another_account_with_the_same_right_to_log_in() {
+async fn changed_credential_resets_counters_not_login_budget() {
     let desks = Desks::new(1).await;
     let world = desks.world();
     let wrong = |password: &str| format!("login: desk-0\npassword: {password}");
@@ -288,7 +288,7 @@ async fn another_credential_makes_another_account_with_the_same_right_to_log_in(
 }
 
 #[tokio::test]
-async fn an_account_that_comes_back_does_not_try_again_what_was_refused() {
+async fn re_added_account_keeps_refusal() {
     let desks = Desks::new(2).await;
     let world = desks.world();
     let wrong = (0, "login: desk-0\npassword: wrong");
@@ -450,7 +450,7 @@ fn arrivals(desks: &Desks, start: std::time::SystemTime) -> Vec<f64> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_herd() {
+async fn polls_are_spread_no_thundering_herd() {
     const ACCOUNTS: usize = 600;
     let desks = Desks::with_time(ACCOUNTS).await;
     desks.world().set_request_log_capacity(100_000);
@@ -483,7 +483,7 @@ async fn first_attempts_are_spread_over_the_interval_and_a_shorter_one_makes_no_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
+async fn retry_after_survives_reload() {
     let desks = Desks::with_time(1).await;
     let world = desks.world();
     let fault = Fault::RateLimited {
@@ -506,7 +506,7 @@ async fn a_pause_that_the_server_asked_for_outlasts_a_shorter_interval() {
 }
 
 #[tokio::test]
-async fn an_edit_of_a_default_costs_not_one_login() {
+async fn default_change_causes_no_login() {
     // As many logins as one host is sent within a minute.
     const ACCOUNTS: usize = 10;
     let desks = Desks::new(ACCOUNTS).await;
@@ -535,7 +535,7 @@ async fn an_edit_of_a_default_costs_not_one_login() {
 }
 
 #[tokio::test]
-async fn hostile_accounts_delay_no_other() {
+async fn failing_accounts_do_not_delay_others() {
     let desks = Desks::new(5).await;
     let world = desks.world();
     world.account("desk-0").inject_fault(

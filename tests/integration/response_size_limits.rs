@@ -46,7 +46,7 @@ const MEBIBYTE: u64 = 1 << 20;
 // On several threads: what the simulator makes takes this process long, and questions come meanwhile.
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endless_list() {
+async fn streaming_body_memory_bound() {
     let fault = Fault::OversizedList {
         bytes: 1 << 40,
         with_content_length: false,

@@ -76,7 +76,7 @@ async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
 }
 
 #[tokio::test]
-async fn an_empty_list_is_zero_and_every_type_seen_before_is_at_zero() {
+async fn empty_list_zeroes_known_types() {
     let upstream = SimulatedApi::start().await;
     let opened = [
         upstream
@@ -168,7 +168,7 @@ async fn shape_and_compression_do_not_change_the_result() {
 }
 
 #[tokio::test]
-async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
+async fn undecodable_entries_are_counted() {
     let upstream = SimulatedApi::start().await;
     upstream.answer(
         r#"[{"id":1,"safety_type_id":4,"expire":5000}, 7, {"id":"x"}, null,
@@ -195,7 +195,7 @@ async fn an_unreadable_entry_among_good_ones_is_counted_and_left_out() {
 }
 
 #[tokio::test]
-async fn a_session_that_carries_our_secret_does_not_show_it() {
+async fn secret_in_session_fields_is_redacted() {
     let upstream = SimulatedApi::start().await;
     upstream.answer(format!(
         r#"[{{"id":1,"user_login":"{SID}","ip_client":"{}"}}, {{"id":2,"user_login":"desk"}}]"#,
@@ -218,7 +218,7 @@ async fn a_session_that_carries_our_secret_does_not_show_it() {
 }
 
 #[tokio::test]
-async fn sessions_that_come_and_go_are_counted() {
+async fn opened_and_closed_counters() {
     let upstream = SimulatedApi::start().await;
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
     upstream

@@ -27,7 +27,7 @@ fn variables<'a>(
 }
 
 #[tokio::test]
-async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
+async fn sigterm_exits_promptly_with_hanging_upstream() {
     for signal in ["TERM", "INT"] {
         for fault in [Fault::NoResponse, Fault::StallBody] {
             let upstream = upstream().await;
@@ -51,7 +51,7 @@ async fn a_signal_ends_it_within_a_second_while_the_upstream_hangs() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
+async fn second_signal_exits_128_plus_n() {
     for (first, second, code) in [
         ("TERM", "TERM", 143),
         ("INT", "INT", 130),
@@ -76,7 +76,7 @@ async fn a_second_signal_ends_it_at_once() {
 }
 
 #[tokio::test]
-async fn sighup_ends_nothing() {
+async fn sighup_reloads() {
     let upstream = upstream().await;
     let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
     program.signal("HUP").await;
@@ -122,7 +122,7 @@ const WANTED: [(&str, &str); 5] = [
 ];
 
 #[tokio::test]
-async fn one_line_when_a_state_changes_and_not_one_per_failed_poll() {
+async fn log_only_state_changes_at_info() {
     let upstream = upstream().await;
     let every_second = [
         ("TRADERNET_POLL_INTERVAL", "1s"),
@@ -201,7 +201,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
 }
 
 #[tokio::test]
-async fn nothing_is_printed_but_the_log() {
+async fn stdout_and_stderr_are_clean() {
     let upstream = upstream().await;
     let more = [("TRADERNET_LOG_LEVEL", "error")];
     // The address is a line of level info, so nobody would know where to ask: only the end is seen.

@@ -1,14 +1,11 @@
 //! The way out: private CAs and proxies, with the built binary, since both come from its environment.
 
-use std::sync::{Arc, Mutex};
-
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
 
 use crate::support::{
-    Ca, ExporterProcess, Exposition, LOGIN, SID, SimulatedApi, TestClock, run_to_exit,
+    Ca, ExporterProcess, Exposition, LOGIN, Proxy, SID, SimulatedApi, TestClock, run_to_exit,
 };
 
 /// A Tradernet with TLS by a private CA, and that CA in a file.
@@ -98,7 +95,7 @@ async fn a_certificate_for_another_name_is_not_trusted() {
 
 /// As `openssl req -x509` makes one, which curl takes.
 #[tokio::test]
-async fn a_ca_that_is_its_own_server_is_told_in_words() {
+async fn ca_used_as_leaf_has_clear_error() {
     let (pem, tls) = Ca::server_as_itself();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
@@ -141,65 +138,20 @@ async fn a_ca_file_that_is_not_there_is_told_at_start() {
     }
 }
 
-/// A proxy that knows one host, `tradernet.test:443`, and keeps the head of each request.
-struct Proxy {
-    address: String,
-    heads: Arc<Mutex<Vec<String>>>,
-}
-
-impl Proxy {
-    /// Answers CONNECT with this status line; a 200 is followed by what `port` of loopback says.
-    async fn start(port: u16, status: &'static str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
-        let heads: Arc<Mutex<Vec<String>>> = Arc::default();
-        let log = Arc::clone(&heads);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(Self::connect(client, port, status, Arc::clone(&log)));
-            }
-        });
-        Self { address, heads }
-    }
-
-    async fn connect(client: TcpStream, port: u16, status: &str, log: Arc<Mutex<Vec<String>>>) {
-        let mut client = BufReader::new(client);
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n")
-            && client.read_line(&mut head).await.is_ok_and(|read| read > 0)
-        {}
-        let known = head.starts_with("CONNECT tradernet.test:443 HTTP/1.1\r\n");
-        log.lock().unwrap().push(head);
-        let answer = format!(
-            "HTTP/1.1 {}\r\n\r\n",
-            if known { status } else { "404 Not Found" }
-        );
-        // A client that has gone is the test's affair.
-        let _ = client.write_all(answer.as_bytes()).await;
-        if known && status.starts_with("200") {
-            let mut server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-        }
-    }
-
-    fn heads(&self) -> Vec<String> {
-        self.heads.lock().unwrap().clone()
-    }
-}
-
 const REMOTE: (&str, &str) = ("TRADERNET_URL", "https://tradernet.test");
 
 #[tokio::test]
 async fn requests_go_through_the_proxy() {
     let private = Private::start().await;
     let ca_file = private.ca_file();
-    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
-    let with_password = format!("http://desk:sesame-open@{}", proxy.address);
-    let with_scheme = format!("http://{}", proxy.address);
+    let proxy = Proxy::start(private.upstream.port).await;
+    let address = proxy.address();
+    let with_password = proxy.url("desk:sesame-open@");
+    let with_scheme = proxy.url("");
     for (name, value) in [
         ("HTTPS_PROXY", with_password.as_str()),
         ("https_proxy", &with_scheme),
-        ("HTTPS_PROXY", &proxy.address),
+        ("HTTPS_PROXY", &address),
         ("ALL_PROXY", &with_scheme),
     ] {
         let before = proxy.heads().len();
@@ -221,23 +173,26 @@ async fn requests_go_through_the_proxy() {
         "{}",
         heads[1]
     );
-    // What the proxy sees is a host, and nothing of the request inside.
-    assert!(
-        heads
-            .iter()
-            .all(|head| !head.contains(SID) && !head.contains("cookie"))
-    );
+    // The proxy sees the host, and nothing of the request inside.
+    for head in &heads {
+        assert!(
+            head.starts_with("CONNECT tradernet.test:443 HTTP/1.1\r\n"),
+            "{head}"
+        );
+        assert!(!head.contains(SID) && !head.contains("cookie"), "{head}");
+    }
 }
 
 #[tokio::test]
 async fn no_proxy_is_honoured() {
     let private = Private::start().await;
     let ca_file = private.ca_file();
-    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
+    let proxy = Proxy::start(private.upstream.port).await;
+    let address = proxy.address();
     let variables = [
         REMOTE,
         ("SSL_CERT_FILE", &ca_file),
-        ("HTTPS_PROXY", &proxy.address),
+        ("HTTPS_PROXY", &address),
     ];
     for (name, value) in [
         ("NO_PROXY", "tradernet.test"),
@@ -259,15 +214,16 @@ async fn no_proxy_is_honoured() {
 async fn loopback_never_goes_through_a_proxy() {
     let private = Private::start().await;
     let ca_file = private.ca_file();
-    let proxy = Proxy::start(private.upstream.port, "200 OK").await;
+    let proxy = Proxy::start(private.upstream.port).await;
+    let address = proxy.address();
     let localhost = private.upstream.origin.replace("127.0.0.1", "localhost");
     for url in [private.upstream.origin.as_str(), &localhost] {
         let (page, _) = first(&[
             ("TRADERNET_URL", url),
             ("SSL_CERT_FILE", &ca_file),
-            ("HTTPS_PROXY", &proxy.address),
-            ("ALL_PROXY", &proxy.address),
-            ("HTTP_PROXY", &proxy.address),
+            ("HTTPS_PROXY", &address),
+            ("ALL_PROXY", &address),
+            ("HTTP_PROXY", &address),
         ])
         .await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
@@ -278,8 +234,9 @@ async fn loopback_never_goes_through_a_proxy() {
 #[tokio::test]
 async fn a_proxy_that_refuses_is_a_network_failure() {
     for status in ["407 Proxy Authentication Required", "502 Bad Gateway"] {
-        let proxy = Proxy::start(0, status).await;
-        let with_password = format!("http://desk:sesame-open@{}", proxy.address);
+        let proxy = Proxy::start(0).await;
+        proxy.refuse(status);
+        let with_password = proxy.url("desk:sesame-open@");
         let private = Private::start().await;
         let variables = [
             REMOTE,

@@ -7,6 +7,7 @@
 //! exporter    `run` in this process: configured by variables, polled on request
 //! process     the built binary, in an empty environment, its log captured
 //! exposition  a metrics page, read strictly
+//! proxy       an HTTP proxy, an end of TLS
 //! http        one request, one answer, nothing hidden
 //! wait        for an effect, with an end
 //! ```
@@ -18,6 +19,7 @@ mod exporter;
 mod exposition;
 mod http;
 mod process;
+mod proxy;
 mod simulator;
 mod wait;
 
@@ -26,5 +28,6 @@ pub(crate) use exporter::InProcessExporter;
 pub(crate) use exposition::Exposition;
 pub(crate) use http::{ask, get, post};
 pub(crate) use process::{ExporterProcess, ProcessOutput, other, run_to_exit, run_until};
+pub(crate) use proxy::{Proxy, tls_terminator};
 pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi};
 pub(crate) use wait::{advance_time, wait_until_some, within_timeout};

@@ -82,7 +82,7 @@ fn an_empty_variable_is_unset() {
 }
 
 #[test]
-fn variables_that_are_not_utf_8_matter_if_they_are_ours() {
+fn non_utf8_env_only_fails_for_our_names() {
     let bytes = || OsString::from_vec(b"hunter2\xff".to_vec());
     let mut all = variables(&[("TRADERNET_SID", "0123456789abcdef")]);
     all.push(("PATH".into(), bytes()));
@@ -94,7 +94,7 @@ fn variables_that_are_not_utf_8_matter_if_they_are_ours() {
 }
 
 #[test]
-fn a_name_in_lower_case_is_another_name() {
+fn env_names_are_case_sensitive() {
     let config = load_with_sid(&[
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:1"),
         ("web_listen_address", "127.0.0.1:2"),

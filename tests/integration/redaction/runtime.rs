@@ -481,7 +481,7 @@ async fn of_secrets_that_were_replaced() {
 }
 
 #[tokio::test]
-async fn where_no_connection_is_made() {
+async fn no_leak_on_connect_failure() {
     let upstream = upstream().await;
     let secure = upstream.origin.replace("http://", "https://");
     let cases = [sid(), key_pair("2"), key_pair("3"), login(FaultTarget::Any)];

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn hanging_accounts_share_a_quarter_of_the_slots() {
+async fn hanging_accounts_limited_to_quarter_of_slots() {
     const HANGING: usize = 60;
     let desks = Desks::with_time(HANGING + 4).await;
     let world = desks.world();
