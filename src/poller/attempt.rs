@@ -2,26 +2,14 @@
 //!
 //! It says what came of it; when to try again is the poller's affair.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tracing::{debug, info};
 use url::Url;
 
-use super::credential::Credential;
-use super::{AccountConfig, Found, Poller};
-use crate::poller::host_limiter::Permit;
-use crate::poller::login_breaker::CredentialFingerprint;
+use super::{Found, Poller};
+use crate::poller::host_limiter::{Permit, SlotRequest};
 use crate::session::summary::SessionDetails;
 use crate::tradernet::{AuthError, Credentials, Error, Redactor, StreamProtocol};
-
-/// What an attempt needs and adds to at the host's limiter.
-pub(super) struct SlotRequest {
-    /// Whether the last attempt timed out.
-    pub(super) last_timed_out: bool,
-    /// The wait so far.
-    pub(super) queue_wait: Duration,
-}
 
 impl Poller {
     /// Waits until the host's limit allows another request.
@@ -87,7 +75,7 @@ impl Poller {
     fn reject_login(&mut self, rejection: AuthError) {
         self.recorder.login_rejected = true;
         self.recorder.login_failures += 1;
-        if let Some(tried) = to_try(&self.account, &self.credential) {
+        if let Some(tried) = self.credential.fingerprint(&self.account.target.origin) {
             self.breaker.trip(rejection, tried);
         }
     }
@@ -200,14 +188,4 @@ impl Poller {
             }
         }
     }
-}
-
-/// What the account's next login would be tried with.
-pub(super) fn to_try(
-    account: &AccountConfig,
-    credential: &Credential,
-) -> Option<CredentialFingerprint> {
-    let (login, password) = credential.login()?;
-    let place = account.target.origin.as_str();
-    Some(CredentialFingerprint::new(place, login, password))
 }

@@ -1,8 +1,10 @@
 //! An account's credential: where it comes from, what it is now, and the SID it was traded for.
 
 use secrecy::{ExposeSecret as _, SecretString};
+use url::Url;
 
 use crate::config::CredentialSource;
+use crate::poller::login_breaker::CredentialFingerprint;
 use crate::secret::SecretError;
 use crate::tradernet::{Credentials, Error, KeyVersion};
 
@@ -138,6 +140,12 @@ impl Credential {
             } => Some((login, password)),
             Values::Sid(_) | Values::KeyPair { .. } => None,
         }
+    }
+
+    /// Identifies the account's next login to `origin`.
+    pub(super) fn fingerprint(&self, origin: &Url) -> Option<CredentialFingerprint> {
+        let (login, password) = self.login()?;
+        Some(CredentialFingerprint::new(origin.as_str(), login, password))
     }
 
     /// Keeps the SID of a login.

@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use url::Url;
@@ -65,6 +66,14 @@ impl HostLimiter {
         });
         host.clone()
     }
+}
+
+/// One attempt's requests at the limiter.
+pub(super) struct SlotRequest {
+    /// Whether the account's last attempt timed out.
+    pub(super) last_timed_out: bool,
+    /// The wait so far.
+    pub(super) queue_wait: Duration,
 }
 
 #[cfg(test)]

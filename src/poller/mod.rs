@@ -25,9 +25,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info};
 use url::Url;
 
-use self::attempt::{SlotRequest, to_try};
 use self::credential::Credential;
-use self::host_limiter::HostLimiter;
+use self::host_limiter::{HostLimiter, SlotRequest};
 use self::host_recovery::{HostRecovery, may_be_of_host};
 use self::login_breaker::{LoginBreaker, LoginLog};
 use self::login_pacer::LoginPacer;
@@ -251,7 +250,7 @@ impl Poller {
             }
             // It may be the one that was rejected before this poller started.
             Ok(true) => {
-                let credential = to_try(&self.account, &self.credential);
+                let credential = self.credential.fingerprint(&self.account.target.origin);
                 self.breaker.resume(credential);
             }
             Err(error) => {

@@ -5,16 +5,17 @@
 //! slices of it, each read by itself, so that an invalid one costs nothing but itself. No tree of
 //! JSON values is built, and no nesting is followed.
 
+mod kind;
 mod scalar;
 mod session;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::Arc;
 
 use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+pub(super) use self::kind::{Kind, kind};
 pub(crate) use self::scalar::Scalar;
 use crate::session::{Session, SessionList};
 
@@ -204,25 +205,6 @@ fn field<'a>(fields: &[(String, &'a RawValue)], name: &str) -> Option<&'a RawVal
     named.next().map(|(_, value)| *value)
 }
 
-/// What a value is, by its first character; its syntax was checked.
-pub(super) enum Kind {
-    List,
-    Object,
-    /// Anything else, in words.
-    Scalar(&'static str),
-}
-
-pub(super) fn kind(value: &RawValue) -> Kind {
-    match value.get().as_bytes() {
-        [b'[', ..] => Kind::List,
-        [b'{', ..] => Kind::Object,
-        [b'n', ..] => Kind::Scalar("null"),
-        [b't' | b'f', ..] => Kind::Scalar("true or false"),
-        [b'"', ..] => Kind::Scalar("a string"),
-        _ => Kind::Scalar("a number"),
-    }
-}
-
 fn entries(list: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
     let mut entries = Vec::new();
     let mut json = serde_json::Deserializer::from_str(list.get());
@@ -288,9 +270,6 @@ impl<'de> Visitor<'de> for Fields<'_, 'de> {
         Ok(())
     }
 }
-
-/// One copy of each text of a list.
-type Texts = HashSet<Arc<str>>;
 
 #[cfg(test)]
 mod tests;

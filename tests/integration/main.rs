@@ -23,7 +23,6 @@ mod credentials;
 mod dockerfile;
 mod expire_unit;
 mod failures;
-mod imports;
 mod login;
 mod poll_schedule;
 mod probes;

@@ -1,5 +1,6 @@
 //! One entry of a list: a session with all its oddities, or something else.
 
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -9,8 +10,12 @@ use jiff::tz::Offset;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Kind, Scalar, Texts, kind};
+use super::kind::{Kind, kind};
+use super::scalar::Scalar;
 use crate::session::{ClientAddress, Session};
+
+/// One copy of each text of a list.
+pub(super) type Texts = HashSet<Arc<str>>;
 
 /// Of a longer login or address the rest is dropped.
 const MAX_TEXT_CHARS: usize = 256;
