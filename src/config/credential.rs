@@ -9,19 +9,7 @@ use super::settings::Settings;
 use crate::secret::{SecretKind, SecretSource, check_secret, check_unquoted_and_filled};
 use crate::tradernet::KeyVersion;
 
-/// The kinds of credential, each with the keys that belong to it only.
-const KINDS: [(Kind, &[&str]); 3] = [
-    (Kind::Sid, &["sid", "sid_file"]),
-    (
-        Kind::Login,
-        &["password", "password_file", "login_view_only", "user_id"],
-    ),
-    (
-        Kind::KeyPair,
-        &["api_key", "api_key_file", "api_secret", "api_secret_file"],
-    ),
-];
-
+/// The kinds of credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Sid,
@@ -32,8 +20,12 @@ pub(super) enum Kind {
 impl Kind {
     /// The kind that a key belongs to; a login goes with two of them.
     pub(super) fn of(key: &str) -> Option<Self> {
-        let kind = KINDS.iter().find(|(_, keys)| keys.contains(&key));
-        kind.map(|(kind, _)| *kind)
+        match key.strip_suffix("_file").unwrap_or(key) {
+            "sid" => Some(Self::Sid),
+            "password" | "login_view_only" | "user_id" => Some(Self::Login),
+            "api_key" | "api_secret" => Some(Self::KeyPair),
+            _ => None,
+        }
     }
 }
 
