@@ -1,4 +1,4 @@
-//! Serving: puts configuration, pollers and pages together and takes them apart again.
+//! Runs the exporter: starts pollers and servers from a configuration, reloads, and stops them.
 
 use std::io;
 use std::sync::Arc;
@@ -21,22 +21,22 @@ use crate::status::StatusStore;
 use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
 use crate::web::{self, App, ListenerKind, ReloadRequest};
 
-/// Reloads that may wait; whoever asks next is told that one is under way.
-const RELOADS: usize = 8;
+/// Reload requests that may wait; further ones wait to be sent.
+const MAX_PENDING_RELOADS: usize = 8;
 
-/// Open sockets, bound by whoever calls [`run`].
+/// Bound sockets, which the caller of [`run`] chooses.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    /// For everything.
+    /// All routes.
     pub web: Vec<TcpListener>,
-    /// For the probes alone.
+    /// Probes only.
     pub probes: Vec<TcpListener>,
 }
 
-/// What the outside asks of a running exporter.
+/// How a running exporter is stopped and reloaded.
 #[derive(Debug)]
 pub struct Signals {
-    /// Becomes true when it is to end.
+    /// Becomes true when it shall stop.
     pub shutdown: watch::Receiver<bool>,
     /// A message for every SIGHUP.
     pub hangup: mpsc::Receiver<()>,
@@ -68,7 +68,7 @@ async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
         TcpListener::bind(address).await,
         address.strip_prefix("[::]:"),
     ) {
-        // "Everywhere" was asked for, and without IPv6 everywhere is IPv4.
+        // All addresses: without IPv6 those of IPv4.
         (Err(error), Some(port)) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
             TcpListener::bind(format!("0.0.0.0:{port}")).await
         }
@@ -92,7 +92,7 @@ pub fn http(config: &Config, observe: RequestObserver) -> Result<Client, SetupEr
     Client::new(&config.outbound, roots, observe)
 }
 
-/// Polls every account and serves what is known of them until it is told to end.
+/// Polls every account and serves the metrics and pages until shutdown.
 ///
 /// # Errors
 ///
@@ -102,9 +102,9 @@ pub async fn run(
     listeners: Listeners,
     mut signals: Signals,
 ) -> Result<(), SetupError> {
-    let board = StatusStore::default();
+    let store = StatusStore::default();
     let (names_sender, names) = watch::channel(config.safety_names.clone());
-    let metrics = Metrics::new(board.clone(), config.clock.clone(), names.clone());
+    let metrics = Metrics::new(store.clone(), config.clock.clone(), names.clone());
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
@@ -113,18 +113,18 @@ pub async fn run(
         }))
     };
     let shared = PollerContext {
-        http: http(&config, observe)?,
+        client: http(&config, observe)?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
         host_recovery: HostRecovery::default(),
         login_pacer: LoginPacer::new(config.max_logins_per_minute),
-        store: board.clone(),
+        store: store.clone(),
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,
     };
     let (accounts, shard) = (config.accounts.len(), config.shard);
-    info!(accounts, %shard, "watching");
-    let mut fleet = PollerSet::start(config.accounts, &shared);
-    let (reload, mut reloads) = mpsc::channel(RELOADS);
+    info!(accounts, %shard, "starting pollers");
+    let mut pollers = PollerSet::start(config.accounts, &shared);
+    let (reload, mut reloads) = mpsc::channel(MAX_PENDING_RELOADS);
     let file = config.accounts_file;
     let app = Arc::new(App::new(
         web::Settings {
@@ -138,10 +138,10 @@ pub async fn run(
             scrape_interval: config.scrape_interval,
         },
         metrics.clone(),
-        board,
+        store,
         config.clock.clone(),
         names,
-        fleet.readiness(),
+        pollers.readiness(),
         reload,
     ));
 
@@ -152,10 +152,10 @@ pub async fn run(
     ];
     for (listeners, kind) in kinds {
         for listener in listeners {
-            tell_address(&listener, kind);
+            log_address(&listener, kind);
             let mut shutdown = signals.shutdown.clone();
             let ended = async move {
-                // An error means that whoever could ask is gone: the same as being asked.
+                // An error means that the sender is gone: a shutdown too.
                 let _ = shutdown.wait_for(|shutdown| *shutdown).await;
             };
             servers.spawn(web::serve(listener, Arc::clone(&app), kind, ended));
@@ -169,7 +169,7 @@ pub async fn run(
             () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
             hangup = signals.hangup.recv(), if !hangups_end => match hangup {
                 Some(()) => {
-                    let result = read_again(&mut fleet, file.as_ref(), &names_sender);
+                    let result = reload_config(&mut pollers, file.as_ref(), &names_sender);
                     (result.await, None)
                 }
                 None => {
@@ -180,49 +180,49 @@ pub async fn run(
             Some(request) = reloads.recv() => {
                 let ReloadRequest { account, answer } = request;
                 if let Some(account) = account {
-                    // Asks for an attempt; it is no reload of the configuration.
-                    let _ = answer.send(fleet.retry_now(&account).map_err(|error| error.to_string()));
+                    // A retry, which does not reload the configuration.
+                    let _ = answer.send(pollers.retry_now(&account).map_err(|error| error.to_string()));
                     continue;
                 }
-                let result = read_again(&mut fleet, file.as_ref(), &names_sender);
+                let result = reload_config(&mut pollers, file.as_ref(), &names_sender);
                 (result.await, Some(answer))
             }
         };
         if let Err(error) = &result {
-            error!(error, "reload failed, everything stays as it was");
+            error!(error, "reload failed; keeping the previous configuration");
         }
         metrics.set_reload(result.is_ok(), config.clock.now());
         if let Some(answer) = answer {
-            // Last, so that whoever asked sees in the metrics what came of it.
+            // Last: the client finds the result in the metrics.
             let _ = answer.send(result);
         }
     }
 
     info!("shutting down");
-    // Requests under way are dropped: an upstream that hangs must not hold up the end.
-    drop(fleet);
+    // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
+    drop(pollers);
     while servers.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Reads the accounts file again, or without one the secrets.
-async fn read_again(
-    fleet: &mut PollerSet,
+/// Reloads the accounts file, or without one the secrets.
+async fn reload_config(
+    pollers: &mut PollerSet,
     file: Option<&AccountsFile>,
     names: &watch::Sender<SafetyNames>,
 ) -> Result<(), String> {
     let Some(file) = file.cloned() else {
-        fleet.reload_secrets();
-        info!("reloaded: secrets are read again");
+        pollers.reload_secrets();
+        info!("reloaded the secrets");
         return Ok(());
     };
-    // Ten thousand accounts have as many secret files: those who poll must not wait for them.
+    // On another thread: a large file takes a while, and polls must not wait.
     let Accounts {
         accounts,
         safety_names,
     } = tokio::task::spawn_blocking(move || file.read())
         .await
-        .map_err(|_| "reading the accounts file ended unexpectedly".to_owned())?
+        .map_err(|_| "reading the accounts file panicked".to_owned())?
         .map_err(|problems| problems.to_string())?;
     names.send_replace(safety_names);
     let ReloadSummary {
@@ -230,12 +230,12 @@ async fn read_again(
         removed,
         replaced,
         kept,
-    } = fleet.reload(accounts).await;
+    } = pollers.reload(accounts).await;
     info!(added, removed, replaced, kept, "reloaded");
     Ok(())
 }
 
-fn tell_address(listener: &TcpListener, kind: ListenerKind) {
+fn log_address(listener: &TcpListener, kind: ListenerKind) {
     let Ok(address) = listener.local_addr() else {
         return;
     };

@@ -86,7 +86,7 @@ struct TypeCount {
 /// Where outgoing connections cannot be prepared.
 pub async fn run(config: &Config) -> Result<Report, SetupError> {
     let context = PollerContext {
-        http: http(config, RequestObserver(Arc::new(|_, _| {})))?,
+        client: http(config, RequestObserver(Arc::new(|_, _| {})))?,
         host_limiter: HostLimiter::new(config.max_requests_per_host),
         host_recovery: HostRecovery::default(),
         login_pacer: LoginPacer::new(config.max_logins_per_minute),
@@ -110,7 +110,7 @@ async fn poll(account: AccountConfig, context: PollerContext) -> AccountStatus {
     let (_commands, inbox) = mpsc::channel(1);
     let log = LoginLog::default();
     let poller = Poller::new(configured, context, inbox, log, Instant::now());
-    poller.once().await
+    poller.poll_once().await
 }
 
 fn report(status: &AccountStatus, names: &SafetyNames, now: Timestamps) -> AccountReport {

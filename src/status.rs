@@ -15,18 +15,18 @@ use crate::session::tracker::SessionCounters;
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
-/// One account as of its last change.
+/// One account's status as of its last change.
 #[derive(Clone, Debug)]
 pub struct AccountStatus {
     /// Value of the label `account`.
     pub account: Arc<str>,
-    /// How its list is read.
+    /// How the list is read.
     pub transport: Transport,
     /// What it is configured to be.
     pub info: Arc<AccountInfo>,
     /// The polling interval as configured.
     pub interval: Duration,
-    /// Past this age the view is not shown.
+    /// The summary is not shown past this age.
     pub max_age: Duration,
     /// The configured bounds of the number of open sessions.
     pub limits: SessionLimits,
@@ -34,26 +34,26 @@ pub struct AccountStatus {
     pub polls: u64,
     /// Failed attempts so far.
     pub failures: FailureCounts,
-    /// Logins tried.
+    /// Login attempts.
     pub logins: u64,
-    /// Logins refused.
+    /// Rejected logins.
     pub login_failures: u64,
-    /// While set, the circuit breaker forbids logins.
+    /// Set while the circuit breaker forbids logins.
     pub login_blocked: Option<LoginBlock>,
     /// The last attempt; `None` before the first.
     pub last_attempt: Option<Attempt>,
     /// The last failed attempt, whatever came after it; `None` before the first.
     pub last_failure: Option<PastFailure>,
-    /// When the last good answer was last known to hold: its arrival, or that of a pong after it
-    /// on the stream that pushed it.
+    /// When the last list was last known to be good: its arrival, or that of a pong after it on the
+    /// stream that sent it.
     pub last_success: Option<Timestamps>,
     /// Opened and closed sessions; `None` before the first answer.
-    pub movements: Option<SessionCounters>,
+    pub session_counters: Option<SessionCounters>,
     /// The unit of `expire` in force, and whether it is settled.
     pub unit: UnitStatus,
-    /// The last good answer, however old: ask [`Self::fresh_view`].
+    /// The last list's summary, whatever its age; see [`Self::fresh_view`].
     pub view: Option<Arc<Summary>>,
-    /// With a transport that streams, how the connection is.
+    /// The connection of a streaming transport.
     pub stream: Option<StreamStatus>,
 }
 
@@ -69,19 +69,19 @@ pub struct AccountInfo {
 /// A streaming account's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamStatus {
-    /// Whether it stands, and the list has arrived over it.
+    /// Whether it is connected and has delivered a list.
     pub connected: bool,
-    /// How often one was made again after the first.
+    /// Connections after the first.
     pub reconnects: u64,
 }
 
-/// Why no login is tried.
+/// Why no login is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginBlock {
-    /// The credential was refused: until it changes or an operator asks.
-    Refused,
-    /// Three logins within 15 minutes: until the first of them is that old.
-    TooMany,
+    /// The credential was rejected: until it changes or an operator requests a retry.
+    Rejected,
+    /// The limits of the login breaker: until enough time has passed.
+    RateLimited,
 }
 
 /// One attempt to read the list.
@@ -92,7 +92,7 @@ pub struct Attempt {
     /// How long it took, without the wait for a slot.
     pub duration: Duration,
     /// How long it waited for a slot to the host.
-    pub queued: Duration,
+    pub queue_wait: Duration,
     /// Why it failed, if it did.
     pub failure: Option<Error>,
 }
@@ -125,8 +125,8 @@ impl FailureCounts {
 }
 
 impl AccountStatus {
-    /// The last good answer, unless it is too long ago that it was known to hold. A stream that has
-    /// been silent but answers pings is not stale.
+    /// The last list's summary, unless it was last known to be good longer than `max_age` ago. A
+    /// silent stream that answers pings is not stale.
     pub fn fresh_view(&self, now: Timestamps) -> Option<&Summary> {
         let held = self.last_success?;
         self.view
@@ -134,7 +134,7 @@ impl AccountStatus {
             .filter(|_| now.age_of(held) <= self.max_age)
     }
 
-    /// Whether the last attempt succeeded, and what it opened still stands; `None` before the first.
+    /// Whether the last attempt succeeded and its stream is still connected; `None` before the first.
     pub fn up(&self) -> Option<bool> {
         let stands = self.stream.is_none_or(|stream| stream.connected);
         self.last_attempt

@@ -99,7 +99,7 @@ pub(super) fn resolve(
         transport: transport?,
         stream,
         info,
-        reading: TrackingConfig {
+        tracking: TrackingConfig {
             policy,
             details: details.unwrap_or_default(),
             expire_unit: expire_unit.unwrap_or(UnitSetting::Auto),

@@ -23,7 +23,7 @@ pub struct AccountConfig {
     /// Its labels, and the kind of its credential.
     pub info: Arc<AccountInfo>,
     /// How answers are read and judged, and the polling interval.
-    pub reading: TrackingConfig,
+    pub tracking: TrackingConfig,
 }
 
 /// A credential as configured.

@@ -59,11 +59,11 @@ fn an_sid_is_enough_and_the_rest_has_defaults() {
     assert_eq!(account.target.timeout, Duration::from_secs(10));
     assert_eq!(account.transport, Transport::Http);
     assert_eq!(account.stream, None);
-    assert_eq!(account.reading.interval, Duration::from_secs(30));
-    assert_eq!(account.reading.max_age, Duration::from_secs(90));
-    assert_eq!(account.reading.expire_unit, UnitSetting::Auto);
-    assert_eq!(account.reading.details, SessionDetails::Off);
-    assert_eq!(account.reading.policy, Default::default());
+    assert_eq!(account.tracking.interval, Duration::from_secs(30));
+    assert_eq!(account.tracking.max_age, Duration::from_secs(90));
+    assert_eq!(account.tracking.expire_unit, UnitSetting::Auto);
+    assert_eq!(account.tracking.details, SessionDetails::Off);
+    assert_eq!(account.tracking.policy, Default::default());
     assert!(matches!(account.credential, CredentialSource::Sid(_)));
     assert_eq!(config.outbound.max_response_bytes, 4 << 20);
     assert_eq!(config.max_requests_per_host, 16);
@@ -101,7 +101,7 @@ fn every_value_is_read() {
     assert_eq!(&*account.name, "desk 1");
     assert_eq!(account.target.origin.as_str(), "https://tradernet.kz/");
     assert_eq!(account.target.timeout, Duration::from_secs(5));
-    let reading = account.reading;
+    let reading = account.tracking;
     assert_eq!(reading.interval, Duration::from_secs(60));
     assert_eq!(reading.max_age, Duration::from_secs(150));
     assert_eq!(reading.expire_unit, UnitSetting::Fixed(Unit::Seconds));
@@ -130,7 +130,7 @@ fn every_value_is_read() {
 fn a_short_interval_shortens_the_timeout() {
     let account = account(&[("TRADERNET_POLL_INTERVAL", "3")]);
     assert_eq!(account.target.timeout, Duration::from_secs(3));
-    assert_eq!(account.reading.max_age, Duration::from_secs(9));
+    assert_eq!(account.tracking.max_age, Duration::from_secs(9));
 }
 
 #[test]

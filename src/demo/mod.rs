@@ -120,7 +120,7 @@ impl Demo {
                 dialect,
             }),
             info,
-            reading: TrackingConfig {
+            tracking: TrackingConfig {
                 policy: account.policy,
                 details: account.details,
                 expire_unit: UnitSetting::Auto,

@@ -134,15 +134,15 @@ static FAMILIES: &[AccountFamily] = &[
     counter(
         "tradernet_security_sessions_opened_total",
         "Sessions opened since the first answer.",
-        |account, to| to.add_counters(account, &[], |movements| movements.opened),
+        |account, to| to.add_counters(account, &[], |session_counters| session_counters.opened),
     ),
     counter(
         "tradernet_security_sessions_closed_total",
         "Sessions closed: expired, ended before their expiry, or unknown.",
         |account, to| {
             for reason in CloseReason::ALL {
-                to.add_counters(account, &[("reason", &reason.name())], |movements| {
-                    movements.closed(reason)
+                to.add_counters(account, &[("reason", &reason.name())], |session_counters| {
+                    session_counters.closed(reason)
                 });
             }
         },
@@ -225,7 +225,7 @@ static FAMILIES: &[AccountFamily] = &[
     gauge(
         "tradernet_poll_queue_seconds",
         "Time that the last poll waited for a slot to the host before it started.",
-        |account, to| to.add_attempt(account, |attempt| attempt.queued.as_secs_f64()),
+        |account, to| to.add_attempt(account, |attempt| attempt.queue_wait.as_secs_f64()),
     ),
     gauge(
         "tradernet_last_successful_poll_timestamp_seconds",
@@ -352,8 +352,8 @@ impl Samples<'_> {
         labels: &[(&str, &dyn Display)],
         count: impl Fn(&SessionCounters) -> u64,
     ) {
-        if let Some(movements) = &account.status.movements {
-            self.add(labels, count(movements));
+        if let Some(session_counters) = &account.status.session_counters {
+            self.add(labels, count(session_counters));
         }
     }
 }

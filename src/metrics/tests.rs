@@ -64,7 +64,7 @@ impl Watched {
             last_attempt: None,
             last_failure: None,
             last_success: None,
-            movements: None,
+            session_counters: None,
             unit: tracker.unit(),
             view: None,
             stream: None,
@@ -80,7 +80,7 @@ impl Watched {
         self.status.last_attempt = Some(Attempt {
             at,
             duration: Duration::from_millis(125),
-            queued: Duration::ZERO,
+            queue_wait: Duration::ZERO,
             failure: failure.map(|_| Error::Internal),
         });
         self
@@ -88,7 +88,7 @@ impl Watched {
 
     fn answered(mut self, list: SessionList, at: Timestamps) -> Self {
         self.status.view = Some(Arc::new(self.tracker.record(list, at).0));
-        self.status.movements = self.tracker.counters();
+        self.status.session_counters = self.tracker.counters();
         self.status.unit = self.tracker.unit();
         self.status.last_success = Some(at);
         self.attempt(at, None)
@@ -209,7 +209,7 @@ fn golden_failing_with_stale_data() {
         .failed(Reason::Auth, after(150.0));
     account.status.logins = 4;
     account.status.login_failures = 1;
-    account.status.login_blocked = Some(LoginBlock::Refused);
+    account.status.login_blocked = Some(LoginBlock::Rejected);
     let bench = Bench::new(after(30.25 + 90.001)).with(account);
     assert_golden("failing_with_stale_data", &bench);
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 use url::Url;
 
-use super::{Found, Poller};
+use super::{PollResult, Poller};
 use crate::poller::host_limiter::{Permit, SlotRequest};
 use crate::session::summary::SessionDetails;
 use crate::tradernet::{AuthError, Credentials, Error, Redactor, StreamProtocol};
@@ -22,7 +22,7 @@ impl Poller {
     }
 
     /// Polls once. A rejected SID means one login and one retry.
-    pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
+    pub(super) async fn attempt(&mut self, queue: &mut SlotRequest) -> Result<PollResult, Error> {
         self.credential.check()?;
         if self.credential.identity().is_some() {
             let result = self.ask(queue).await;
@@ -84,7 +84,7 @@ impl Poller {
     /// credential, and its login except where details are `full`.
     pub(super) fn redactor(&self) -> Redactor {
         let mut secrets = self.credential.secrets();
-        if self.account.reading.details != SessionDetails::Full {
+        if self.account.tracking.details != SessionDetails::Full {
             let login = self.credential.login().map(|(login, _)| login);
             let stream = self.account.stream.as_ref();
             let subscriber = stream.and_then(|stream| match &stream.dialect {
@@ -102,7 +102,7 @@ impl Poller {
     }
 
     /// Requests the list, or opens a stream, once the host's limit allows it.
-    async fn ask(&mut self, queue: &mut SlotRequest) -> Result<Found, Error> {
+    async fn ask(&mut self, queue: &mut SlotRequest) -> Result<PollResult, Error> {
         let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
         let origin = stream.unwrap_or(&self.account.target.origin);
         let _permit = self.permit(origin, queue).await;
@@ -114,8 +114,8 @@ impl Poller {
         Ok(found)
     }
 
-    async fn ask_now(&self) -> Result<Found, Error> {
-        let http = &self.shared.http;
+    async fn ask_now(&self) -> Result<PollResult, Error> {
+        let http = &self.shared.client;
         let target = &self.account.target;
         let redactor = self.redactor();
         let identity = self.credential.identity();
@@ -123,7 +123,7 @@ impl Poller {
         match (&self.account.stream, identity) {
             (Some(stream), Credentials::Sid(sid)) => {
                 let opened = http.stream(stream, sid, target.timeout, &redactor).await;
-                opened.map(|(stream, list)| Found {
+                opened.map(|(stream, list)| PollResult {
                     list,
                     stream: Some(stream),
                     signature: None,
@@ -133,7 +133,7 @@ impl Poller {
             (_, identity) => {
                 let now = self.shared.clock.now();
                 let answer = http.sessions(target, identity, now, &redactor).await?;
-                Ok(Found {
+                Ok(PollResult {
                     list: answer.sessions,
                     stream: None,
                     signature: answer.signature,
@@ -162,7 +162,7 @@ impl Poller {
         };
         self.breaker.record_attempt(self.shared.clock.now());
         self.recorder.logins += 1;
-        let http = &self.shared.http;
+        let http = &self.shared.client;
         let redactor = self.redactor();
         let answer = http.log_in(&self.account.target, login, password, &redactor);
         match answer.await {

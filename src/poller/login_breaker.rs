@@ -120,8 +120,8 @@ impl LoginBreaker {
     pub fn block_reason(&self, now: Timestamps) -> Option<LoginBlock> {
         match self.check(now) {
             Ok(()) => None,
-            Err(AuthError::BlockedAfterRejection(_)) => Some(LoginBlock::Refused),
-            Err(_) => Some(LoginBlock::TooMany),
+            Err(AuthError::BlockedAfterRejection(_)) => Some(LoginBlock::Rejected),
+            Err(_) => Some(LoginBlock::RateLimited),
         }
     }
 
@@ -195,11 +195,14 @@ mod tests {
                 breaker.check(at(minute)),
                 Err(AuthError::BlockedByRateLimit)
             );
-            assert_eq!(breaker.block_reason(at(minute)), Some(LoginBlock::TooMany));
+            assert_eq!(
+                breaker.block_reason(at(minute)),
+                Some(LoginBlock::RateLimited)
+            );
         }
         assert_eq!(breaker.block_reason(at(15)), None);
         breaker.record_attempt(at(15));
-        assert_eq!(breaker.block_reason(at(15)), Some(LoginBlock::TooMany));
+        assert_eq!(breaker.block_reason(at(15)), Some(LoginBlock::RateLimited));
         assert_eq!(breaker.block_reason(at(16)), None);
     }
 
@@ -211,7 +214,7 @@ mod tests {
             wall_ms: 1e12,
             ..at(3)
         };
-        assert_eq!(breaker.block_reason(jumped), Some(LoginBlock::TooMany));
+        assert_eq!(breaker.block_reason(jumped), Some(LoginBlock::RateLimited));
     }
 
     #[test]
@@ -240,13 +243,16 @@ mod tests {
         breaker.trip(REJECTION, fingerprint("a"));
         let blocked = AuthError::BlockedAfterRejection(Box::new(REJECTION));
         assert_eq!(breaker.check(at(100_000)), Err(blocked));
-        assert_eq!(breaker.block_reason(at(100_000)), Some(LoginBlock::Refused));
+        assert_eq!(
+            breaker.block_reason(at(100_000)),
+            Some(LoginBlock::Rejected)
+        );
         breaker.reset();
         assert_eq!(breaker.block_reason(at(0)), None);
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
         breaker.trip(REJECTION, fingerprint("a"));
         breaker.reset();
-        assert_eq!(breaker.block_reason(at(3)), Some(LoginBlock::TooMany));
+        assert_eq!(breaker.block_reason(at(3)), Some(LoginBlock::RateLimited));
     }
 
     #[test]
@@ -255,13 +261,13 @@ mod tests {
         let mut first = LoginBreaker::new(log.clone(), Some(fingerprint("a")));
         (0..3).for_each(|minute| first.record_attempt(at(minute)));
         let next = |password: &str| LoginBreaker::new(log.clone(), Some(fingerprint(password)));
-        assert_eq!(next("a").block_reason(at(3)), Some(LoginBlock::TooMany));
+        assert_eq!(next("a").block_reason(at(3)), Some(LoginBlock::RateLimited));
         assert!(!log.is_empty(at(16)));
         assert!(log.is_empty(at(17)));
 
         first.trip(REJECTION, fingerprint("a"));
         assert!(!log.is_empty(at(100_000)));
-        assert_eq!(next("a").block_reason(at(100)), Some(LoginBlock::Refused));
+        assert_eq!(next("a").block_reason(at(100)), Some(LoginBlock::Rejected));
         assert_eq!(next("b").block_reason(at(100)), None);
         next("a").reset();
         assert_eq!(next("a").block_reason(at(100)), None);

@@ -46,7 +46,7 @@ const SECRET_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct PollerContext {
     /// Connections.
-    pub http: Client,
+    pub client: Client,
     /// How many requests may be under way to a host.
     pub host_limiter: HostLimiter,
     /// Which hosts answer again.
@@ -90,7 +90,7 @@ pub struct Poller {
 }
 
 /// A successful attempt: the list, and with a streaming transport the stream that sent it.
-struct Found {
+struct PollResult {
     list: SessionList,
     stream: Option<Stream>,
     /// The request's signature.
@@ -149,7 +149,7 @@ impl Poller {
     }
 
     /// Attempts once.
-    pub async fn once(mut self) -> AccountStatus {
+    pub async fn poll_once(mut self) -> AccountStatus {
         self.poll().await;
         self.status()
     }
@@ -168,7 +168,7 @@ impl Poller {
                 }
                 () = success(&mut self.host_successes) => {
                     self.host_successes = None;
-                    let interval = self.account.reading.interval;
+                    let interval = self.account.tracking.interval;
                     self.schedule.host_recovered(Instant::now(), interval, fastrand::f64());
                 }
                 changed = self.configured.changed() => {
@@ -179,13 +179,13 @@ impl Poller {
                 }
                 command = self.commands.recv() => match command {
                     None => return false,
-                    Some(command) => self.obey(command).await,
+                    Some(command) => self.handle(command).await,
                 },
             }
         }
     }
 
-    async fn obey(&mut self, command: PollerCommand) {
+    async fn handle(&mut self, command: PollerCommand) {
         match command {
             PollerCommand::ReloadSecrets => {
                 if self.reload_secrets().await {
@@ -218,7 +218,7 @@ impl Poller {
     async fn apply_config(&mut self) -> bool {
         let account = self.configured.borrow_and_update().clone();
         let before = std::mem::replace(&mut self.account, account);
-        if self.account.reading != before.reading {
+        if self.account.tracking != before.tracking {
             debug!(
                 account = &*self.account.name,
                 "the configuration has changed"
@@ -226,8 +226,8 @@ impl Poller {
             self.recorder.reconfigure(&self.account, &self.redactor());
         }
         let now = Instant::now();
-        let interval = self.account.reading.interval;
-        if interval != before.reading.interval {
+        let interval = self.account.tracking.interval;
+        if interval != before.tracking.interval {
             (self.schedule).interval_changed(now, interval, fastrand::f64());
         }
         let changed = self.reload_secrets().await || self.account.stream != before.stream;
@@ -283,7 +283,7 @@ impl Poller {
             queue_wait: slot.queue_wait,
         };
         let (result, stream) = match result {
-            Ok(Found { list, stream, .. }) => (Ok(list), stream),
+            Ok(PollResult { list, stream, .. }) => (Ok(list), stream),
             Err(error) => (Err(error), None),
         };
         if stream.is_some() {
@@ -304,7 +304,7 @@ impl Poller {
     ) {
         let now = Instant::now();
         let failures = self.schedule.failures();
-        let interval = self.account.reading.interval;
+        let interval = self.account.tracking.interval;
         match result {
             Ok(list) => {
                 let duration = timing.unwrap_or_default().duration;
@@ -318,7 +318,7 @@ impl Poller {
                 (self.schedule).failed(now, interval, error.retry_after(), fastrand::f64());
                 self.host_successes = may_be_of_host(error.reason())
                     .then(|| self.shared.host_recovery.subscribe(self.host()));
-                let max_age = self.account.reading.max_age;
+                let max_age = self.account.tracking.max_age;
                 (self.recorder).failure(error, at, timing, failures, max_age);
             }
         }
@@ -347,9 +347,9 @@ impl Poller {
             account: Arc::clone(&account.name),
             transport: account.transport,
             info: Arc::clone(&account.info),
-            interval: account.reading.interval,
-            max_age: account.reading.max_age,
-            limits: account.reading.policy.limits(),
+            interval: account.tracking.interval,
+            max_age: account.tracking.max_age,
+            limits: account.tracking.policy.limits(),
             polls: recorder.polls,
             failures: recorder.failures,
             logins: recorder.logins,
@@ -358,7 +358,7 @@ impl Poller {
             last_attempt: recorder.last_attempt.clone(),
             last_failure: recorder.last_failure.clone(),
             last_success: recorder.tracker.confirmed_at(),
-            movements: recorder.tracker.counters(),
+            session_counters: recorder.tracker.counters(),
             unit: recorder.tracker.unit(),
             view: recorder.summary.clone(),
             stream: account.stream.as_ref().map(|_| recorder.stream),

@@ -55,7 +55,7 @@ impl Recorder {
     pub(super) fn new(account: &AccountConfig) -> Self {
         Self {
             account: Arc::clone(&account.name),
-            tracker: SessionTracker::new(account.reading.clone()),
+            tracker: SessionTracker::new(account.tracking.clone()),
             summary: None,
             polls: 0,
             failures: FailureCounts::default(),
@@ -72,7 +72,7 @@ impl Recorder {
 
     /// Applies another configuration of the same account to the last list.
     pub(super) fn reconfigure(&mut self, account: &AccountConfig, redactor: &Redactor) {
-        if let Some(summary) = self.tracker.reconfigure(account.reading.clone()) {
+        if let Some(summary) = self.tracker.reconfigure(account.tracking.clone()) {
             self.summary = Some(Arc::new(redacted(summary, redactor)));
         }
     }
@@ -164,13 +164,13 @@ impl Recorder {
     fn end_attempt(&mut self, at: Timestamps, timing: Option<Timing>, failure: Option<Error>) {
         let last = self.last_attempt.as_ref().map(|last| Timing {
             duration: last.duration,
-            queue_wait: last.queued,
+            queue_wait: last.queue_wait,
         });
         let timing = timing.or(last).unwrap_or_default();
         self.last_attempt = Some(Attempt {
             at,
             duration: timing.duration,
-            queued: timing.queue_wait,
+            queue_wait: timing.queue_wait,
             failure,
         });
     }

@@ -70,7 +70,7 @@ impl PollerSet {
         let (latch, mut first_attempts) = mpsc::channel::<Infallible>(1);
         let deadline = accounts
             .iter()
-            .map(|account| account.reading.interval + account.target.timeout)
+            .map(|account| account.tracking.interval + account.target.timeout)
             .max()
             .unwrap_or_default();
         let (ready, receiver) = watch::channel(accounts.is_empty());
@@ -145,7 +145,7 @@ impl PollerSet {
     fn add(&mut self, accounts: Vec<AccountConfig>, latch: Option<mpsc::Sender<Infallible>>) {
         let count = u32::try_from(accounts.len()).unwrap_or(u32::MAX).max(1);
         for (index, account) in (0..count).zip(accounts) {
-            let apart = MAX_FIRST_SPREAD.min(account.reading.interval / count);
+            let apart = MAX_FIRST_SPREAD.min(account.tracking.interval / count);
             let first = Instant::now() + apart * index;
             let name = Arc::clone(&account.name);
             let logins = self.former_logins.remove(&name).unwrap_or_default();

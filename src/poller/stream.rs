@@ -70,7 +70,7 @@ impl Poller {
         let now = Instant::now();
         let mut connection = Connection {
             next_ping: now + self.ping_interval(&stream),
-            next_request: now + self.account.reading.interval,
+            next_request: now + self.account.tracking.interval,
             stream,
             last_frame: now,
             last_list: now,
@@ -105,7 +105,7 @@ impl Poller {
     }
 
     async fn next_step(&mut self, connection: &mut Connection) -> Result<(), StreamEnd> {
-        let reading = &self.account.reading;
+        let reading = &self.account.tracking;
         let (interval, max_age) = (reading.interval, reading.max_age);
         let confirmed_at = self.recorder.tracker.confirmed_at();
         let age = confirmed_at.map_or(Duration::ZERO, |at| self.now().age_of(at));
@@ -146,7 +146,7 @@ impl Poller {
                 let now = Instant::now();
                 let next_ping = now + self.ping_interval(&connection.stream);
                 connection.next_ping = connection.next_ping.min(next_ping);
-                let next_request = now + self.account.reading.interval;
+                let next_request = now + self.account.tracking.interval;
                 connection.next_request = connection.next_request.min(next_request);
                 Ok(())
             }
@@ -166,7 +166,7 @@ impl Poller {
 
     /// The time between pings: an idle connection never lets its last list become too old.
     fn ping_interval(&self, stream: &Stream) -> Duration {
-        let interval = MAX_PING_INTERVAL.min(self.account.reading.max_age / PINGS_PER_MAX_AGE);
+        let interval = MAX_PING_INTERVAL.min(self.account.tracking.max_age / PINGS_PER_MAX_AGE);
         interval.min(stream.ping_interval().unwrap_or(interval))
     }
 
@@ -175,7 +175,7 @@ impl Poller {
             return Err(StreamEnd::ConfigChanged);
         }
         let now = Instant::now();
-        connection.next_request = now + self.account.reading.interval;
+        connection.next_request = now + self.account.tracking.interval;
         connection.requested = Some(now);
         self.recorder.polls += 1;
         send(connection.stream.ask()).await
@@ -213,7 +213,7 @@ impl Poller {
         connection.last_was_list = result.is_ok();
         let timing = connection.requested.take().map(|sent| {
             let duration = sent.elapsed();
-            self.shared.http.observe(self.account.transport, duration);
+            self.shared.client.observe(self.account.transport, duration);
             Timing {
                 duration,
                 queue_wait: Duration::ZERO,

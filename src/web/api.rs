@@ -188,13 +188,15 @@ fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamp
         logins_total: status.logins,
         login_failures_total: status.login_failures,
         login_blocked: status.login_blocked.map(|block| match block {
-            LoginBlock::Refused => "refused",
-            LoginBlock::TooMany => "too_many",
+            LoginBlock::Rejected => "refused",
+            LoginBlock::RateLimited => "too_many",
         }),
         expire_unit: status.unit.unit.name(),
         expire_unit_confirmed: status.unit.confirmed,
-        sessions_opened_total: status.movements.map(|movements| movements.opened),
-        sessions_closed_total: status.movements.map(closed),
+        sessions_opened_total: status
+            .session_counters
+            .map(|session_counters| session_counters.opened),
+        sessions_closed_total: status.session_counters.map(closed),
         stream: status.stream.map(|stream| Stream {
             connected: stream.connected,
             reconnects_total: stream.reconnects,
@@ -207,7 +209,7 @@ fn last_attempt(attempt: &Attempt) -> LastAttempt {
     LastAttempt {
         timestamp_seconds: attempt.at.wall_seconds(),
         duration_seconds: attempt.duration.as_secs_f64(),
-        queue_seconds: attempt.queued.as_secs_f64(),
+        queue_seconds: attempt.queue_wait.as_secs_f64(),
         failure: attempt.failure.as_ref().map(failed_for),
     }
 }
@@ -227,10 +229,10 @@ fn failed_for(error: &Error) -> Failed {
     }
 }
 
-fn closed(movements: SessionCounters) -> BTreeMap<&'static str, u64> {
+fn closed(session_counters: SessionCounters) -> BTreeMap<&'static str, u64> {
     CloseReason::ALL
         .into_iter()
-        .map(|reason| (reason.name(), movements.closed(reason)))
+        .map(|reason| (reason.name(), session_counters.closed(reason)))
         .collect()
 }
 

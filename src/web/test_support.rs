@@ -77,7 +77,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         last_attempt: None,
         last_failure: None,
         last_success: None,
-        movements: None,
+        session_counters: None,
         unit: UnitStatus {
             unit: Unit::Milliseconds,
             confirmed: true,
@@ -103,11 +103,11 @@ pub(super) fn answered(
         last_attempt: Some(Attempt {
             at: arrival,
             duration: Duration::from_millis(210),
-            queued: Duration::ZERO,
+            queue_wait: Duration::ZERO,
             failure: None,
         }),
         last_success: Some(arrival),
-        movements: ledger.counters(),
+        session_counters: ledger.counters(),
         unit: ledger.unit(),
         view: Some(Arc::new(view)),
         ..starting(account)
@@ -121,7 +121,7 @@ pub(super) fn failed(mut status: AccountStatus, error: &Error, at: Timestamps) -
     status.last_attempt = Some(Attempt {
         at,
         duration: Duration::from_secs(10),
-        queued: Duration::ZERO,
+        queue_wait: Duration::ZERO,
         failure: Some(error.clone()),
     });
     let error = error.clone();

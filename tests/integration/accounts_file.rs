@@ -100,22 +100,22 @@ fn values_are_taken_as_written() {
     assert_eq!(secret(two), "sid 4815162342");
     assert_eq!(secret(three), "abc yes");
 
-    assert_eq!(one.reading.interval, Duration::from_secs(60));
+    assert_eq!(one.tracking.interval, Duration::from_secs(60));
     assert_eq!(one.target.timeout, Duration::from_secs(5));
-    assert_eq!(two.reading.interval, Duration::from_secs(90));
+    assert_eq!(two.tracking.interval, Duration::from_secs(90));
     // `null` removes the default of the file; the program's own applies.
     assert_eq!(two.target.timeout, Duration::from_secs(10));
-    assert_eq!(two.reading.details, SessionDetails::Full);
+    assert_eq!(two.tracking.details, SessionDetails::Full);
 
     let networks = [
         "203.0.113.0/24".parse().unwrap(),
         "2001:db8::/32".parse().unwrap(),
     ];
     for account in [one, two, three] {
-        let policy = &account.reading.policy;
+        let policy = &account.tracking.policy;
         assert_eq!(policy.client_ips.as_deref(), Some(&networks[..]));
     }
-    let policy = &two.reading.policy;
+    let policy = &two.tracking.policy;
     assert_eq!(policy.safety_types, Some([2, 17].into()));
     let labels = [("desk", "fx"), ("owner", "night-shift")];
     let labels = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));

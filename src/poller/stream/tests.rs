@@ -66,7 +66,7 @@ impl Bench {
         let observe = RequestObserver(Arc::new(|_, _| {}));
         let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
-            http: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
+            client: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             host_limiter: HostLimiter::new(16),
             host_recovery: HostRecovery::default(),
             login_pacer: LoginPacer::new(10),
@@ -87,7 +87,7 @@ impl Bench {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
                 dialect: StreamProtocol::Websocket,
             }),
-            reading: TrackingConfig {
+            tracking: TrackingConfig {
                 policy: Policy::default(),
                 details: SessionDetails::Off,
                 expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
@@ -441,7 +441,7 @@ async fn another_interval_applies_to_the_same_connection() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
     bench.configured.send_modify(|account| {
-        account.reading.interval = INTERVAL;
+        account.tracking.interval = INTERVAL;
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
     assert!(ended.is_err());

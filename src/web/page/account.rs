@@ -185,8 +185,8 @@ impl<'a> Account<'a> {
             return None;
         }
         match self.status.login_blocked? {
-            LoginBlock::Refused => Some("No login is made: the last one was rejected."),
-            LoginBlock::TooMany => Some("No login is made: there were 3 within 15 minutes."),
+            LoginBlock::Rejected => Some("No login is made: the last one was rejected."),
+            LoginBlock::RateLimited => Some("No login is made: there were 3 within 15 minutes."),
         }
     }
 

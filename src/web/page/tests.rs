@@ -147,7 +147,7 @@ fn all_states() -> Vec<AccountStatus> {
         AuthError::NoSessionInLoginResponse,
     )));
     let mut blocked = failed(starting("blocked"), &rejected, NOW);
-    blocked.login_blocked = Some(LoginBlock::Refused);
+    blocked.login_blocked = Some(LoginBlock::Rejected);
     let one = |name, minutes| answered(name, quiet(), vec![session(1, 4, minutes)], NOW);
     vec![
         one("a-long", 600),
@@ -220,7 +220,7 @@ fn failure_has_advice_with_the_account_filled_in() {
         AuthError::NoSessionInLoginResponse,
     )));
     let mut blocked = failed(starting("desk 1/ü"), &rejected, NOW);
-    blocked.login_blocked = Some(LoginBlock::Refused);
+    blocked.login_blocked = Some(LoginBlock::Rejected);
     let store = published(vec![blocked]);
     let off = rendered(&store, "", &settings());
     assert!(off.contains("POST /-/reload?account=desk+1%2F%C3%BC"));

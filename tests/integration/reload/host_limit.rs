@@ -111,3 +111,55 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     }
     exporter.stop().await;
 }
+
+/// After an outage the back-off of single accounts does not matter: the first success ends it.
+#[tokio::test(start_paused = true)]
+async fn accounts_of_a_host_that_recovers_are_polled_within_one_interval() {
+    const ACCOUNTS: usize = 20;
+    let desks = Desks::with_time(ACCOUNTS).await;
+    let world = desks.world();
+    let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
+    desks.write("poll_interval: 10s", &all);
+    let fail = |n, fault| {
+        world
+            .account(&desk(n))
+            .inject_fault(FaultTarget::SessionList, Repeat::Forever, fault)
+    };
+    (0..ACCOUNTS).for_each(|n| fail(n, Fault::status(502)));
+    let exporter = desks.start_unready(&[]).await;
+    // By now they wait for up to five minutes.
+    advance_time(SECOND * 3600).await;
+    (0..ACCOUNTS).for_each(|n| world.account(&desk(n)).clear_faults());
+    let up = |page: &crate::support::Exposition| {
+        let up = page.matching("tradernet_up", &[]);
+        up.filter(|(_, up)| *up == 1.0).count()
+    };
+    let mut page = exporter.metrics().await;
+    while up(&page) == 0 {
+        advance_time(SECOND).await;
+        page = exporter.metrics().await;
+    }
+    advance_time(SECOND * 11).await;
+    assert_eq!(up(&exporter.metrics().await), ACCOUNTS);
+    exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn retries_of_an_operator_do_not_override_retry_after() {
+    let desks = Desks::with_time(1).await;
+    let account = desks.world().account(&desk(0));
+    let fault = Fault::RateLimited {
+        retry_after: RetryAfter::Seconds(900),
+    };
+    account.inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
+    desks.write("poll_interval: 10s", &[(0, "")]);
+    let exporter = desks.start().await;
+    for _ in 0..200 {
+        exporter.trigger_poll(&desk(0)).await;
+        advance_time(SECOND * 4).await;
+    }
+    assert_eq!(account.list_request_count(), 1);
+    advance_time(SECOND * 120).await;
+    assert!(account.list_request_count() > 1);
+    exporter.stop().await;
+}
