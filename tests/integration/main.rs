@@ -20,7 +20,6 @@ mod accounts_file;
 mod cli;
 mod config_errors;
 mod credentials;
-mod dockerfile;
 mod expire_unit;
 mod failures;
 mod login;
