@@ -121,12 +121,12 @@ node_packages() {
 
 # unpacked PACKAGE PROGRAM…: the programs of a Debian package in .tools/bin.
 unpacked() {
-  local package=$1 program missing=
+  local package=$1 program absent=
   shift
   for program in "$@"; do
-    have "$program" || [ -x ".tools/bin/$program" ] || missing=1
+    have "$program" || [ -x ".tools/bin/$program" ] || absent=1
   done
-  [ -n "$missing" ] || return 0
+  [ -n "$absent" ] || return 0
   apt_update
   say "$* from Debian's package $package into .tools"
   local folder=.tools/$package
