@@ -203,8 +203,10 @@ fn stream(
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
-    if let Some(CredentialSource::KeyPair { .. }) = credential {
-        let message = "requires an SID or a login in this version; use http with a key pair";
+    if let (Transport::Socketio, Some(CredentialSource::KeyPair { .. })) = (transport?, credential)
+    {
+        let message =
+            "socketio requires an SID or a login; a key pair works with http and websocket";
         errors.push(&settings.location("transport"), message);
         return None;
     }

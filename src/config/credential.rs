@@ -195,11 +195,6 @@ fn key_version(
 /// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
 fn view_only(settings: &Settings, errors: &mut ConfigErrors) -> Option<(bool, Option<u64>)> {
     let view_only = settings.parse_or("login_view_only", false, errors, parse::boolean);
-    if view_only == Some(true) {
-        // To send a login with full rights instead would be worse than not to start.
-        let message = "is not supported in this version; unset it";
-        errors.push(&settings.location("login_view_only"), message);
-    }
     if !settings.is_set("user_id") {
         return Some((view_only?, None));
     }

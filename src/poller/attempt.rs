@@ -7,9 +7,10 @@ use tracing::{debug, info};
 use url::Url;
 
 use super::{PollResult, Poller};
+use crate::config::CredentialSource;
 use crate::poller::host_limiter::{Permit, SlotRequest};
 use crate::session::summary::SessionDetails;
-use crate::tradernet::{AuthError, Credentials, Error, Redactor, StreamProtocol};
+use crate::tradernet::{AuthError, Error, Login, Redactor, StreamProtocol};
 
 impl Poller {
     /// Waits until the host's limit allows another request.
@@ -120,26 +121,22 @@ impl Poller {
         let redactor = self.redactor();
         let identity = self.credential.identity();
         let identity = identity.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))?;
-        match (&self.account.stream, identity) {
-            (Some(stream), Credentials::Sid(sid)) => {
-                let opened = http.stream(stream, sid, target.timeout, &redactor).await;
-                opened.map(|(stream, list)| PollResult {
-                    list,
-                    stream: Some(stream),
-                    signature: None,
-                })
-            }
-            // The configuration gives no stream to a key pair.
-            (_, identity) => {
-                let now = self.shared.clock.now();
-                let answer = http.sessions(target, identity, now, &redactor).await?;
-                Ok(PollResult {
-                    list: answer.sessions,
-                    stream: None,
-                    signature: answer.signature,
-                })
-            }
+        let now = self.shared.clock.now();
+        if let Some(stream) = &self.account.stream {
+            let opened = http.stream(stream, identity, now, target.timeout, &redactor);
+            let (stream, list) = opened.await?;
+            return Ok(PollResult {
+                list,
+                stream: Some(stream),
+                signature: None,
+            });
         }
+        let answer = http.sessions(target, identity, now, &redactor).await?;
+        Ok(PollResult {
+            list: answer.sessions,
+            stream: None,
+            signature: answer.signature,
+        })
     }
 
     /// Sends a login in its turn, where there is one and the breaker allows it. The wait for the
@@ -157,14 +154,26 @@ impl Poller {
         let _permit = self.permit(&origin, queue).await;
         // The wait may have been long enough for the password to change.
         self.read_secrets().await;
-        let Some((login, password)) = self.credential.login() else {
+        let Some((name, password)) = self.credential.login() else {
             return Ok(());
+        };
+        let (view_only, user_id) = match self.account.credential {
+            CredentialSource::Login {
+                view_only, user_id, ..
+            } => (view_only, user_id),
+            _ => (false, None),
+        };
+        let login = Login {
+            name,
+            password,
+            view_only,
+            user_id,
         };
         self.breaker.record_attempt(self.shared.clock.now());
         self.recorder.logins += 1;
         let http = &self.shared.client;
         let redactor = self.redactor();
-        let answer = http.log_in(&self.account.target, login, password, &redactor);
+        let answer = http.log_in(&self.account.target, login, &redactor);
         match answer.await {
             Ok(sid) => {
                 info!(account = &*self.account.name, "logged in");

@@ -1,7 +1,7 @@
 //! Login and password to SID: the form, and what its answer means.
 //!
-//! Source: the vendor's page (`check-login-password`, cookie `SID`) and its clients (an SID in the
-//! JSON body). A rejection is told from a server in trouble: the former ends all logins with this
+//! Source: the vendor's pages (`check-login-password`, cookie `SID`; `authByLogin`) and its clients
+//! (an SID in the JSON body). A rejection is told from a server in trouble: the former ends all logins with this
 //! credential, the latter does not.
 
 use std::time::Duration;
@@ -46,14 +46,43 @@ struct LoginBody<'a> {
     message: Option<&'a RawValue>,
 }
 
-/// The form of a login.
-pub(super) fn form(login: &str, password: &SecretString) -> SecretString {
-    form_urlencoded::Serializer::new(String::new())
-        .append_pair("login", login)
-        .append_pair("password", password.expose_secret())
-        .append_pair("rememberMe", "1")
-        .finish()
-        .into()
+/// As whom to log in, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The login's name.
+    pub name: &'a str,
+    /// Its password.
+    pub password: &'a SecretString,
+    /// By `authByLogin` with `viewOnlyMode` instead of `check-login-password`.
+    pub view_only: bool,
+    /// The account to log in to, where a view-only login has several.
+    pub user_id: Option<u64>,
+}
+
+impl Login<'_> {
+    /// Path and form body of the request. No SID cookie goes with either.
+    pub(super) fn request(&self) -> (&'static str, SecretString) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let password = self.password.expose_secret();
+        if !self.view_only {
+            form.append_pair("login", self.name)
+                .append_pair("password", password)
+                .append_pair("rememberMe", "1");
+            return ("/api/check-login-password", form.finish().into());
+        }
+        let mut params = serde_json::json!({
+            "login": self.name,
+            "password": password,
+            "rememberMe": 1,
+            "viewOnlyMode": true,
+        });
+        if let (Some(user_id), Some(params)) = (self.user_id, params.as_object_mut()) {
+            params.insert("userId".to_owned(), user_id.into());
+        }
+        let query = serde_json::json!({"cmd": "authByLogin", "params": params});
+        form.append_pair("q", &query.to_string());
+        ("/api/", form.finish().into())
+    }
 }
 
 /// What a login's answer means; the first rule that matches decides.
@@ -320,6 +349,39 @@ mod tests {
         let long = "s".repeat(MAX_SID_LENGTH + 1);
         assert_eq!(answer(200, Some(&long), "{}"), "no session");
         assert_eq!(answer(200, Some("deleted"), "{}"), "no session");
+    }
+
+    #[test]
+    fn a_view_only_login_is_a_command_in_a_form() {
+        let request = |view_only, user_id| {
+            let password = "p&ss".into();
+            let login = Login {
+                name: "me",
+                password: &password,
+                view_only,
+                user_id,
+            };
+            let (path, form) = login.request();
+            let form = form_urlencoded::parse(form.expose_secret().as_bytes());
+            (path, form.into_owned().collect::<Vec<_>>())
+        };
+        let (path, form) = request(false, None);
+        assert_eq!(path, "/api/check-login-password");
+        assert_eq!(form.len(), 3);
+        for (user_id, expected) in [
+            (
+                None,
+                r#"{"cmd":"authByLogin","params":{"login":"me","password":"p&ss","rememberMe":1,"viewOnlyMode":true}}"#,
+            ),
+            (
+                Some(7),
+                r#"{"cmd":"authByLogin","params":{"login":"me","password":"p&ss","rememberMe":1,"userId":7,"viewOnlyMode":true}}"#,
+            ),
+        ] {
+            let (path, form) = request(true, user_id);
+            assert_eq!(path, "/api/");
+            assert_eq!(form, [("q".to_owned(), expected.to_owned())]);
+        }
     }
 
     #[test]

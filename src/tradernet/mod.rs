@@ -29,6 +29,7 @@ pub use client::{
     system_roots,
 };
 pub use error::{AuthError, Error, Reason, ServerMessage};
+pub use login::Login;
 pub use redact::Redactor;
 pub use request::{Credentials, Endpoint, KeyVersion};
 pub use stream::{Stream, StreamEvent};

@@ -10,8 +10,9 @@ use url::Url;
 
 use super::client::{Client, ListResponse, Outgoing};
 use super::error::Error;
+use super::login::{self, Login};
 use super::redact::Redactor;
-use super::{login, signature};
+use super::signature;
 use crate::clock::Timestamps;
 
 const COMMAND: &str = "getSecuritySessions";
@@ -90,14 +91,14 @@ impl Client {
     pub async fn log_in(
         &self,
         target: &Endpoint,
-        login: &str,
-        password: &SecretString,
+        login: Login<'_>,
         redactor: &Redactor,
     ) -> Result<SecretString, Error> {
+        let (path, body) = login.request();
         let outgoing = Outgoing {
-            url: at(target, "/api/check-login-password"),
+            url: at(target, path),
             content_type: FORM,
-            body: login::form(login, password),
+            body,
             sid: None,
             signed: Vec::new(),
             timeout: target.timeout,
@@ -201,6 +202,6 @@ fn next_nonce(now: Timestamps) -> u64 {
     clippy::cast_sign_loss,
     reason = "a float saturates, and no clock comes near the ends"
 )]
-fn whole(value: f64) -> u64 {
+pub(super) fn whole(value: f64) -> u64 {
     value as u64
 }

@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use secrecy::SecretString;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -16,11 +15,13 @@ use super::error::{AuthError, Error};
 use super::frame::Event;
 use super::handshake::{self, Socket};
 use super::redact::Redactor;
+use super::request::Credentials;
 use super::response::{Answer, ApiErrorBody};
 use super::socketio::{self, Packet};
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::connection_error;
 use super::websocket;
+use crate::clock::Timestamps;
 use crate::session::SessionList;
 
 /// A server that asks for more pings does not get them.
@@ -70,13 +71,14 @@ impl Client {
     pub async fn stream(
         &self,
         target: &StreamEndpoint,
-        sid: &SecretString,
+        credentials: Credentials<'_>,
+        now: Timestamps,
         allowed: Duration,
         redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
         let _timer = self.timer(target.dialect.transport());
         let opened = async {
-            let mut stream = Stream::connect(self, target, sid, redactor).await?;
+            let mut stream = Stream::connect(self, target, credentials, now, redactor).await?;
             let list = stream.first_list().await?;
             Ok((stream, list))
         };
@@ -89,13 +91,19 @@ impl Stream {
     async fn connect(
         client: &Client,
         target: &StreamEndpoint,
-        sid: &SecretString,
+        credentials: Credentials<'_>,
+        now: Timestamps,
         redactor: &Redactor,
     ) -> Result<Self, Error> {
+        let mut redactor = redactor.clone();
         // The page's example sends the SID also as a cookie only for socket.io.
-        let (path, cookie, protocol) = match &target.dialect {
-            StreamProtocol::Websocket => (websocket::path(sid), None, ProtocolState::Websocket),
-            StreamProtocol::Socketio { login } => (
+        let (path, cookie, protocol) = match (&target.dialect, credentials) {
+            (StreamProtocol::Websocket, credentials) => {
+                let (path, signature) = websocket::path(credentials, now);
+                redactor = redactor.with(signature);
+                (path, None, ProtocolState::Websocket)
+            }
+            (StreamProtocol::Socketio { login }, Credentials::Sid(sid)) => (
                 socketio::path(sid),
                 Some(sid),
                 ProtocolState::Socketio {
@@ -104,15 +112,20 @@ impl Stream {
                     connected: false,
                 },
             ),
+            (StreamProtocol::Socketio { .. }, Credentials::KeyPair { .. }) => {
+                return Err(Error::Credential {
+                    detail: "socketio requires an SID or a login".to_owned(),
+                });
+            }
         };
         let limit = client.max_response_bytes.min(MAX_FRAME_BYTES);
         let origin = &target.origin;
-        let socket = handshake::open(client, origin, &path, cookie, limit, redactor).await?;
+        let socket = handshake::open(client, origin, &path, cookie, limit, &redactor).await?;
         let mut stream = Self {
             socket,
             protocol,
             limit,
-            redactor: redactor.clone(),
+            redactor,
         };
         while !stream.connected() {
             if let StreamEvent::NoList(error) = stream.next().await? {

@@ -598,3 +598,22 @@ async fn changed_secret_file_resets_refusal() {
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     exporter.stop().await;
 }
+
+#[tokio::test]
+async fn a_view_only_login_is_sent_by_its_command_and_without_a_cookie() {
+    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let view_only = ("TRADERNET_LOGIN_VIEW_ONLY", "true");
+    let variables = [&CREDENTIAL[..], &[view_only]].concat();
+    let exporter = InProcessExporter::start(&upstream, &variables).await;
+    assert_eq!(told(&exporter.metrics().await), (1.0, 0.0, 0.0));
+    let requests = upstream.world.requests();
+    let login = requests.first().unwrap();
+    assert_eq!(login.target, "/api/");
+    assert_eq!(login.header("cookie"), None);
+    let body = String::from_utf8_lossy(&login.body);
+    assert!(
+        body.contains("authByLogin") && body.contains("viewOnlyMode"),
+        "{body}"
+    );
+    exporter.stop().await;
+}

@@ -96,15 +96,20 @@ fn the_version_belongs_to_the_credential() {
 }
 
 #[test]
-fn a_view_only_login_is_refused_in_this_version() {
-    let view_only = |value| ("TRADERNET_LOGIN_VIEW_ONLY", value);
-    assert!(load(&[LOGIN, PASSWORD, view_only("false")]).is_ok());
+fn a_login_can_be_view_only() {
+    let view_only = ("TRADERNET_LOGIN_VIEW_ONLY", "true");
+    let user_id = ("TRADERNET_USER_ID", "12345");
+    let settings = |more: &[(&str, &str)]| match credential(&[&[LOGIN, PASSWORD], more].concat()) {
+        CredentialSource::Login {
+            view_only, user_id, ..
+        } => (view_only, user_id),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settings(&[]), (false, None));
+    assert_eq!(settings(&[view_only]), (true, None));
+    assert_eq!(settings(&[view_only, user_id]), (true, Some(12345)));
     assert_refused(
-        &[LOGIN, PASSWORD, view_only("true")],
-        "TRADERNET_LOGIN_VIEW_ONLY: is not supported in this version; unset it",
-    );
-    assert_refused(
-        &[LOGIN, PASSWORD, ("TRADERNET_USER_ID", "12345")],
+        &[LOGIN, PASSWORD, user_id],
         "TRADERNET_USER_ID: requires TRADERNET_LOGIN_VIEW_ONLY to be true",
     );
 }
