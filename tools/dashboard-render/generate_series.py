@@ -204,7 +204,7 @@ def account_series(out, account, times, chance):
         def add(name, kind, value, **labels):
             out.add(name, kind, {"instance": account.instance, "account": account.name, **labels}, now, value)  # noqa: B023
 
-        add("tradernet_account_info", "gauge", 1, transport="http", credential="key", **({"desk": account.desk} if account.desk else {}))
+        add("tradernet_account_info", "gauge", 1, transport="http", credential="key_pair", **({"desk": account.desk} if account.desk else {}))
         for bound, limit in account.limits.items():
             add(f"{SESSION}s_limit", "gauge", limit, bound=bound)
         polls = account.count("polls", 1 if i % 2 == 0 else 0)
