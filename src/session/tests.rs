@@ -66,11 +66,3 @@ fn last_of_repeated_ids_wins() {
     );
     assert_eq!(list.undecodable(), 6);
 }
-
-#[test]
-fn empty_list() {
-    let list = list([]);
-    assert_eq!(list.sessions(), []);
-    assert_eq!(list.get(0), None);
-    assert_eq!(list, SessionList::default());
-}

@@ -86,26 +86,6 @@ async fn two_pairs_of_answers_settle_seconds() {
 }
 
 #[tokio::test]
-async fn suspend_is_not_evidence() {
-    let account = Account::start(ExpireUnit::Seconds, &[]).await;
-    for _ in 0..2 {
-        // 8 h by the wall clock and 28.8 s by the monotonic one: a loss of 1000 in each of these seconds.
-        account.api.clock.advance_wall(SECOND * 8 * 3600);
-        account
-            .api
-            .clock
-            .advance_monotonic(Duration::from_millis(28_800));
-        let page = account.exporter.poll().await;
-        assert_eq!(unit(&page), ("ms", false));
-    }
-    account.poll_after(SECOND * 30).await;
-    let page = account.poll_after(SECOND * 30).await;
-    assert_eq!(unit(&page), ("s", true));
-    account.assert_real_times(&page);
-    account.exporter.stop().await;
-}
-
-#[tokio::test]
 async fn configured_unit_is_confirmed_from_the_start() {
     for (setting, expire_unit) in [("ms", ExpireUnit::Milliseconds), ("s", ExpireUnit::Seconds)] {
         let variables = [("TRADERNET_EXPIRE_UNIT", setting)];

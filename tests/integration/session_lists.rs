@@ -124,23 +124,6 @@ async fn empty_list_zeroes_known_types() {
 }
 
 #[tokio::test]
-async fn the_first_answer_may_be_empty() {
-    let upstream = SimulatedApi::start().await;
-    upstream.answer("[]");
-    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let page = exporter.metrics().await;
-    assert_eq!(page.get(OPEN, &[]), 0.0);
-    assert_eq!([expire(&page, "max"), expire(&page, "min")], [0.0, 0.0]);
-    let wanted = [
-        ("2", "token", 0.0),
-        ("3", "sms", 0.0),
-        ("4", "password", 0.0),
-    ];
-    assert_eq!(by_type(&page), types(&wanted));
-    exporter.stop().await;
-}
-
-#[tokio::test]
 async fn shape_and_compression_do_not_change_the_result() {
     let upstream = SimulatedApi::start().await;
     let account = upstream.world.account(LOGIN);
@@ -164,33 +147,6 @@ async fn shape_and_compression_do_not_change_the_result() {
             assert_eq!(page.get("tradernet_up", &[]), 1.0, "{shape:?}");
         }
     }
-    exporter.stop().await;
-}
-
-#[tokio::test]
-async fn undecodable_entries_are_counted() {
-    let upstream = SimulatedApi::start().await;
-    upstream.answer(
-        r#"[{"id":1,"safety_type_id":4,"expire":5000}, 7, {"id":"x"}, null,
-            {"id":2,"safety_type_id":"4","expire":"soon"}, {"id":1,"safety_type_id":2,"expire":"6000"}]"#,
-    );
-    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let page = exporter.metrics().await;
-    assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(page.get(OPEN, &[]), 2.0);
-    // Three that are no session, and one that repeats an id: the last one of these wins.
-    assert_eq!(page.get("tradernet_sessions_undecodable", &[]), 4.0);
-    assert_eq!(
-        page.get("tradernet_security_sessions_expire_unknown", &[]),
-        1.0
-    );
-    assert_eq!(expire(&page, "max"), 6000.0);
-    let wanted = [
-        ("2", "token", 1.0),
-        ("3", "sms", 0.0),
-        ("4", "password", 1.0),
-    ];
-    assert_eq!(by_type(&page), types(&wanted));
     exporter.stop().await;
 }
 

@@ -98,20 +98,13 @@ fn time_left_longer_than_the_lifetime_is_milliseconds() {
 }
 
 #[test]
-fn static_answers_settle_nothing() {
-    let mut account = Account::new();
-    let statuses = account.poll(&[0.0, 30.0, 60.0, 90.0], 0.0);
-    assert_eq!(statuses, [UNSETTLED; 4]);
-}
-
-#[test]
 fn decrease_within_a_tenth_of_the_unit_is_evidence() {
     for (rates, expected) in [
         (vec![0.91, 1.0, 1.09], SECONDS),
         (vec![901.0, 1000.0, 1099.0], MILLISECONDS),
         (
             vec![
-                0.001, 0.89, 1.11, 30.0, 899.0, 1101.0, 1e6, -1.0, -30.0, -1000.0,
+                0.0, 0.001, 0.89, 1.11, 30.0, 899.0, 1101.0, 1e6, -1.0, -30.0, -1000.0,
             ],
             UNSETTLED,
         ),
@@ -209,17 +202,6 @@ fn short_gaps_add_up_to_five_seconds() {
 }
 
 #[test]
-fn gap_is_long_enough_by_both_clocks() {
-    for (wall, monotonic) in [(5.2, 4.9), (4.9, 5.2)] {
-        let mut account = Account::new();
-        for poll in [0.0, 1.0, 2.0, 3.0] {
-            let now = moment(poll * wall, poll * monotonic);
-            assert_eq!(account.left(now, 85299.0 - poll * 5.0), UNSETTLED);
-        }
-    }
-}
-
-#[test]
 fn gap_of_one_interval_suffices_where_that_is_shorter() {
     let mut account = Account::new();
     account.interval = Duration::from_secs(1);
@@ -238,21 +220,6 @@ fn contradicting_sessions_are_not_evidence() {
         ];
         assert_eq!(account.answer(after(seconds), sessions), UNSETTLED);
     }
-}
-
-#[test]
-fn sessions_without_evidence_do_not_hide_the_others() {
-    let mut account = Account::new();
-    for seconds in [0.0, 30.0, 60.0] {
-        let sessions = [
-            expiring(1, 0.0),
-            expiring(2, 85299.0 - seconds),
-            expiring(3, -5.0 * seconds),
-            session(4),
-        ];
-        account.answer(after(seconds), sessions);
-    }
-    assert_eq!(account.detector.status(), SECONDS);
 }
 
 #[test]
@@ -281,16 +248,6 @@ fn two_agreeing_pieces_settle_and_two_contrary_ones_change() {
     ] {
         assert_eq!(loses(per_second), expected);
     }
-}
-
-#[test]
-fn answer_without_sessions_separates_pairs() {
-    let mut account = Account::new();
-    account.left(after(0.0), 85299.0);
-    account.answer(after(30.0), []);
-    assert_eq!(account.left(after(60.0), 85239.0), UNSETTLED);
-    assert_eq!(account.left(after(90.0), 85209.0), UNSETTLED);
-    assert_eq!(account.left(after(120.0), 85179.0), SECONDS);
 }
 
 #[test]

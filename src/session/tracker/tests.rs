@@ -4,7 +4,7 @@
 use super::*;
 use crate::session::rules::Rule;
 use crate::session::safety_type::SafetyType;
-use crate::session::summary::{Expiry, Range, RequiredSessions, SessionDetail};
+use crate::session::summary::{Expiry, Range, RequiredSessions};
 use crate::session::test_support::{WALL_MS, after, expiring, list, session, vendors};
 use crate::session::{ClientAddress, Session};
 
@@ -218,23 +218,6 @@ fn expiry_is_kept_per_session() {
 }
 
 #[test]
-fn settled_seconds_change_the_reading() {
-    let mut tracker = tracker();
-    let mut answer = |seconds: f64| {
-        let summary = tracker
-            .record(list([expiring(1, 85299.0 - seconds)]), after(seconds))
-            .0;
-        (tracker.unit(), remaining(&summary).0, expiries(&summary).0)
-    };
-    let unsettled = status(Unit::Milliseconds, false);
-    assert_eq!(answer(0.0), (unsettled, 85299.0, 85.299));
-    assert_eq!(answer(30.0), (unsettled, 85269.0, 115.269));
-    let settled = status(Unit::Seconds, true);
-    assert_eq!(answer(60.0), (settled, 85_239_000.0, 85299.0));
-    assert_eq!(answer(90.0), (settled, 85_209_000.0, 85299.0));
-}
-
-#[test]
 fn first_answer_opens_nothing() {
     let mut tracker = tracker();
     assert_eq!(tracker.counters(), None);
@@ -260,14 +243,6 @@ fn closed_sessions_are_counted_by_reason() {
     tracker.record(list(sessions), after(0.0));
     tracker.record(list([]), after(30.0));
     assert_eq!(counts_of(&tracker), [0, 3, 2, 1]);
-}
-
-#[test]
-fn close_reason_is_unknown_before_the_unit_is_settled() {
-    let mut tracker = tracker();
-    tracker.record(list([expiring(1, 20_000.0), expiring(2, 1e9)]), after(0.0));
-    tracker.record(list([]), after(30.0));
-    assert_eq!(counts_of(&tracker), [0, 0, 0, 2]);
 }
 
 #[test]
@@ -447,36 +422,6 @@ fn configured_rules_are_counted() {
     ];
     let summary = tracker.record(list(sessions), after(30.0)).0;
     assert_eq!(summary.violating, rules([3, 3, 0]));
-}
-
-#[test]
-fn details_follow_the_configured_level() {
-    let told = |details| {
-        let summary = detailed(details, Policy::default())
-            .record(list([vendors()]), after(0.0))
-            .0;
-        assert_eq!(summary.detail_level, details);
-        summary.details
-    };
-    assert_eq!(told(SessionDetails::Off), []);
-    let anonymous = SessionDetail {
-        id: 7165011,
-        safety_type: SafetyType::Id(4),
-        user_login: None,
-        client: None,
-        expires_at_ms: Some(WALL_MS + 85299.0),
-        violated_rules: Vec::new(),
-    };
-    assert_eq!(
-        told(SessionDetails::Anonymous).as_slice(),
-        std::slice::from_ref(&anonymous)
-    );
-    let full = SessionDetail {
-        user_login: Some("virtual@virtual.com".into()),
-        client: ClientAddress::parse("19.16.32.32"),
-        ..anonymous
-    };
-    assert_eq!(told(SessionDetails::Full), [full]);
 }
 
 #[test]
