@@ -104,7 +104,12 @@ pub async fn run(
 ) -> Result<(), SetupError> {
     let store = StatusStore::default();
     let (names_sender, names) = watch::channel(config.safety_names.clone());
-    let metrics = Metrics::new(store.clone(), config.clock.clone(), names.clone());
+    let metrics = Metrics::new(
+        store.clone(),
+        config.clock.clone(),
+        names.clone(),
+        config.shard,
+    );
     metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();

@@ -5,18 +5,18 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
-use tracing::{Event, Level, Subscriber, error};
-use tracing_subscriber::Layer;
+use tracing::{Event, Level, Subscriber, error, info};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::clock::{Clock, Timestamps};
 use crate::config::{Log, LogFormat};
@@ -25,6 +25,14 @@ use crate::config::{Log, LogFormat};
 const QUEUE_LINES: usize = 16_384;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
+static LEVEL: OnceLock<LevelSwitch> = OnceLock::new();
+
+/// The level of the log, which may change while it is written.
+struct LevelSwitch {
+    configured: Level,
+    current: Mutex<Level>,
+    filter: reload::Handle<Targets, Registry>,
+}
 
 /// Starts the log of this process.
 ///
@@ -34,17 +42,20 @@ static QUEUE: OnceLock<Queue> = OnceLock::new();
 ///
 /// Where the log was started before.
 pub fn start(log: Log) -> Result<(), TryInitError> {
-    let levels = Targets::new()
-        .with_default(LevelFilter::from_level(log.level.min(Level::WARN)))
-        .with_target(env!("CARGO_CRATE_NAME"), log.level);
+    let (filter, handle) = reload::Layer::new(targets(log.level));
     let lines = Lines {
         format: log.format,
         clock: Clock::system(),
         queue: QUEUE.get_or_init(|| Queue::start(QUEUE_LINES, std::io::stderr())),
     };
     tracing_subscriber::registry()
-        .with(lines.with_filter(levels))
+        .with(lines.with_filter(filter))
         .try_init()?;
+    LEVEL.get_or_init(|| LevelSwitch {
+        configured: log.level,
+        current: Mutex::new(log.level),
+        filter: handle,
+    });
     std::panic::set_hook(Box::new(|panic| {
         let location = panic
             .location()
@@ -54,6 +65,48 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
         error!(location, "panic in the exporter: please report this line");
     }));
     Ok(())
+}
+
+fn targets(level: Level) -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::from_level(level.min(Level::WARN)))
+        .with_target(env!("CARGO_CRATE_NAME"), level)
+}
+
+/// The level in use; `None` before [`start`].
+pub fn level() -> Option<Level> {
+    let switch = LEVEL.get()?;
+    Some(
+        *switch
+            .current
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner),
+    )
+}
+
+/// Changes the level.
+pub fn set_level(level: Level) {
+    let Some(switch) = LEVEL.get() else {
+        return;
+    };
+    let mut current = switch
+        .current
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    // Fails only after the subscriber is gone, which is never before the process.
+    let _ = switch.filter.reload(targets(level));
+    *current = level;
+    drop(current);
+    info!(to = level.as_str().to_lowercase(), "log level changed");
+}
+
+/// Changes the level to `debug`, or from `debug` to the configured one.
+pub fn toggle_debug() {
+    let configured = LEVEL.get().map_or(Level::INFO, |switch| switch.configured);
+    match level() {
+        Some(Level::DEBUG) => set_level(configured),
+        _ => set_level(Level::DEBUG),
+    }
 }
 
 /// Waits until all lines are written, at most for `timeout`.

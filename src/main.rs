@@ -151,18 +151,24 @@ fn start_log(config: &Config) -> Result<(), ExitError> {
     Ok(())
 }
 
-/// SIGTERM and SIGINT shut down, a second one exits at once; SIGHUP reloads.
+/// SIGTERM and SIGINT shut down, a second one exits at once; SIGHUP reloads; SIGUSR1 switches the
+/// log level `debug` on and off.
 fn signals() -> std::io::Result<Signals> {
     let (shutdown, shut_down) = watch::channel(false);
     let (hangup, hung_up) = mpsc::channel(1);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    let mut debug = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         loop {
             let code = tokio::select! {
                 _ = terminate.recv() => 128 + SignalKind::terminate().as_raw_value(),
                 _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
+                _ = debug.recv() => {
+                    logging::toggle_debug();
+                    continue;
+                }
                 _ = hang_up.recv() => {
                     // A reload that is waiting already covers this one.
                     let _ = hangup.try_send(());

@@ -31,6 +31,16 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
+    /// The number of this shard, from 0.
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How many shards there are.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
     /// `i/n` with i from 0, or `auto/n`: then `host` is the name of a StatefulSet's pod, and i its
     /// ordinal.
     ///

@@ -13,6 +13,7 @@ use prometheus::{
 use super::exposition::{ExpositionWriter, FamilyMeta, MetricType};
 use crate::clock::Timestamps;
 use crate::logging;
+use crate::shard::Shard;
 use crate::status::Transport;
 
 /// Upper bounds in seconds: from an answer of a near server to the longest sensible timeout.
@@ -33,7 +34,7 @@ pub(super) struct ExporterMetrics {
 
 impl ExporterMetrics {
     /// Fails only where a name below is not a valid metric name.
-    pub(super) fn new() -> prometheus::Result<Self> {
+    pub(super) fn new(shard: Shard) -> prometheus::Result<Self> {
         let http_requests = IntCounterVec::new(
             Opts::new(
                 "tradernet_exporter_http_requests_total",
@@ -83,7 +84,18 @@ impl ExporterMetrics {
             "Log lines dropped because standard error was not read fast enough.",
         )?;
 
+        let shard_info = IntGaugeVec::new(
+            Opts::new(
+                "tradernet_exporter_shard_info",
+                "The share of the accounts that this process watches; always 1.",
+            ),
+            &["shard", "shards"],
+        )?;
+        let (index, count) = (shard.index().to_string(), shard.count().to_string());
+        shard_info.with_label_values(&[&index, &count]).set(1);
+
         let registry = Registry::new();
+        registry.register(Box::new(shard_info))?;
         registry.register(Box::new(log_lines_dropped.clone()))?;
         registry.register(Box::new(http_requests.clone()))?;
         registry.register(Box::new(api_requests.clone()))?;

@@ -17,6 +17,7 @@ use self::exposition::ExpositionWriter;
 pub use self::exposition::Format;
 use crate::clock::{Clock, Timestamps};
 use crate::session::safety_type::SafetyNames;
+use crate::shard::Shard;
 use crate::status::{StatusStore, Transport};
 
 /// Everything that `/metrics` shows. Clones share their counters.
@@ -32,14 +33,20 @@ struct Inner {
 }
 
 impl Metrics {
-    /// The metrics of the accounts in `store`, with display names for safety types.
-    pub fn new(store: StatusStore, clock: Clock, names: watch::Receiver<SafetyNames>) -> Self {
+    /// The metrics of the accounts in `store`, with display names for safety types, and of the
+    /// process that watches this shard.
+    pub fn new(
+        store: StatusStore,
+        clock: Clock,
+        names: watch::Receiver<SafetyNames>,
+        shard: Shard,
+    ) -> Self {
         #[expect(
             clippy::expect_used,
             reason = "names and labels are constants, checked by every test of this type"
         )]
         let exporter =
-            ExporterMetrics::new().expect("the exporter's metrics have valid, distinct names");
+            ExporterMetrics::new(shard).expect("the exporter's metrics have valid, distinct names");
         Self(Arc::new(Inner {
             store,
             clock,

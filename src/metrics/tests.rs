@@ -115,7 +115,7 @@ impl Bench {
         let clock = Clock::from_fn(move || *hands.lock().unwrap());
         let (names, read_names) = watch::channel(SafetyNames::default());
         Self {
-            metrics: Metrics::new(store.clone(), clock, read_names),
+            metrics: Metrics::new(store.clone(), clock, read_names, Shard::default()),
             store,
             now,
             names,

@@ -5,10 +5,11 @@ use std::panic::AssertUnwindSafe;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY};
 use hyper::http::request::Parts;
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
@@ -16,14 +17,17 @@ use super::query::Query;
 use super::response::{self, Response, compress, text};
 use super::server::ListenerKind;
 use super::{App, ReloadRequest, accept, api, csrf, page};
+use crate::logging;
+
+/// More than the longest level.
+const MAX_LEVEL_BYTES: usize = 16;
 
 impl App {
     /// Answers one request and counts it; an answer that panics is an internal error.
     pub(super) async fn respond(&self, kind: ListenerKind, request: Request<Incoming>) -> Response {
-        // No route reads a body; hyper drains it or closes the connection.
-        let (request, _) = request.into_parts();
+        let (request, body) = request.into_parts();
         let handler = self.handler(kind, request.uri.path());
-        let response = AssertUnwindSafe(self.route(kind, handler, &request)).catch_unwind();
+        let response = AssertUnwindSafe(self.route(kind, handler, &request, body)).catch_unwind();
         let response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
             response::internal_error()
@@ -43,16 +47,24 @@ impl App {
             _ if path == self.settings.telemetry_path => "/metrics",
             "/" => "/",
             "/-/reload" => "/-/reload",
+            "/-/log-level" => "/-/log-level",
             "/api/v1/accounts" => "/api/v1/accounts",
             _ => "other",
         }
     }
 
-    async fn route(&self, kind: ListenerKind, handler: &str, request: &Parts) -> Response {
+    async fn route(
+        &self,
+        kind: ListenerKind,
+        handler: &str,
+        request: &Parts,
+        body: Incoming,
+    ) -> Response {
         let headers = &request.headers;
         let query = request.uri.query().unwrap_or_default();
         let (allow, answer) = match handler {
             "/-/reload" => ("POST", self.reload(headers, query).boxed()),
+            "/-/log-level" => ("GET, HEAD, PUT", self.log_level(request, body).boxed()),
             "/-/healthy" => ("GET, HEAD", healthy().boxed()),
             "/-/ready" => ("GET, HEAD", self.ready().boxed()),
             "/metrics" => ("GET, HEAD", self.scrape(headers).boxed()),
@@ -123,11 +135,7 @@ impl App {
     }
 
     async fn reload(&self, headers: &HeaderMap, query: &str) -> Response {
-        if !self.settings.enable_lifecycle {
-            let reason = "reload is disabled; start the exporter with --web.enable-lifecycle";
-            return text(StatusCode::FORBIDDEN, reason);
-        }
-        if let Err(reason) = csrf::check_same_origin(headers, self.settings.external_url.as_ref()) {
+        if let Err(reason) = self.check_lifecycle(headers) {
             return text(StatusCode::FORBIDDEN, reason);
         }
         let account = match account_parameter(query) {
@@ -143,6 +151,36 @@ impl App {
             Ok(()) => text(StatusCode::OK, "reloaded"),
             Err(reason) => text(StatusCode::INTERNAL_SERVER_ERROR, reason),
         }
+    }
+
+    /// Shows the level, or sets it to the one in the body.
+    async fn log_level(&self, request: &Parts, body: Incoming) -> Response {
+        if request.method == Method::PUT {
+            if let Err(reason) = self.check_lifecycle(&request.headers) {
+                return text(StatusCode::FORBIDDEN, reason);
+            }
+            let level = Limited::new(body, MAX_LEVEL_BYTES).collect().await.ok();
+            let level = level.and_then(|body| String::from_utf8(body.to_bytes().into()).ok());
+            match level.and_then(|level| level.trim().parse().ok()) {
+                Some(level) => logging::set_level(level),
+                None => {
+                    let reason = "the level must be one of error, warn, info, debug, trace";
+                    return text(StatusCode::BAD_REQUEST, reason);
+                }
+            }
+        }
+        match logging::level() {
+            Some(level) => text(StatusCode::OK, level.as_str().to_lowercase()),
+            None => text(StatusCode::INTERNAL_SERVER_ERROR, "the log is not started"),
+        }
+    }
+
+    /// Whether a request may change something.
+    fn check_lifecycle(&self, headers: &HeaderMap) -> Result<(), &'static str> {
+        if !self.settings.enable_lifecycle {
+            return Err("this is disabled; start the exporter with --web.enable-lifecycle");
+        }
+        csrf::check_same_origin(headers, self.settings.external_url.as_ref())
     }
 
     async fn request_reload(&self, account: Option<String>) -> Result<(), String> {
@@ -161,7 +199,7 @@ impl App {
             ListenerKind::Probe => "not found; this address has /-/healthy and /-/ready".to_owned(),
             ListenerKind::Main => format!(
                 "not found; this server has / (status page), {telemetry_path}, /api/v1/accounts, \
-                 /-/healthy, /-/ready and /-/reload"
+                 /-/healthy, /-/ready, /-/reload and /-/log-level"
             ),
         };
         text(StatusCode::NOT_FOUND, reason)

@@ -161,7 +161,12 @@ pub(super) fn app(settings: Settings, clock: Clock) -> (Arc<App>, Sources) {
     let (names, names_read) = watch::channel(SafetyNames::default());
     let (ready, ready_read) = watch::channel(false);
     let (reload, reloads) = mpsc::channel(1);
-    let metrics = Metrics::new(store.clone(), clock.clone(), names_read.clone());
+    let metrics = Metrics::new(
+        store.clone(),
+        clock.clone(),
+        names_read.clone(),
+        settings.shard,
+    );
     let app = App::new(
         settings,
         metrics,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tradernet_exporter::simulator::{AccountSpec, Fault, Simulator};
@@ -84,6 +84,52 @@ async fn sighup_reloads() {
         .wait_for_log("the reload", |line| line.contains("reloaded"))
         .await;
     assert_eq!(program.get("/-/healthy").await.status, 200);
+}
+
+async fn put_log_level(program: &ExporterProcess, level: &str) -> String {
+    let mut stream = TcpStream::connect(program.address).await.unwrap();
+    let length = level.len();
+    let request = format!(
+        "PUT /-/log-level HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{level}"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn log_level_changes_while_running() {
+    let upstream = upstream().await;
+    let mut program = ExporterProcess::start(&[], &variables(&upstream, &[])).await;
+    assert_eq!(program.get("/-/log-level").await.text(), "info\n");
+    let answer = put_log_level(&program, "debug").await;
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.ends_with("debug\n"),
+        "{answer}"
+    );
+    let is_debug = |line: &str| line.contains("level=debug");
+    assert!(!program.log().iter().any(|line| is_debug(line)));
+    program.poll().await;
+    program.wait_for_log("a line at debug", is_debug).await;
+
+    program.signal("USR1").await;
+    program
+        .wait_for_log("the configured level", |line| {
+            line.contains("log level changed") && line.contains("to=info")
+        })
+        .await;
+    assert_eq!(program.get("/-/log-level").await.text(), "info\n");
+    program.signal("USR1").await;
+    wait_until_some("debug again", async || {
+        let level = program.get("/-/log-level").await;
+        (level.text() == "debug\n").then_some(())
+    })
+    .await;
+    for wrong in ["loud", &"debug".repeat(10)] {
+        let answer = put_log_level(&program, wrong).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    }
 }
 
 /// From good to bad and back, with several polls of each.

@@ -36,6 +36,8 @@ async fn each_route_answers_its_methods_only() {
             assert_eq!(refused.header("allow"), Some("GET, HEAD"));
         }
     }
+    let refused = served.ask("POST", "/-/log-level", &[]).await;
+    assert_eq!(refused.header("allow"), Some("GET, HEAD, PUT"));
     for method in ["GET", "HEAD", "PUT"] {
         let refused = served.ask(method, "/-/reload", &[]).await;
         assert_eq!(refused.status, 405);
@@ -229,7 +231,7 @@ async fn reload_is_refused_without_lifecycle_and_from_foreign_origins() {
     assert_eq!(off.status, 403);
     assert_eq!(
         off.text(),
-        "reload is disabled; start the exporter with --web.enable-lifecycle\n"
+        "this is disabled; start the exporter with --web.enable-lifecycle\n"
     );
 
     let mut on = Served::start(lifecycle()).await;
