@@ -1,4 +1,4 @@
-//! Streams: how long a change at the server takes to the number on `/metrics`, what a connection
+//! Streams: how long a change at the server takes to the number in the JSON, what a connection
 //! costs, and how a thousand connections come, and come back after all were cut at once.
 //! `cargo bench --bench streams` prints the figures.
 
@@ -46,7 +46,7 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let world = Simulator::new();
     let simulator = runtime.block_on(simulate(&world));
-    println!("From a change at the server to the number on `/metrics`, {CHANGES} changes each:\n");
+    println!("From a change at the server to the number in the JSON, {CHANGES} changes each:\n");
     println!("| transport | median, ms | 95 %, ms | worst, ms |\n| --- | ---: | ---: | ---: |");
     for transport in ["websocket", "socketio"] {
         latency(&world, simulator, transport);
@@ -96,7 +96,7 @@ fn page(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,
-        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
+        "GET /api/v1/accounts HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
     let mut answer = String::new();
@@ -126,8 +126,7 @@ fn latency(world: &Simulator, simulator: SocketAddr, transport: &str) {
         ("TRADERNET_LOGIN", &login),
         ("TRADERNET_POLL_INTERVAL", "1h"),
     ]);
-    let open =
-        |count: usize| format!("tradernet_security_sessions_open{{account=\"default\"}} {count}\n");
+    let open = |count: usize| format!("\"open\":{count},\"by_safety_type\"");
     until(exporter.address, &open(0));
     let mut taken: Vec<Duration> = (1..=CHANGES)
         .map(|count| {

@@ -1,5 +1,5 @@
-//! `tradernet-exporter healthcheck`: asks the running exporter's `/-/healthy`, for images that have
-//! no shell.
+//! `tradernet-exporter healthcheck`: requests the running exporter's `/-/healthy`, for images without a
+//! shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -14,26 +14,26 @@ use crate::config::WebSettings;
 use crate::tradernet;
 
 /// Longer than any healthy exporter takes, shorter than a container engine waits.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Asks once.
+/// Sends one request.
 ///
 /// # Errors
 ///
-/// Why the exporter is not known to be healthy.
-pub async fn ask(settings: &WebSettings) -> Result<(), String> {
+/// The reason why the exporter is not healthy, or cannot be reached.
+pub async fn probe(settings: &WebSettings) -> Result<(), String> {
     let address = settings
         .probe_listen_address
         .as_ref()
         .or(settings.listen_addresses.first())
-        .ok_or("there is no address to ask")?;
-    match tokio::time::timeout(PATIENCE, get(address)).await {
+        .ok_or("no listen address is configured")?;
+    match tokio::time::timeout(PROBE_TIMEOUT, get(address)).await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(format!("{address} answered HTTP {}", status.as_u16())),
         Ok(Err(error)) => Err(format!("{address}: {error}")),
         Err(_) => Err(format!(
             "{address}: no answer within {}s",
-            PATIENCE.as_secs()
+            PROBE_TIMEOUT.as_secs()
         )),
     }
 }
@@ -52,14 +52,14 @@ async fn get(address: &str) -> Result<StatusCode, Box<dyn std::error::Error + Se
     Ok(status)
 }
 
-/// A wildcard address listens everywhere, so also on loopback.
+/// A wildcard address includes loopback.
 async fn connect(address: &str) -> std::io::Result<TcpStream> {
     let Ok(socket) = address.parse::<SocketAddr>() else {
         return TcpStream::connect(address).await;
     };
     let loopback: &[IpAddr] = match socket.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        // Where IPv6 is switched off, the exporter listens on IPv4 instead.
+        // Without IPv6 the exporter listens on IPv4 instead.
         IpAddr::V6(ip) if ip.is_unspecified() => &[
             IpAddr::V6(Ipv6Addr::LOCALHOST),
             IpAddr::V4(Ipv4Addr::LOCALHOST),

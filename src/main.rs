@@ -134,7 +134,7 @@ async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> 
 
 async fn healthcheck(cli: &Cli) -> Result<ExitCode, ExitError> {
     let settings = WebSettings::load(&cli.flags, variables()).map_err(runtime_error)?;
-    healthcheck::ask(&settings).await.map_err(runtime_error)?;
+    healthcheck::probe(&settings).await.map_err(runtime_error)?;
     Ok(ExitCode::SUCCESS)
 }
 

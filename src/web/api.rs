@@ -1,8 +1,8 @@
-//! `/api/v1/accounts`: what is published of each account, as JSON.
+//! `/api/v1/accounts`: the published status of each account, as JSON.
 //!
-//! `docs/api.md` describes the shape to users, and a test holds the two together. Fields are
+//! `docs/api.md` describes the shape to users; a test compares its example. Fields are
 //! added within `v1`, not renamed or removed. Units are in the names; points in time are
-//! seconds since the epoch; `null` is "not known", never 0.
+//! seconds since the epoch; `null` is "unknown", never 0.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::tradernet::Error;
 
 /// The whole answer.
 #[derive(Serialize)]
-struct Document<'a> {
-    /// When the answer was made.
+struct AccountsResponse<'a> {
+    /// The time of this response.
     timestamp_seconds: f64,
     /// By ascending name.
-    accounts: Vec<Account<'a>>,
+    accounts: Vec<AccountJson<'a>>,
 }
 
 /// One account.
 #[derive(Serialize)]
-struct Account<'a> {
+struct AccountJson<'a> {
     account: &'a str,
     /// See [`AccountHealth::name`].
     state: &'static str,
@@ -44,13 +44,13 @@ struct Account<'a> {
     up: Option<bool>,
     last_attempt: Option<LastAttempt>,
     last_success_timestamp_seconds: Option<f64>,
-    /// It stays when attempts succeed again; `null` before the first.
+    /// Kept when attempts succeed again; `null` before the first.
     last_failure: Option<LastFailure>,
     polls_total: u64,
     poll_failures_total: BTreeMap<&'static str, u64>,
     logins_total: u64,
     login_failures_total: u64,
-    /// `refused`, `too_many`, or `null` where logins may be tried.
+    /// `refused`, `too_many`, or `null` where logins are allowed.
     login_blocked: Option<&'static str>,
     expire_unit: &'static str,
     expire_unit_confirmed: bool,
@@ -60,7 +60,7 @@ struct Account<'a> {
     sessions_closed_total: Option<BTreeMap<&'static str, u64>>,
     /// `null` for an account that is polled.
     stream: Option<Stream>,
-    /// The last good answer; `null` where there is none or it is too old to be believed.
+    /// The last good answer; `null` where there is none or it is too old.
     sessions: Option<Sessions<'a>>,
 }
 
@@ -76,18 +76,18 @@ struct LastAttempt {
     duration_seconds: f64,
     queue_seconds: f64,
     /// `null` where it succeeded.
-    failure: Option<Failed>,
+    failure: Option<FailureJson>,
 }
 
 #[derive(Serialize)]
 struct LastFailure {
     timestamp_seconds: f64,
     #[serde(flatten)]
-    failure: Failed,
+    failure: FailureJson,
 }
 
 #[derive(Serialize)]
-struct Failed {
+struct FailureJson {
     /// The label `reason` of `tradernet_poll_failures_total`.
     reason: &'static str,
     message: String,
@@ -99,7 +99,7 @@ struct Sessions<'a> {
     /// When the answer arrived: `…_milliseconds` are as of then.
     answer_timestamp_seconds: f64,
     open: u64,
-    by_safety_type: Vec<OfType<'a>>,
+    by_safety_type: Vec<TypeCount<'a>>,
     expire_min_milliseconds: Option<f64>,
     expire_max_milliseconds: Option<f64>,
     min_expiry_timestamp_seconds: Option<f64>,
@@ -111,12 +111,12 @@ struct Sessions<'a> {
     /// Configured rules with the number of sessions that break each.
     violating: BTreeMap<&'static str, u64>,
     undecodable: u64,
-    /// Single sessions; empty unless details are on.
-    details: Vec<Single<'a>>,
+    /// SessionJson sessions; empty unless details are on.
+    details: Vec<SessionJson<'a>>,
 }
 
 #[derive(Serialize)]
-struct OfType<'a> {
+struct TypeCount<'a> {
     /// An id, `none` or `other`, as in the metrics.
     safety_type_id: String,
     safety_type: &'a str,
@@ -124,15 +124,15 @@ struct OfType<'a> {
 }
 
 #[derive(Serialize)]
-struct Single<'a> {
-    /// Text, since it may be larger than what JavaScript counts exactly.
+struct SessionJson<'a> {
+    /// Text: it may be larger than the integers that JavaScript represents exactly.
     session_id: String,
     safety_type_id: String,
     safety_type: &'a str,
-    /// With full details alone.
+    /// Only with full details.
     #[serde(skip_serializing_if = "Option::is_none")]
     user_login: Option<&'a str>,
-    /// With full details alone.
+    /// Only with full details.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ip: Option<String>,
     expiry_timestamp_seconds: Option<f64>,
@@ -156,8 +156,8 @@ fn document<'a>(
     accounts: &'a [Arc<AccountStatus>],
     names: &'a SafetyNames,
     now: Timestamps,
-) -> Document<'a> {
-    Document {
+) -> AccountsResponse<'a> {
+    AccountsResponse {
         timestamp_seconds: now.wall_seconds(),
         accounts: accounts
             .iter()
@@ -166,9 +166,13 @@ fn document<'a>(
     }
 }
 
-fn account<'a>(status: &'a AccountStatus, names: &'a SafetyNames, now: Timestamps) -> Account<'a> {
+fn account<'a>(
+    status: &'a AccountStatus,
+    names: &'a SafetyNames,
+    now: Timestamps,
+) -> AccountJson<'a> {
     let state = AccountHealth::of(status, now);
-    Account {
+    AccountJson {
         account: &status.account,
         state: state.name(),
         needs_attention: state.needs_attention(),
@@ -221,8 +225,8 @@ fn last_failure(past: &PastFailure) -> LastFailure {
     }
 }
 
-fn failed_for(error: &Error) -> Failed {
-    Failed {
+fn failed_for(error: &Error) -> FailureJson {
+    FailureJson {
         reason: error.reason().name(),
         message: error.to_string(),
         advice: error.advice(),
@@ -245,7 +249,7 @@ fn sessions<'a>(view: &'a Summary, names: &'a SafetyNames) -> Sessions<'a> {
         by_safety_type: view
             .by_safety_type
             .iter()
-            .map(|(safety_type, open)| OfType {
+            .map(|(safety_type, open)| TypeCount {
                 safety_type_id: safety_type.to_string(),
                 safety_type: names.name(*safety_type),
                 open: *open,
@@ -273,8 +277,8 @@ fn sessions<'a>(view: &'a Summary, names: &'a SafetyNames) -> Sessions<'a> {
     }
 }
 
-fn single<'a>(detail: &'a SessionDetail, names: &'a SafetyNames) -> Single<'a> {
-    Single {
+fn single<'a>(detail: &'a SessionDetail, names: &'a SafetyNames) -> SessionJson<'a> {
+    SessionJson {
         session_id: detail.id.to_string(),
         safety_type_id: detail.safety_type.to_string(),
         safety_type: names.name(detail.safety_type),
@@ -315,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_answer_is_the_answer() {
+    fn documented_example_is_the_response() {
         let policy = Policy {
             client_ips: Some(vec!["198.51.100.0/24".parse().unwrap()]),
             max_sessions: Some(5),
@@ -338,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_failure_outlives_the_next_answer() {
+    fn last_failure_outlives_the_next_answer() {
         let quiet = reading(Policy::default(), SessionDetails::Off);
         let before = failed(starting("a"), &refused(), ago(45));
         let after = AccountStatus {
@@ -357,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_null() {
+    fn unknown_is_null_and_not_zero() {
         let quiet = || reading(Policy::default(), SessionDetails::Off);
         let once = answered("a", quiet(), vec![], ago(91));
         let stale = failed(once.clone(), &refused(), NOW);
@@ -372,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn logins_and_addresses_with_full_details_alone() {
+    fn logins_and_addresses_only_with_full_details() {
         for (details, shows) in [
             (SessionDetails::Off, false),
             (SessionDetails::Anonymous, false),

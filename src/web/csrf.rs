@@ -1,9 +1,9 @@
-//! Whether a request that changes something comes from where it should.
+//! Whether a request that changes something comes from an operator and not from a foreign web page.
 //!
-//! A reload needs no password by default, so a web page that an operator happens to look at must
-//! not be able to ask for one: neither by posting to the exporter (the browser then names the
-//! page as `Origin`), nor by pointing a name of its own at the exporter's address (the browser
-//! then sends that name as `Host`).
+//! A reload needs no password by default. A web page that an operator visits must not be able to
+//! request one: neither by posting to the exporter (the browser then sends the page as `Origin`),
+//! nor by resolving a name of its own to the exporter's address (the browser then sends that name
+//! as `Host`).
 
 use std::net::IpAddr;
 
@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Uri};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses a foreign `Host` or `Origin`, with the words for whoever asked.
+/// Rejects a foreign `Host` or `Origin`, with the reason for the client.
 ///
 /// `Host` must be loopback, an IP address (which a listener's own address is) or the external
 /// URL's host; `Origin`, where there is one, must be the origin that `Host` names or the external URL's.
@@ -24,7 +24,7 @@ pub(super) fn check_same_origin(
     let host = single_header(headers, &HOST)
         .flatten()
         .and_then(authority)
-        .ok_or("refused: the request needs one Host header that can be read")?;
+        .ok_or("refused: the request needs exactly one readable Host header")?;
     let external_host = external.and_then(Uri::host);
     if !is_trusted_host(host.host())
         && !external_host.is_some_and(|name| name.eq_ignore_ascii_case(host.host()))
@@ -55,7 +55,7 @@ pub(super) fn check_same_origin(
     }
 }
 
-/// A browser that sends no `Origin` may still say where the request was made.
+/// A browser that sends no `Origin` may send the request's site.
 fn from_another_site(headers: &HeaderMap) -> Result<(), &'static str> {
     match single_header(headers, &SEC_FETCH_SITE) {
         None | Some(Some("same-origin" | "none")) => Ok(()),
@@ -63,7 +63,7 @@ fn from_another_site(headers: &HeaderMap) -> Result<(), &'static str> {
     }
 }
 
-/// `None`: not there; `Some(None)`: there several times, or not readable.
+/// `None`: absent; `Some(None)`: repeated or unreadable.
 fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
     let mut values = headers.get_all(name).into_iter();
     let first = values.next()?;
@@ -79,7 +79,7 @@ fn authority(host: &str) -> Option<Authority> {
         .filter(|authority| !authority.as_str().contains('@'))
 }
 
-/// Names that no stranger can point here.
+/// Names that no foreign DNS zone can resolve to this machine.
 fn is_trusted_host(host: &str) -> bool {
     let host = host.to_ascii_lowercase();
     let bare = host
@@ -109,7 +109,7 @@ mod tests {
 
     use super::*;
 
-    fn ask(lines: &[(&str, &str)]) -> bool {
+    fn is_allowed(lines: &[(&str, &str)]) -> bool {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let name: HeaderName = name.parse().unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts() {
+    fn foreign_hosts_are_rejected() {
         for host in [
             "localhost",
             "localhost:10460",
@@ -133,7 +133,7 @@ mod tests {
             "sessions.example",
             "SESSIONS.example:443",
         ] {
-            assert!(ask(&[("host", host)]), "{host}");
+            assert!(is_allowed(&[("host", host)]), "{host}");
         }
         for host in [
             "",
@@ -148,14 +148,14 @@ mod tests {
             "0x7f.1",
             "[::1",
         ] {
-            assert!(!ask(&[("host", host)]), "{host}");
+            assert!(!is_allowed(&[("host", host)]), "{host}");
         }
-        assert!(!ask(&[]));
-        assert!(!ask(&[("host", "localhost"), ("host", "localhost")]));
+        assert!(!is_allowed(&[]));
+        assert!(!is_allowed(&[("host", "localhost"), ("host", "localhost")]));
     }
 
     #[test]
-    fn origins() {
+    fn foreign_origins_are_rejected() {
         for (host, origin) in [
             ("localhost:10460", "http://localhost:10460"),
             ("localhost:10460", "https://localhost:10460"),
@@ -165,7 +165,7 @@ mod tests {
             ("127.0.0.1:10460", "https://sessions.example"),
         ] {
             assert!(
-                ask(&[("host", host), ("origin", origin)]),
+                is_allowed(&[("host", host), ("origin", origin)]),
                 "{host} {origin}"
             );
         }
@@ -179,11 +179,11 @@ mod tests {
             ("127.0.0.1:10460", "http://localhost:10460"),
         ] {
             assert!(
-                !ask(&[("host", host), ("origin", origin)]),
+                !is_allowed(&[("host", host), ("origin", origin)]),
                 "{host} {origin}"
             );
         }
-        assert!(!ask(&[
+        assert!(!is_allowed(&[
             ("host", "localhost"),
             ("origin", "http://localhost"),
             ("origin", "http://localhost"),
@@ -191,13 +191,16 @@ mod tests {
     }
 
     #[test]
-    fn a_browser_without_origin_says_where_it_is() {
-        assert!(ask(&[
+    fn request_without_origin_is_judged_by_its_site() {
+        assert!(is_allowed(&[
             ("host", "localhost"),
             ("sec-fetch-site", "same-origin")
         ]));
-        assert!(ask(&[("host", "localhost"), ("sec-fetch-site", "none")]));
-        assert!(!ask(&[
+        assert!(is_allowed(&[
+            ("host", "localhost"),
+            ("sec-fetch-site", "none")
+        ]));
+        assert!(!is_allowed(&[
             ("host", "localhost"),
             ("sec-fetch-site", "cross-site")
         ]));
