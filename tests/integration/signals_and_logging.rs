@@ -141,10 +141,11 @@ async fn troubled(program: &ExporterProcess, upstream: &SimulatedApi) {
         .await;
     for (fault, polls) in [
         (None, 1.0),
-        (Some(Fault::status(500)), 2.0),
-        (Some(Fault::InvalidJson), 2.0),
+        // One more than needed: the page may be a second old.
+        (Some(Fault::status(500)), 3.0),
+        (Some(Fault::InvalidJson), 3.0),
         (None, 2.0),
-        (Some(Fault::InvalidJson), 2.0),
+        (Some(Fault::InvalidJson), 3.0),
     ] {
         upstream.heal();
         if let Some(fault) = fault {
