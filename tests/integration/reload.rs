@@ -687,12 +687,6 @@ async fn check_has_a_line_for_each_account() {
         assert!(lines[line].starts_with(start), "{}", online.stdout);
     }
 
-    let asked = desks.world().requests().len();
-    let offline = run_to_exit(&["check", "--offline", "--config.file", &path], &[]).await;
-    assert_eq!(offline.code, Some(0), "{}", offline.stderr);
-    assert_eq!(offline.stdout.lines().count(), 4);
-    assert_eq!(desks.world().requests().len(), asked);
-
     desks.write("timeout: -1", &[(0, "")]);
     let wrong = run_to_exit(&["check", "--config.file", &path], &[]).await;
     assert_eq!(wrong.code, Some(2));
