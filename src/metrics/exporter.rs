@@ -1,6 +1,6 @@
 //! The exporter's own metrics: build, configuration, process, requests made and answered.
 //!
-//! The `prometheus` crate keeps and gathers them; [`write`] renders them in the page's formats.
+//! The `prometheus` crate keeps and gathers them; [`write()`] renders them in the page's formats.
 
 use std::fmt::Display;
 use std::time::Duration;
