@@ -114,7 +114,7 @@ fn start_exporter(simulator: SocketAddr) -> (Running, SocketAddr, u32) {
     let address = loop {
         let mut line = String::new();
         assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended");
-        if let Some((_, address)) = line.trim().split_once("message=listening address=") {
+        if let Some((_, address)) = line.trim().split_once("msg=listening address=") {
             break address.parse().unwrap();
         }
     };

@@ -84,7 +84,7 @@ fn start(variables: &[(&str, &str)]) -> Exporter {
     let address = loop {
         let mut line = String::new();
         assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended");
-        if let Some((_, address)) = line.trim().split_once("message=listening address=") {
+        if let Some((_, address)) = line.trim().split_once("msg=listening address=") {
             break address.parse().unwrap();
         }
     };
