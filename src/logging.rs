@@ -141,7 +141,7 @@ impl Queue {
         std::thread::spawn(move || {
             for entry in queued {
                 match entry {
-                    // A log without a reader is no reason to end.
+                    // A closed stderr does not end the program.
                     Entry::Line(line) => drop(to.write_all(line.as_bytes())),
                     Entry::Flush(done) => drop(done),
                 }

@@ -195,8 +195,8 @@ fn runtime_error(error: impl std::fmt::Display) -> ExitError {
     ExitError(FAILED, error.to_string())
 }
 
-/// Writes an error of the start or of a command, for which there is no log. A closed standard error
-/// leaves the exit code.
+/// Writes an error at start or of a command: the log is not running then. A closed stderr does not
+/// change the exit code.
 fn print_error(message: &str) {
     let mut to = std::io::stderr().lock();
     for line in message.lines() {

@@ -113,7 +113,7 @@ fn account_name(text: &str) -> Result<Arc<str>, String> {
     if text.trim() != text || text.is_empty() {
         return Err("must not be empty or begin or end with a space".to_owned());
     }
-    // Two names that differ in invisible characters cannot be told apart.
+    // Names that differ only in invisible characters look the same.
     if text.contains(is_format_character) {
         return Err("contains an invisible formatting character; remove it".to_owned());
     }

@@ -192,7 +192,7 @@ impl Reader<'_> {
             safety_names.set(*id, name.clone());
         }
         let mut defaults = match sections.get("defaults") {
-            // With every key commented out, there is no mapping and nothing wrong.
+            // A file whose keys are all commented out holds null, which is valid.
             Some(setting) if !setting.node.is_empty() => {
                 self.keys(&setting.node, Level::Defaults, "defaults")
             }

@@ -195,7 +195,7 @@ pub fn accounts() -> Vec<DemoAccount> {
                     .options(|it| it.shape = ResponseShape::ResponseInArray),
             )
         },
-        // A view-only login; pushed over the legacy socket.io, and at times there is no session.
+        // A view-only login; pushed over the legacy socket.io, and sometimes without a session.
         DemoAccount {
             sessions: vec![session(3, MINUTE, seconds(20), "203.0.113.90")],
             transport: Transport::Socketio,

@@ -29,7 +29,7 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// Every demo does the same at the same second.
 const SEED: u64 = 1;
-/// A demo runs for days and nobody reads its log.
+/// A demo runs for days; its request log is not read.
 const REQUEST_LOG_CAPACITY: usize = 64;
 
 /// A demo that is ready to run.
@@ -45,7 +45,7 @@ impl Demo {
     /// Opens the embedded Tradernet's sockets, on free ports of loopback.
     ///
     /// # Errors
-    /// Where there is no free port.
+    /// If no port is free.
     pub async fn prepare() -> std::io::Result<Self> {
         let http = TcpListener::bind("127.0.0.1:0").await?;
         let streams = TcpListener::bind("127.0.0.1:0").await?;

@@ -208,7 +208,7 @@ impl SessionChurn {
     }
 }
 
-/// Somebody who knows the password of `desk-2` and comes from elsewhere.
+/// A session of `desk-2` from an address that is not allowed.
 struct UnauthorizedSession {
     rng: Rng,
     next: Tick,

@@ -201,8 +201,8 @@ impl Values {
         })
     }
 
-    /// Takes over what is no secret of values that have the same secrets, and keeps the SID of a
-    /// login; `false` where the secrets differ.
+    /// Updates everything except the secrets and keeps the SID of a login; `false` if the secrets
+    /// differ.
     fn update(&mut self, new: &Self) -> bool {
         let same =
             |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();

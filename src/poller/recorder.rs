@@ -132,7 +132,7 @@ impl Recorder {
         self.end_attempt(arrival, timing, None);
     }
 
-    /// Records a failure; without `timing` it is no attempt's.
+    /// Records a failure; one without `timing` is not counted as an attempt.
     pub(super) fn failure(
         &mut self,
         error: Error,
