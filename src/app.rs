@@ -110,7 +110,6 @@ pub async fn run(
         names.clone(),
         config.shard,
     );
-    metrics.set_reload(true, config.clock.now());
     let observe = {
         let metrics = metrics.clone();
         RequestObserver(Arc::new(move |transport, took| {
@@ -196,7 +195,7 @@ pub async fn run(
         if let Err(error) = &result {
             error!(error, "reload failed; keeping the previous configuration");
         }
-        metrics.set_reload(result.is_ok(), config.clock.now());
+        metrics.set_reload(result.is_ok());
         if let Some(answer) = answer {
             // Last: the client finds the result in the metrics.
             let _ = answer.send(result);

@@ -76,7 +76,6 @@ impl Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Integer(value) => value.fmt(f),
-            Self::Float(value) if value.is_nan() => f.write_str("NaN"),
             Self::Float(f64::INFINITY) => f.write_str("+Inf"),
             Self::Float(f64::NEG_INFINITY) => f.write_str("-Inf"),
             // Adding 0 turns a negative zero into the usual one.
@@ -118,45 +117,28 @@ impl ExpositionWriter {
         self.text
     }
 
+    /// HELP texts are constants without characters to escape.
     fn header(&mut self, meta: FamilyMeta<'_>) {
-        let (name, openmetrics) = match self.format {
-            Format::Text004 => (meta.name, false),
-            Format::OpenMetrics100 => {
-                let name = match meta.kind {
-                    MetricType::Counter => meta.name.strip_suffix("_total").unwrap_or(meta.name),
-                    MetricType::Gauge | MetricType::Histogram => meta.name,
-                };
-                (name, true)
-            }
-        };
         let kind = match meta.kind {
             MetricType::Gauge => "gauge",
             MetricType::Counter => "counter",
             MetricType::Histogram => "histogram",
         };
-        self.line(["# HELP ", name, " "]);
-        for part in meta.help.split_inclusive(['\\', '\n', '"']) {
-            let (plain, escaped) = match part.as_bytes().last() {
-                Some(b'\\') => (part.strip_suffix('\\'), "\\\\"),
-                Some(b'\n') => (part.strip_suffix('\n'), "\\n"),
-                Some(b'"') if openmetrics => (part.strip_suffix('"'), "\\\""),
-                _ => (None, ""),
-            };
-            self.line([plain.unwrap_or(part), escaped]);
-        }
-        self.line(["\n# TYPE ", name, " ", kind, "\n"]);
-        let unit = UNITS
-            .into_iter()
-            .filter(|_| openmetrics)
-            .find(|unit| name.strip_suffix(unit).is_some_and(|n| n.ends_with('_')));
+        let (name, unit) = match self.format {
+            Format::Text004 => (meta.name, None),
+            Format::OpenMetrics100 => {
+                let name = meta.name.strip_suffix("_total").unwrap_or(meta.name);
+                let (_, last) = name.rsplit_once('_').unwrap_or_default();
+                (name, UNITS.into_iter().find(|unit| *unit == last))
+            }
+        };
+        let help = meta.help;
+        write(
+            &mut self.text,
+            &format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"),
+        );
         if let Some(unit) = unit {
-            self.line(["# UNIT ", name, " ", unit, "\n"]);
-        }
-    }
-
-    fn line<const N: usize>(&mut self, parts: [&str; N]) {
-        for part in parts {
-            self.text.push_str(part);
+            write(&mut self.text, &format_args!("# UNIT {name} {unit}\n"));
         }
     }
 }
@@ -185,17 +167,18 @@ impl FamilyWriter<'_> {
         let text = &mut self.page.text;
         text.push_str(self.meta.name);
         text.push_str(suffix);
-        if !common.is_empty() || !labels.is_empty() {
-            text.push('{');
+        let mut separator = '{';
+        if !common.is_empty() {
+            text.push(separator);
             text.push_str(common);
-            let mut first = common.is_empty();
-            for (name, value) in labels {
-                if !first {
-                    text.push(',');
-                }
-                first = false;
-                label(text, name, value, MAX_LABEL_CHARS);
-            }
+            separator = ',';
+        }
+        for (name, value) in labels {
+            text.push(separator);
+            write_label(text, name, value, MAX_LABEL_CHARS);
+            separator = ',';
+        }
+        if separator == ',' {
             text.push('}');
         }
         text.push(' ');
@@ -216,17 +199,19 @@ impl FamilyWriter<'_> {
     }
 }
 
+/// `name="value"` with the whole value: cut, two values could become one.
+pub(super) fn label(name: &str, value: &dyn Display) -> String {
+    let mut text = String::new();
+    write_label(&mut text, name, value, usize::MAX);
+    text
+}
+
 /// Writes `name="value"`, escaped and cut at `max_chars` characters.
-pub(super) fn label(text: &mut String, name: &str, value: &dyn Display, max_chars: usize) {
+fn write_label(text: &mut String, name: &str, value: &dyn Display, max_chars: usize) {
     text.push_str(name);
     text.push_str("=\"");
-    write(
-        &mut Escaped {
-            text,
-            left: max_chars,
-        },
-        value,
-    );
+    let left = max_chars;
+    write(&mut Escaped { text, left }, value);
     text.push('"');
 }
 

@@ -7,7 +7,6 @@ mod accounts;
 mod exporter;
 mod exposition;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -15,17 +14,14 @@ use tokio::sync::watch;
 use self::exporter::ExporterMetrics;
 use self::exposition::ExpositionWriter;
 pub use self::exposition::Format;
-use crate::clock::{Clock, Timestamps};
+use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 use crate::status::{StatusStore, Transport};
 
 /// Everything that `/metrics` shows. Clones share their counters.
 #[derive(Clone, Debug)]
-pub struct Metrics(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
+pub struct Metrics {
     store: StatusStore,
     clock: Clock,
     names: watch::Receiver<SafetyNames>,
@@ -34,7 +30,7 @@ struct Inner {
 
 impl Metrics {
     /// The metrics of the accounts in `store`, with display names for safety types, and of the
-    /// process that watches this shard.
+    /// process that watches this shard and has just read its configuration.
     pub fn new(
         store: StatusStore,
         clock: Clock,
@@ -47,41 +43,45 @@ impl Metrics {
         )]
         let exporter =
             ExporterMetrics::new(shard).expect("the exporter's metrics have valid, distinct names");
-        Self(Arc::new(Inner {
+        let metrics = Self {
             store,
             clock,
             names,
             exporter,
-        }))
+        };
+        metrics.set_reload(true);
+        metrics
     }
 
     /// Counts an answered request. `handler` is a known route or `other`, `code` the HTTP status.
     pub fn count_request(&self, handler: &str, code: &str) {
-        self.0.exporter.count_request(handler, code);
+        let requests = &self.exporter.http_requests;
+        requests.with_label_values(&[handler, code]).inc();
     }
 
     /// Records the duration of one request to Tradernet.
     pub fn observe_api_request(&self, transport: Transport, duration: Duration) {
-        self.0.exporter.observe_api_request(transport, duration);
+        let requests = &self.exporter.api_requests;
+        let requests = requests.with_label_values(&[transport.name()]);
+        requests.observe(duration.as_secs_f64());
     }
 
-    /// Records that the configuration was read, the first time included, and whether it was valid.
-    pub fn set_reload(&self, successful: bool, at: Timestamps) {
-        self.0.exporter.set_reload(successful, at);
+    /// Records that the configuration was read again, and whether it was valid.
+    pub fn set_reload(&self, successful: bool) {
+        self.exporter.reload_successful.set(successful.into());
+        if successful {
+            let now_ms = self.clock.now().wall_ms;
+            self.exporter.reload_success_at.set(now_ms.round() / 1000.0);
+        }
     }
 
     /// Renders the page. It waits for no account; ten thousand take some tens of milliseconds.
     pub fn render(&self, format: Format) -> String {
-        let Inner {
-            store,
-            clock,
-            names,
-            exporter,
-        } = &*self.0;
         let mut page = ExpositionWriter::new(format);
         // Before the accounts: a page that shows a reload shows its effects too.
-        let exporter_families = exporter.gather();
-        accounts::write(&mut page, &store.accounts(), &names.borrow(), clock.now());
+        let exporter_families = self.exporter.gather();
+        let (accounts, names) = (self.store.accounts(), self.names.borrow());
+        accounts::write(&mut page, &accounts, &names, self.clock.now());
         exporter::write(&mut page, &exporter_families);
         page.finish()
     }

