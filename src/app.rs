@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use sd_notify::NotifyState;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -166,6 +167,9 @@ pub async fn run(
         }
     }
 
+    notify_systemd(NotifyState::Ready);
+    let watchdog = tokio::spawn(notify_watchdog());
+
     let mut shutdown = signals.shutdown.clone();
     let mut hangups_end = false;
     loop {
@@ -203,6 +207,8 @@ pub async fn run(
     }
 
     info!("shutting down");
+    notify_systemd(NotifyState::Stopping);
+    watchdog.abort();
     // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
     drop(pollers);
     while servers.join_next().await.is_some() {}
@@ -237,6 +243,25 @@ async fn reload_config(
     } = pollers.reload(accounts).await;
     info!(added, removed, replaced, kept, "reloaded");
     Ok(())
+}
+
+/// Does nothing where systemd has not started this process with `Type=notify`.
+fn notify_systemd(state: NotifyState) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        warn!(%error, "cannot notify systemd");
+    }
+}
+
+/// Shows systemd that tasks are run, where the unit has `WatchdogSec=`.
+async fn notify_watchdog() {
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let mut pace = tokio::time::interval(limit / 2);
+    loop {
+        pace.tick().await;
+        notify_systemd(NotifyState::Watchdog);
+    }
 }
 
 fn log_address(listener: &TcpListener, kind: ListenerKind) {

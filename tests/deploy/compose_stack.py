@@ -9,7 +9,6 @@ intervals are shortened to a second. Prints the targets, alerts and Alertmanager
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,9 +18,10 @@ from pathlib import Path
 
 import yaml
 
+import sandbox
+
 FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "compose"
 TIMEOUT_SECONDS = 60
-ROOT = "--ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp"
 
 
 def interpolated(text):
@@ -57,18 +57,6 @@ def binds(service, temporary):
         yield from ("--ro-bind", path, target)
 
 
-def sandbox(service, temporary, program, arguments, environment):
-    """The whole command line that runs the program as the service."""
-    hosts = temporary / "hosts"
-    hosts.write_text("".join(f"127.0.0.1 {name}\n" for name in services()), encoding="utf-8")
-    path = Path(shutil.which(program)).resolve()
-    return [
-        "bwrap", *ROOT.split(), "--ro-bind", hosts, "/etc/hosts", "--ro-bind", path, "/program", *binds(service, temporary),
-        "--clearenv", *(part for name, value in environment.items() for part in ("--setenv", name, value)),
-        "--die-with-parent", "/program", *arguments,
-    ]  # fmt: skip
-
-
 def get(url):
     with urllib.request.urlopen(url, timeout=5) as answer:
         return json.load(answer)
@@ -93,7 +81,9 @@ def main(exporter):
             service = services()[name]
             arguments = service["command"] if isinstance(service["command"], list) else service["command"].split()
             environment = image_environment() if name == "exporter" else {}
-            command = sandbox(service, temporary, program, arguments, environment)
+            hosts = temporary / "hosts"
+            hosts.write_text("".join(f"127.0.0.1 {service}\n" for service in services()), encoding="utf-8")
+            command = sandbox.command(program, arguments, environment, ["--ro-bind", hosts, "/etc/hosts", *binds(service, temporary)])
             with open(temporary / f"{name}.log", "w", encoding="utf-8") as log:
                 children.append(subprocess.Popen(command, stdout=log, stderr=log))
         end = time.monotonic() + TIMEOUT_SECONDS

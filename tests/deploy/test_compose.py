@@ -7,13 +7,12 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 import yaml
 
 import compose_stack
+import sandbox
 
 FOLDER = compose_stack.FOLDER
 NETWORK_OF_ITS_OWN = "bwrap --dev-bind / / --unshare-user --uid 0 --gid 0 --unshare-net --unshare-pid --proc /proc --die-with-parent --cap-add ALL".split()
@@ -44,22 +43,10 @@ class Compose(unittest.TestCase):
         self.assertTrue(all(alert["labels"]["alertname"].startswith("Tradernet") for alert in seen["alerts"]))
 
     def test_example_of_real_accounts_is_a_valid_configuration(self):
-        lines = (FOLDER / "exporter.env.example").read_text(encoding="utf-8").splitlines()
-        for first in ("TRADERNET_ACCOUNT", "#TRADERNET_CONFIG_FILE"):
-            begin = next(i for i, line in enumerate(lines) if line.startswith(first))
-            chosen = [line.lstrip("#") for line in lines[begin:] if "=" in line and (first[0] == "#" or line[0] != "#")]
-            environment = dict(line.split("=", 1) for line in chosen)
-            with tempfile.TemporaryDirectory() as folder:
-                secrets = Path(folder, "secrets")
-                secrets.mkdir()
-                for name in ("api-key", "api-secret"):
-                    (secrets / name).write_text("0123456789abcdef\n", encoding="utf-8")
-                (secrets / "accounts.yml").write_text("accounts: [{account: a, api_key_file: api-key, api_secret_file: api-secret}]\n", encoding="utf-8")
-                service = {"volumes": []}
-                command = compose_stack.sandbox(service, Path(folder), os.environ["EXPORTER"], ["check", "--offline"], environment)
-                command[command.index("--clearenv") : command.index("--clearenv")] = ["--ro-bind", str(secrets), "/run/secrets"]
-                run = subprocess.run(command, capture_output=True, text=True, check=False)
-            self.assertEqual((run.returncode, run.stdout), (0, "the configuration is valid; accounts: 1\n"), run.stderr)
+        text = (FOLDER / "exporter.env.example").read_text(encoding="utf-8")
+        for environment in (sandbox.variables(text), sandbox.variables(text, "TRADERNET_CONFIG_FILE")):
+            code, output = sandbox.check_offline(os.environ["EXPORTER"], environment, "/run/secrets")
+            self.assertEqual((code, output), (0, "the configuration is valid; accounts: 1\n"))
 
     def test_grafana_finds_its_data_source_and_dashboard(self):
         services = compose_stack.services()

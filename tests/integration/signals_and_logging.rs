@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixDatagram};
 use tokio::time::Instant;
 use tradernet_exporter::simulator::{AccountSpec, Fault, Simulator};
 
-use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, TestClock, wait_until_some};
+use crate::support::{
+    ExporterProcess, LOGIN, SID, SimulatedApi, TestClock, wait_until_some, within_timeout,
+};
 
 async fn upstream() -> SimulatedApi {
     let world = Simulator::new();
@@ -264,4 +266,35 @@ async fn stdout_and_stderr_are_clean() {
         (run.code, run.stdout.as_str(), run.stderr.as_str()),
         (Some(0), "", "")
     );
+}
+
+#[tokio::test]
+async fn systemd_is_notified_of_start_life_and_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let upstream = upstream().await;
+    let notify = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap()),
+        ("WATCHDOG_USEC", "100000"),
+    ];
+    let program = ExporterProcess::start(&[], &variables(&upstream, &notify)).await;
+    let next = async || {
+        let mut buffer = [0; 64];
+        let received = socket.recv(&mut buffer);
+        let length = within_timeout("a message", received).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).trim().to_owned()
+    };
+    assert_eq!(next().await, "READY=1");
+    for _ in 0..3 {
+        assert_eq!(next().await, "WATCHDOG=1");
+    }
+    program.signal("TERM").await;
+    loop {
+        let message = next().await;
+        if message == "STOPPING=1" {
+            break;
+        }
+        assert_eq!(message, "WATCHDOG=1");
+    }
 }
