@@ -13,9 +13,7 @@ use crate::config::AccountConfig;
 use crate::config::{Accounts, AccountsFile, Config, WebSettings};
 use crate::metrics::Metrics;
 use crate::poller::PollerContext;
-use crate::poller::host_limiter::HostLimiter;
-use crate::poller::host_recovery::HostRecovery;
-use crate::poller::login_pacer::LoginPacer;
+use crate::poller::host::Hosts;
 use crate::poller::set::{PollerSet, ReloadSummary};
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
@@ -119,9 +117,7 @@ pub async fn run(
     };
     let shared = PollerContext {
         client: http(&config, observe)?,
-        host_limiter: HostLimiter::new(config.max_requests_per_host),
-        host_recovery: HostRecovery::default(),
-        login_pacer: LoginPacer::new(config.max_logins_per_minute),
+        hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         store: store.clone(),
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,
@@ -189,7 +185,9 @@ pub async fn run(
                 let ReloadRequest { account, answer } = request;
                 if let Some(account) = account {
                     // A retry, which does not reload the configuration.
-                    let _ = answer.send(pollers.retry_now(&account).map_err(|error| error.to_string()));
+                    let known = pollers.retry_now(&account);
+                    let unknown = || format!("no account is named {account:?}");
+                    let _ = answer.send(known.then_some(()).ok_or_else(unknown));
                     continue;
                 }
                 let result = reload_config(&mut pollers, file.as_ref(), &names_sender);

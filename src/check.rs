@@ -6,17 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use crate::app::http;
 use crate::clock::Timestamps;
-use crate::config::{AccountConfig, Config};
-use crate::poller::host_limiter::HostLimiter;
-use crate::poller::host_recovery::HostRecovery;
-use crate::poller::login_breaker::LoginLog;
-use crate::poller::login_pacer::LoginPacer;
+use crate::config::Config;
+use crate::poller::host::Hosts;
 use crate::poller::{Poller, PollerContext};
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
@@ -87,30 +82,20 @@ struct TypeCount {
 pub async fn run(config: &Config) -> Result<Report, SetupError> {
     let context = PollerContext {
         client: http(config, RequestObserver(Arc::new(|_, _| {})))?,
-        host_limiter: HostLimiter::new(config.max_requests_per_host),
-        host_recovery: HostRecovery::default(),
-        login_pacer: LoginPacer::new(config.max_logins_per_minute),
+        hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         store: StatusStore::default(),
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,
     };
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
-        polls.spawn(poll(account, context.clone()));
+        polls.spawn(Poller::poll_once(account, context.clone()));
     }
     let mut statuses = polls.join_all().await;
     statuses.sort_by(|a, b| a.account.cmp(&b.account));
     let (now, names) = (config.clock.now(), &config.safety_names);
     let reports = statuses.iter().map(|status| report(status, names, now));
     Ok(Report::new(reports.collect()))
-}
-
-async fn poll(account: AccountConfig, context: PollerContext) -> AccountStatus {
-    let (_configure, configured) = watch::channel(account);
-    let (_commands, inbox) = mpsc::channel(1);
-    let log = LoginLog::default();
-    let poller = Poller::new(configured, context, inbox, log, Instant::now());
-    poller.poll_once().await
 }
 
 fn report(status: &AccountStatus, names: &SafetyNames, now: Timestamps) -> AccountReport {

@@ -1,240 +1,145 @@
-//! An account's credential: where it comes from, what it is now, and the SID it was traded for.
+//! An account's credential: the secrets of its source as they are now, and the SID of its last login.
 
 use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use tracing::debug;
 
-use crate::config::CredentialSource;
-use crate::poller::login_breaker::CredentialFingerprint;
+use crate::config::{AccountConfig, CredentialSource};
 use crate::secret::SecretError;
-use crate::tradernet::{Credentials, Error, KeyVersion};
+use crate::tradernet::{Credentials, Error, Login};
 
 /// An account's credential.
 #[derive(Debug, Default)]
 pub(super) struct Credential {
-    /// `None` until its source could be read.
-    current: Option<Values>,
-    /// Why the source could not be read the last time.
+    /// In the order of [`CredentialSource::sources`]; empty until they could be read.
+    secrets: Vec<SecretString>,
+    /// Why they could not be read the last time.
     error: Option<SecretError>,
+    /// The SID of the last login.
+    sid: Option<SecretString>,
+    /// Whether a request with that SID was accepted.
+    pub(super) sid_accepted: bool,
     /// What the last replacement replaced: a server may still quote it, and it may still be valid.
     replaced: Vec<SecretString>,
     /// The signature of the last answered request, which its answer may quote.
-    signature: Option<SecretString>,
-    /// Whether the SID of a login was accepted since.
-    sid_accepted: bool,
-}
-
-/// A credential's current values.
-#[derive(Debug)]
-enum Values {
-    Sid(SecretString),
-    Login {
-        login: String,
-        password: SecretString,
-        sid: Option<SecretString>,
-    },
-    KeyPair {
-        version: KeyVersion,
-        key: SecretString,
-        secret: SecretString,
-    },
+    pub(super) signature: Option<SecretString>,
 }
 
 impl Credential {
-    /// Reads the source again; whether the credential has changed. Where a file cannot be read, the
-    /// last values are kept: it may be missing for just the moment in which it is replaced.
-    ///
-    /// # Errors
-    ///
-    /// The first file that is missing, unreadable or holds no secret.
-    pub(super) async fn read(&mut self, source: &CredentialSource) -> Result<bool, SecretError> {
-        let new = match Values::read(source).await {
-            Ok(new) => new,
-            Err(error) => {
-                self.error = Some(error.clone());
-                return Err(error);
-            }
-        };
+    /// Reads the secrets again; whether they have changed. Where a file cannot be read, the last
+    /// ones are kept: it may be missing for just the moment in which it is replaced.
+    pub(super) async fn read(&mut self, account: &AccountConfig) -> bool {
+        let mut secrets = Vec::new();
         self.error = None;
-        if self
-            .current
-            .as_mut()
-            .is_some_and(|current| current.update(&new))
-        {
-            return Ok(false);
+        for source in account.credential.sources() {
+            match source.read().await {
+                Ok(secret) => secrets.push(secret),
+                Err(error) => {
+                    debug!(account = &*account.name, %error, "secrets not readable");
+                    self.error = Some(error);
+                    return false;
+                }
+            }
         }
-        if let Some(replaced) = self.current.replace(new) {
-            self.replaced = replaced.secrets();
+        let read = secrets.iter().map(|secret| secret.expose_secret());
+        let known = self.secrets.iter().map(|secret| secret.expose_secret());
+        let changed = !read.eq(known);
+        if changed {
+            self.replace(secrets);
         }
-        Ok(true)
+        changed
     }
 
-    /// Drops the values where their source could not be read the last time; whether there were any.
+    /// Drops the secrets where they could not be read the last time; whether there were any.
     pub(super) fn drop_unreadable(&mut self) -> bool {
-        let dropped = self.error.as_ref().and_then(|_| self.current.take());
-        if let Some(dropped) = &dropped {
-            self.replaced = dropped.secrets();
+        let drops = self.error.is_some() && self.is_known();
+        if drops {
+            self.replace(Vec::new());
         }
-        dropped.is_some()
+        drops
     }
 
-    /// Whether there are values.
+    fn replace(&mut self, secrets: Vec<SecretString>) {
+        self.replaced = std::mem::replace(&mut self.secrets, secrets);
+        self.replaced.extend(self.sid.take());
+    }
+
+    /// Whether the secrets could be read.
     pub(super) fn is_known(&self) -> bool {
-        self.current.is_some()
+        !self.secrets.is_empty()
     }
 
     /// # Errors
     ///
-    /// [`Error::Credential`] without values.
+    /// [`Error::Credential`] where the secrets could not be read.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match &self.current {
-            Some(_) => Ok(()),
-            None => Err(Error::Credential {
-                detail: self
-                    .error
-                    .as_ref()
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
+        match &self.error {
+            Some(error) if !self.is_known() => Err(Error::Credential {
+                detail: error.to_string(),
             }),
+            _ => Ok(()),
         }
     }
 
-    /// The credential to read the list with; `None` before a login.
-    pub(super) fn identity(&self) -> Option<Credentials<'_>> {
-        match self.current.as_ref()? {
-            Values::Sid(sid) => Some(Credentials::Sid(sid)),
-            Values::Login { sid, .. } => sid.as_ref().map(Credentials::Sid),
-            Values::KeyPair {
-                version,
-                key,
-                secret,
-            } => Some(Credentials::KeyPair {
-                key,
-                secret,
-                version: *version,
+    /// What to read the list with; `None` before a login.
+    pub(super) fn identity(&self, source: &CredentialSource) -> Option<Credentials<'_>> {
+        match (source, self.secrets.as_slice()) {
+            (CredentialSource::Sid(_), [sid]) => Some(Credentials::Sid(sid)),
+            (CredentialSource::KeyPair { version, .. }, [key, secret]) => {
+                Some(Credentials::KeyPair {
+                    key,
+                    secret,
+                    version: *version,
+                })
+            }
+            _ => self.sid.as_ref().map(Credentials::Sid),
+        }
+    }
+
+    /// The login that an SID comes from.
+    pub(super) fn login<'a>(&'a self, source: &'a CredentialSource) -> Option<Login<'a>> {
+        match (source, self.secrets.as_slice()) {
+            (
+                CredentialSource::Login {
+                    login,
+                    view_only,
+                    user_id,
+                    ..
+                },
+                [password],
+            ) => Some(Login {
+                name: login,
+                password,
+                view_only: *view_only,
+                user_id: *user_id,
             }),
+            _ => None,
         }
     }
 
-    /// Every secret that a server may quote: the current ones, those replaced last, and the
-    /// signature of the last answered request.
-    pub(super) fn secrets(&self) -> Vec<SecretString> {
-        let mut secrets = self
-            .current
-            .as_ref()
-            .map(Values::secrets)
-            .unwrap_or_default();
-        secrets.extend(self.replaced.iter().chain(&self.signature).cloned());
-        secrets
-    }
-
-    /// Keeps the signature of a request that was answered.
-    pub(super) fn keep_signature(&mut self, signature: Option<SecretString>) {
-        self.signature = signature;
-    }
-
-    /// Login and password, where a login is the way to an SID.
-    pub(super) fn login(&self) -> Option<(&str, &SecretString)> {
-        match self.current.as_ref()? {
-            Values::Login {
-                login, password, ..
-            } => Some((login, password)),
-            Values::Sid(_) | Values::KeyPair { .. } => None,
-        }
-    }
-
-    /// Identifies the account's next login to `origin`.
-    pub(super) fn fingerprint(&self, origin: &Url) -> Option<CredentialFingerprint> {
-        let (login, password) = self.login()?;
-        Some(CredentialFingerprint::new(origin.as_str(), login, password))
+    /// Every secret that a server may quote.
+    pub(super) fn all(&self) -> impl Iterator<Item = SecretString> {
+        let current = self.secrets.iter().chain(&self.sid);
+        current
+            .chain(&self.replaced)
+            .chain(&self.signature)
+            .cloned()
     }
 
     /// Keeps the SID of a login.
-    pub(super) fn keep_sid(&mut self, new: SecretString) {
-        if let Some(Values::Login { sid, .. }) = &mut self.current {
-            *sid = Some(new);
-            self.sid_accepted = false;
-        }
+    pub(super) fn keep_sid(&mut self, sid: SecretString) {
+        self.sid = Some(sid);
+        self.sid_accepted = false;
     }
 
     /// Notes that a request was accepted; whether it was the first with the SID of a login.
     pub(super) fn accept_sid(&mut self) -> bool {
-        let is_first = self.login().is_some() && !self.sid_accepted;
-        self.sid_accepted = true;
-        is_first
-    }
-
-    /// Whether a request with the SID was accepted since its login.
-    pub(super) fn sid_was_accepted(&self) -> bool {
-        self.sid_accepted
+        self.sid.is_some() && !std::mem::replace(&mut self.sid_accepted, true)
     }
 
     /// Drops a rejected SID of a login.
     pub(super) fn forget_sid(&mut self) {
-        if let Some(Values::Login { sid, .. }) = &mut self.current
-            && let Some(sid) = sid.take()
-        {
+        if let Some(sid) = self.sid.take() {
             self.replaced = vec![sid];
-        }
-    }
-}
-
-impl Values {
-    async fn read(source: &CredentialSource) -> Result<Self, SecretError> {
-        Ok(match source {
-            CredentialSource::Sid(sid) => Self::Sid(sid.read().await?),
-            CredentialSource::Login {
-                login, password, ..
-            } => Self::Login {
-                login: login.clone(),
-                password: password.read().await?,
-                sid: None,
-            },
-            CredentialSource::KeyPair {
-                version,
-                key,
-                secret,
-            } => Self::KeyPair {
-                version: *version,
-                key: key.read().await?,
-                secret: secret.read().await?,
-            },
-        })
-    }
-
-    /// Updates everything except the secrets and keeps the SID of a login; `false` if the secrets
-    /// differ.
-    fn update(&mut self, new: &Self) -> bool {
-        let same =
-            |one: &SecretString, other: &SecretString| one.expose_secret() == other.expose_secret();
-        match (self, new) {
-            (Self::Sid(sid), Self::Sid(new)) => same(sid, new),
-            (Self::Login { password, .. }, Self::Login { password: new, .. }) => {
-                same(password, new)
-            }
-            (
-                Self::KeyPair {
-                    version,
-                    key,
-                    secret,
-                },
-                Self::KeyPair {
-                    version: new,
-                    key: new_key,
-                    secret: new_secret,
-                },
-            ) => {
-                *version = *new;
-                same(key, new_key) && same(secret, new_secret)
-            }
-            _ => false,
-        }
-    }
-
-    fn secrets(&self) -> Vec<SecretString> {
-        match self {
-            Self::Sid(sid) => vec![sid.clone()],
-            Self::Login { password, sid, .. } => sid.iter().chain([password]).cloned().collect(),
-            Self::KeyPair { key, secret, .. } => vec![key.clone(), secret.clone()],
         }
     }
 }

@@ -8,7 +8,6 @@ use std::time::Duration;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::clock::Timestamps;
-use crate::status::LoginBlock;
 use crate::tradernet::AuthError;
 
 /// Logins allowed within [`WINDOW`].
@@ -18,26 +17,14 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 const MAX_FAILURES: u32 = 3;
 const RETRY_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Counts an account's logins and says when another is allowed.
-#[derive(Debug, Default)]
-pub struct LoginBreaker {
-    log: LoginLog,
-    /// The rejection that opened it.
-    rejection: Option<AuthError>,
-}
-
-/// Identifies where, as whom and with which password a login is sent: a number that reveals none
-/// of these and means nothing outside of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CredentialFingerprint(u64);
-
-/// An account's last logins. It outlives the account's poller: one that is stopped and started
-/// again by reloads sends no more logins than one that runs on, and does not repeat a rejected one.
+/// Counts an account's logins and says when another is allowed. Clones share their state, which
+/// outlives the account's poller: one that is stopped and started again by reloads sends no more
+/// logins than one that runs on, and does not repeat a rejected one.
 #[derive(Clone, Debug, Default)]
-pub struct LoginLog(Arc<Mutex<Entries>>);
+pub struct LoginBreaker(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
-struct Entries {
+struct State {
     /// When the last logins were sent, the oldest first.
     sent: VecDeque<Timestamps>,
     /// Transient failures since the last login that was answered otherwise.
@@ -45,6 +32,11 @@ struct Entries {
     /// The last rejection, and the credential that was rejected.
     rejection: Option<(CredentialFingerprint, AuthError)>,
 }
+
+/// Identifies where, as whom and with which password a login is sent: a number that reveals none
+/// of these and means nothing outside of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialFingerprint(u64);
 
 impl CredentialFingerprint {
     /// A login at that place with that name and password.
@@ -55,19 +47,68 @@ impl CredentialFingerprint {
     }
 }
 
-impl LoginLog {
-    /// Whether it forbids no login.
-    pub fn is_empty(&self, now: Timestamps) -> bool {
-        let entries = self.entries();
-        entries.rejection.is_none() && entries.limit(now).is_none() && entries.recent(now) == 0
+impl LoginBreaker {
+    /// Whether a login with this credential may be sent now.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn check(
+        &self,
+        now: Timestamps,
+        credential: Option<CredentialFingerprint>,
+    ) -> Result<(), AuthError> {
+        let state = self.state();
+        match &state.rejection {
+            Some((rejected, rejection)) if Some(*rejected) == credential => {
+                let rejection = Box::new(rejection.clone());
+                Err(AuthError::BlockedAfterRejection(rejection))
+            }
+            _ => state.limit(now).map_or(Ok(()), Err),
+        }
     }
 
-    fn entries(&self) -> MutexGuard<'_, Entries> {
+    /// Whether it forbids no login, now or later.
+    pub fn is_unused(&self, now: Timestamps) -> bool {
+        let state = self.state();
+        state.rejection.is_none() && state.limit(now).is_none() && state.recent(now) == 0
+    }
+
+    /// Counts a login, before it is sent: one that is never answered counts too.
+    pub fn record_attempt(&self, now: Timestamps) {
+        let sent = &mut self.state().sent;
+        sent.push_back(now);
+        if sent.len() > MAX_LOGINS {
+            sent.pop_front();
+        }
+    }
+
+    /// Counts a login that failed for a reason that may pass.
+    pub fn record_transient_failure(&self) {
+        let failures = &mut self.state().failures_in_a_row;
+        *failures = failures.saturating_add(1);
+    }
+
+    /// Opens it for this credential: no login until [`Self::reset`].
+    pub fn trip(&self, rejection: AuthError, credential: CredentialFingerprint) {
+        self.reset();
+        self.state().rejection = Some((credential, rejection));
+    }
+
+    /// Closes it: the credential changed, an operator asked, or a login succeeded. The limit of
+    /// logins within 15 minutes still holds.
+    pub fn reset(&self) {
+        let mut state = self.state();
+        state.failures_in_a_row = 0;
+        state.rejection = None;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entries {
+impl State {
     /// Logins within the window. By the monotonic clock: a wall clock set forward must not allow
     /// a fourth.
     fn recent(&self, now: Timestamps) -> usize {
@@ -86,85 +127,6 @@ impl Entries {
     }
 }
 
-impl LoginBreaker {
-    /// A breaker that continues the log of those before it; open where that credential was rejected.
-    pub fn new(log: LoginLog, credential: Option<CredentialFingerprint>) -> Self {
-        let rejection = log.entries().rejection.clone();
-        let rejection = rejection.filter(|(rejected, _)| Some(*rejected) == credential);
-        Self {
-            log,
-            rejection: rejection.map(|(_, rejection)| rejection),
-        }
-    }
-
-    /// Continues with another credential: open only where that one was rejected.
-    pub fn resume(&mut self, credential: Option<CredentialFingerprint>) {
-        *self = Self::new(self.log.clone(), credential);
-    }
-
-    /// Whether a login may be sent now.
-    ///
-    /// # Errors
-    ///
-    /// Why not.
-    pub fn check(&self, now: Timestamps) -> Result<(), AuthError> {
-        if let Some(rejection) = &self.rejection {
-            return Err(AuthError::BlockedAfterRejection(Box::new(
-                rejection.clone(),
-            )));
-        }
-        self.log.entries().limit(now).map_or(Ok(()), Err)
-    }
-
-    /// Why no login may be sent now, in short; `None` where one may.
-    pub fn block_reason(&self, now: Timestamps) -> Option<LoginBlock> {
-        match self.check(now) {
-            Ok(()) => None,
-            Err(AuthError::BlockedAfterRejection(_)) => Some(LoginBlock::Rejected),
-            Err(_) => Some(LoginBlock::RateLimited),
-        }
-    }
-
-    /// Counts a login, before it is sent: one that is never answered counts too.
-    pub fn record_attempt(&mut self, now: Timestamps) {
-        let sent = &mut self.log.entries().sent;
-        sent.push_back(now);
-        if sent.len() > MAX_LOGINS {
-            sent.pop_front();
-        }
-    }
-
-    /// Counts a login that failed for a reason that may pass.
-    pub fn record_transient_failure(&mut self) {
-        let failures = &mut self.log.entries().failures_in_a_row;
-        *failures = failures.saturating_add(1);
-    }
-
-    /// Opens it: no login until [`Self::reset`].
-    pub fn trip(&mut self, rejection: AuthError, credential: CredentialFingerprint) {
-        let mut entries = self.log.entries();
-        entries.failures_in_a_row = 0;
-        entries.rejection = Some((credential, rejection.clone()));
-        drop(entries);
-        self.rejection = Some(rejection);
-    }
-
-    /// Closes it: the credential changed, an operator asked, or the SID of a login was accepted.
-    /// The limit of logins within 15 minutes still holds.
-    pub fn reset(&mut self) {
-        let mut entries = self.log.entries();
-        entries.failures_in_a_row = 0;
-        entries.rejection = None;
-        drop(entries);
-        self.rejection = None;
-    }
-
-    /// A login was answered with an SID, which ends a row of failures.
-    pub fn record_success(&mut self) {
-        self.log.entries().failures_in_a_row = 0;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,104 +142,99 @@ mod tests {
         CredentialFingerprint::new("https://tradernet.com", "desk", &password.into())
     }
 
+    /// Whether a login may be sent in that minute, and why not.
+    fn check(breaker: &LoginBreaker, minute: u64) -> Result<(), AuthError> {
+        breaker.check(at(minute), Some(fingerprint("a")))
+    }
+
     const REJECTION: AuthError = AuthError::SecondFactor;
+
+    fn blocked() -> Result<(), AuthError> {
+        Err(AuthError::BlockedAfterRejection(Box::new(REJECTION)))
+    }
 
     #[test]
     fn at_most_three_logins_in_fifteen_minutes() {
-        let mut breaker = LoginBreaker::default();
+        let breaker = LoginBreaker::default();
         for minute in [0, 1, 2] {
-            assert_eq!(breaker.block_reason(at(minute)), None);
+            assert_eq!(check(&breaker, minute), Ok(()));
             breaker.record_attempt(at(minute));
-            breaker.record_success();
+            breaker.reset();
         }
         for minute in [2, 14] {
-            assert_eq!(
-                breaker.check(at(minute)),
-                Err(AuthError::BlockedByRateLimit)
-            );
-            assert_eq!(
-                breaker.block_reason(at(minute)),
-                Some(LoginBlock::RateLimited)
-            );
+            let limited = Err(AuthError::BlockedByRateLimit);
+            assert_eq!(check(&breaker, minute), limited);
         }
-        assert_eq!(breaker.block_reason(at(15)), None);
+        assert_eq!(check(&breaker, 15), Ok(()));
         breaker.record_attempt(at(15));
-        assert_eq!(breaker.block_reason(at(15)), Some(LoginBlock::RateLimited));
-        assert_eq!(breaker.block_reason(at(16)), None);
+        assert_eq!(check(&breaker, 15), Err(AuthError::BlockedByRateLimit));
+        assert_eq!(check(&breaker, 16), Ok(()));
     }
 
     #[test]
     fn a_wall_clock_set_forward_allows_no_login() {
-        let mut breaker = LoginBreaker::default();
+        let breaker = LoginBreaker::default();
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
         let jumped = Timestamps {
             wall_ms: 1e12,
             ..at(3)
         };
-        assert_eq!(breaker.block_reason(jumped), Some(LoginBlock::RateLimited));
+        let limited = Err(AuthError::BlockedByRateLimit);
+        assert_eq!(breaker.check(jumped, None), limited);
     }
 
     #[test]
     fn after_three_failures_in_a_row_one_login_an_hour() {
-        let mut breaker = LoginBreaker::default();
-        let fail = |breaker: &mut LoginBreaker, minute| {
-            assert_eq!(breaker.check(at(minute)), Ok(()), "{minute}");
+        let breaker = LoginBreaker::default();
+        let fail = |minute| {
+            assert_eq!(check(&breaker, minute), Ok(()), "{minute}");
             breaker.record_attempt(at(minute));
             breaker.record_transient_failure();
         };
-        [0, 20, 40]
-            .into_iter()
-            .for_each(|minute| fail(&mut breaker, minute));
-        assert_eq!(breaker.check(at(99)), Err(AuthError::BlockedAfterFailures));
-        fail(&mut breaker, 100);
-        assert_eq!(breaker.check(at(159)), Err(AuthError::BlockedAfterFailures));
+        [0, 20, 40].into_iter().for_each(fail);
+        assert_eq!(check(&breaker, 99), Err(AuthError::BlockedAfterFailures));
+        fail(100);
+        assert_eq!(check(&breaker, 159), Err(AuthError::BlockedAfterFailures));
         breaker.record_attempt(at(160));
-        breaker.record_success();
-        assert_eq!(breaker.check(at(161)), Ok(()));
+        breaker.reset();
+        assert_eq!(check(&breaker, 161), Ok(()));
     }
 
     #[test]
     fn a_rejection_lasts_until_a_reset_which_keeps_the_rate_limit() {
-        let mut breaker = LoginBreaker::default();
+        let breaker = LoginBreaker::default();
         breaker.record_attempt(at(0));
         breaker.trip(REJECTION, fingerprint("a"));
-        let blocked = AuthError::BlockedAfterRejection(Box::new(REJECTION));
-        assert_eq!(breaker.check(at(100_000)), Err(blocked));
-        assert_eq!(
-            breaker.block_reason(at(100_000)),
-            Some(LoginBlock::Rejected)
-        );
+        assert_eq!(check(&breaker, 100_000), blocked());
         breaker.reset();
-        assert_eq!(breaker.block_reason(at(0)), None);
+        assert_eq!(check(&breaker, 0), Ok(()));
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
         breaker.trip(REJECTION, fingerprint("a"));
         breaker.reset();
-        assert_eq!(breaker.block_reason(at(3)), Some(LoginBlock::RateLimited));
+        assert_eq!(check(&breaker, 3), Err(AuthError::BlockedByRateLimit));
     }
 
     #[test]
-    fn the_next_breaker_continues_the_log() {
-        let log = LoginLog::default();
-        let mut first = LoginBreaker::new(log.clone(), Some(fingerprint("a")));
-        (0..3).for_each(|minute| first.record_attempt(at(minute)));
-        let next = |password: &str| LoginBreaker::new(log.clone(), Some(fingerprint(password)));
-        assert_eq!(next("a").block_reason(at(3)), Some(LoginBlock::RateLimited));
-        assert!(!log.is_empty(at(16)));
-        assert!(log.is_empty(at(17)));
+    fn a_rejection_blocks_its_own_credential() {
+        let breaker = LoginBreaker::default();
+        breaker.trip(REJECTION, fingerprint("a"));
+        assert_eq!(check(&breaker, 100), blocked());
+        for other in [Some(fingerprint("b")), None] {
+            assert_eq!(breaker.check(at(100), other), Ok(()));
+        }
+    }
 
-        first.trip(REJECTION, fingerprint("a"));
-        assert!(!log.is_empty(at(100_000)));
-        assert_eq!(next("a").block_reason(at(100)), Some(LoginBlock::Rejected));
-        assert_eq!(next("b").block_reason(at(100)), None);
-        next("a").reset();
-        assert_eq!(next("a").block_reason(at(100)), None);
-
-        (0..3).for_each(|_| first.record_transient_failure());
-        assert_eq!(
-            next("b").check(at(30)),
-            Err(AuthError::BlockedAfterFailures)
-        );
-        assert!(!log.is_empty(at(30)));
+    #[test]
+    fn it_is_unused_once_nothing_forbids_a_login() {
+        let breaker = LoginBreaker::default();
+        assert!(breaker.is_unused(at(0)));
+        (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
+        assert!(!breaker.is_unused(at(16)));
+        assert!(breaker.is_unused(at(17)));
+        (0..3).for_each(|_| breaker.record_transient_failure());
+        assert!(!breaker.is_unused(at(30)));
+        breaker.trip(REJECTION, fingerprint("a"));
+        assert!(!breaker.is_unused(at(100_000)));
     }
 
     #[test]

@@ -6,10 +6,8 @@
 
 mod attempt;
 mod credential;
-pub mod host_limiter;
-pub mod host_recovery;
+pub mod host;
 pub mod login_breaker;
-pub mod login_pacer;
 mod recorder;
 mod schedule;
 pub mod set;
@@ -19,24 +17,20 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{debug, info};
-use url::Url;
 
 use self::credential::Credential;
-use self::host_limiter::{HostLimiter, SlotRequest};
-use self::host_recovery::{HostRecovery, may_be_of_host};
-use self::login_breaker::{LoginBreaker, LoginLog};
-use self::login_pacer::LoginPacer;
+use self::host::{Host, Hosts};
+use self::login_breaker::LoginBreaker;
 use self::recorder::{Recorder, Timing};
 use self::schedule::Schedule;
 use crate::clock::{Clock, Timestamps};
 use crate::config::AccountConfig;
 use crate::session::SessionList;
-use crate::status::{AccountStatus, StatusStore};
-use crate::tradernet::{Client, Error, Stream};
+use crate::status::{AccountStatus, LoginBlock, StatusStore, StreamStatus};
+use crate::tradernet::{AuthError, Client, Error, Reason, Stream};
 
 /// While an account fails, its secret files are read this often: a corrected credential need not
 /// wait for the back-off.
@@ -47,12 +41,8 @@ const SECRET_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 pub struct PollerContext {
     /// Connections.
     pub client: Client,
-    /// How many requests may be under way to a host.
-    pub host_limiter: HostLimiter,
-    /// Which hosts answer again.
-    pub host_recovery: HostRecovery,
-    /// The pace of logins to hosts.
-    pub login_pacer: LoginPacer,
+    /// What the accounts of a host share.
+    pub hosts: Hosts,
     /// Where statuses are published.
     pub store: StatusStore,
     /// The clocks.
@@ -61,22 +51,22 @@ pub struct PollerContext {
     pub min_retry_interval: Duration,
 }
 
-/// A command to a poller. It has no reply, since an attempt may be under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollerCommand {
-    /// Read the secret files again, and attempt at once if one has changed.
-    ReloadSecrets,
-    /// An operator requests an attempt, also after a rejected login.
-    RetryNow,
+/// What a poller is to do from its next pause on.
+#[derive(Clone, Debug)]
+struct Orders {
+    account: AccountConfig,
+    /// Retries that an operator has requested so far.
+    retries: u64,
 }
 
 /// Polls one account. It is kept outside of the task that runs it, so that a panic costs one run
 /// and none of the state: without SID and breaker, a panic that repeats would be a login storm.
 pub struct Poller {
     account: AccountConfig,
-    /// The account as it is to be from the next pause on; the latest wins.
-    configured: watch::Receiver<AccountConfig>,
-    commands: mpsc::Receiver<PollerCommand>,
+    /// The latest wins.
+    orders: watch::Receiver<Orders>,
+    /// Requested retries that the schedule knows.
+    retries: u64,
     shared: PollerContext,
     credential: Credential,
     breaker: LoginBreaker,
@@ -86,114 +76,118 @@ pub struct Poller {
     host_successes: Option<watch::Receiver<()>>,
     /// Dropped after the first attempt; see [`set::PollerSet::readiness`].
     first_attempt: Option<mpsc::Sender<Infallible>>,
-    running: bool,
-}
-
-/// A successful attempt: the list, and with a streaming transport the stream that sent it.
-struct PollResult {
-    list: SessionList,
-    stream: Option<Stream>,
-    /// The request's signature.
-    signature: Option<SecretString>,
 }
 
 impl Poller {
     /// Prepares an account whose first attempt is due at `first`, and publishes its status before
-    /// any attempt. Later configurations are applied as long as the account stays the same one,
+    /// any attempt. Another configuration is applied as long as the account stays the same one,
     /// see [`AccountConfig::is_same_as`].
-    pub fn new(
-        mut configured: watch::Receiver<AccountConfig>,
+    fn new(
+        account: AccountConfig,
         shared: PollerContext,
-        commands: mpsc::Receiver<PollerCommand>,
-        logins: LoginLog,
+        breaker: LoginBreaker,
         first: Instant,
-    ) -> Self {
-        let account = configured.borrow_and_update().clone();
+    ) -> (Self, watch::Sender<Orders>) {
+        let (sender, orders) = watch::channel(Orders {
+            account: account.clone(),
+            retries: 0,
+        });
         let poller = Self {
-            breaker: LoginBreaker::new(logins, None),
             recorder: Recorder::new(&account),
             schedule: Schedule::starting_at(first),
             account,
-            configured,
-            commands,
+            orders,
+            retries: 0,
             shared,
             credential: Credential::default(),
+            breaker,
             host_successes: None,
             first_attempt: None,
-            running: false,
         };
         poller.publish();
-        poller
+        (poller, sender)
     }
 
-    /// Polls until the account is removed, which drops the senders of its channels. After a panic
-    /// it may be called again.
-    async fn run(&mut self) {
-        // Still set where the last run panicked.
-        if std::mem::take(&mut self.running) {
-            self.recorder.disconnected();
+    /// Polls until it is dropped. It may be called again after a panic, which counts as a failed
+    /// attempt.
+    async fn run(&mut self, panicked: bool) {
+        if panicked {
+            self.recorder.connected = false;
             self.recorder.polls += 1;
-            self.conclude(Err(Error::Internal), self.now(), Some(Timing::default()));
+            self.conclude(Err(Error::Internal), self.now());
             self.first_attempt = None;
         }
-        self.running = true;
-        while self.wait().await {
+        loop {
+            self.wait().await;
             let stream = self.poll().await;
             self.first_attempt = None;
-            if let Some(stream) = stream
-                && !self.follow(stream).await
-            {
-                return;
+            if let Some(stream) = stream {
+                self.follow(stream).await;
             }
         }
     }
 
-    /// Attempts once.
-    pub async fn poll_once(mut self) -> AccountStatus {
-        self.poll().await;
-        self.status()
+    /// Attempts an account once.
+    pub async fn poll_once(account: AccountConfig, shared: PollerContext) -> AccountStatus {
+        let breaker = LoginBreaker::default();
+        let (mut poller, _orders) = Self::new(account, shared, breaker, Instant::now());
+        poller.poll().await;
+        poller.status()
     }
 
-    /// Waits until the next attempt is due; `false` where the account was removed.
-    async fn wait(&mut self) -> bool {
+    /// Waits until the next attempt is due.
+    async fn wait(&mut self) {
         loop {
             let checks_secrets =
                 self.schedule.failures() > 0 && self.account.credential.reads_files();
+            let host_successes = &mut self.host_successes;
             tokio::select! {
-                () = sleep_until(self.schedule.next()) => return true,
+                () = sleep_until(self.schedule.next()) => return,
                 () = sleep(SECRET_CHECK_INTERVAL), if checks_secrets => {
                     if self.read_secrets().await {
                         self.schedule.attempt_now(Instant::now());
                     }
                 }
-                () = success(&mut self.host_successes) => {
+                Some(()) = async { host_successes.as_mut()?.changed().await.ok() } => {
                     self.host_successes = None;
                     let interval = self.account.tracking.interval;
                     self.schedule.host_recovered(Instant::now(), interval, fastrand::f64());
                 }
-                changed = self.configured.changed() => {
-                    if changed.is_err() {
-                        return false;
-                    }
-                    self.apply_config().await;
+                Ok(()) = self.orders.changed() => {
+                    self.take_orders().await;
                 }
-                command = self.commands.recv() => match command {
-                    None => return false,
-                    Some(command) => self.handle(command).await,
-                },
             }
         }
     }
 
-    async fn handle(&mut self, command: PollerCommand) {
-        match command {
-            PollerCommand::ReloadSecrets => {
-                if self.reload_secrets().await {
-                    self.schedule.attempt_now(Instant::now());
-                }
-            }
-            PollerCommand::RetryNow => self.schedule.request_retry(),
+    /// Applies the latest orders; whether the account must be attempted at once, since its
+    /// credential or its transport has changed.
+    async fn take_orders(&mut self) -> bool {
+        let Orders { account, retries } = self.orders.borrow_and_update().clone();
+        let is_retry = std::mem::replace(&mut self.retries, retries) != retries;
+        if is_retry {
+            self.schedule.request_retry();
         }
+        let before = std::mem::replace(&mut self.account, account);
+        if self.account.tracking != before.tracking {
+            let account = &*self.account.name;
+            debug!(account, "the configuration has changed");
+            self.recorder.reconfigure(&self.account, &self.redactor());
+        }
+        let now = Instant::now();
+        let interval = self.account.tracking.interval;
+        if interval != before.tracking.interval {
+            (self.schedule).interval_changed(now, interval, fastrand::f64());
+        }
+        let changed = self.read_secrets().await;
+        // A retry uses the last secrets: their files may be about to be replaced.
+        let dropped = !is_retry && self.credential.drop_unreadable();
+        let attempts_now = changed || dropped || self.account.stream != before.stream;
+        if attempts_now {
+            self.schedule.attempt_now(now);
+        }
+        self.publish();
+        attempts_now
     }
 
     /// Resets the login breaker where the attempt that begins is a retry that an operator requested.
@@ -203,7 +197,7 @@ impl Poller {
         if is_retry {
             self.breaker.reset();
             let account = &*self.account.name;
-            match self.breaker.check(self.shared.clock.now()) {
+            match self.check_breaker() {
                 Ok(()) => info!(account, "retrying on request"),
                 Err(error) => {
                     let advice = Error::Auth(error.clone()).advice();
@@ -213,59 +207,16 @@ impl Poller {
         }
     }
 
-    /// Applies the latest configuration of this account; whether it must be attempted at once, since
-    /// its credential or its transport has changed.
-    async fn apply_config(&mut self) -> bool {
-        let account = self.configured.borrow_and_update().clone();
-        let before = std::mem::replace(&mut self.account, account);
-        if self.account.tracking != before.tracking {
-            debug!(
-                account = &*self.account.name,
-                "the configuration has changed"
-            );
-            self.recorder.reconfigure(&self.account, &self.redactor());
-        }
-        let now = Instant::now();
-        let interval = self.account.tracking.interval;
-        if interval != before.tracking.interval {
-            (self.schedule).interval_changed(now, interval, fastrand::f64());
-        }
-        let changed = self.reload_secrets().await || self.account.stream != before.stream;
-        if changed {
-            self.schedule.attempt_now(now);
-        }
-        self.publish();
-        changed
-    }
-
-    /// Reads the secrets again; whether the credential has changed.
+    /// Reads the secrets again; whether they have changed.
     async fn read_secrets(&mut self) -> bool {
-        let account = &*self.account.name;
         let was_known = self.credential.is_known();
-        match self.credential.read(&self.account.credential).await {
-            Ok(false) => return false,
-            Ok(true) if was_known => {
-                info!(account, "the credential has changed");
-                self.breaker.reset();
-            }
-            // It may be the one that was rejected before this poller started.
-            Ok(true) => {
-                let credential = self.credential.fingerprint(&self.account.target.origin);
-                self.breaker.resume(credential);
-            }
-            Err(error) => {
-                debug!(account, %error, "the secrets cannot be read");
-                return false;
-            }
+        let changed = self.credential.read(&self.account).await;
+        if changed && was_known {
+            let account = &*self.account.name;
+            info!(account, "the credential has changed");
+            self.breaker.reset();
         }
-        true
-    }
-
-    /// Reads the secrets after a reload, which drops those that cannot be read; whether the
-    /// account must be attempted at once.
-    async fn reload_secrets(&mut self) -> bool {
-        let changed = self.read_secrets().await;
-        self.credential.drop_unreadable() || changed
+        changed
     }
 
     /// Attempts once; returns the stream that it opened.
@@ -273,62 +224,52 @@ impl Poller {
         self.read_secrets().await;
         self.begin_retry();
         let started = Instant::now();
-        let mut slot = SlotRequest {
-            last_timed_out: self.recorder.last_timed_out(),
-            queue_wait: Duration::ZERO,
-        };
-        let result = self.attempt(&mut slot).await;
-        let timing = Timing {
-            duration: started.elapsed().saturating_sub(slot.queue_wait),
-            queue_wait: slot.queue_wait,
-        };
-        let (result, stream) = match result {
-            Ok(PollResult { list, stream, .. }) => (Ok(list), stream),
+        self.recorder.timing = Timing::default();
+        let (result, stream) = match self.attempt().await {
+            Ok((list, stream)) => (Ok(list), stream),
             Err(error) => (Err(error), None),
         };
+        let timing = &mut self.recorder.timing;
+        timing.duration = started.elapsed().saturating_sub(timing.queue_wait);
         if stream.is_some() {
-            self.recorder.connected();
+            self.recorder.connected = true;
+            self.recorder.connections += 1;
         }
         self.recorder.polls += 1;
-        self.conclude(result, self.now(), Some(timing));
+        self.conclude(result, self.now());
         stream
     }
 
-    /// Schedules the next attempt after this result, records and publishes it; without `timing` it
-    /// is not an attempt's but something that a stream sent unasked.
-    fn conclude(
-        &mut self,
-        result: Result<SessionList, Error>,
-        at: Timestamps,
-        timing: Option<Timing>,
-    ) {
+    /// Schedules the next attempt after this result, records and publishes it.
+    fn conclude(&mut self, result: Result<SessionList, Error>, at: Timestamps) {
         let now = Instant::now();
         let failures = self.schedule.failures();
         let interval = self.account.tracking.interval;
         match result {
             Ok(list) => {
-                let duration = timing.unwrap_or_default().duration;
+                let duration = self.recorder.timing.duration;
                 self.schedule.succeeded(now, interval, duration);
                 self.host_successes = None;
-                self.shared.host_recovery.announce(self.host());
+                self.list_host().announce_success();
                 let redactor = self.redactor();
-                (self.recorder).list(list, at, timing, failures, &redactor);
+                self.recorder.list(list, at, failures, &redactor);
             }
             Err(error) => {
                 (self.schedule).failed(now, interval, error.retry_after(), fastrand::f64());
-                self.host_successes = may_be_of_host(error.reason())
-                    .then(|| self.shared.host_recovery.subscribe(self.host()));
+                self.host_successes =
+                    may_be_of_host(error.reason()).then(|| self.list_host().successes());
                 let max_age = self.account.tracking.max_age;
-                (self.recorder).failure(error, at, timing, failures, max_age);
+                self.recorder.failure(error, at, failures, max_age);
             }
         }
         self.publish();
     }
 
     /// Where the list comes from.
-    fn host(&self) -> &Url {
+    fn list_host(&self) -> Arc<Host> {
         let stream = self.account.stream.as_ref().map(|stream| &stream.origin);
-        stream.unwrap_or(&self.account.target.origin)
+        let origin = stream.unwrap_or(&self.account.target.origin);
+        self.shared.hosts.get(origin)
     }
 
     fn now(&self) -> Timestamps {
@@ -354,25 +295,28 @@ impl Poller {
             failures: recorder.failures,
             logins: recorder.logins,
             login_failures: recorder.login_failures,
-            login_blocked: self.breaker.block_reason(self.now()),
+            login_blocked: self.check_breaker().err().map(|blocked| match blocked {
+                AuthError::BlockedAfterRejection(_) => LoginBlock::Rejected,
+                _ => LoginBlock::RateLimited,
+            }),
             last_attempt: recorder.last_attempt.clone(),
             last_failure: recorder.last_failure.clone(),
             last_success: recorder.tracker.confirmed_at(),
             session_counters: recorder.tracker.counters(),
             unit: recorder.tracker.unit(),
             view: recorder.summary.clone(),
-            stream: account.stream.as_ref().map(|_| recorder.stream),
+            stream: account.stream.as_ref().map(|_| StreamStatus {
+                connected: recorder.connected,
+                reconnects: recorder.connections.saturating_sub(1),
+            }),
         }
     }
 }
 
-/// Waits for the next success; for ever without a receiver.
-async fn success(successes: &mut Option<watch::Receiver<()>>) {
-    let changed = match successes {
-        Some(successes) => successes.changed().await.ok(),
-        None => None,
-    };
-    if changed.is_none() {
-        std::future::pending().await
-    }
+/// Whether a failure may be the host's, so that another account's success ends it.
+fn may_be_of_host(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::Timeout | Reason::Network | Reason::Tls | Reason::HttpStatus | Reason::ApiError
+    )
 }

@@ -13,13 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::error;
 
 use crate::config::AccountConfig;
-use crate::poller::login_breaker::LoginLog;
-use crate::poller::{Poller, PollerCommand, PollerContext};
+use crate::poller::login_breaker::LoginBreaker;
+use crate::poller::{Orders, Poller, PollerContext};
 
 /// First attempts are at most this far apart, so that a few accounts are all polled at once.
 const MAX_FIRST_SPREAD: Duration = Duration::from_millis(100);
-/// Commands that may wait for a busy poller; more would request the same again.
-const MAX_COMMANDS: usize = 4;
 /// So that a poller that panics whenever it is run does not occupy a core.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -27,15 +25,13 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct PollerSet {
     pollers: BTreeMap<Arc<str>, PollerHandle>,
     shared: PollerContext,
-    /// Of removed accounts: one that comes back has no more logins for it.
-    former_logins: BTreeMap<Arc<str>, LoginLog>,
+    /// Also of removed accounts: one that comes back has no more logins for it.
+    breakers: BTreeMap<Arc<str>, LoginBreaker>,
     ready: watch::Receiver<bool>,
 }
 
 struct PollerHandle {
-    configured: watch::Sender<AccountConfig>,
-    commands: mpsc::Sender<PollerCommand>,
-    logins: LoginLog,
+    orders: watch::Sender<Orders>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -52,18 +48,6 @@ pub struct ReloadSummary {
     pub kept: usize,
 }
 
-/// No account has the name of a requested retry.
-#[derive(Debug, PartialEq, Eq)]
-pub struct UnknownAccount(String);
-
-impl std::fmt::Display for UnknownAccount {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no account is named {:?}", self.0)
-    }
-}
-
-impl std::error::Error for UnknownAccount {}
-
 impl PollerSet {
     /// Starts a poller for each account.
     pub fn start(accounts: Vec<AccountConfig>, shared: &PollerContext) -> Self {
@@ -77,7 +61,7 @@ impl PollerSet {
         let mut set = Self {
             pollers: BTreeMap::new(),
             shared: shared.clone(),
-            former_logins: BTreeMap::new(),
+            breakers: BTreeMap::new(),
             ready: receiver,
         };
         set.add(accounts, Some(latch));
@@ -99,45 +83,41 @@ impl PollerSet {
     /// changed of the others, for which no request is sent.
     pub async fn reload(&mut self, accounts: Vec<AccountConfig>) -> ReloadSummary {
         let mut summary = ReloadSummary::default();
-        let mut configured: BTreeMap<Arc<str>, AccountConfig> = accounts
-            .into_iter()
-            .map(|account| (Arc::clone(&account.name), account))
-            .collect();
-        let mut stopped = Vec::new();
-        for (name, poller) in std::mem::take(&mut self.pollers) {
-            let is_same =
-                |account: &mut AccountConfig| account.is_same_as(&poller.configured.borrow());
-            match configured.get_mut(&name).map(is_same) {
-                Some(true) => {
-                    if let Some(account) = configured.remove(&name) {
-                        poller.configured.send_replace(account);
-                    }
+        let (mut stopped, mut started) = (Vec::new(), Vec::new());
+        let mut running = std::mem::take(&mut self.pollers);
+        for account in accounts {
+            let name = Arc::clone(&account.name);
+            match running.remove(&name) {
+                Some(poller) if account.is_same_as(&poller.orders.borrow().account) => {
+                    poller.orders.send_modify(|orders| orders.account = account);
                     self.pollers.insert(name, poller);
                     summary.kept += 1;
+                    continue;
                 }
-                Some(false) => {
-                    stopped.push((name, poller));
+                Some(poller) => {
+                    stopped.push(poller);
                     summary.replaced += 1;
                 }
-                None => {
-                    stopped.push((name, poller));
-                    summary.removed += 1;
-                }
+                None => summary.added += 1,
             }
+            started.push(account);
         }
-        stopped.iter().for_each(|(_, poller)| poller.task.abort());
-        for (name, poller) in stopped {
+        summary.removed = running.len();
+        let removed: Vec<_> = running.keys().cloned().collect();
+        stopped.extend(running.into_values());
+        stopped.iter().for_each(|poller| poller.task.abort());
+        for poller in stopped {
             // Waited for: a poller that is just publishing would bring its series back.
             let _ = poller.task.await;
-            if !configured.contains_key(&name) {
-                self.shared.store.remove(&name);
-            }
-            self.former_logins.insert(name, poller.logins);
         }
-        summary.added = configured.len() - summary.replaced;
-        self.add(configured.into_values().collect(), None);
+        for name in removed {
+            self.shared.store.remove(&name);
+        }
+        self.add(started, None);
         let now = self.shared.clock.now();
-        self.former_logins.retain(|_, logins| !logins.is_empty(now));
+        let pollers = &self.pollers;
+        self.breakers
+            .retain(|name, breaker| pollers.contains_key(name) || !breaker.is_unused(now));
         summary
     }
 
@@ -148,57 +128,45 @@ impl PollerSet {
             let apart = MAX_FIRST_SPREAD.min(account.tracking.interval / count);
             let first = Instant::now() + apart * index;
             let name = Arc::clone(&account.name);
-            let logins = self.former_logins.remove(&name).unwrap_or_default();
-            let (configured, configuration) = watch::channel(account);
-            let (commands, inbox) = mpsc::channel(MAX_COMMANDS);
-            let shared = self.shared.clone();
-            let mut poller = Poller::new(configuration, shared, inbox, logins.clone(), first);
+            let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
+            let (mut poller, orders) = Poller::new(account, self.shared.clone(), breaker, first);
             poller.first_attempt = latch.clone();
-            let handle = PollerHandle {
-                configured,
-                commands,
-                logins,
-                task: AbortOnDropHandle::new(tokio::spawn(supervise(poller))),
-            };
-            self.pollers.insert(name, handle);
+            let task = AbortOnDropHandle::new(tokio::spawn(supervise(poller)));
+            self.pollers.insert(name, PollerHandle { orders, task });
         }
     }
 
     /// Has the secret files of all accounts read again.
     pub fn reload_secrets(&self) {
         for poller in self.pollers.values() {
-            poller.send(PollerCommand::ReloadSecrets);
+            // Whatever is ordered, the secrets are read again.
+            poller.orders.send_modify(|_| ());
         }
     }
 
-    /// Has one account attempted as soon as its server allows, also after a rejected login.
-    ///
-    /// # Errors
-    ///
-    /// No account has this name.
-    pub fn retry_now(&self, name: &str) -> Result<(), UnknownAccount> {
+    /// Has one account attempted as soon as its server allows, also after a rejected login; whether
+    /// there is an account of this name.
+    pub fn retry_now(&self, name: &str) -> bool {
         let poller = self.pollers.get(name);
-        let poller = poller.ok_or_else(|| UnknownAccount(name.to_owned()))?;
-        poller.send(PollerCommand::RetryNow);
-        Ok(())
+        if let Some(poller) = poller {
+            poller.orders.send_modify(|orders| orders.retries += 1);
+        }
+        poller.is_some()
     }
 }
 
-impl PollerHandle {
-    fn send(&self, command: PollerCommand) {
-        // A full channel means that the same waits to be done already.
-        let _ = self.commands.try_send(command);
-    }
-}
-
-/// Runs a poller until its account is removed, and again after each panic; the message and place
-/// of a panic are logged by the panic hook.
+/// Runs a poller, and again after each panic; the message and place of a panic are logged by the
+/// panic hook.
 async fn supervise(mut poller: Poller) {
-    while AssertUnwindSafe(poller.run()).catch_unwind().await.is_err() {
-        error!(
-            account = &*poller.account.name,
-            "polling panicked; restarting"
-        );
+    let mut panicked = false;
+    while AssertUnwindSafe(poller.run(panicked))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        panicked = true;
+        let account = &*poller.account.name;
+        error!(account, "polling panicked; restarting");
         sleep(RESTART_PAUSE).await;
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::Poller;
 use super::recorder::Timing;
-use super::{Poller, PollerCommand};
 use crate::clock::Timestamps;
 use crate::session::SessionList;
 use crate::tradernet::{Error, Stream, StreamEvent};
@@ -24,18 +24,9 @@ const LIST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames change counters, status and log no more often: the latest counts.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
-/// Frames a second. A connection that sends more for [`MAX_BUSY_SECONDS`] is closed.
-const MAX_FRAME_RATE: u32 = 100;
-const MAX_BUSY_SECONDS: u32 = 10;
-
-/// Why a stream is no longer followed.
-enum StreamEnd {
-    Disconnected(Error),
-    /// The account's credential or stream's address has changed.
-    ConfigChanged,
-    /// The account was removed.
-    Shutdown,
-}
+/// Frames a second. A connection that sends more, on average over [`FRAME_RATE_WINDOW`], is closed.
+const MAX_FRAME_RATE: f64 = 100.0;
+const FRAME_RATE_WINDOW: Duration = Duration::from_secs(10);
 
 /// One connection, and when what happened on it.
 struct Connection {
@@ -48,25 +39,17 @@ struct Connection {
     next_request: Instant,
     /// When the list was requested, until something comes in reply.
     requested: Option<Instant>,
-    /// The server's last word was a list, which a pong confirms, and not an error.
-    last_was_list: bool,
-    /// What was received and is not recorded yet.
-    pending: Option<Update>,
+    /// The latest list or error that is not recorded yet, and its arrival.
+    pending: Option<(Result<SessionList, Error>, Timestamps)>,
     next_update: Instant,
-    frame_rate: FrameRate,
-}
-
-/// A list or an error that the server sent.
-struct Update {
-    result: Result<SessionList, Error>,
-    arrival: Timestamps,
-    /// Set where it was requested.
-    timing: Option<Timing>,
+    /// Frames since [`Self::counted_since`].
+    frames: u32,
+    counted_since: Instant,
 }
 
 impl Poller {
-    /// Follows a stream until it ends; `false` where the account was removed.
-    pub(super) async fn follow(&mut self, stream: Stream) -> bool {
+    /// Follows a stream until it ends.
+    pub(super) async fn follow(&mut self, stream: Stream) {
         let now = Instant::now();
         let mut connection = Connection {
             next_ping: now + self.ping_interval(&stream),
@@ -76,71 +59,67 @@ impl Poller {
             last_list: now,
             awaits_pong: false,
             requested: None,
-            last_was_list: true,
             pending: None,
             next_update: now,
-            frame_rate: FrameRate::starting_at(now),
+            frames: 0,
+            counted_since: now,
         };
         let end = loop {
-            if let Err(end) = self.next_step(&mut connection).await {
-                break end;
+            match self.next_step(&mut connection).await {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(error) => break Err(error),
             }
         };
         self.record_update(&mut connection);
-        self.recorder.disconnected();
+        self.recorder.connected = false;
         match end {
-            StreamEnd::Shutdown => return false,
-            StreamEnd::ConfigChanged => {
+            Ok(()) => {
                 self.schedule.attempt_now(Instant::now());
                 self.publish();
             }
-            StreamEnd::Disconnected(error) => {
+            Err(error) => {
                 if error.is_cured_by_login() {
-                    self.forget_sid();
+                    self.credential.forget_sid();
                 }
-                self.conclude(Err(error), self.now(), None);
+                self.conclude(Err(error), self.now());
             }
         }
-        true
     }
 
-    async fn next_step(&mut self, connection: &mut Connection) -> Result<(), StreamEnd> {
-        let reading = &self.account.tracking;
-        let (interval, max_age) = (reading.interval, reading.max_age);
+    /// Waits for what is due next and does it. `false` where the account's credential or its
+    /// stream's address has changed.
+    async fn next_step(&mut self, connection: &mut Connection) -> Result<bool, Error> {
+        let config = &self.account.tracking;
+        let (interval, max_age) = (config.interval, config.max_age);
         let confirmed_at = self.recorder.tracker.confirmed_at();
         let age = confirmed_at.map_or(Duration::ZERO, |at| self.now().age_of(at));
         // An interval of an hour or more must leave time for the reply.
         let list_timeout = LIST_TIMEOUT.max(interval + self.account.target.timeout);
-        let retry_due = self.schedule.retry_due();
-        let late = |after| Err(StreamEnd::Disconnected(Error::Timeout { after }));
+        let request_due = connection.next_request;
+        let request_due =
+            (self.schedule.retry_due()).map_or(request_due, |due| due.min(request_due));
+        let late = |after| Err(Error::Timeout { after });
         tokio::select! {
-            event = connection.stream.next() => {
-                let event = event.map_err(StreamEnd::Disconnected)?;
-                self.receive(connection, event).map_err(StreamEnd::Disconnected)
-            }
+            event = connection.stream.next() => self.receive(connection, event?)?,
             () = sleep_until(connection.next_update), if connection.pending.is_some() => {
                 self.record_update(connection);
-                Ok(())
             }
             () = sleep_until(connection.next_ping) => {
                 connection.awaits_pong = true;
                 connection.next_ping = Instant::now() + self.ping_interval(&connection.stream);
-                send(connection.stream.ping()).await
+                send(connection.stream.ping()).await?;
             }
-            () = sleep_until(connection.next_request) => self.request_list(connection).await,
-            () = sleep_until(retry_due.unwrap_or(connection.next_request)), if retry_due.is_some() => {
+            () = sleep_until(request_due) => {
                 self.begin_retry();
-                self.request_list(connection).await
+                return self.request_list(connection).await;
             }
-            () = sleep_until(connection.last_frame + SILENCE_TIMEOUT) => late(SILENCE_TIMEOUT),
-            () = sleep(max_age.saturating_sub(age)) => late(max_age),
-            () = sleep_until(connection.last_list + list_timeout) => late(list_timeout),
-            changed = self.configured.changed() => {
-                if changed.is_err() {
-                    return Err(StreamEnd::Shutdown);
-                }
-                if self.apply_config().await {
-                    return Err(StreamEnd::ConfigChanged);
+            () = sleep_until(connection.last_frame + SILENCE_TIMEOUT) => return late(SILENCE_TIMEOUT),
+            () = sleep(max_age.saturating_sub(age)) => return late(max_age),
+            () = sleep_until(connection.last_list + list_timeout) => return late(list_timeout),
+            Ok(()) = self.orders.changed() => {
+                if self.take_orders().await {
+                    return Ok(false);
                 }
                 connection.stream.set_redactor(self.redactor());
                 let now = Instant::now();
@@ -148,20 +127,9 @@ impl Poller {
                 connection.next_ping = connection.next_ping.min(next_ping);
                 let next_request = now + self.account.tracking.interval;
                 connection.next_request = connection.next_request.min(next_request);
-                Ok(())
             }
-            command = self.commands.recv() => match command {
-                None => Err(StreamEnd::Shutdown),
-                Some(PollerCommand::RetryNow) => {
-                    self.schedule.request_retry();
-                    Ok(())
-                }
-                Some(PollerCommand::ReloadSecrets) => match self.reload_secrets().await {
-                    true => Err(StreamEnd::ConfigChanged),
-                    false => Ok(()),
-                },
-            },
         }
+        Ok(true)
     }
 
     /// The time between pings: an idle connection never lets its last list become too old.
@@ -170,28 +138,23 @@ impl Poller {
         interval.min(stream.ping_interval().unwrap_or(interval))
     }
 
-    async fn request_list(&mut self, connection: &mut Connection) -> Result<(), StreamEnd> {
+    /// Requests the list, unless the secrets have changed.
+    async fn request_list(&mut self, connection: &mut Connection) -> Result<bool, Error> {
         if self.read_secrets().await {
-            return Err(StreamEnd::ConfigChanged);
+            return Ok(false);
         }
         let now = Instant::now();
         connection.next_request = now + self.account.tracking.interval;
         connection.requested = Some(now);
         self.recorder.polls += 1;
-        send(connection.stream.ask()).await
+        send(connection.stream.ask()).await?;
+        Ok(true)
     }
 
     fn receive(&mut self, connection: &mut Connection, event: StreamEvent) -> Result<(), Error> {
         let now = Instant::now();
         connection.last_frame = now;
-        if connection.frame_rate.is_excessive(now) {
-            return Err(Error::Decode {
-                detail: format!(
-                    "the server sent more than {MAX_FRAME_RATE} frames a second for {MAX_BUSY_SECONDS} s"
-                ),
-                retry_after: None,
-            });
-        }
+        connection.count_frame(now)?;
         match event {
             StreamEvent::List(list) => {
                 connection.last_list = now;
@@ -199,8 +162,13 @@ impl Poller {
             }
             StreamEvent::NoList(error) => self.receive_update(connection, Err(error)),
             StreamEvent::Pong => {
-                if std::mem::take(&mut connection.awaits_pong) && connection.last_was_list {
-                    self.recorder.confirm(self.now());
+                // After an error a pong confirms nothing.
+                let has_failed = match &connection.pending {
+                    Some((result, _)) => result.is_err(),
+                    None => self.recorder.last_error().is_some(),
+                };
+                if std::mem::take(&mut connection.awaits_pong) && !has_failed {
+                    self.recorder.tracker.confirm(self.now());
                     self.publish();
                 }
             }
@@ -209,71 +177,56 @@ impl Poller {
         Ok(())
     }
 
-    fn receive_update(&self, connection: &mut Connection, result: Result<SessionList, Error>) {
-        connection.last_was_list = result.is_ok();
-        let timing = connection.requested.take().map(|sent| {
+    fn receive_update(&mut self, connection: &mut Connection, result: Result<SessionList, Error>) {
+        if let Some(sent) = connection.requested.take() {
             let duration = sent.elapsed();
             self.shared.client.observe(self.account.transport, duration);
-            Timing {
+            self.recorder.timing = Timing {
                 duration,
                 queue_wait: Duration::ZERO,
-            }
-        });
-        let before = connection.pending.take().and_then(|update| update.timing);
-        connection.pending = Some(Update {
-            result,
-            arrival: self.now(),
-            timing: timing.or(before),
-        });
+            };
+        }
+        connection.pending = Some((result, self.now()));
     }
 
     fn record_update(&mut self, connection: &mut Connection) {
-        if let Some(update) = connection.pending.take() {
+        if let Some((result, arrival)) = connection.pending.take() {
             connection.next_update = Instant::now() + MIN_UPDATE_INTERVAL;
-            self.conclude(update.result, update.arrival, update.timing);
+            self.conclude(result, arrival);
+        }
+    }
+}
+
+impl Connection {
+    /// # Errors
+    ///
+    /// The server has sent too many frames.
+    fn count_frame(&mut self, now: Instant) -> Result<(), Error> {
+        self.frames = self.frames.saturating_add(1);
+        let elapsed = now.duration_since(self.counted_since);
+        if elapsed < FRAME_RATE_WINDOW {
+            return Ok(());
+        }
+        let too_many = f64::from(self.frames) > MAX_FRAME_RATE * elapsed.as_secs_f64();
+        (self.frames, self.counted_since) = (0, now);
+        match too_many {
+            false => Ok(()),
+            true => Err(Error::Decode {
+                detail: format!(
+                    "the server sent more than {MAX_FRAME_RATE} frames a second for {} s",
+                    FRAME_RATE_WINDOW.as_secs()
+                ),
+                retry_after: None,
+            }),
         }
     }
 }
 
 /// Sends, unless the server has stopped reading.
-async fn send(sending: impl Future<Output = Result<(), Error>>) -> Result<(), StreamEnd> {
-    let late = Error::Timeout {
-        after: SEND_TIMEOUT,
-    };
-    let sent = timeout(SEND_TIMEOUT, sending).await.unwrap_or(Err(late));
-    sent.map_err(StreamEnd::Disconnected)
-}
-
-/// Counts frames by the second.
-struct FrameRate {
-    second: Instant,
-    frames: u32,
-    /// Seconds in a row with more than [`MAX_FRAME_RATE`] frames.
-    busy_seconds: u32,
-}
-
-impl FrameRate {
-    fn starting_at(now: Instant) -> Self {
-        Self {
-            second: now,
-            frames: 0,
-            busy_seconds: 0,
-        }
-    }
-
-    /// Counts a frame; whether the connection is to be closed.
-    fn is_excessive(&mut self, now: Instant) -> bool {
-        const SECOND: Duration = Duration::from_secs(1);
-        let elapsed = now.duration_since(self.second);
-        if elapsed >= SECOND {
-            let was_busy = self.frames > MAX_FRAME_RATE && elapsed < 2 * SECOND;
-            self.busy_seconds = if was_busy { self.busy_seconds + 1 } else { 0 };
-            self.second = now;
-            self.frames = 0;
-        }
-        self.frames = self.frames.saturating_add(1);
-        self.busy_seconds >= MAX_BUSY_SECONDS
-    }
+async fn send(sending: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    let after = SEND_TIMEOUT;
+    let sent = timeout(SEND_TIMEOUT, sending).await;
+    sent.unwrap_or(Err(Error::Timeout { after }))
 }
 
 #[cfg(test)]

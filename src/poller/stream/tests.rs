@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::DuplexStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -14,11 +14,9 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::clock::{Clock, Timestamps};
 use crate::config::{AccountConfig, CredentialSource};
-use crate::poller::PollerContext;
-use crate::poller::host_limiter::HostLimiter;
-use crate::poller::host_recovery::HostRecovery;
-use crate::poller::login_breaker::LoginLog;
-use crate::poller::login_pacer::LoginPacer;
+use crate::poller::host::Hosts;
+use crate::poller::login_breaker::LoginBreaker;
+use crate::poller::{Orders, PollerContext};
 use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
@@ -40,8 +38,7 @@ struct Bench {
     poller: Poller,
     stream: Option<Stream>,
     server: Option<Server>,
-    commands: mpsc::Sender<PollerCommand>,
-    configured: watch::Sender<AccountConfig>,
+    orders: watch::Sender<Orders>,
     store: StatusStore,
     clock: Clock,
 }
@@ -67,9 +64,7 @@ impl Bench {
         let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
             client: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
-            host_limiter: HostLimiter::new(16),
-            host_recovery: HostRecovery::default(),
-            login_pacer: LoginPacer::new(10),
+            hosts: Hosts::new(16, 10),
             store: store.clone(),
             clock: clock.clone(),
             min_retry_interval: Duration::from_secs(5),
@@ -95,34 +90,30 @@ impl Bench {
                 max_age: interval * 3,
             },
         };
-        let (commands, inbox) = mpsc::channel(1);
-        let (configured, configuration) = watch::channel(account);
-        let logins = LoginLog::default();
-        let mut poller = Poller::new(configuration, shared, inbox, logins, start);
+        let (mut poller, orders) = Poller::new(account, shared, LoginBreaker::default(), start);
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
             panic!("no list")
         };
         poller.read_secrets().await;
-        poller.recorder.connected();
+        poller.recorder.connected = true;
         poller.recorder.polls += 1;
-        poller.conclude(Ok(first), clock.now(), Some(Timing::default()));
+        poller.conclude(Ok(first), clock.now());
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         Self {
             poller,
             stream: Some(Stream::over(ours).await),
             server: Some(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await),
-            commands,
-            configured,
+            orders,
             store,
             clock,
         }
     }
 
     /// Follows the stream to its end; when the next attempt is due.
-    async fn follow(&mut self) -> Option<Instant> {
+    async fn follow(&mut self) -> Instant {
         let stream = self.stream.take().unwrap();
-        let goes_on = self.poller.follow(stream).await;
-        goes_on.then(|| self.poller.schedule.next())
+        self.poller.follow(stream).await;
+        self.poller.schedule.next()
     }
 
     fn status(&self) -> Arc<AccountStatus> {
@@ -240,7 +231,7 @@ async fn a_silent_connection_is_closed_after_20_seconds() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let start = Instant::now();
     let server = bench.server.take().unwrap();
-    let due = bench.follow().await.unwrap();
+    let due = bench.follow().await;
     assert_eq!(start.elapsed(), SILENCE_TIMEOUT);
     let pause = due.duration_since(Instant::now());
     assert!((INTERVAL..=INTERVAL * 2).contains(&pause), "{pause:?}");
@@ -260,7 +251,7 @@ async fn an_hour_without_a_list_replaces_the_connection() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let start = Instant::now();
     tokio::spawn(only_pongs(bench.server.take().unwrap(), start));
-    assert!(bench.follow().await.is_some());
+    bench.follow().await;
     assert_eq!(start.elapsed(), LIST_TIMEOUT);
     assert_eq!(failures(&bench.store), [(Reason::Timeout, 1)]);
 }
@@ -297,7 +288,7 @@ async fn after_an_error_a_pong_confirms_nothing() {
     send(&mut server, BROKEN_FRAME).await;
     let server = tokio::spawn(only_pongs(server, start));
     let first = bench.status().last_success;
-    bench.follow().await.unwrap();
+    bench.follow().await;
     assert_eq!(start.elapsed(), MAX_AGE);
     drop(bench.poller);
     // At 90 s the request and the end of the stream are due at the same moment.
@@ -389,9 +380,8 @@ async fn a_new_credential_opens_another_stream_at_once() {
     let sid = SecretSource::file(file.clone(), SecretKind::Token);
     let mut bench = Bench::with(INTERVAL, &list(80_000_000), sid).await;
     std::fs::write(&file, "two").unwrap();
-    let command = PollerCommand::ReloadSecrets;
-    bench.commands.send(command).await.unwrap();
-    assert_eq!(bench.follow().await.unwrap(), Instant::now());
+    bench.orders.send_modify(|_| ());
+    assert_eq!(bench.follow().await, Instant::now());
     assert!(!bench.status().stream.unwrap().connected);
     assert_eq!(failures(&bench.store), []);
 }
@@ -400,11 +390,10 @@ async fn a_new_credential_opens_another_stream_at_once() {
 async fn retries_of_an_operator_request_the_list_at_most_once_in_five_seconds() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
-    let commands = bench.commands.clone();
+    let orders = bench.orders.clone();
     let script = async {
         for _ in 0..80 {
-            let command = PollerCommand::RetryNow;
-            commands.send(command).await.unwrap();
+            orders.send_modify(|orders| orders.retries += 1);
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -414,20 +403,12 @@ async fn retries_of_an_operator_request_the_list_at_most_once_in_five_seconds() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removed_account_ends_its_stream() {
-    let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
-    let _server = bench.server.take().unwrap();
-    bench.commands = mpsc::channel(1).0;
-    assert_eq!(bench.follow().await, None);
-}
-
-#[tokio::test(start_paused = true)]
 async fn streams_that_are_cut_at_once_reconnect_spread() {
     let mut pauses = Vec::new();
     for _ in 0..100 {
         let mut bench = Bench::new(INTERVAL, "[]").await;
         drop(bench.server.take().unwrap());
-        let due = bench.follow().await.unwrap();
+        let due = bench.follow().await;
         pauses.push(due.duration_since(Instant::now()));
         assert_eq!(failures(&bench.store), [(Reason::Network, 1)]);
     }
@@ -441,7 +422,8 @@ async fn streams_that_are_cut_at_once_reconnect_spread() {
 async fn another_interval_applies_to_the_same_connection() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
-    bench.configured.send_modify(|account| {
+    bench.orders.send_modify(|orders| {
+        let account = &mut orders.account;
         account.tracking.interval = INTERVAL;
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
@@ -455,11 +437,12 @@ async fn another_interval_applies_to_the_same_connection() {
 async fn another_transport_ends_the_stream_and_is_polled_at_once() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let _server = bench.server.take().unwrap();
-    bench.configured.send_modify(|account| {
+    bench.orders.send_modify(|orders| {
+        let account = &mut orders.account;
         account.transport = Transport::Http;
         account.stream = None;
     });
-    assert_eq!(bench.follow().await.unwrap(), Instant::now());
+    assert_eq!(bench.follow().await, Instant::now());
     let status = bench.status();
     assert_eq!(status.stream, None);
     assert_eq!(status.transport, Transport::Http);
@@ -469,7 +452,7 @@ async fn another_transport_ends_the_stream_and_is_polled_at_once() {
 #[tokio::test(start_paused = true)]
 async fn another_origin_of_a_stream_is_another_account() {
     let bench = Bench::new(INTERVAL, "[]").await;
-    let one = bench.configured.borrow().clone();
+    let one = bench.orders.borrow().account.clone();
     let mut other = one.clone();
     assert!(one.is_same_as(&other));
     other.stream.as_mut().unwrap().origin = "wss://elsewhere.example".parse().unwrap();
