@@ -130,10 +130,7 @@ pub async fn run(
     let app = Arc::new(App::new(
         web::Settings {
             telemetry_path: config.web.telemetry_path,
-            external_url: config
-                .web
-                .external_url
-                .and_then(|url| url.as_str().parse().ok()),
+            external_url: config.web.external_url,
             enable_lifecycle: config.web.enable_lifecycle,
             shard: config.shard,
             scrape_interval: config.scrape_interval,

@@ -1,11 +1,8 @@
 //! `tradernet-exporter check`: polls every account once and reports the results.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use serde::Serialize;
 use tokio::task::JoinSet;
 
 use crate::app::http;
@@ -16,7 +13,9 @@ use crate::poller::{Poller, PollerContext};
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
-use crate::tradernet::{Error, RequestObserver, SetupError};
+use crate::text::{HumanDuration, printable};
+use crate::tradernet::{RequestObserver, SetupError};
+use crate::web::api::{Failure, TypeCount, json_object, violating};
 
 const COLUMNS: [&str; 6] = [
     "ACCOUNT",
@@ -27,51 +26,13 @@ const COLUMNS: [&str; 6] = [
     "BROKEN RULES",
 ];
 
-/// The results of a check, by ascending account name.
-#[derive(Debug, Serialize)]
+/// The results of a check.
+#[derive(Debug)]
 pub struct Report {
-    accounts: Vec<AccountReport>,
-    answered: usize,
-    failed: usize,
-    /// Accounts that break at least one rule.
-    breaking_rules: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct AccountReport {
-    account: String,
-    transport: &'static str,
-    error: Option<ErrorReport>,
-    sessions: Option<SessionsReport>,
-}
-
-#[derive(Debug, Serialize)]
-struct ErrorReport {
-    reason: &'static str,
-    message: String,
-    advice: String,
-}
-
-#[derive(Debug, Serialize)]
-struct SessionsReport {
-    open: u64,
-    by_safety_type: Vec<TypeCount>,
-    /// `null` where no session is open, or no time left can be read.
-    next_expiry_timestamp_seconds: Option<f64>,
-    expire_unit: &'static str,
-    /// One answer confirms the unit only where it is configured, or a session's lifetime shows it.
-    expire_unit_confirmed: bool,
-    /// Every configured rule with the number of sessions that break it.
-    violating: BTreeMap<&'static str, u64>,
-    #[serde(skip)]
-    next_expiry: String,
-}
-
-#[derive(Debug, Serialize)]
-struct TypeCount {
-    safety_type_id: String,
-    safety_type: String,
-    open: u64,
+    /// By ascending name.
+    accounts: Vec<AccountStatus>,
+    names: SafetyNames,
+    now: Timestamps,
 }
 
 /// Polls every account once.
@@ -93,178 +54,163 @@ pub async fn run(config: &Config) -> Result<Report, SetupError> {
     }
     let mut statuses = polls.join_all().await;
     statuses.sort_by(|a, b| a.account.cmp(&b.account));
-    let (now, names) = (config.clock.now(), &config.safety_names);
-    let reports = statuses.iter().map(|status| report(status, names, now));
-    Ok(Report::new(reports.collect()))
+    Ok(Report {
+        accounts: statuses,
+        names: config.safety_names.clone(),
+        now: config.clock.now(),
+    })
 }
 
-fn report(status: &AccountStatus, names: &SafetyNames, now: Timestamps) -> AccountReport {
-    let attempt = status.last_attempt.as_ref();
-    let error = attempt.and_then(|attempt| attempt.failure.as_ref());
-    AccountReport {
-        // A control character could overwrite other lines of a terminal.
-        account: status.account.replace(char::is_control, "\u{fffd}"),
-        transport: status.transport.name(),
-        error: error.map(|error| error_report(error, &status.account)),
-        sessions: match (&status.view, error) {
-            (Some(summary), None) => Some(sessions_report(summary, status, names, now)),
-            _ => None,
-        },
-    }
+json_object!(Report, report => {
+    "accounts": Vec::from_iter(report.accounts.iter().map(|status| Account(status, report))),
+    "answered": report.answered(),
+    "failed": report.failed(),
+    "breaking_rules": report.breaking_rules(),
+});
+
+struct Account<'a>(&'a AccountStatus, &'a Report);
+
+json_object!(Account<'_>, Account(status, report) => {
+    "account": printable(&status.account),
+    "transport": status.transport.name(),
+    "error": failure(status),
+    "sessions": answer(status).map(|summary| Sessions(summary, status, &report.names)),
+});
+
+struct Sessions<'a>(&'a Summary, &'a AccountStatus, &'a SafetyNames);
+
+json_object!(Sessions<'_>, Sessions(summary, status, names) => {
+    "open": summary.open,
+    "by_safety_type": Vec::from_iter(open_types(summary).map(|count| TypeCount(count, names))),
+    // `null` where no session is open, or no time left can be read.
+    "next_expiry_timestamp_seconds": next_expiry_ms(summary).map(|at_ms| at_ms / 1000.0),
+    "expire_unit": status.unit.unit.name(),
+    // One answer confirms the unit only where it is configured, or a session's lifetime shows it.
+    "expire_unit_confirmed": status.unit.confirmed,
+    "violating": violating(summary),
+});
+
+fn failure(status: &AccountStatus) -> Option<Failure> {
+    let error = status.last_attempt.as_ref()?.failure.as_ref()?;
+    Some(Failure::new(error, &status.account))
 }
 
-fn error_report(error: &Error, account: &str) -> ErrorReport {
-    let account: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
-    ErrorReport {
-        reason: error.reason().name(),
-        message: error.to_string(),
-        advice: error
-            .advice()
-            .replace("account=NAME", &format!("account={account}")),
-    }
+/// The summary of the answer, where the poll succeeded.
+fn answer(status: &AccountStatus) -> Option<&Summary> {
+    let view = status.view.as_deref();
+    view.filter(|_| {
+        status
+            .last_attempt
+            .as_ref()
+            .is_some_and(|attempt| attempt.failure.is_none())
+    })
 }
 
-fn sessions_report(
-    summary: &Summary,
-    status: &AccountStatus,
-    names: &SafetyNames,
-    now: Timestamps,
-) -> SessionsReport {
-    let of_type = |(id, open): &(SafetyType, u64)| TypeCount {
-        safety_type_id: id.to_string(),
-        safety_type: names.name(*id).to_owned(),
-        open: *open,
-    };
-    let open_types = summary.by_safety_type.iter().filter(|(_, open)| *open > 0);
-    let expiries = summary.expiry.and_then(|expiry| expiry.expires_at_ms);
-    SessionsReport {
-        open: summary.open,
-        by_safety_type: open_types.map(of_type).collect(),
-        next_expiry_timestamp_seconds: expiries.map(|expiries| expiries.min / 1000.0),
-        expire_unit: status.unit.unit.name(),
-        expire_unit_confirmed: status.unit.confirmed,
-        violating: (summary.violating.iter())
-            .map(|(rule, count)| (rule.name(), *count))
-            .collect(),
-        next_expiry: match expiries {
-            Some(expiries) => time_left(expiries.min - now.wall_ms),
-            None if summary.open > 0 => "unreadable".to_owned(),
-            None => "-".to_owned(),
-        },
-    }
+fn open_types(summary: &Summary) -> impl Iterator<Item = &(SafetyType, u64)> {
+    summary.by_safety_type.iter().filter(|(_, open)| *open > 0)
 }
 
-fn time_left(left_ms: f64) -> String {
-    let seconds = (left_ms / 1000.0).max(0.0).floor();
-    // Whole minutes where there are hours.
-    let seconds = seconds
-        - if seconds < 3600.0 {
-            0.0
-        } else {
-            seconds % 60.0
-        };
-    Duration::try_from_secs_f64(seconds).map_or_else(
-        |_| "in more than 500 billion years".to_owned(),
-        |left| format!("in {}", humantime::format_duration(left)),
-    )
+fn next_expiry_ms(summary: &Summary) -> Option<f64> {
+    Some(summary.expiry?.expires_at_ms?.min)
 }
 
-impl AccountReport {
-    fn row(&self) -> [String; 6] {
-        let (account, transport) = (self.account.clone(), self.transport.to_owned());
-        let Some(sessions) = &self.sessions else {
-            let reason = self
-                .error
-                .as_ref()
-                .map_or("no answer", |error| error.reason);
-            let failed = format!("failed: {reason}");
-            return [
-                account,
-                transport,
-                failed,
-                "?".into(),
-                "?".into(),
-                "?".into(),
-            ];
-        };
-        let types = sessions.by_safety_type.iter().map(|of| {
-            let (id, name, open) = (&of.safety_type_id, &of.safety_type, of.open);
-            match name.as_str() {
-                "unknown" => format!("unknown ({id}) {open}"),
-                _ => format!("{name} {open}"),
-            }
-        });
-        let broken = sessions.violating.iter().filter(|(_, count)| **count > 0);
-        let broken = broken.map(|(rule, count)| format!("{rule} {count}"));
-        let joined = |items: Vec<String>| match items.is_empty() {
-            true => "-".to_owned(),
-            false => items.join(", "),
-        };
-        [
-            account,
-            transport,
-            sessions.open.to_string(),
-            joined(types.collect()),
-            sessions.next_expiry.clone(),
-            joined(broken.collect()),
-        ]
-    }
-
-    fn breaks_a_rule(&self) -> bool {
-        let sessions = self.sessions.as_ref();
-        sessions.is_some_and(|sessions| sessions.violating.values().any(|count| *count > 0))
-    }
+fn broken_rules(summary: &Summary) -> Vec<String> {
+    let broken = summary.violating.iter().filter(|(_, count)| *count > 0);
+    broken
+        .map(|(rule, count)| format!("{} {count}", rule.name()))
+        .collect()
 }
 
 impl Report {
-    fn new(accounts: Vec<AccountReport>) -> Self {
-        let answered = accounts.iter().filter(|of| of.sessions.is_some()).count();
-        Self {
-            answered,
-            failed: accounts.len() - answered,
-            breaking_rules: accounts.iter().filter(|of| of.breaks_a_rule()).count(),
-            accounts,
-        }
+    fn answered(&self) -> usize {
+        self.accounts.iter().filter_map(answer).count()
+    }
+
+    fn failed(&self) -> usize {
+        self.accounts.len() - self.answered()
+    }
+
+    /// Accounts that break at least one rule.
+    fn breaking_rules(&self) -> usize {
+        let answers = self.accounts.iter().filter_map(answer);
+        answers
+            .filter(|summary| !broken_rules(summary).is_empty())
+            .count()
     }
 
     /// Whether every account answered and, with `strict`, breaks no rule.
     pub fn is_ok(&self, strict: bool) -> bool {
-        self.failed == 0 && !(strict && self.breaking_rules > 0)
+        self.failed() == 0 && !(strict && self.breaking_rules() > 0)
     }
 
     /// A table, the errors, and a summary.
     pub fn text(&self) -> String {
-        let mut text = table(self.accounts.iter().map(AccountReport::row));
-        for account in &self.accounts {
-            if let Some(error) = &account.error {
-                let ErrorReport {
-                    message, advice, ..
-                } = error;
+        let mut text = table(self.accounts.iter().map(|status| self.row(status)));
+        for status in &self.accounts {
+            if let Some(Failure {
+                message, advice, ..
+            }) = failure(status)
+            {
+                let account = printable(&status.account);
                 // Writing to a string cannot fail.
-                let _ = write!(text, "\n{}: {message}; {advice}\n", account.account);
+                let _ = write!(text, "\n{account}: {message}; {advice}\n");
             }
         }
-        let mut sessions = self.accounts.iter().filter_map(|of| of.sessions.as_ref());
-        if sessions
-            .any(|of| of.next_expiry_timestamp_seconds.is_some() && !of.expire_unit_confirmed)
-        {
+        let assumes_unit = |status: &AccountStatus| {
+            !status.unit.confirmed && answer(status).and_then(next_expiry_ms).is_some()
+        };
+        if self.accounts.iter().any(assumes_unit) {
             text.push_str(
                 "\nnote: times assume that `expire` is in milliseconds, as documented; one answer \
                  does not confirm it (TRADERNET_EXPIRE_UNIT)\n",
             );
         }
-        let (total, answered) = (self.accounts.len(), self.answered);
-        let breaking = match self.breaking_rules {
+        let breaking = match self.breaking_rules() {
             1 => "1 breaks a rule".to_owned(),
             count => format!("{count} break a rule"),
         };
+        let (answered, failed, total) = (self.answered(), self.failed(), self.accounts.len());
         let accounts = if total == 1 { "account" } else { "accounts" };
-        let failed = self.failed;
         let _ = writeln!(
             text,
             "\n{answered} of {total} {accounts} answered, {failed} failed, {breaking}"
         );
         text
+    }
+
+    fn row(&self, status: &AccountStatus) -> [String; 6] {
+        let (account, transport) = (
+            printable(&status.account),
+            status.transport.name().to_owned(),
+        );
+        let unknown = || "?".to_owned();
+        let Some(summary) = answer(status) else {
+            let reason = failure(status).map_or("no answer", |failure| failure.reason);
+            let failed = format!("failed: {reason}");
+            return [account, transport, failed, unknown(), unknown(), unknown()];
+        };
+        let types = open_types(summary).map(|(id, open)| match self.names.name(*id) {
+            "unknown" => format!("unknown ({id}) {open}"),
+            name => format!("{} {open}", printable(name)),
+        });
+        let next_expiry = match next_expiry_ms(summary) {
+            Some(at_ms) => format!("in {}", HumanDuration::from_ms(at_ms - self.now.wall_ms)),
+            None if summary.open > 0 => "unreadable".to_owned(),
+            None => "-".to_owned(),
+        };
+        let joined = |items: Vec<String>| match items.is_empty() {
+            true => "-".to_owned(),
+            false => items.join(", "),
+        };
+        let (types, broken) = (joined(types.collect()), joined(broken_rules(summary)));
+        [
+            account,
+            transport,
+            summary.open.to_string(),
+            types,
+            next_expiry,
+            broken,
+        ]
     }
 
     /// The same for scripts, with a line end.

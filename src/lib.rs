@@ -29,6 +29,7 @@ pub mod session;
 pub mod shard;
 pub mod simulator;
 pub mod status;
+pub mod text;
 pub mod tradernet;
 pub mod web;
 

@@ -20,6 +20,7 @@ use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::clock::{Clock, Timestamps};
 use crate::config::{Log, LogFormat};
+use crate::text::is_printable;
 
 /// Lines that wait for the thread; a burst of as many accounts is not cut.
 const QUEUE_LINES: usize = 16_384;
@@ -239,19 +240,23 @@ fn line(format: LogFormat, now: Timestamps, event: &Event<'_>) -> String {
 
 /// Whether logfmt needs no quotes around it.
 fn is_plain(text: &str) -> bool {
-    let needs_quotes = |c: char| c <= ' ' || c == '"' || c == '=' || c == '\\' || c.is_control();
+    let needs_quotes = |c: char| c <= ' ' || c == '"' || c == '=' || c == '\\' || !is_printable(c);
     !text.is_empty() && !text.contains(needs_quotes)
 }
 
-/// Writes a JSON string, which is a quoted logfmt value as well. No control character stays.
+/// Writes a JSON string, which is a quoted logfmt value as well, with escapes for what may not be shown.
 fn quote(to: &mut String, text: &str) {
     to.push('"');
     for c in text.chars() {
         match c {
             '"' | '\\' => to.extend(['\\', c]),
             '\n' => to.push_str("\\n"),
-            c if c.is_control() => drop(write!(to, "\\u{:04x}", u32::from(c))),
-            c => to.push(c),
+            c if is_printable(c) => to.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(to, "\\u{unit:04x}");
+                }
+            }
         }
     }
     to.push('"');

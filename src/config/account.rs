@@ -18,6 +18,7 @@ use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
 use crate::status::AccountInfo;
+use crate::text::is_printable;
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
@@ -114,33 +115,13 @@ fn account_name(text: &str) -> Result<Arc<str>, String> {
         return Err("must not be empty or begin or end with a space".to_owned());
     }
     // Names that differ only in invisible characters look the same.
-    if text.contains(is_format_character) {
+    if !text.chars().all(is_printable) {
         return Err("contains an invisible formatting character; remove it".to_owned());
     }
     if text.chars().count() > MAX_ACCOUNT_NAME_LEN {
         return Err(format!("is longer than {MAX_ACCOUNT_NAME_LEN} characters"));
     }
     Ok(text.into())
-}
-
-/// Characters of Unicode's category Cf that occur in text, among them those that change its
-/// direction.
-fn is_format_character(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0001}'..='\u{e007f}'
-    )
 }
 
 struct Times {

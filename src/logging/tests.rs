@@ -24,7 +24,7 @@ fn logged(format: LogFormat, log: impl FnOnce()) -> String {
 }
 
 fn hostile() {
-    let login = "a \"b\"=\\c\n\u{9b}31m";
+    let login = "a \"b\"=\\c\n\u{9b}31m\u{202e}\u{e0041}";
     let plain = "desk-1";
     error!(
         plain,
@@ -41,7 +41,7 @@ fn logfmt_line() {
     assert_eq!(
         logged(LogFormat::Logfmt, hostile),
         "ts=2016-06-14T13:32:34.020Z level=error msg=\"poll failed\" plain=desk-1 \
-         login=\"a \\\"b\\\"=\\\\c\\n\\u009b31m\" polls=3 up=false took_s=0.25\n"
+         login=\"a \\\"b\\\"=\\\\c\\n\\u009b31m\\u202e\\udb40\\udc41\" polls=3 up=false took_s=0.25\n"
     );
 }
 
@@ -54,7 +54,7 @@ fn json_line() {
         )
     );
     let json: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(json["login"], "a \"b\"=\\c\n\u{9b}31m");
+    assert_eq!(json["login"], "a \"b\"=\\c\n\u{9b}31m\u{202e}\u{e0041}");
     assert_eq!((&json["polls"], &json["up"]), (&3.into(), &false.into()));
 }
 

@@ -1,11 +1,13 @@
 //! Makes text of a server fit for logs and pages.
 //!
 //! A server may quote what it was sent. Every whole secret is replaced, as written and
-//! percent-encoded, HTML-escaped or JSON-escaped; so are control characters. Fragments of a secret
+//! percent-encoded, HTML-escaped or JSON-escaped; so are control and format characters. Fragments of a secret
 //! are not searched for: what is replaced would tell a reader which words a password contains.
 
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::text::is_printable;
 
 /// A shorter secret is replaced only where it stands as a whole word.
 const MIN_SECRET_CHARS: usize = 4;
@@ -40,7 +42,7 @@ impl Redactor {
         Self { secrets: all }
     }
 
-    /// The text without secrets and control characters, cut to 200 characters. Secrets are
+    /// The text without secrets and characters that may not be shown, cut to 200 characters. Secrets are
     /// replaced before the text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
         let mut redacted = String::new();
@@ -56,7 +58,7 @@ impl Redactor {
                     redacted.push('…');
                     return redacted.trim().to_owned();
                 }
-                redacted.push(if c.is_control() { ' ' } else { c });
+                redacted.push(if is_printable(c) { c } else { ' ' });
                 length += 1;
             }
             if end > start {
@@ -285,6 +287,7 @@ mod tests {
             text
         );
         assert_eq!(redactor(&["invalid-login"]).redact(text), text);
+        assert_eq!(redactor(&[]).redact("no\u{202e}\u{1b}[2J"), "no  [2J");
     }
 
     #[test]

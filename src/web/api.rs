@@ -14,113 +14,150 @@ use super::health::AccountHealth;
 use super::query::Query;
 use crate::clock::Timestamps;
 use crate::session::diff::CloseReason;
-use crate::session::safety_type::SafetyNames;
+use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::{SessionDetail, Summary};
-use crate::session::tracker::SessionCounters;
-use crate::status::{AccountStatus, Attempt, LoginBlock, PastFailure, StatusStore};
+use crate::status::{AccountStatus, Attempt, LoginBlock, StatusStore, StreamStatus};
+use crate::text::printable;
 use crate::tradernet::Error;
 
-/// The whole answer.
-#[derive(Serialize)]
-struct AccountsResponse<'a> {
-    /// The time of this response.
-    timestamp_seconds: f64,
-    /// By ascending name.
-    accounts: Vec<AccountJson<'a>>,
+/// Implements `Serialize` as a JSON object with these fields, in this order.
+macro_rules! json_object {
+    ($type:ty, $fields:pat => { $($name:literal: $value:expr,)+ }) => {
+        impl serde::Serialize for $type {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let $fields = self;
+                let mut map = serializer.serialize_map(None)?;
+                $(serde::ser::SerializeMap::serialize_entry(&mut map, $name, &$value)?;)+
+                serde::ser::SerializeMap::end(map)
+            }
+        }
+    };
 }
+pub(crate) use json_object;
 
-/// One account.
-#[derive(Serialize)]
-struct AccountJson<'a> {
-    account: &'a str,
-    /// See [`AccountHealth::name`].
-    state: &'static str,
-    needs_attention: bool,
-    transport: &'static str,
-    poll_interval_seconds: f64,
-    /// From this age on `sessions` is `null`.
-    max_age_seconds: f64,
-    /// Whether the last attempt succeeded; `null` before the first.
-    up: Option<bool>,
-    last_attempt: Option<LastAttempt>,
-    last_success_timestamp_seconds: Option<f64>,
-    /// Kept when attempts succeed again; `null` before the first.
-    last_failure: Option<LastFailure>,
-    polls_total: u64,
-    poll_failures_total: BTreeMap<&'static str, u64>,
-    logins_total: u64,
-    login_failures_total: u64,
-    /// `refused`, `too_many`, or `null` where logins are allowed.
-    login_blocked: Option<&'static str>,
-    expire_unit: &'static str,
-    expire_unit_confirmed: bool,
-    /// `null` before the first answer.
-    sessions_opened_total: Option<u64>,
-    /// By reason; `null` before the first answer.
-    sessions_closed_total: Option<BTreeMap<&'static str, u64>>,
-    /// `null` for an account that is polled.
-    stream: Option<Stream>,
-    /// The last good answer; `null` where there is none or it is too old.
-    sessions: Option<Sessions<'a>>,
-}
+/// The whole answer, by ascending name.
+struct AccountsResponse<'a>(&'a [Arc<AccountStatus>], &'a SafetyNames, Timestamps);
 
-#[derive(Serialize)]
-struct Stream {
-    connected: bool,
-    reconnects_total: u64,
-}
+json_object!(AccountsResponse<'_>, AccountsResponse(accounts, names, now) => {
+    "timestamp_seconds": now.wall_seconds(),
+    "accounts": Vec::from_iter(accounts.iter().map(|status| Account(status, names, *now))),
+});
 
-#[derive(Serialize)]
-struct LastAttempt {
-    timestamp_seconds: f64,
-    duration_seconds: f64,
-    queue_seconds: f64,
-    /// `null` where it succeeded.
-    failure: Option<FailureJson>,
-}
+struct Account<'a>(&'a AccountStatus, &'a SafetyNames, Timestamps);
+
+json_object!(Account<'_>, Account(status, names, now) => {
+    "account": *status.account,
+    "state": AccountHealth::of(status, *now).name(),
+    "needs_attention": AccountHealth::of(status, *now).needs_attention(),
+    "transport": status.transport.name(),
+    "poll_interval_seconds": status.interval.as_secs_f64(),
+    "max_age_seconds": status.max_age.as_secs_f64(),
+    "up": status.up(),
+    "last_attempt": status.last_attempt.as_ref().map(|attempt| LastAttempt(attempt, status)),
+    "last_success_timestamp_seconds": status.last_success.map(Timestamps::wall_seconds),
+    "last_failure": status.last_failure.as_ref().map(|past| LastFailure {
+        timestamp_seconds: past.at.wall_seconds(),
+        failure: Failure::new(&past.error, &status.account),
+    }),
+    "polls_total": status.polls,
+    "poll_failures_total":
+        BTreeMap::from_iter(status.failures.iter().map(|(reason, count)| (reason.name(), count))),
+    "logins_total": status.logins,
+    "login_failures_total": status.login_failures,
+    "login_blocked": status.login_blocked.map(|block| match block {
+        LoginBlock::Rejected => "refused",
+        LoginBlock::RateLimited => "too_many",
+    }),
+    "expire_unit": status.unit.unit.name(),
+    "expire_unit_confirmed": status.unit.confirmed,
+    "sessions_opened_total": status.session_counters.map(|counters| counters.opened),
+    "sessions_closed_total": status.session_counters.map(|counters| {
+        BTreeMap::from(CloseReason::ALL.map(|reason| (reason.name(), counters.closed(reason))))
+    }),
+    "stream": status.stream.map(Stream),
+    "sessions": status.fresh_view(*now).map(|summary| Sessions(summary, names)),
+});
+
+struct LastAttempt<'a>(&'a Attempt, &'a AccountStatus);
+
+json_object!(LastAttempt<'_>, LastAttempt(attempt, status) => {
+    "timestamp_seconds": attempt.at.wall_seconds(),
+    "duration_seconds": attempt.duration.as_secs_f64(),
+    "queue_seconds": attempt.queue_wait.as_secs_f64(),
+    "failure": attempt.failure.as_ref().map(|error| Failure::new(error, &status.account)),
+});
 
 #[derive(Serialize)]
 struct LastFailure {
     timestamp_seconds: f64,
     #[serde(flatten)]
-    failure: FailureJson,
+    failure: Failure,
 }
 
-#[derive(Serialize)]
-struct FailureJson {
+/// Why an attempt failed and what to do about it, in words for the page, the JSON and `check`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
     /// The label `reason` of `tradernet_poll_failures_total`.
-    reason: &'static str,
-    message: String,
-    advice: &'static str,
+    pub(crate) reason: &'static str,
+    pub(crate) message: String,
+    /// With the account's name in the command, where it names one.
+    pub(crate) advice: String,
 }
 
-#[derive(Serialize)]
-struct Sessions<'a> {
-    /// When the answer arrived: `…_milliseconds` are as of then.
-    answer_timestamp_seconds: f64,
-    open: u64,
-    by_safety_type: Vec<TypeCount<'a>>,
-    expire_min_milliseconds: Option<f64>,
-    expire_max_milliseconds: Option<f64>,
-    min_expiry_timestamp_seconds: Option<f64>,
-    max_expiry_timestamp_seconds: Option<f64>,
-    expire_unknown: u64,
-    max_lifetime_seconds: Option<f64>,
-    client_ips: u64,
-    logins: u64,
-    /// Configured rules with the number of sessions that break each.
-    violating: BTreeMap<&'static str, u64>,
-    undecodable: u64,
-    /// SessionJson sessions; empty unless details are on.
-    details: Vec<SessionJson<'a>>,
+impl Failure {
+    pub(crate) fn new(error: &Error, account: &str) -> Self {
+        let account: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
+        let parameter = format!("account={account}");
+        Self {
+            reason: error.reason().name(),
+            message: printable(&error.to_string()),
+            advice: error.advice().replace("account=NAME", &parameter),
+        }
+    }
 }
 
-#[derive(Serialize)]
-struct TypeCount<'a> {
-    /// An id, `none` or `other`, as in the metrics.
-    safety_type_id: String,
-    safety_type: &'a str,
-    open: u64,
+struct Stream(StreamStatus);
+
+json_object!(Stream, Stream(stream) => {
+    "connected": stream.connected,
+    "reconnects_total": stream.reconnects,
+});
+
+struct Sessions<'a>(&'a Summary, &'a SafetyNames);
+
+json_object!(Sessions<'_>, Sessions(summary, names) => {
+    "answer_timestamp_seconds": summary.received_at.wall_seconds(),
+    "open": summary.open,
+    "by_safety_type":
+        Vec::from_iter(summary.by_safety_type.iter().map(|count| TypeCount(count, names))),
+    "expire_min_milliseconds": summary.expiry.map(|expiry| expiry.remaining_ms.min),
+    "expire_max_milliseconds": summary.expiry.map(|expiry| expiry.remaining_ms.max),
+    "min_expiry_timestamp_seconds":
+        summary.expiry.and_then(|expiry| Some(expiry.expires_at_ms?.min / 1000.0)),
+    "max_expiry_timestamp_seconds":
+        summary.expiry.and_then(|expiry| Some(expiry.expires_at_ms?.max / 1000.0)),
+    "expire_unknown": summary.expire_unknown,
+    "max_lifetime_seconds": summary.max_lifetime_ms.map(|ms| ms / 1000.0),
+    "client_ips": summary.client_ips,
+    "logins": summary.logins,
+    "violating": violating(summary),
+    "undecodable": summary.undecodable,
+    "details": Vec::from_iter(summary.details.iter().map(|detail| SessionJson::new(detail, names))),
+});
+
+/// Open sessions of a safety type: an id, `none` or `other`, as in the metrics.
+pub(crate) struct TypeCount<'a>(pub(crate) &'a (SafetyType, u64), pub(crate) &'a SafetyNames);
+
+json_object!(TypeCount<'_>, TypeCount((safety_type, open), names) => {
+    "safety_type_id": safety_type.to_string(),
+    "safety_type": names.name(*safety_type),
+    "open": open,
+});
+
+/// Configured rules with the number of sessions that break each.
+pub(crate) fn violating(summary: &Summary) -> BTreeMap<&'static str, u64> {
+    let rules = summary.violating.iter();
+    rules.map(|(rule, count)| (rule.name(), *count)).collect()
 }
 
 #[derive(Serialize)]
@@ -131,13 +168,31 @@ struct SessionJson<'a> {
     safety_type: &'a str,
     /// Only with full details.
     #[serde(skip_serializing_if = "Option::is_none")]
-    user_login: Option<&'a str>,
+    user_login: Option<String>,
     /// Only with full details.
     #[serde(skip_serializing_if = "Option::is_none")]
     client_ip: Option<String>,
     expiry_timestamp_seconds: Option<f64>,
     /// The rules that it breaks.
     violating: Vec<&'static str>,
+}
+
+impl<'a> SessionJson<'a> {
+    fn new(detail: &SessionDetail, names: &'a SafetyNames) -> Self {
+        Self {
+            session_id: detail.id.to_string(),
+            safety_type_id: detail.safety_type.to_string(),
+            safety_type: names.name(detail.safety_type),
+            user_login: detail.user_login.as_deref().map(printable),
+            client_ip: detail.client.as_ref().map(|ip| printable(&ip.to_string())),
+            expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
+            violating: detail
+                .violated_rules
+                .iter()
+                .map(|rule| rule.name())
+                .collect(),
+        }
+    }
 }
 
 /// The answer as of `now`.
@@ -149,148 +204,7 @@ pub(super) fn render(
 ) -> serde_json::Result<Bytes> {
     let mut accounts = store.accounts();
     accounts.retain(|status| query.matches(AccountHealth::of(status, now), &status.account));
-    serde_json::to_vec(&document(&accounts, names, now)).map(Bytes::from)
-}
-
-fn document<'a>(
-    accounts: &'a [Arc<AccountStatus>],
-    names: &'a SafetyNames,
-    now: Timestamps,
-) -> AccountsResponse<'a> {
-    AccountsResponse {
-        timestamp_seconds: now.wall_seconds(),
-        accounts: accounts
-            .iter()
-            .map(|status| account(status, names, now))
-            .collect(),
-    }
-}
-
-fn account<'a>(
-    status: &'a AccountStatus,
-    names: &'a SafetyNames,
-    now: Timestamps,
-) -> AccountJson<'a> {
-    let state = AccountHealth::of(status, now);
-    AccountJson {
-        account: &status.account,
-        state: state.name(),
-        needs_attention: state.needs_attention(),
-        transport: status.transport.name(),
-        poll_interval_seconds: status.interval.as_secs_f64(),
-        max_age_seconds: status.max_age.as_secs_f64(),
-        up: status.up(),
-        last_attempt: status.last_attempt.as_ref().map(last_attempt),
-        last_success_timestamp_seconds: status.last_success.map(Timestamps::wall_seconds),
-        last_failure: status.last_failure.as_ref().map(last_failure),
-        polls_total: status.polls,
-        poll_failures_total: status
-            .failures
-            .iter()
-            .map(|(reason, count)| (reason.name(), count))
-            .collect(),
-        logins_total: status.logins,
-        login_failures_total: status.login_failures,
-        login_blocked: status.login_blocked.map(|block| match block {
-            LoginBlock::Rejected => "refused",
-            LoginBlock::RateLimited => "too_many",
-        }),
-        expire_unit: status.unit.unit.name(),
-        expire_unit_confirmed: status.unit.confirmed,
-        sessions_opened_total: status
-            .session_counters
-            .map(|session_counters| session_counters.opened),
-        sessions_closed_total: status.session_counters.map(closed),
-        stream: status.stream.map(|stream| Stream {
-            connected: stream.connected,
-            reconnects_total: stream.reconnects,
-        }),
-        sessions: status.fresh_view(now).map(|view| sessions(view, names)),
-    }
-}
-
-fn last_attempt(attempt: &Attempt) -> LastAttempt {
-    LastAttempt {
-        timestamp_seconds: attempt.at.wall_seconds(),
-        duration_seconds: attempt.duration.as_secs_f64(),
-        queue_seconds: attempt.queue_wait.as_secs_f64(),
-        failure: attempt.failure.as_ref().map(failed_for),
-    }
-}
-
-fn last_failure(past: &PastFailure) -> LastFailure {
-    LastFailure {
-        timestamp_seconds: past.at.wall_seconds(),
-        failure: failed_for(&past.error),
-    }
-}
-
-fn failed_for(error: &Error) -> FailureJson {
-    FailureJson {
-        reason: error.reason().name(),
-        message: error.to_string(),
-        advice: error.advice(),
-    }
-}
-
-fn closed(session_counters: SessionCounters) -> BTreeMap<&'static str, u64> {
-    CloseReason::ALL
-        .into_iter()
-        .map(|reason| (reason.name(), session_counters.closed(reason)))
-        .collect()
-}
-
-fn sessions<'a>(view: &'a Summary, names: &'a SafetyNames) -> Sessions<'a> {
-    let left = view.expiry.map(|expiry| expiry.remaining_ms);
-    let at = view.expiry.and_then(|expiry| expiry.expires_at_ms);
-    Sessions {
-        answer_timestamp_seconds: view.received_at.wall_seconds(),
-        open: view.open,
-        by_safety_type: view
-            .by_safety_type
-            .iter()
-            .map(|(safety_type, open)| TypeCount {
-                safety_type_id: safety_type.to_string(),
-                safety_type: names.name(*safety_type),
-                open: *open,
-            })
-            .collect(),
-        expire_min_milliseconds: left.map(|left| left.min),
-        expire_max_milliseconds: left.map(|left| left.max),
-        min_expiry_timestamp_seconds: at.map(|at| at.min / 1000.0),
-        max_expiry_timestamp_seconds: at.map(|at| at.max / 1000.0),
-        expire_unknown: view.expire_unknown,
-        max_lifetime_seconds: view.max_lifetime_ms.map(|ms| ms / 1000.0),
-        client_ips: view.client_ips,
-        logins: view.logins,
-        violating: view
-            .violating
-            .iter()
-            .map(|(rule, count)| (rule.name(), *count))
-            .collect(),
-        undecodable: view.undecodable,
-        details: view
-            .details
-            .iter()
-            .map(|detail| single(detail, names))
-            .collect(),
-    }
-}
-
-fn single<'a>(detail: &'a SessionDetail, names: &'a SafetyNames) -> SessionJson<'a> {
-    SessionJson {
-        session_id: detail.id.to_string(),
-        safety_type_id: detail.safety_type.to_string(),
-        safety_type: names.name(detail.safety_type),
-        user_login: detail.user_login.as_deref(),
-        client_ip: detail.client.as_ref().map(ToString::to_string),
-        expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
-        violating: detail
-            .violated_rules
-            .iter()
-            .map(|rule| rule.name())
-            .collect(),
-    }
+    serde_json::to_vec(&AccountsResponse(&accounts, names, now)).map(Bytes::from)
 }
 
 #[cfg(test)]
@@ -333,7 +247,7 @@ mod tests {
         let names = SafetyNames::default();
         let board = published(vec![before, desk]);
         let accounts = board.accounts();
-        let answer = serde_json::to_string_pretty(&document(&accounts, &names, NOW));
+        let answer = serde_json::to_string_pretty(&AccountsResponse(&accounts, &names, NOW));
         let answer = answer.unwrap();
         let page = include_str!("../../docs/api.md");
         let (_, rest) = page.split_once("```json\n").expect("an example");

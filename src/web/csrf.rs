@@ -5,102 +5,63 @@
 //! nor by resolving a name of its own to the exporter's address (the browser then sends that name
 //! as `Host`).
 
-use std::net::IpAddr;
-
+use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName, ORIGIN};
-use hyper::http::uri::Authority;
-use hyper::{HeaderMap, Uri};
+use url::{Host, Url};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Rejects a foreign `Host` or `Origin`, with the reason for the client.
+/// Rejects a foreign `Host`, `Origin` or `Sec-Fetch-Site`, with the reason for the client.
 ///
-/// `Host` must be loopback, an IP address (which a listener's own address is) or the external
-/// URL's host; `Origin`, where there is one, must be the origin that `Host` names or the external URL's.
+/// `Host` must be localhost, an IP address (which a listener's own address is) or the external URL's
+/// host; `Origin`, where there is one, must be the origin that `Host` names or the external URL's;
+/// `Sec-Fetch-Site`, where there is one, must say that no other site made the request.
 pub(super) fn check_same_origin(
     headers: &HeaderMap,
-    external: Option<&Uri>,
+    external: Option<&Url>,
 ) -> Result<(), &'static str> {
-    let host = single_header(headers, &HOST)
-        .flatten()
-        .and_then(authority)
-        .ok_or("refused: the request needs exactly one readable Host header")?;
-    let external_host = external.and_then(Uri::host);
-    if !is_trusted_host(host.host())
-        && !external_host.is_some_and(|name| name.eq_ignore_ascii_case(host.host()))
-    {
+    let unreadable = "refused: the request needs exactly one readable Host header";
+    let authority = match values(headers, &HOST)[..] {
+        [host] if !host.contains('@') => host,
+        _ => return Err(unreadable),
+    };
+    let url = |scheme: &str| Url::parse(&format!("{scheme}://{authority}")).ok();
+    let host = url("http").ok_or(unreadable)?;
+    let is_local = match host.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // No foreign DNS zone can resolve an address to this machine.
+        address => address.is_some(),
+    };
+    if !is_local && external.and_then(Url::host) != host.host() {
         return Err(
-            "refused: Host is neither loopback, nor an IP address, nor the host of --web.external-url",
+            "refused: Host is neither localhost, nor an IP address, nor the host of --web.external-url",
         );
     }
-    let Some(origin) = single_header(headers, &ORIGIN) else {
-        return from_another_site(headers);
+    let is_own = |origin: &str| {
+        Url::parse(origin).is_ok_and(|origin| {
+            let own = [url(origin.scheme()), external.cloned()];
+            own.iter()
+                .flatten()
+                .any(|own| own.origin() == origin.origin())
+        })
     };
-    let same = origin
-        .and_then(|origin| origin.parse::<Uri>().ok())
-        .is_some_and(|origin| {
-            let Some(from) = endpoint(&origin) else {
-                return false;
-            };
-            let port = default_port(origin.scheme_str());
-            from == (host.host().to_ascii_lowercase(), host.port_u16().or(port))
-                || external.is_some_and(|external| {
-                    external.scheme() == origin.scheme() && endpoint(external) == Some(from)
-                })
-        });
-    if same {
-        Ok(())
-    } else {
-        Err("refused: Origin is another site")
+    let origins = values(headers, &ORIGIN);
+    if origins.len() > 1 || !origins.into_iter().all(is_own) {
+        return Err("refused: Origin is another site");
     }
-}
-
-/// A browser that sends no `Origin` may send the request's site.
-fn from_another_site(headers: &HeaderMap) -> Result<(), &'static str> {
-    match single_header(headers, &SEC_FETCH_SITE) {
-        None | Some(Some("same-origin" | "none")) => Ok(()),
-        Some(_) => Err("refused: the request was made by another site"),
+    let mut sites = values(headers, &SEC_FETCH_SITE).into_iter();
+    if !sites.all(|site| matches!(site, "same-origin" | "none")) {
+        return Err("refused: the request was made by another site");
     }
+    Ok(())
 }
 
-/// `None`: absent; `Some(None)`: repeated or unreadable.
-fn single_header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Option<&'a str>> {
-    let mut values = headers.get_all(name).into_iter();
-    let first = values.next()?;
-    Some(match values.next() {
-        None => first.to_str().ok(),
-        Some(_) => None,
-    })
-}
-
-fn authority(host: &str) -> Option<Authority> {
-    host.parse::<Authority>()
-        .ok()
-        .filter(|authority| !authority.as_str().contains('@'))
-}
-
-/// Names that no foreign DNS zone can resolve to this machine.
-fn is_trusted_host(host: &str) -> bool {
-    let host = host.to_ascii_lowercase();
-    let bare = host
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(&host);
-    bare.parse::<IpAddr>().is_ok() || host == "localhost" || host.ends_with(".localhost")
-}
-
-/// Host in lower case and port of an absolute URL.
-fn endpoint(uri: &Uri) -> Option<(String, Option<u16>)> {
-    let port = uri.port_u16().or(default_port(uri.scheme_str()));
-    Some((uri.host()?.to_ascii_lowercase(), port))
-}
-
-fn default_port(scheme: Option<&str>) -> Option<u16> {
-    match scheme {
-        Some("http") => Some(80),
-        Some("https") => Some(443),
-        _ => None,
-    }
+/// The values of a header; one that is not text is empty.
+fn values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Vec<&'a str> {
+    let values = headers.get_all(name).into_iter();
+    values
+        .map(|value| value.to_str().unwrap_or_default())
+        .collect()
 }
 
 #[cfg(test)]
@@ -115,7 +76,7 @@ mod tests {
             let name: HeaderName = name.parse().unwrap();
             headers.append(name, value.parse().unwrap());
         }
-        let external = Uri::from_static("https://Sessions.example/tradernet/");
+        let external = Url::parse("https://Sessions.example/tradernet/").unwrap();
         check_same_origin(&headers, Some(&external)).is_ok()
     }
 
@@ -145,7 +106,6 @@ mod tests {
             "evil.example@localhost",
             "sessions.example.evil.example",
             "exporter:10460",
-            "0x7f.1",
             "[::1",
         ] {
             assert!(!is_allowed(&[("host", host)]), "{host}");

@@ -4,8 +4,16 @@ use crate::clock::Timestamps;
 use crate::session::summary::Summary;
 use crate::status::AccountStatus;
 
-/// An account whose last session ends within this is about to be without one.
-const EXPIRING_MS: f64 = 300_000.0;
+/// An account whose last session ends within half an hour is expiring: time enough to renew it. The
+/// alerts warn and the dashboard turns yellow at the same time (`expiry_warning`).
+pub(super) const EXPIRING_MS: f64 = 1_800_000.0;
+
+const RED: &str = "c62828";
+const ORANGE: &str = "c2570c";
+const YELLOW: &str = "ca8a04";
+const BLUE: &str = "2563eb";
+const GREY: &str = "64748b";
+const GREEN: &str = "15803d";
 
 /// An account's state, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,7 +26,7 @@ pub(super) enum AccountHealth {
     NoData,
     /// The last attempt failed; the answer before it is not too old.
     Failing,
-    /// Every session with a readable end ends within five minutes, and the unit is confirmed.
+    /// Every session with a readable end ends within half an hour, and the unit is confirmed.
     Expiring,
     /// No session is open.
     NoSession,
@@ -59,58 +67,37 @@ impl AccountHealth {
         }
     }
 
+    /// Name, text, symbol and colour. The symbols are in any font: states differ without colour too.
+    fn vocabulary(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::LoginBlocked => ("login_blocked", "login blocked", "\u{25A0}", RED),
+            Self::RuleBroken => ("rule_broken", "rule broken", "\u{25B2}", RED),
+            Self::NoData => ("no_data", "no data", "?", RED),
+            Self::Failing => ("failing", "failing", "!", ORANGE),
+            Self::Expiring => ("expiring", "expiring", "\u{25BC}", YELLOW),
+            Self::NoSession => ("no_session", "no session", "\u{25CB}", BLUE),
+            Self::Starting => ("starting", "starting", "\u{2026}", GREY),
+            Self::Ok => ("ok", "OK", "\u{2713}", GREEN),
+        }
+    }
+
     /// The value of `?state=`, in the JSON and in class names.
     pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::LoginBlocked => "login_blocked",
-            Self::RuleBroken => "rule_broken",
-            Self::NoData => "no_data",
-            Self::Failing => "failing",
-            Self::Expiring => "expiring",
-            Self::NoSession => "no_session",
-            Self::Starting => "starting",
-            Self::Ok => "ok",
-        }
+        self.vocabulary().0
     }
 
     /// The text on the page.
     pub(super) fn text(self) -> &'static str {
-        match self {
-            Self::LoginBlocked => "login blocked",
-            Self::RuleBroken => "rule broken",
-            Self::NoData => "no data",
-            Self::Failing => "failing",
-            Self::Expiring => "expiring",
-            Self::NoSession => "no session",
-            Self::Starting => "starting",
-            Self::Ok => "OK",
-        }
+        self.vocabulary().1
     }
 
-    /// A shape that is in any font: states differ without colour too.
     pub(super) fn symbol(self) -> &'static str {
-        match self {
-            Self::LoginBlocked => "\u{25A0}",
-            Self::RuleBroken => "\u{25B2}",
-            Self::NoData => "?",
-            Self::Failing => "!",
-            Self::Expiring => "\u{25BC}",
-            Self::NoSession => "\u{25CB}",
-            Self::Starting => "\u{2026}",
-            Self::Ok => "\u{2713}",
-        }
+        self.vocabulary().2
     }
 
-    /// The colour of the tab's icon: red, orange, yellow, blue, grey or green.
+    /// The colour of the tab's icon.
     pub(super) fn icon_colour(self) -> &'static str {
-        match self {
-            Self::LoginBlocked | Self::RuleBroken | Self::NoData => "c62828",
-            Self::Failing => "c2570c",
-            Self::Expiring => "ca8a04",
-            Self::NoSession => "2563eb",
-            Self::Starting => "64748b",
-            Self::Ok => "15803d",
-        }
+        self.vocabulary().3
     }
 
     /// Whether a person should look at the account.
@@ -129,6 +116,8 @@ fn is_expiring(summary: &Summary, now: Timestamps) -> bool {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
     use crate::session::rules::Policy;
     use crate::session::summary::SessionDetails;
@@ -143,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn expiring_within_five_minutes_of_the_last_end() {
+    fn expiring_within_half_an_hour_of_the_last_end() {
         for (minutes_left, arrival, state) in [
-            (&[4][..], NOW, AccountHealth::Expiring),
-            (&[4, 3], NOW, AccountHealth::Expiring),
+            (&[29][..], NOW, AccountHealth::Expiring),
+            (&[29, 3], NOW, AccountHealth::Expiring),
             // The last session counts, as of now and not as of the answer.
             (&[4, 60], NOW, AccountHealth::Ok),
-            (&[5], NOW, AccountHealth::Ok),
-            (&[5], ago(1), AccountHealth::Expiring),
+            (&[30], NOW, AccountHealth::Ok),
+            (&[30], ago(1), AccountHealth::Expiring),
             // Nothing is closed by the clock alone.
             (&[1], ago(80), AccountHealth::Expiring),
             (&[], NOW, AccountHealth::NoSession),
@@ -161,6 +150,21 @@ mod tests {
         }
         assert!(AccountHealth::Expiring.needs_attention());
         assert!(!AccountHealth::NoSession.needs_attention());
+    }
+
+    #[test]
+    fn page_alerts_and_dashboard_have_one_threshold() {
+        let seconds = EXPIRING_MS / 1000.0;
+        let alerts = include_str!("../../dashboards/alerts.yaml");
+        assert!(alerts.contains(&format!("\n#   expiry_warning = {seconds}\n")));
+        let dashboard = include_str!("../../dashboards/tradernet-security-sessions.json");
+        let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+        let variables = dashboard.pointer("/templating/list").unwrap();
+        let variables = variables.as_array().unwrap();
+        let warning = variables.iter().find(|of| of["label"] == "Warning (s)");
+        assert_eq!(warning.unwrap()["query"], seconds.to_string());
+        let script = include_str!("page/page.js");
+        assert!(script.contains(&format!("LOW_MS = {EXPIRING_MS},")));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! configuration and no signal, and chooses no port: [`serve`] is given a listener and a shutdown.
 
 mod accept;
-mod api;
+pub(crate) mod api;
 mod csrf;
 mod health;
 mod page;
@@ -18,8 +18,8 @@ mod test_support;
 
 use std::time::Duration;
 
-use hyper::Uri;
 use tokio::sync::{mpsc, oneshot, watch};
+use url::Url;
 
 use self::scrape::ScrapeCache;
 use crate::clock::{Clock, Timestamps};
@@ -36,7 +36,7 @@ pub struct Settings {
     /// `--web.telemetry-path`: absolute, without query, and different from the other routes.
     pub telemetry_path: String,
     /// `--web.external-url`: absolute, with scheme and host. Its host may request a reload.
-    pub external_url: Option<Uri>,
+    pub external_url: Option<Url>,
     /// `--web.enable-lifecycle`: whether requests may change anything.
     pub enable_lifecycle: bool,
     /// The share of the accounts that this process watches.

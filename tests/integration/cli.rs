@@ -132,8 +132,8 @@ desk 1   http       0         -      -            min_sessions 1
     let run = run_to_exit(&["check", "--strict"], &[&variables[..], &[unit]].concat()).await;
     assert_eq!(run.code, Some(0));
     let full = "\
-ACCOUNT  TRANSPORT  SESSIONS  TYPES                       NEXT EXPIRY  BROKEN RULES
-desk 1   http       2         password 1, unknown (10) 1  in 3h        -
+ACCOUNT  TRANSPORT  SESSIONS  TYPES                       NEXT EXPIRY   BROKEN RULES
+desk 1   http       2         password 1, unknown (10) 1  in 3 h 0 min  -
 
 1 of 1 account answered, 0 failed, 0 break a rule
 ";

@@ -1,15 +1,14 @@
 //! One account as the template shows it.
 
-use std::fmt::Display;
-use std::time::Duration;
-
-use super::text::{Countdown, Elapsed, HumanDuration, Text, Time, sentence};
+use super::text::{Countdown, Elapsed};
 use crate::clock::Timestamps;
 use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
-use crate::session::summary::{SessionDetail, Summary};
-use crate::status::{AccountStatus, LoginBlock};
-use crate::web::health::AccountHealth;
+use crate::session::summary::{Range, SessionDetail, Summary};
+use crate::status::AccountStatus;
+use crate::text::{HumanDuration, printable};
+use crate::web::api::Failure;
+use crate::web::health::{AccountHealth, EXPIRING_MS};
 use crate::web::query;
 
 /// Sessions that break a rule and are shown without opening the list.
@@ -20,8 +19,6 @@ const MAX_SESSIONS: usize = 10;
 const SCALE_MS: f64 = 86_400_000.0;
 /// What the scale is linear up to, about: the last hour takes nearly half of the bar.
 const SCALE_UNIT_MS: f64 = 300_000.0;
-/// A bar below this has another colour.
-const LOW_MS: f64 = 1_800_000.0;
 
 pub(super) struct Account<'a> {
     pub(super) health: AccountHealth,
@@ -30,15 +27,6 @@ pub(super) struct Account<'a> {
     pub(super) summary: Option<&'a Summary>,
     names: &'a SafetyNames,
     now: Timestamps,
-}
-
-/// What a card says of the last poll where it failed.
-pub(super) struct FailureText {
-    pub(super) reason: &'static str,
-    pub(super) message: String,
-    pub(super) advice: String,
-    /// Whether the advice names a command that needs `--web.enable-lifecycle`.
-    pub(super) names_command: bool,
 }
 
 impl<'a> Account<'a> {
@@ -57,8 +45,8 @@ impl<'a> Account<'a> {
         }
     }
 
-    pub(super) fn name(&self) -> Text<'a> {
-        Text(&self.status.account)
+    pub(super) fn name(&self) -> String {
+        printable(&self.status.account)
     }
 
     /// The name in a URL's query.
@@ -97,7 +85,7 @@ impl<'a> Account<'a> {
             (SafetyType::None, _) => "no type".to_owned(),
             (SafetyType::Other, _) => "other types".to_owned(),
             (SafetyType::Id(id), "unknown") => format!("type {id}"),
-            (SafetyType::Id(_), name) => Text(name).to_string(),
+            (SafetyType::Id(_), name) => printable(name),
         }
     }
 
@@ -121,53 +109,13 @@ impl<'a> Account<'a> {
     }
 
     /// When the first and the last session end, where that is known.
-    pub(super) fn ends(&self) -> Option<Ends> {
-        let summary = self.summary?;
-        let at = summary.expiry?.expires_at_ms?;
-        Some(Ends {
-            first: at.min,
-            last: at.max,
-            several: summary.open - summary.expire_unknown.min(summary.open) > 1,
-            now_ms: self.now.wall_ms,
-        })
+    pub(super) fn ends(&self) -> Option<Range> {
+        self.summary?.expiry?.expires_at_ms
     }
 
-    /// What limits the facts above.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let Some(summary) = self.summary else {
-            return Vec::new();
-        };
-        let mut notes = Vec::new();
-        match (summary.expire_unknown, summary.open) {
-            (0, _) => {}
-            (unknown, open) if unknown >= open => notes.push("No end can be read.".to_owned()),
-            (unknown, _) => notes.push(format!("The end of {unknown} cannot be read.")),
-        }
-        let unit = self.status.unit;
-        if !unit.confirmed && self.ends().is_some() {
-            notes.push(format!(
-                "The unit of the time left is not confirmed; {} assumed.",
-                unit.unit.name()
-            ));
-        }
-        if summary.undecodable > 0 {
-            notes.push(format!(
-                "{} more entries of the answer cannot be read and are left out.",
-                summary.undecodable
-            ));
-        }
-        notes
-    }
-
-    pub(super) fn failure(&self) -> Option<FailureText> {
-        let failure = self.status.last_attempt.as_ref()?.failure.as_ref()?;
-        let command = format!("account={}", self.encoded_name());
-        Some(FailureText {
-            reason: failure.reason().name(),
-            message: sentence(&failure.to_string()),
-            advice: sentence(&failure.advice().replace("account=NAME", &command)),
-            names_command: failure.advice().contains("/-/reload"),
-        })
+    pub(super) fn failure(&self) -> Option<Failure> {
+        let error = self.status.last_attempt.as_ref()?.failure.as_ref()?;
+        Some(Failure::new(error, &self.status.account))
     }
 
     /// Whether the number of open sessions breaks a limit.
@@ -178,125 +126,46 @@ impl<'a> Account<'a> {
         })
     }
 
-    /// Why no login is made, where no failure says it.
-    pub(super) fn block(&self) -> Option<&'static str> {
-        let attempt = self.status.last_attempt.as_ref();
-        if attempt.is_some_and(|attempt| attempt.failure.is_some()) {
-            return None;
-        }
-        match self.status.login_blocked? {
-            LoginBlock::Rejected => Some("No login is made: the last one was rejected."),
-            LoginBlock::RateLimited => Some("No login is made: there were 3 within 15 minutes."),
-        }
-    }
-
     pub(super) fn can_retry(&self) -> bool {
         self.status.up() == Some(false) || self.status.login_blocked.is_some()
     }
 
-    fn details(&self) -> &'a [SessionDetail] {
-        self.summary.map_or(&[], |summary| &summary.details)
+    /// The first sessions that break a rule, and the sessions after them.
+    pub(super) fn sessions(&self) -> (&'a [SessionDetail], &'a [SessionDetail]) {
+        let details = self.summary.map_or(&[][..], |summary| &summary.details);
+        let breaks_none = |detail: &SessionDetail| detail.violated_rules.is_empty();
+        let breaking = details
+            .iter()
+            .position(breaks_none)
+            .unwrap_or(details.len());
+        let (breaking, others) = details.split_at(breaking.min(MAX_BREAKING));
+        (breaking, others.get(..MAX_SESSIONS).unwrap_or(others))
     }
 
-    /// The first sessions that break a rule.
-    pub(super) fn breaking(&self) -> &'a [SessionDetail] {
-        let breaking = self.details().iter().take(MAX_BREAKING);
-        let count = breaking
-            .take_while(|detail| !detail.violated_rules.is_empty())
-            .count();
-        self.details().get(..count).unwrap_or_default()
+    pub(super) fn interval(&self) -> HumanDuration {
+        HumanDuration::from(self.status.interval)
     }
 
-    /// The sessions after [`Self::breaking`].
-    pub(super) fn others(&self) -> &'a [SessionDetail] {
-        let rest = self.details().get(self.breaking().len()..);
-        let rest = rest.unwrap_or_default();
-        rest.get(..MAX_SESSIONS).unwrap_or(rest)
-    }
-
-    /// Sessions in neither of the two lists.
-    pub(super) fn unlisted(&self) -> u64 {
-        let listed = (self.breaking().len() + self.others().len()) as u64;
-        self.summary
-            .map_or(0, |summary| summary.open.saturating_sub(listed))
-    }
-
-    /// How the list is read.
-    pub(super) fn schedule(&self) -> String {
-        let interval = HumanDuration::from(self.status.interval);
-        let transport = self.status.transport.name();
-        match self.status.stream {
-            None => format!("Every {interval} over {transport}."),
-            Some(stream) if stream.connected => {
-                format!("Stream over {transport}, connected; requested every {interval}.")
-            }
-            Some(_) => format!("Stream over {transport}, not connected."),
-        }
+    pub(super) fn left_ms(&self, at_ms: &f64) -> f64 {
+        at_ms - self.now.wall_ms
     }
 
     pub(super) fn countdown(&self, at_ms: &f64) -> Countdown {
-        Countdown(at_ms - self.now.wall_ms)
+        Countdown(self.left_ms(at_ms))
     }
 
     pub(super) fn elapsed(&self, at: &Timestamps) -> Elapsed {
         Elapsed(self.now.age_of(*at))
     }
 
-    pub(super) fn time(&self, at_ms: &f64) -> Time {
-        Time(*at_ms)
+    pub(super) fn is_low(&self, at_ms: &f64) -> bool {
+        self.left_ms(at_ms) < EXPIRING_MS
     }
 
-    pub(super) fn seconds(&self, duration: &Duration) -> String {
-        format!("{:.2} s", duration.as_secs_f64())
+    /// A time left on the bars' scale; the script has the same.
+    pub(super) fn percent(&self, at_ms: &f64) -> String {
+        let units = self.left_ms(at_ms).max(0.0) / SCALE_UNIT_MS;
+        let part = units.ln_1p() / (SCALE_MS / SCALE_UNIT_MS).ln_1p();
+        format!("{:.2}", part.min(1.0) * 100.0)
     }
-
-    pub(super) fn sentence(&self, words: &impl Display) -> String {
-        sentence(&words.to_string())
-    }
-
-    /// Text from the server.
-    pub(super) fn text(&self, text: impl Display) -> String {
-        Text(&text.to_string()).to_string()
-    }
-}
-
-/// When an account's first and last session end, in milliseconds since the epoch.
-pub(super) struct Ends {
-    pub(super) first: f64,
-    pub(super) last: f64,
-    several: bool,
-    now_ms: f64,
-}
-
-impl Ends {
-    /// Whether first and last are different sessions.
-    pub(super) fn several(&self) -> bool {
-        self.several
-    }
-
-    pub(super) fn is_low(&self) -> bool {
-        self.last - self.now_ms < LOW_MS
-    }
-
-    pub(super) fn first_ms(&self) -> String {
-        format!("{:.0}", self.first - self.now_ms)
-    }
-
-    pub(super) fn last_ms(&self) -> String {
-        format!("{:.0}", self.last - self.now_ms)
-    }
-
-    pub(super) fn first_percent(&self) -> String {
-        percent(self.first - self.now_ms)
-    }
-
-    pub(super) fn last_percent(&self) -> String {
-        percent(self.last - self.now_ms)
-    }
-}
-
-/// A time left on the bars' scale; the script has the same.
-fn percent(left_ms: f64) -> String {
-    let part = (left_ms.max(0.0) / SCALE_UNIT_MS).ln_1p() / (SCALE_MS / SCALE_UNIT_MS).ln_1p();
-    format!("{:.2}", part.min(1.0) * 100.0)
 }

@@ -15,13 +15,12 @@ use askama::Template;
 use hyper::header::HeaderValue;
 
 use self::account::Account;
-use self::text::{Day, Time};
 use super::Settings;
 use super::health::AccountHealth;
 use super::query::Query;
 use crate::clock::Timestamps;
 use crate::session::safety_type::SafetyNames;
-use crate::status::{AccountStatus, StatusStore};
+use crate::status::{AccountStatus, LoginBlock, StatusStore};
 
 /// Accounts on one page.
 const PER_PAGE: usize = 200;
@@ -63,39 +62,9 @@ struct Page<'a> {
 }
 
 impl Page<'_> {
-    fn state_link(&self, state: &AccountHealth) -> String {
-        self.query.link(Some(*state), 1)
-    }
-
-    fn all_link(&self) -> String {
-        self.query.link(None, 1)
-    }
-
-    fn is_selected(&self, state: &AccountHealth) -> bool {
-        self.query.state == Some(*state)
-    }
-
-    fn previous(&self) -> Option<String> {
-        let link = || self.query.link(self.query.state, self.number - 1);
-        (self.number > 1).then(link)
-    }
-
-    fn next(&self) -> Option<String> {
-        let link = || self.query.link(self.query.state, self.number + 1);
-        (self.number < self.pages).then(link)
-    }
-
     fn has_bars(&self) -> bool {
         let mut accounts = self.cards.iter().chain(&self.rows);
         accounts.any(|account| account.ends().is_some())
-    }
-
-    fn time(&self, at: &Timestamps) -> Time {
-        Time(at.wall_ms)
-    }
-
-    fn day(&self, at: &Timestamps) -> Day {
-        Day(at.wall_ms)
     }
 }
 

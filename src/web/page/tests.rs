@@ -151,7 +151,7 @@ fn all_states() -> Vec<AccountStatus> {
     let one = |name, minutes| answered(name, quiet(), vec![session(1, 4, minutes)], NOW);
     vec![
         one("a-long", 600),
-        one("b-short", 5),
+        one("b-short", 35),
         one("ending", 4),
         answered("none", quiet(), vec![], NOW),
         starting("new"),

@@ -1,0 +1,106 @@
+//! Text for people: which characters may be shown, and durations in words.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Whether the log, the pages, the JSON and `check` may show a character, and an account's name may
+/// contain it: no control character, and none of Unicode's format characters (category Cf), which
+/// are invisible or change the direction of the text around them.
+pub fn is_printable(character: char) -> bool {
+    let is_format = matches!(
+        character,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0001}'..='\u{e007f}'
+    );
+    !is_format && !character.is_control()
+}
+
+/// Text from outside with a space for each white space, and with U+FFFD for each other character that may not
+/// be shown.
+pub fn printable(text: &str) -> String {
+    let shown = |character: char| match character {
+        _ if is_printable(character) => character,
+        _ if character.is_whitespace() => ' ',
+        _ => char::REPLACEMENT_CHARACTER,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// A duration in its two largest units, rounded down; the status page's script writes the same.
+#[derive(Clone, Copy, Debug)]
+pub struct HumanDuration(u64);
+
+impl HumanDuration {
+    /// From milliseconds; a negative number is 0.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates, and a duration of 10^11 years may be cut"
+    )]
+    pub fn from_ms(ms: f64) -> Self {
+        Self((ms / 1000.0) as u64)
+    }
+}
+
+impl From<Duration> for HumanDuration {
+    fn from(duration: Duration) -> Self {
+        Self(duration.as_secs())
+    }
+}
+
+impl fmt::Display for HumanDuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (minutes, seconds) = (self.0 / 60, self.0 % 60);
+        let (hours, minutes_left) = (minutes / 60, minutes % 60);
+        let (days, hours_left) = (hours / 24, hours % 24);
+        match (days, hours, minutes) {
+            (0, 0, 0) => write!(f, "{seconds} s"),
+            (0, 0, _) => write!(f, "{minutes} min {seconds} s"),
+            (0, ..) => write!(f, "{hours} h {minutes_left} min"),
+            _ => write!(f, "{days} d {hours_left} h"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_format_characters_are_replaced() {
+        assert_eq!(
+            printable(
+                "a\u{0}b\u{202E}c\nd\u{1B}[31m\u{7F}e\u{2028}f\u{200B}\u{FEFF}\u{9B}\u{E0041}"
+            ),
+            "a\u{FFFD}b\u{FFFD}c d\u{FFFD}[31m\u{FFFD}e f\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"
+        );
+        let name = "desk 1 – Zürich, 東京 ✓ (a=b; c/d) हिन्दी e\u{301}";
+        assert_eq!(printable(name), name);
+    }
+
+    #[test]
+    fn durations_in_two_units() {
+        for (ms, expected) in [
+            (-5.0, "0 s"),
+            (999.0, "0 s"),
+            (85_299.0, "1 min 25 s"),
+            (3_600_000.0, "1 h 0 min"),
+            (86_399_999.0, "23 h 59 min"),
+            (1_209_600_000.0, "14 d 0 h"),
+            (f64::NAN, "0 s"),
+            (f64::INFINITY, "213503982334601 d 7 h"),
+        ] {
+            assert_eq!(HumanDuration::from_ms(ms).to_string(), expected);
+        }
+    }
+}
