@@ -136,9 +136,6 @@ pub async fn run(
             scrape_interval: config.scrape_interval,
         },
         metrics.clone(),
-        store,
-        config.clock.clone(),
-        names,
         pollers.readiness(),
         reload,
     ));

@@ -22,9 +22,9 @@ use crate::status::{StatusStore, Transport};
 /// Everything that `/metrics` shows. Clones share their counters.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    store: StatusStore,
-    clock: Clock,
-    names: watch::Receiver<SafetyNames>,
+    pub(crate) store: StatusStore,
+    pub(crate) clock: Clock,
+    pub(crate) names: watch::Receiver<SafetyNames>,
     exporter: ExporterMetrics,
 }
 
@@ -80,7 +80,7 @@ impl Metrics {
         let mut page = ExpositionWriter::new(format);
         // Before the accounts: a page that shows a reload shows its effects too.
         let exporter_families = self.exporter.gather();
-        let (accounts, names) = (self.store.accounts(), self.names.borrow());
+        let (accounts, names) = (self.store.accounts(), self.names.borrow().clone());
         accounts::write(&mut page, &accounts, &names, self.clock.now());
         exporter::write(&mut page, &exporter_families);
         page.finish()

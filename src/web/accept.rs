@@ -13,6 +13,17 @@ pub(super) enum ContentCoding {
     Zstd,
 }
 
+impl ContentCoding {
+    /// The value of `Content-Encoding`.
+    pub(super) fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => None,
+            Self::Gzip => Some("gzip"),
+            Self::Zstd => Some("zstd"),
+        }
+    }
+}
+
 /// OpenMetrics where the client names it with at least the weight of the text format.
 pub(super) fn format(headers: &HeaderMap) -> Format {
     // Named without a version, or with the one that is served.

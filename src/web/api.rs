@@ -11,7 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::health::AccountHealth;
-use super::query::Query;
+use super::query::{self, Query};
 use crate::clock::Timestamps;
 use crate::session::diff::CloseReason;
 use crate::session::safety_type::{SafetyNames, SafetyType};
@@ -106,8 +106,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(error: &Error, account: &str) -> Self {
-        let account: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
-        let parameter = format!("account={account}");
+        let parameter = format!("account={}", query::encoded(account));
         Self {
             reason: error.reason().name(),
             message: printable(&error.to_string()),

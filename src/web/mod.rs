@@ -22,11 +22,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
 use self::scrape::ScrapeCache;
-use crate::clock::{Clock, Timestamps};
+use crate::clock::Timestamps;
 use crate::metrics::Metrics;
-use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
-use crate::status::StatusStore;
 
 pub use server::{ListenerKind, serve};
 
@@ -58,11 +56,9 @@ pub struct ReloadRequest {
 #[derive(Debug)]
 pub struct App {
     settings: Settings,
+    /// With the published statuses, the clock and the display names.
     metrics: Metrics,
-    store: StatusStore,
-    clock: Clock,
     started: Timestamps,
-    names: watch::Receiver<SafetyNames>,
     ready: watch::Receiver<bool>,
     reload: mpsc::Sender<ReloadRequest>,
     scrapes: ScrapeCache,
@@ -73,20 +69,14 @@ impl App {
     pub fn new(
         settings: Settings,
         metrics: Metrics,
-        store: StatusStore,
-        clock: Clock,
-        names: watch::Receiver<SafetyNames>,
         ready: watch::Receiver<bool>,
         reload: mpsc::Sender<ReloadRequest>,
     ) -> Self {
         Self {
             scrapes: ScrapeCache::new(settings.scrape_interval),
+            started: metrics.clock.now(),
             settings,
             metrics,
-            store,
-            started: clock.now(),
-            clock,
-            names,
             ready,
             reload,
         }

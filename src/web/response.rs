@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::accept::ContentCoding;
@@ -65,22 +65,31 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Response {
 
 /// 500; the cause is in the log only.
 pub(super) fn internal_error() -> Response {
-    text(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "internal error; see the exporter's log",
-    )
+    let reason = "internal error; see the exporter's log";
+    text(StatusCode::INTERNAL_SERVER_ERROR, reason)
 }
 
-/// 200 with a body that [`compress`] has encoded.
-pub(super) fn encoded(content_type: &'static str, coding: ContentCoding, body: Bytes) -> Response {
-    let mut response = with_type(StatusCode::OK, content_type, body);
-    let name = match coding {
-        ContentCoding::Identity => return response,
-        ContentCoding::Gzip => "gzip",
-        ContentCoding::Zstd => "zstd",
+/// 200 with a body that [`compress`] has encoded, and that depends on the request headers named in
+/// `vary`.
+pub(super) fn encoded(
+    vary: &'static str,
+    content_type: &'static str,
+    coding: ContentCoding,
+    body: io::Result<Bytes>,
+) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(error) => {
+            tracing::error!(%error, "rendering an answer failed");
+            return internal_error();
+        }
     };
+    let mut response = with_type(StatusCode::OK, content_type, body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    headers.insert(VARY, HeaderValue::from_static(vary));
+    if let Some(name) = coding.name() {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    }
     response
 }
 

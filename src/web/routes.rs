@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap, HeaderValue, VARY};
+use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
@@ -21,6 +21,10 @@ use crate::logging;
 
 /// More than the longest level.
 const MAX_LEVEL_BYTES: usize = 16;
+
+/// Status and text of an answer other than 200.
+type Refusal = (StatusCode, String);
+type Answer = Result<Response, Refusal>;
 
 impl App {
     /// Answers one request and counts it; an answer that panics is an internal error.
@@ -65,7 +69,10 @@ impl App {
         let (allow, answer) = match handler {
             "/-/reload" => ("POST", self.reload(headers, query).boxed()),
             "/-/log-level" => ("GET, HEAD, PUT", self.log_level(request, body).boxed()),
-            "/-/healthy" => ("GET, HEAD", healthy().boxed()),
+            "/-/healthy" => (
+                "GET, HEAD",
+                async { Ok(text(StatusCode::OK, "healthy")) }.boxed(),
+            ),
             "/-/ready" => ("GET, HEAD", self.ready().boxed()),
             "/metrics" => ("GET, HEAD", self.scrape(headers).boxed()),
             "/" => ("GET, HEAD", self.status_page(headers, query).boxed()),
@@ -75,11 +82,13 @@ impl App {
         if !allow.split(", ").any(|name| request.method == name) {
             return response::method_not_allowed(allow);
         }
-        answer.await
+        answer
+            .await
+            .unwrap_or_else(|(status, reason)| text(status, reason))
     }
 
-    async fn ready(&self) -> Response {
-        let accounts = self.store.accounts();
+    async fn ready(&self) -> Answer {
+        let accounts = self.metrics.store.accounts();
         let all = accounts.len();
         let polled = accounts
             .iter()
@@ -87,110 +96,91 @@ impl App {
             .count();
         // The latch follows the last attempt; the page must not show an attempt before it is ready.
         if *self.ready.borrow() || (all > 0 && polled == all) {
-            return text(StatusCode::OK, "ready");
+            return Ok(text(StatusCode::OK, "ready"));
         }
         let reason = format!("not ready: {polled} of {all} accounts polled");
-        text(StatusCode::SERVICE_UNAVAILABLE, reason)
+        Err((StatusCode::SERVICE_UNAVAILABLE, reason))
     }
 
-    async fn scrape(&self, headers: &HeaderMap) -> Response {
+    async fn scrape(&self, headers: &HeaderMap) -> Answer {
         let (format, coding) = (accept::format(headers), accept::coding(headers));
-        let page = self.scrapes.get(&self.metrics, &self.clock, format, coding);
-        negotiated(
-            "Accept, Accept-Encoding",
-            page.await
-                .map(|page| response::encoded(format.content_type(), coding, page)),
-        )
+        let page = self.scrapes.get(&self.metrics, format, coding).await;
+        let vary = "Accept, Accept-Encoding";
+        Ok(response::encoded(vary, format.content_type(), coding, page))
     }
 
-    async fn accounts(&self, headers: &HeaderMap, query: &str) -> Response {
-        let query = match Query::parse(query) {
-            Ok(query) => query,
-            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
+    async fn accounts(&self, headers: &HeaderMap, query: &str) -> Answer {
+        let query = Query::parse(query).map_err(bad_request)?;
+        let metrics = self.metrics.clone();
+        let json = move || {
+            let names = metrics.names.borrow().clone();
+            let json = api::render(&metrics.store, &names, &query, metrics.clock.now());
+            Ok(json?)
         };
-        let (store, names, now) = (self.store.clone(), self.names(), self.clock.now());
-        render(headers, "application/json", move || {
-            Ok(api::render(&store, &names, &query, now)?)
-        })
-        .await
+        Ok(render(headers, "application/json", json).await)
     }
 
-    async fn status_page(&self, headers: &HeaderMap, query: &str) -> Response {
-        let (store, names, now) = (self.store.clone(), self.names(), self.clock.now());
-        let query = match Query::parse(query) {
-            Ok(query) => query,
-            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
-        };
-        let (settings, started) = (self.settings.clone(), self.started);
-        let mut response = render(headers, "text/html; charset=utf-8", move || {
-            let page = page::render(&store, &names, &query, &settings, started, now);
+    async fn status_page(&self, headers: &HeaderMap, query: &str) -> Answer {
+        let query = Query::parse(query).map_err(bad_request)?;
+        let (metrics, settings, started) =
+            (self.metrics.clone(), self.settings.clone(), self.started);
+        let html = move || {
+            let (names, now) = (metrics.names.borrow().clone(), metrics.clock.now());
+            let page = page::render(&metrics.store, &names, &query, &settings, started, now);
             Ok(page.map_err(io::Error::other)?.into())
-        })
-        .await;
-        if response.status() == StatusCode::OK {
-            let headers = response.headers_mut();
-            headers.insert(CONTENT_SECURITY_POLICY, page::POLICY);
-        }
-        response
+        };
+        let mut response = render(headers, "text/html; charset=utf-8", html).await;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_SECURITY_POLICY, page::POLICY);
+        Ok(response)
     }
 
-    async fn reload(&self, headers: &HeaderMap, query: &str) -> Response {
-        if let Err(reason) = self.check_lifecycle(headers) {
-            return text(StatusCode::FORBIDDEN, reason);
-        }
-        let account = match account_parameter(query) {
-            Ok(account) => account,
-            Err(reason) => return text(StatusCode::BAD_REQUEST, reason),
-        };
+    async fn reload(&self, headers: &HeaderMap, query: &str) -> Answer {
+        self.check_lifecycle(headers)?;
+        let account = account_parameter(query).map_err(bad_request)?;
         if let Some(account) = &account
-            && self.store.account(account).is_none()
+            && self.metrics.store.account(account).is_none()
         {
-            return text(StatusCode::NOT_FOUND, "no account of this name");
+            return Err((StatusCode::NOT_FOUND, "no account of this name".to_owned()));
         }
-        match self.request_reload(account).await {
-            Ok(()) => text(StatusCode::OK, "reloaded"),
-            Err(reason) => text(StatusCode::INTERNAL_SERVER_ERROR, reason),
-        }
+        let shutting_down = || "the exporter is shutting down".to_owned();
+        let (answer, outcome) = oneshot::channel();
+        let outcome = match self.reload.send(ReloadRequest { account, answer }).await {
+            Ok(()) => outcome.await.unwrap_or_else(|_| Err(shutting_down())),
+            Err(_) => Err(shutting_down()),
+        };
+        outcome.map_err(|reason| (StatusCode::INTERNAL_SERVER_ERROR, reason))?;
+        Ok(text(StatusCode::OK, "reloaded"))
     }
 
     /// Shows the level, or sets it to the one in the body.
-    async fn log_level(&self, request: &Parts, body: Incoming) -> Response {
+    async fn log_level(&self, request: &Parts, body: Incoming) -> Answer {
         if request.method == Method::PUT {
-            if let Err(reason) = self.check_lifecycle(&request.headers) {
-                return text(StatusCode::FORBIDDEN, reason);
-            }
+            self.check_lifecycle(&request.headers)?;
             let level = Limited::new(body, MAX_LEVEL_BYTES).collect().await.ok();
             let level = level.and_then(|body| String::from_utf8(body.to_bytes().into()).ok());
-            match level.and_then(|level| level.trim().parse().ok()) {
-                Some(level) => logging::set_level(level),
-                None => {
-                    let reason = "the level must be one of error, warn, info, debug, trace";
-                    return text(StatusCode::BAD_REQUEST, reason);
-                }
-            }
+            let level = level.and_then(|level| level.trim().parse().ok());
+            let unknown = "the level must be one of error, warn, info, debug, trace";
+            logging::set_level(level.ok_or_else(|| bad_request(unknown))?);
         }
-        match logging::level() {
-            Some(level) => text(StatusCode::OK, level.as_str().to_lowercase()),
-            None => text(StatusCode::INTERNAL_SERVER_ERROR, "the log is not started"),
-        }
+        let not_started = || {
+            (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the log is not started".to_owned(),
+            )
+        };
+        let level = logging::level().ok_or_else(not_started)?;
+        Ok(text(StatusCode::OK, level.as_str().to_lowercase()))
     }
 
     /// Whether a request may change something.
-    fn check_lifecycle(&self, headers: &HeaderMap) -> Result<(), &'static str> {
-        if !self.settings.enable_lifecycle {
-            return Err("this is disabled; start the exporter with --web.enable-lifecycle");
-        }
-        csrf::check_same_origin(headers, self.settings.external_url.as_ref())
-    }
-
-    async fn request_reload(&self, account: Option<String>) -> Result<(), String> {
-        let (answer, outcome) = oneshot::channel();
-        let shutting_down = || "the exporter is shutting down".to_owned();
-        self.reload
-            .send(ReloadRequest { account, answer })
-            .await
-            .map_err(|_| shutting_down())?;
-        outcome.await.unwrap_or_else(|_| Err(shutting_down()))
+    fn check_lifecycle(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let allowed = if self.settings.enable_lifecycle {
+            csrf::check_same_origin(headers, self.settings.external_url.as_ref())
+        } else {
+            Err("this is disabled; start the exporter with --web.enable-lifecycle")
+        };
+        allowed.map_err(|reason| (StatusCode::FORBIDDEN, reason.to_owned()))
     }
 
     fn not_found(&self, kind: ListenerKind) -> Response {
@@ -204,14 +194,10 @@ impl App {
         };
         text(StatusCode::NOT_FOUND, reason)
     }
-
-    fn names(&self) -> crate::session::safety_type::SafetyNames {
-        self.names.borrow().clone()
-    }
 }
 
-async fn healthy() -> Response {
-    text(StatusCode::OK, "healthy")
+fn bad_request(reason: impl Into<String>) -> Refusal {
+    (StatusCode::BAD_REQUEST, reason.into())
 }
 
 /// Renders and compresses a body on a thread that polls nothing: for many accounts it takes a while.
@@ -223,21 +209,7 @@ async fn render(
     let coding = accept::coding(headers);
     let body = spawn_blocking(move || compress(body()?, coding)).await;
     let body = body.unwrap_or_else(|panic| Err(panic.into()));
-    negotiated(
-        "Accept-Encoding",
-        body.map(|body| response::encoded(content_type, coding, body)),
-    )
-}
-
-/// An answer that depends on the request headers named in `vary`.
-fn negotiated(vary: &'static str, response: io::Result<Response>) -> Response {
-    let mut response = response.unwrap_or_else(|error| {
-        tracing::error!(%error, "rendering an answer failed");
-        response::internal_error()
-    });
-    let headers = response.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static(vary));
-    response
+    response::encoded("Accept-Encoding", content_type, coding, body)
 }
 
 /// `?account=NAME`; `None` is the whole configuration. Other parameters are an error: with a

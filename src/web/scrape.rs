@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use super::accept::ContentCoding;
 use super::response::compress;
-use crate::clock::{Clock, Timestamps};
+use crate::clock::Timestamps;
 use crate::metrics::{Format, Metrics};
 
 /// The last page in each format and encoding, with the time of its rendering.
@@ -35,12 +35,11 @@ impl ScrapeCache {
     pub(super) async fn get(
         &self,
         metrics: &Metrics,
-        clock: &Clock,
         format: Format,
         coding: ContentCoding,
     ) -> io::Result<Bytes> {
         let mut pages = self.pages.lock().await;
-        let now = clock.now();
+        let now = metrics.clock.now();
         if let Some((rendered_at, page)) = pages.get(&(format, coding))
             && now.age_of(*rendered_at) < self.interval
         {

@@ -167,15 +167,7 @@ pub(super) fn app(settings: Settings, clock: Clock) -> (Arc<App>, Sources) {
         names_read.clone(),
         settings.shard,
     );
-    let app = App::new(
-        settings,
-        metrics,
-        store.clone(),
-        clock,
-        names_read,
-        ready_read,
-        reload,
-    );
+    let app = App::new(settings, metrics, ready_read, reload);
     let sources = Sources {
         store,
         names,

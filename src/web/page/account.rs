@@ -1,6 +1,5 @@
 //! One account as the template shows it.
 
-use super::text::{Countdown, Elapsed};
 use crate::clock::Timestamps;
 use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
@@ -25,26 +24,11 @@ pub(super) struct Account<'a> {
     pub(super) status: &'a AccountStatus,
     /// The last answer, where it is not too old.
     pub(super) summary: Option<&'a Summary>,
-    names: &'a SafetyNames,
-    now: Timestamps,
+    pub(super) names: &'a SafetyNames,
+    pub(super) now: Timestamps,
 }
 
 impl<'a> Account<'a> {
-    pub(super) fn new(
-        health: AccountHealth,
-        status: &'a AccountStatus,
-        names: &'a SafetyNames,
-        now: Timestamps,
-    ) -> Self {
-        Self {
-            health,
-            status,
-            summary: status.fresh_view(now),
-            names,
-            now,
-        }
-    }
-
     pub(super) fn name(&self) -> String {
         printable(&self.status.account)
     }
@@ -143,19 +127,15 @@ impl<'a> Account<'a> {
     }
 
     pub(super) fn interval(&self) -> HumanDuration {
-        HumanDuration::from(self.status.interval)
+        self.status.interval.into()
     }
 
     pub(super) fn left_ms(&self, at_ms: &f64) -> f64 {
         at_ms - self.now.wall_ms
     }
 
-    pub(super) fn countdown(&self, at_ms: &f64) -> Countdown {
-        Countdown(self.left_ms(at_ms))
-    }
-
-    pub(super) fn elapsed(&self, at: &Timestamps) -> Elapsed {
-        Elapsed(self.now.age_of(*at))
+    pub(super) fn age_ms(&self, at: &Timestamps) -> f64 {
+        self.now.age_of(*at).as_secs_f64() * 1000.0
     }
 
     pub(super) fn is_low(&self, at_ms: &f64) -> bool {

@@ -171,7 +171,13 @@ pub(super) fn render(
     let first = (number - 1) * PER_PAGE;
     let shown = accounts.iter().skip(first).take(PER_PAGE);
     let shown: Vec<_> = shown
-        .map(|(health, status)| Account::new(*health, status, names, now))
+        .map(|(health, status)| Account {
+            health: *health,
+            status,
+            summary: status.fresh_view(now),
+            names,
+            now,
+        })
         .collect();
     let all_cards = shown.len() <= MAX_CARDS_ONLY;
     let (cards, rows) = shown
