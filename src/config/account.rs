@@ -8,10 +8,10 @@ use url::Url;
 
 use super::account_config::{AccountConfig, CredentialSource};
 use super::credential;
-use super::error::ConfigErrors;
+use super::error::Location;
 use super::parse;
 use super::settings::{Settings, shown_key, without_control_characters};
-use super::yaml::Content;
+use super::yaml::{Node, Value};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
@@ -21,6 +21,8 @@ use crate::status::AccountInfo;
 use crate::text::is_printable;
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
+/// The name of an account without one.
+pub(super) const DEFAULT_NAME: &str = "default";
 const DEFAULT_ORIGIN: &str = "https://tradernet.com";
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(30);
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,32 +40,21 @@ const RESERVED_LABELS: [&str; 7] = [
     "transport",
 ];
 
-/// The account, unless something is wrong with it. `names` are those of safety types.
-pub(super) fn resolve(
-    settings: &Settings,
-    names: &SafetyNames,
-    errors: &mut ConfigErrors,
-) -> Option<AccountConfig> {
-    let name = settings.parse_or("account", "default".into(), errors, account_name);
-    let origin = match settings.is_set("url") {
-        true => settings.parse("url", errors, |text| parse::origin(text, "https", "http")),
-        false => Url::parse(DEFAULT_ORIGIN).ok(),
-    };
-    let transport = settings.parse_or("transport", Transport::Http, errors, |text| {
-        let words = Transport::ALL.map(|transport| (transport.name(), transport));
-        parse::one_of(text, &words)
-    });
-    let times = times(settings, errors);
-    let credential = credential::resolve(settings, errors);
-    let stream = stream(
-        settings,
-        transport,
-        origin.as_ref(),
-        credential.as_ref(),
-        errors,
-    );
-    let policy = policy(settings, names, errors);
-    let expire_unit = settings.parse("expire_unit", errors, |text| {
+/// The account, unless something is wrong with its credential or times; any other value that is
+/// wrong is replaced by its default. `names` are those of safety types.
+pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<AccountConfig> {
+    let name = settings.get("account", account_name);
+    let origin = settings.get("url", |text| parse::origin(text, "https", "http"));
+    let origin = origin.or_else(|| Url::parse(DEFAULT_ORIGIN).ok())?;
+    let transports = Transport::ALL.map(|transport| (transport.name(), transport));
+    let transport = settings.get("transport", |text| parse::one_of(text, &transports));
+    let transport = transport.unwrap_or(Transport::Http);
+    let times = times(settings);
+    let login = credential::login(settings);
+    let credential = credential::resolve(settings, login.as_deref());
+    let stream = stream(settings, transport, &origin, credential.as_ref(), login);
+    let policy = policy(settings, names);
+    let expire_unit = settings.get("expire_unit", |text| {
         let units = [
             ("auto", UnitSetting::Auto),
             ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
@@ -71,7 +62,7 @@ pub(super) fn resolve(
         ];
         parse::one_of(text, &units)
     });
-    let details = settings.parse("session_details", errors, |text| {
+    let details = settings.get("session_details", |text| {
         let details = [
             ("off", SessionDetails::Off),
             ("anonymous", SessionDetails::Anonymous),
@@ -79,25 +70,18 @@ pub(super) fn resolve(
         ];
         parse::one_of(text, &details)
     });
-    let labels = labels(settings, errors);
-    let Times {
-        interval,
-        timeout,
-        max_age,
-    } = times?;
+    let labels = labels(settings);
+    let (interval, timeout, max_age) = times?;
     let credential = credential?;
     let info = Arc::new(AccountInfo {
         credential: credential.kind(),
         labels,
     });
     Some(AccountConfig {
-        name: name?,
-        target: Endpoint {
-            origin: origin?,
-            timeout,
-        },
+        name: name.unwrap_or_else(|| DEFAULT_NAME.into()),
+        target: Endpoint { origin, timeout },
         credential,
-        transport: transport?,
+        transport,
         stream,
         info,
         tracking: TrackingConfig {
@@ -124,19 +108,13 @@ fn account_name(text: &str) -> Result<Arc<str>, String> {
     Ok(text.into())
 }
 
-struct Times {
-    interval: Duration,
-    timeout: Duration,
-    max_age: Duration,
-}
-
 /// Interval, timeout and maximum age. A value is not compared with one that is wrong itself.
-fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
-    let interval = settings.parse_or("poll_interval", DEFAULT_INTERVAL, errors, |text| {
+fn times(settings: &Settings<'_>) -> Option<(Duration, Duration, Duration)> {
+    let interval = settings.get_or("poll_interval", DEFAULT_INTERVAL, |text| {
         parse::duration(text, Duration::from_secs(1), DAY)
     });
     let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
-    let timeout = settings.parse_or("timeout", default, errors, |text| {
+    let timeout = settings.get_or("timeout", default, |text| {
         let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
         match interval {
             Some(interval) if timeout > interval => Err(format!(
@@ -147,13 +125,13 @@ fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
             _ => Ok(timeout),
         }
     });
-    let min_age = interval
-        .zip(timeout)
-        .map(|(interval, timeout)| interval + timeout);
     let default = interval.unwrap_or(DEFAULT_INTERVAL) * 3;
-    let max_age = settings.parse_or("max_age", default, errors, |text| {
+    let max_age = settings.get_or("max_age", default, |text| {
         let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
-        match min_age {
+        match interval
+            .zip(timeout)
+            .map(|(interval, timeout)| interval + timeout)
+        {
             Some(min) if max_age < min => Err(format!(
                 "is too short; use at least {} (polling interval and timeout together)",
                 humantime::format_duration(min)
@@ -161,54 +139,47 @@ fn times(settings: &Settings, errors: &mut ConfigErrors) -> Option<Times> {
             _ => Ok(max_age),
         }
     });
-    Some(Times {
-        interval: interval?,
-        timeout: timeout?,
-        max_age: max_age?,
-    })
+    Some((interval?, timeout?, max_age?))
 }
 
 /// Where the list is pushed from; none with polling, or where something is wrong.
 fn stream(
-    settings: &Settings,
-    transport: Option<Transport>,
-    origin: Option<&Url>,
+    settings: &Settings<'_>,
+    transport: Transport,
+    origin: &Url,
     credential: Option<&CredentialSource>,
-    errors: &mut ConfigErrors,
+    login: Option<String>,
 ) -> Option<StreamEndpoint> {
     // Both are checked, whichever is used.
     let [websocket, socketio] = ["ws_url", "socketio_url"]
-        .map(|key| settings.parse(key, errors, |text| parse::origin(text, "wss", "ws")));
-    let (key, given, subdomain) = match transport? {
+        .map(|key| settings.get(key, |text| parse::origin(text, "wss", "ws")));
+    let (key, given, subdomain) = match transport {
         Transport::Http => return None,
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
-    if let (Transport::Socketio, Some(CredentialSource::KeyPair { .. })) = (transport?, credential)
-    {
-        let message =
-            "socketio requires an SID or a login; a key pair works with http and websocket";
-        errors.push(&settings.location("transport"), message);
-        return None;
-    }
-    let dialect = match (transport?, credential::login(settings)) {
-        (Transport::Socketio, Some(login)) => StreamProtocol::Socketio { login },
-        (Transport::Socketio, None) => {
-            let name = settings.name("login");
-            let message = format!("socketio requires {name}: it subscribes with that name");
-            errors.push(&settings.location("transport"), message);
+    let dialect = match (transport, credential) {
+        (Transport::Socketio, Some(CredentialSource::KeyPair { .. })) => {
+            let message =
+                "socketio requires an SID or a login; a key pair works with http and websocket";
+            settings.error("transport", message);
             return None;
         }
+        (Transport::Socketio, _) if !settings.is_set("login") => {
+            let name = settings.name("login");
+            let message = format!("socketio requires {name}: it subscribes with that name");
+            settings.error("transport", &message);
+            return None;
+        }
+        (Transport::Socketio, _) => StreamProtocol::Socketio { login: login? },
         _ => StreamProtocol::Websocket,
     };
     let origin = match settings.is_set(key) {
         true => given?,
-        false => stream_origin(origin?, subdomain).or_else(|| {
-            let message = format!(
-                "is required: {} has an IP address or a port",
-                settings.name("url")
-            );
-            errors.push(&settings.location(key), message);
+        false => stream_origin(origin, subdomain).or_else(|| {
+            let name = settings.name("url");
+            let message = format!("is required: {name} has an IP address or a port");
+            settings.error(key, &message);
             None
         })?,
     };
@@ -226,14 +197,14 @@ fn stream_origin(origin: &Url, subdomain: &str) -> Option<Url> {
     Url::parse(&format!("wss://{subdomain}.{domain}")).ok()
 }
 
-fn policy(settings: &Settings, names: &SafetyNames, errors: &mut ConfigErrors) -> Policy {
+fn policy(settings: &Settings<'_>, names: &SafetyNames) -> Policy {
     let count = |text: &str| parse::integer(text, 0, u64::from(u32::MAX));
-    let safety_types = |key, errors: &mut ConfigErrors| {
-        let types = settings.parse_list(key, errors, |text| parse::safety_types(text, names))?;
+    let safety_types = |key| {
+        let types = settings.list(key, |text| parse::safety_types(text, names))?;
         Some(types.into_iter().flatten().collect())
     };
-    let min_sessions = settings.parse("min_sessions", errors, count);
-    let max_sessions = settings.parse("max_sessions", errors, |text| {
+    let min_sessions = settings.get("min_sessions", count);
+    let max_sessions = settings.get("max_sessions", |text| {
         let max = count(text)?;
         match min_sessions {
             Some(min) if max < min => Err(format!(
@@ -244,50 +215,48 @@ fn policy(settings: &Settings, names: &SafetyNames, errors: &mut ConfigErrors) -
         }
     });
     Policy {
-        client_ips: settings.parse_list("allowed_client_ips", errors, parse::network),
-        safety_types: safety_types("allowed_safety_types", errors),
+        client_ips: settings.list("allowed_client_ips", parse::network),
+        safety_types: safety_types("allowed_safety_types"),
         logins: settings
-            .parse_list("allowed_logins", errors, |login| Ok(login.to_owned()))
+            .list("allowed_logins", |login| Ok(login.to_owned()))
             .map(|logins| logins.into_iter().collect()),
         min_sessions,
-        min_sessions_safety_types: safety_types("min_sessions_safety_types", errors),
+        min_sessions_safety_types: safety_types("min_sessions_safety_types"),
         max_sessions,
-        max_lifetime: settings.parse("max_lifetime", errors, |text| {
+        max_lifetime: settings.get("max_lifetime", |text| {
             parse::duration(text, Duration::from_secs(1), DAY * 36_500)
         }),
     }
 }
 
 /// Labels of `tradernet_account_info`, which only the accounts file can hold.
-fn labels(settings: &Settings, errors: &mut ConfigErrors) -> BTreeMap<String, String> {
+fn labels(settings: &Settings<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    let Some(setting) = settings.get("labels") else {
-        return labels;
-    };
-    let Content::Map(pairs) = &setting.node.content else {
-        let message = "must be a mapping of label names to values";
-        errors.push(&setting.location, message);
-        return labels;
-    };
-    for (key, value) in pairs {
-        let name = key.text().unwrap_or_default();
-        let mut location = setting.location.clone();
-        location.line = key.line;
-        if let Some(name) = shown_key(name, value) {
-            location.name = format!("{}.{name}", location.name);
+    let pairs = match settings.values.get("labels").map(|setting| &setting.value) {
+        None => return labels,
+        Some(Value::Map(pairs)) => pairs,
+        Some(_) => {
+            settings.error("labels", "must be a mapping of label names to values");
+            return labels;
         }
+    };
+    for (name, Node { line, value }) in pairs {
+        let key = settings.location("labels").name;
+        let shown = shown_key(name, value).map(|name| format!("{key}.{name}"));
+        let location = Location::line(*line, shown.unwrap_or(key));
         match label(name, value.text()) {
-            Ok((name, value)) if !labels.contains_key(&name) => {
-                labels.insert(name, value);
+            Ok(value) if !labels.contains_key(name) => {
+                labels.insert(name.clone(), value);
             }
-            Ok(_) => errors.push(&location, "duplicate label"),
-            Err(message) => errors.push(&location, message),
+            Ok(_) => settings.errors.push(&location, "duplicate label"),
+            Err(message) => settings.errors.push(&location, message),
         }
     }
     labels
 }
 
-fn label(name: &str, value: Option<&str>) -> Result<(String, String), String> {
+/// The value of a label, if it and the name are valid.
+fn label(name: &str, value: Option<&str>) -> Result<String, String> {
     let mut chars = name.chars();
     let is_valid = chars
         .next()
@@ -307,5 +276,5 @@ fn label(name: &str, value: Option<&str>) -> Result<(String, String), String> {
     }
     let value = value.ok_or("must be a single value")?;
     without_control_characters(value)?;
-    Ok((name.to_owned(), value.to_owned()))
+    Ok(value.to_owned())
 }

@@ -1,16 +1,13 @@
 //! An account's credential: exactly one kind, and all that it needs.
 
-use secrecy::SecretString;
-
 use super::account_config::CredentialSource;
-use super::error::ConfigErrors;
 use super::parse;
-use super::settings::Settings;
+use super::settings::{SECRET_KEYS, Settings};
 use crate::secret::{SecretKind, SecretSource, check_secret, check_unquoted_and_filled};
 use crate::tradernet::KeyVersion;
 
 /// The kinds of credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Sid,
     Login,
@@ -29,83 +26,78 @@ impl Kind {
     }
 }
 
-/// A secret's key as it was set, and where the secret comes from; none where it cannot be used.
-type Secret = Option<(&'static str, Option<SecretSource>)>;
+/// The login. The rules for secrets apply to it, since it often comes from the same place.
+pub(super) fn login(settings: &Settings<'_>) -> Option<String> {
+    settings.get_unchecked("login", |text| inline(text, SecretKind::Text))
+}
 
-pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> Option<CredentialSource> {
-    let sid = secret(settings, ["sid", "sid_file"], SecretKind::Token, errors);
-    let keys = ["password", "password_file"];
-    let password = secret(settings, keys, SecretKind::Text, errors);
-    let keys = ["api_key", "api_key_file"];
-    let api_key = secret(settings, keys, SecretKind::Token, errors);
-    let keys = ["api_secret", "api_secret_file"];
-    let api_secret = secret(settings, keys, SecretKind::Text, errors);
-    // It is judged by the rules for secrets, since it often comes from the same place.
-    if let Some(text) = settings.text("login", errors) {
-        let login = inline(text, SecretKind::Text);
-        errors.ok(login, &settings.location("login"), None);
-    }
-
-    let key = |secret: &Secret| secret.as_ref().map(|(key, _)| *key);
-    let given = [
-        (Kind::Sid, key(&sid)),
-        (Kind::Login, key(&password)),
-        (Kind::KeyPair, key(&api_key).or(key(&api_secret))),
-    ];
-    let mut given = given
-        .into_iter()
-        .filter_map(|(kind, key)| Some((kind, key?)));
-    let Some((kind, first)) = given.next() else {
-        report_missing(settings, errors);
-        key_version(settings, None, errors);
+/// The credential; none where it is missing or something is wrong with it.
+pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<CredentialSource> {
+    let [sid, password, api_key, api_secret] = SECRET_KEYS.map(|keys| secret(settings, keys));
+    let set = SECRET_KEYS
+        .iter()
+        .flatten()
+        .filter(|key| settings.is_set(key));
+    let kind = |key: &&'static str| Some((Kind::of(key)?, *key));
+    let mut kinds: Vec<_> = set.filter_map(kind).collect();
+    kinds.dedup_by_key(|(kind, _)| *kind);
+    let version = key_version(settings, kinds.first().map(|(kind, _)| *kind));
+    let Some((kind, first)) = kinds.first().copied() else {
+        report_missing(settings);
         return None;
     };
-    let mut is_single = true;
-    let clashing_login = (kind == Kind::KeyPair && settings.is_set("login")).then_some("login");
-    for other in given.map(|(_, key)| key).chain(clashing_login) {
-        is_single = false;
-        let message = format!(
-            "{}; an account has one credential",
-            conflict(settings, first)
-        );
-        errors.push(&settings.location(other), message);
+    if kind == Kind::KeyPair && settings.is_set("login") {
+        kinds.push((Kind::Login, "login"));
     }
-    let version = key_version(settings, Some(kind), errors);
-    let mut require = |required: &str, is_given: bool| {
-        if !is_given {
-            let message = format!("requires {}", settings.name(required));
-            errors.push(&settings.location(first), message);
+    if kinds.len() > 1 {
+        let message = conflict(settings, first) + "; an account has one credential";
+        let others = kinds.iter().skip(1);
+        others.for_each(|(_, other)| settings.error(other, &message));
+        return None;
+    }
+    let require = |key: &str| {
+        if !settings.is_set(key) && !settings.is_set(&format!("{key}_file")) {
+            settings.error(first, &format!("requires {}", settings.name(key)));
         }
     };
     match kind {
-        _ if !is_single => None,
-        Kind::Sid => Some(CredentialSource::Sid(sid?.1?)),
+        Kind::Sid => Some(CredentialSource::Sid(sid?)),
         Kind::Login => {
-            require("login", settings.is_set("login"));
-            let (view_only, user_id) = view_only(settings, errors)?;
+            require("login");
+            let (view_only, user_id) = view_only(settings)?;
             Some(CredentialSource::Login {
-                login: login(settings)?,
-                password: password?.1?,
+                login: login?.to_owned(),
+                password: password?,
                 view_only,
                 user_id,
             })
         }
         Kind::KeyPair => {
-            require("api_key", api_key.is_some());
-            require("api_secret", api_secret.is_some());
+            require("api_key");
+            require("api_secret");
             Some(CredentialSource::KeyPair {
                 version: version?,
-                key: api_key?.1?,
-                secret: api_secret?.1?,
+                key: api_key?,
+                secret: api_secret?,
             })
         }
     }
 }
 
-/// The login, where it is valid.
-pub(super) fn login(settings: &Settings) -> Option<String> {
-    let text = settings.get("login")?.node.text()?;
-    inline(text, SecretKind::Text).ok()
+fn secret(settings: &Settings<'_>, [key, file_key]: [&str; 2]) -> Option<SecretSource> {
+    if settings.is_set(key) && settings.is_set(file_key) {
+        settings.error(key, &conflict(settings, file_key));
+        return None;
+    }
+    let kind = match key {
+        "sid" | "api_key" => SecretKind::Token,
+        _ => SecretKind::Text,
+    };
+    // Whether the file can be read is seen when the account is polled.
+    let path = settings.get(file_key, |path| Ok(settings.folder.join(path)));
+    let text = settings.get_unchecked(key, |text| inline(text, kind));
+    let file = path.map(|path| SecretSource::file(path, kind));
+    file.or(text.map(|text| SecretSource::Inline(text.into())))
 }
 
 /// A secret or login that is not from a file.
@@ -115,43 +107,16 @@ fn inline(text: &str, kind: SecretKind) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-fn secret(
-    settings: &Settings,
-    [key, file_key]: [&'static str; 2],
-    kind: SecretKind,
-    errors: &mut ConfigErrors,
-) -> Secret {
-    match (settings.is_set(key), settings.is_set(file_key)) {
-        (false, false) => None,
-        (true, true) => {
-            errors.push(&settings.location(key), conflict(settings, file_key));
-            Some((key, None))
-        }
-        (true, false) => {
-            let text = settings.text(key, errors);
-            let secret =
-                text.and_then(|text| errors.ok(inline(text, kind), &settings.location(key), None));
-            let source = secret.map(|secret| SecretSource::Inline(SecretString::from(secret)));
-            Some((key, source))
-        }
-        // Whether the file can be read is seen when the account is polled.
-        (false, true) => {
-            let path = settings.parse(file_key, errors, |text| Ok(settings.path(text)));
-            Some((file_key, path.map(|path| SecretSource::file(path, kind))))
-        }
-    }
-}
-
-fn conflict(settings: &Settings, with: &str) -> String {
-    let with = settings.location(with).mention();
+fn conflict(settings: &Settings<'_>, with: &str) -> String {
+    let with = settings.location(with);
     format!("conflicts with {with}; unset one of them")
 }
 
-fn report_missing(settings: &Settings, errors: &mut ConfigErrors) {
+fn report_missing(settings: &Settings<'_>) {
     let name = |key| settings.name(key);
     if settings.is_set("login") {
         let message = format!("requires {} or {}", name("password"), name("password_file"));
-        errors.push(&settings.location("login"), message);
+        settings.error("login", &message);
         return;
     }
     let message = format!(
@@ -163,17 +128,13 @@ fn report_missing(settings: &Settings, errors: &mut ConfigErrors) {
         name("api_secret"),
         name("sid_file"),
     );
-    errors.push(&settings.location("sid"), message);
+    settings.error("sid", &message);
 }
 
 /// Version 1 goes with an SID or a login, 2 and 3 with a key pair; `kind` is unknown where no
 /// credential is set.
-fn key_version(
-    settings: &Settings,
-    kind: Option<Kind>,
-    errors: &mut ConfigErrors,
-) -> Option<KeyVersion> {
-    settings.parse_or("api_version", KeyVersion::V3, errors, |text| {
+fn key_version(settings: &Settings<'_>, kind: Option<Kind>) -> Option<KeyVersion> {
+    settings.get_or("api_version", KeyVersion::V3, |text| {
         let versions = [
             ("1", None),
             ("2", Some(KeyVersion::V2)),
@@ -193,16 +154,12 @@ fn key_version(
 }
 
 /// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
-fn view_only(settings: &Settings, errors: &mut ConfigErrors) -> Option<(bool, Option<u64>)> {
-    let view_only = settings.parse_or("login_view_only", false, errors, parse::boolean);
-    if !settings.is_set("user_id") {
-        return Some((view_only?, None));
+fn view_only(settings: &Settings<'_>) -> Option<(bool, Option<u64>)> {
+    let view_only = settings.get_or("login_view_only", false, parse::boolean);
+    let user_id = settings.get("user_id", |text| parse::integer(text, 1, u64::MAX));
+    if settings.is_set("user_id") && view_only == Some(false) {
+        let name = settings.name("login_view_only");
+        settings.error("user_id", &format!("requires {name} to be true"));
     }
-    let user_id = settings.parse("user_id", errors, |text| parse::integer(text, 1, u64::MAX));
-    if view_only == Some(false) {
-        let message = format!("requires {} to be true", settings.name("login_view_only"));
-        errors.push(&settings.location("user_id"), message);
-        return None;
-    }
-    Some((view_only?, Some(user_id?)))
+    Some((view_only?, user_id))
 }

@@ -2,180 +2,107 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::rc::Rc;
 
-use secrecy::SecretString;
-
-use super::error::{ConfigErrors, Location};
-use super::settings::{ACCOUNT_KEYS, Origin, Setting, Settings};
+use super::error::{ErrorCollector, Location};
+use super::settings::{ACCOUNT_KEYS, Keys, PROCESS_KEYS, Setting, variable};
 use super::suggest::suggest;
-use super::yaml::{Content, Node};
+use super::yaml::Value;
 
-const PREFIX: &str = "TRADERNET_";
-const WEB_PREFIX: &str = "WEB_";
-const POD_NAME: &str = "POD_NAME";
-
-/// The other keys with the prefix `TRADERNET_`.
-pub(super) const GLOBAL_KEYS: &[&str] = &[
-    "config_file",
-    "log_format",
-    "log_level",
-    "max_logins_per_minute",
-    "max_requests_per_host",
-    "max_response_bytes",
-    "safety_types",
-    "shard",
+/// Variables that other programs read too. Of several for one key, the first that is set counts.
+const SHARED_VARIABLES: [(&str, &str); 7] = [
+    ("https_proxy", "proxy"),
+    ("HTTPS_PROXY", "proxy"),
+    ("all_proxy", "proxy"),
+    ("ALL_PROXY", "proxy"),
+    ("no_proxy", "no_proxy"),
+    ("NO_PROXY", "no_proxy"),
+    // `--shard auto/n` takes its number from it.
+    ("POD_NAME", "pod_name"),
 ];
 
-/// The keys with the prefix `WEB_`.
-pub(super) const WEB_KEYS: &[&str] = &[
-    "config_file",
-    "enable_lifecycle",
-    "external_url",
-    "listen_address",
-    "probe_listen_address",
-    "systemd_socket",
-    "telemetry_path",
-];
-
-/// All variables that mean something here.
-pub(super) struct Environment {
-    pub(super) account: Settings,
-    pub(super) global: Settings,
-    pub(super) web: Settings,
-    /// The variable that names the proxy, and its value, which may contain a password.
-    pub(super) proxy: Option<(String, SecretString)>,
-    pub(super) no_proxy: Option<String>,
-    /// `POD_NAME`, from which `--shard auto/n` takes its number.
-    pub(super) pod_name: Option<String>,
-    /// For the log: unknown variables that may be misspelt.
-    pub(super) warnings: Vec<String>,
-}
-
-impl Environment {
-    /// Sorts the variables. An empty one is unset; one that is not UTF-8 is an error only where its
-    /// name is ours.
-    pub(super) fn read(
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-        errors: &mut ConfigErrors,
-    ) -> Self {
-        let mut ours = Vec::new();
-        let mut warnings = Vec::new();
-        for (name, value) in variables {
-            let Ok(name) = name.into_string() else {
-                continue;
-            };
-            if !is_ours(&name) || value.is_empty() {
-                continue;
-            }
-            let location = Location::named(name.escape_debug().to_string());
-            if let Some(key) = name.strip_prefix(PREFIX)
-                && !(is_known(key, ACCOUNT_KEYS) || is_known(key, GLOBAL_KEYS))
-                && !is_from_kubernetes(key)
-            {
-                errors.push(&location, unknown_variable(key));
-            }
-            if let Some(key) = name.strip_prefix(WEB_PREFIX)
-                && !is_known(key, WEB_KEYS)
-                && !is_from_kubernetes(key)
-                && let Some(known) = suggest(key, WEB_KEYS)
-            {
-                let known = upper_case(WEB_PREFIX, known);
-                warnings.push(format!(
-                    "unknown variable {location} is ignored; did you mean {known}?"
-                ));
-            }
+/// The settings that variables make, and warnings for the log: unknown variables that may be
+/// misspelt. An empty variable is unset; one that is not UTF-8 is an error only where its name is
+/// ours.
+pub(super) fn read(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    errors: &ErrorCollector,
+) -> (Keys, Vec<String>) {
+    let known: BTreeMap<String, &'static str> = keys().map(|key| (variable(key), key)).collect();
+    let mut ours = BTreeMap::new();
+    let mut warnings = Vec::new();
+    for (name, value) in variables {
+        let Ok(name) = name.into_string() else {
+            continue;
+        };
+        let is_shared = SHARED_VARIABLES.iter().any(|(shared, _)| *shared == name);
+        let location = Location::variable(name.escape_debug().to_string());
+        if value.is_empty() || is_from_kubernetes(&name) {
+            continue;
+        }
+        if known.contains_key(&name) || is_shared {
             match value.into_string() {
-                Ok(value) => ours.push((name, value)),
+                Ok(value) => drop(ours.insert(name, value)),
                 Err(_) => errors.push(&location, "is not valid UTF-8"),
             }
+        } else if let Some(key) = name.strip_prefix("TRADERNET_") {
+            errors.push(&location, unknown_variable(key));
+        } else if name.starts_with("WEB_")
+            && let Some(key) = suggest(&name, PROCESS_KEYS)
+        {
+            let key = variable(key);
+            warnings.push(format!(
+                "unknown variable {location} is ignored; did you mean {key}?"
+            ));
         }
-        let first = |names: &[&str]| {
-            let find = |wanted: &&str| ours.iter().find(|(name, _)| name == wanted).cloned();
-            names.iter().find_map(find)
-        };
-        Self {
-            account: settings(PREFIX, ACCOUNT_KEYS, &ours),
-            global: settings(PREFIX, GLOBAL_KEYS, &ours),
-            web: settings(WEB_PREFIX, WEB_KEYS, &ours),
-            proxy: first(&["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"])
-                .map(|(name, value)| (name, value.into())),
-            no_proxy: first(&["no_proxy", "NO_PROXY"]).map(|(_, value)| value),
-            pod_name: first(&[POD_NAME]).map(|(_, value)| value),
-            warnings,
+    }
+    let setting = |name: &str, text: String| Setting {
+        location: Location::variable(name),
+        value: Value::Text(text),
+    };
+    let mut keys = Keys::new();
+    for (name, key) in SHARED_VARIABLES {
+        if let Some(text) = ours.remove(name) {
+            keys.entry(key).or_insert_with(|| setting(name, text));
+        }
+    }
+    // The names in lower case.
+    let mut texts: BTreeMap<String, String> = envy::from_iter(ours).unwrap_or_default();
+    for (name, key) in known {
+        if let Some(text) = texts.remove(&name.to_ascii_lowercase()) {
+            keys.insert(key, setting(&name, text));
+        }
+    }
+    (keys, warnings)
+}
+
+/// The keys that variables can set: labels are a mapping, which a variable cannot hold.
+fn keys() -> impl Iterator<Item = &'static str> {
+    let keys = ACCOUNT_KEYS.iter().chain(PROCESS_KEYS).copied();
+    keys.filter(|key| *key != "labels")
+}
+
+fn unknown_variable(key: &str) -> String {
+    let known: Vec<_> = keys().collect();
+    let suggestion = suggest(key, &known).or_else(|| suggest(&format!("web_{key}"), &known));
+    match suggestion {
+        Some(key) => format!("unknown variable; did you mean {}?", variable(key)),
+        None => {
+            let names: Vec<_> = known.into_iter().map(variable).collect();
+            format!("unknown variable; known variables are {}", names.join(", "))
         }
     }
 }
 
-fn is_ours(name: &str) -> bool {
-    name.starts_with(PREFIX)
-        || name.starts_with(WEB_PREFIX)
-        || matches!(
-            name,
-            "https_proxy" | "HTTPS_PROXY" | "all_proxy" | "ALL_PROXY" | "no_proxy" | "NO_PROXY"
-        )
-        || name == POD_NAME
-}
-
-fn settings(prefix: &'static str, keys: &[&'static str], ours: &[(String, String)]) -> Settings {
-    // `envy` takes lower case for upper case: `TRADERNET_sid` is another variable.
-    let upper = ours
-        .iter()
-        .filter(|(name, _)| *name == name.to_ascii_uppercase());
-    let mut texts: BTreeMap<String, String> = envy::prefixed(prefix)
-        .from_iter(upper.cloned())
-        .unwrap_or_default();
-    let setting = |key: &&'static str| {
-        // Labels are a mapping, which a variable cannot hold.
-        let text = texts.remove(*key).filter(|_| *key != "labels")?;
-        let location = Location::named(upper_case(prefix, key));
-        let node = Rc::new(Node::new(0, Content::Text(text)));
-        Some((*key, Rc::new(Setting { location, node })))
-    };
-    let values = keys.iter().filter_map(setting).collect();
-    Settings::new(Origin::Variables(prefix), values)
-}
-
-fn upper_case(prefix: &str, key: &str) -> String {
-    format!("{prefix}{}", key.to_ascii_uppercase())
-}
-
-fn is_known(key: &str, known: &[&str]) -> bool {
-    let is_key = |known: &&str| *known != "labels" && known.to_ascii_uppercase() == key;
-    known.iter().any(is_key)
-}
-
-fn unknown_variable(key: &str) -> String {
-    let known: Vec<&str> = ACCOUNT_KEYS
-        .iter()
-        .chain(GLOBAL_KEYS)
-        .copied()
-        .filter(|key| *key != "labels")
-        .collect();
-    let lower = key.to_ascii_lowercase();
-    let web = lower.strip_prefix("web_").unwrap_or(&lower);
-    let suggestion = match suggest(key, &known) {
-        Some(known) => upper_case(PREFIX, known),
-        None if WEB_KEYS.contains(&web) => upper_case(WEB_PREFIX, web),
-        None => {
-            let names: Vec<_> = known.iter().map(|key| upper_case(PREFIX, key)).collect();
-            return format!("unknown variable; known variables are {}", names.join(", "));
-        }
-    };
-    format!("unknown variable; did you mean {suggestion}?")
-}
-
 /// Whether Kubernetes injects this name for a Service: `…_SERVICE_HOST`, `…_SERVICE_PORT…`,
 /// `…_PORT` and `…_PORT_<n>_…`.
-fn is_from_kubernetes(key: &str) -> bool {
-    let key = format!("_{key}");
+fn is_from_kubernetes(name: &str) -> bool {
     let starts_with_number = |rest: &str| {
         let after = rest.trim_start_matches(|c: char| c.is_ascii_digit());
         after.len() < rest.len() && after.starts_with('_')
     };
-    key.ends_with("_SERVICE_HOST")
-        || key.ends_with("_SERVICE_PORT")
-        || key.contains("_SERVICE_PORT_")
-        || key.ends_with("_PORT")
-        || key.split("_PORT_").skip(1).any(starts_with_number)
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.ends_with("_PORT")
+        || name.split("_PORT_").skip(1).any(starts_with_number)
 }

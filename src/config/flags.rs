@@ -1,12 +1,10 @@
 //! The flags; each beats its variable.
 
-use std::rc::Rc;
-
 use clap::Args;
 
-use super::env::{Environment, GLOBAL_KEYS, WEB_KEYS};
-use super::settings::Settings;
-use super::yaml::{Content, Node};
+use super::error::Location;
+use super::settings::{Keys, PROCESS_KEYS, Setting};
+use super::yaml::{Node, Value};
 
 /// Flags as given.
 #[derive(Args, Clone, Debug, Default)]
@@ -58,47 +56,47 @@ pub struct Flags {
 }
 
 impl Flags {
-    pub(super) fn override_variables(&self, environment: &mut Environment) {
+    /// Sets the keys whose flags are given.
+    pub(super) fn override_variables(&self, keys: &mut Keys) {
         let switch = |is_on: bool| is_on.then(|| "true".to_owned());
-        let addresses = self.listen_addresses.iter();
-        let addresses = addresses.map(|address| Rc::new(Node::new(0, text(address))));
-        let addresses: Vec<_> = addresses.collect();
-        let web = &mut environment.web;
-        if !addresses.is_empty() {
-            let addresses = Content::List(addresses);
-            web.set("listen_address", "--web.listen-address", addresses);
-        }
-        for (flag, value) in [
-            ("--web.config.file", &self.web_config_file),
-            ("--web.enable-lifecycle", &switch(self.enable_lifecycle)),
-            ("--web.external-url", &self.external_url),
-            ("--web.probe-listen-address", &self.probe_listen_address),
-            ("--web.systemd-socket", &switch(self.systemd_socket)),
-            ("--web.telemetry-path", &self.telemetry_path),
+        for (flag, text) in [
+            ("--config.file", self.config_file.clone()),
+            ("--log.format", self.log_format.clone()),
+            ("--log.level", self.log_level.clone()),
+            ("--shard", self.shard.clone()),
+            ("--web.config.file", self.web_config_file.clone()),
+            ("--web.enable-lifecycle", switch(self.enable_lifecycle)),
+            ("--web.external-url", self.external_url.clone()),
+            (
+                "--web.probe-listen-address",
+                self.probe_listen_address.clone(),
+            ),
+            ("--web.systemd-socket", switch(self.systemd_socket)),
+            ("--web.telemetry-path", self.telemetry_path.clone()),
         ] {
-            set(web, WEB_KEYS, flag, value);
+            if let Some(text) = text {
+                set(keys, flag, Value::Text(text));
+            }
         }
-        for (flag, value) in [
-            ("--config.file", &self.config_file),
-            ("--log.format", &self.log_format),
-            ("--log.level", &self.log_level),
-            ("--shard", &self.shard),
-        ] {
-            set(&mut environment.global, GLOBAL_KEYS, flag, value);
+        let addresses = self.listen_addresses.iter().map(|address| Node {
+            line: 0,
+            value: Value::Text(address.clone()),
+        });
+        if addresses.len() > 0 {
+            set(
+                keys,
+                "--web.listen-address",
+                Value::List(addresses.collect()),
+            );
         }
     }
 }
 
-/// `--web.external-url` is the key `external_url`.
-fn set(settings: &mut Settings, keys: &[&'static str], flag: &str, value: &Option<String>) {
-    let key = flag.trim_start_matches("--").trim_start_matches("web.");
-    let key = key.replace(['-', '.'], "_");
-    let key = keys.iter().find(|known| **known == key);
-    if let (Some(key), Some(value)) = (key, value) {
-        settings.set(key, flag, text(value));
+/// `--web.external-url` sets the key `web_external_url`.
+fn set(keys: &mut Keys, flag: &str, value: Value) {
+    let name = flag.trim_start_matches('-').replace(['-', '.'], "_");
+    if let Some(key) = PROCESS_KEYS.iter().find(|key| **key == name) {
+        let location = Location::variable(flag);
+        keys.insert(key, Setting { location, value });
     }
-}
-
-fn text(text: &str) -> Content {
-    Content::Text(text.to_owned())
 }

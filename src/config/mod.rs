@@ -20,15 +20,12 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use secrecy::SecretString;
-
 pub use self::account_config::{AccountConfig, CredentialSource};
-use self::env::Environment;
 pub use self::error::ConfigErrors;
-use self::error::Location;
+use self::error::ErrorCollector;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
-use self::settings::Settings;
+use self::settings::{ACCOUNT_KEYS, Settings};
 pub use self::web::WebSettings;
 use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
@@ -118,56 +115,52 @@ impl Config {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         demo: Option<Vec<AccountConfig>>,
     ) -> Result<Self, ConfigErrors> {
-        let errors = &mut ConfigErrors::default();
-        let mut environment = Environment::read(variables, errors);
-        flags.override_variables(&mut environment);
-        let global = &environment.global;
-        let names = safety_names(global, errors);
-        let shard = shard(&environment, errors);
-        let accounts_file = accounts_file(global, shard, &names, errors);
-        let (found, shard) = match (demo, &accounts_file) {
-            (Some(accounts), file) => {
-                if file.is_some() {
-                    let message = "is not possible with the demo, which has its own accounts";
-                    errors.push(&global.location("config_file"), message);
-                }
-                let safety_names = with_defaults(&names);
-                let accounts = Accounts {
-                    accounts,
-                    safety_names,
-                };
-                (accounts, Shard::default())
+        let errors = ErrorCollector::default();
+        let (mut keys, warnings) = env::read(variables, &errors);
+        flags.override_variables(&mut keys);
+        let settings = &Settings::of_process(&keys, &errors);
+        let names = safety_names(settings);
+        let safety_names = with_vendor_names(&names);
+        let mut shard = shard(settings);
+        let accounts_file = accounts_file(settings, shard, names);
+        let found = if let Some(accounts) = demo {
+            if accounts_file.is_some() {
+                let message = "is not possible with the demo, which has its own accounts";
+                settings.error("config_file", message);
             }
-            (None, Some(file)) => {
-                refuse_account_variables(&environment, errors);
-                (file.read_into(errors), shard)
+            shard = Shard::default();
+            Accounts {
+                accounts,
+                safety_names,
             }
-            (None, None) => {
-                let safety_names = with_defaults(&names);
-                let account = account::resolve(&environment.account, &safety_names, errors);
-                let account = account.filter(|account| shard.owns(&account.name));
-                let accounts = Accounts {
-                    accounts: account.into_iter().collect(),
-                    safety_names,
-                };
-                (accounts, shard)
+        } else if let Some(file) = &accounts_file {
+            refuse_account_variables(settings);
+            file.read_into(&errors)
+        } else {
+            let account = account::resolve(settings, &safety_names);
+            let account = account.filter(|account| shard.owns(&account.name));
+            let accounts = account.into_iter().collect();
+            Accounts {
+                accounts,
+                safety_names,
             }
         };
-        let log = log(global, errors);
-        let mut number = |key, min, max, default| {
-            let number = global.parse(key, errors, |text| parse::integer(text, min, max));
+        let log = log(settings);
+        let number = |key, min, max, default| {
+            let number = settings.get(key, |text| parse::integer(text, min, max));
             number.unwrap_or(default)
         };
         let max_requests_per_host = number("max_requests_per_host", 1, 1024, 16);
         let max_logins_per_minute = number("max_logins_per_minute", 1, 1000, 10);
         let max_response_bytes = number("max_response_bytes", 1024, 1 << 40, 4 << 20);
-        let web = web::resolve(&environment.web, errors);
+        let web = web::resolve(settings);
         let outbound = ClientConfig {
-            proxy: proxy(&environment, errors),
-            no_proxy: environment.no_proxy.clone(),
+            proxy: settings.get("proxy", parse::proxy),
+            no_proxy: settings.get("no_proxy", |text| Ok(text.to_owned())),
             max_response_bytes,
         };
-        std::mem::take(errors).into_result()?;
+        let path = accounts_file.as_ref().map(|file| file.path.clone());
+        errors.finish(&path.unwrap_or_default())?;
         Ok(Self {
             accounts: found.accounts,
             accounts_file,
@@ -181,35 +174,32 @@ impl Config {
             clock: Clock::system(),
             scrape_interval: Duration::from_secs(1),
             min_retry_interval: Duration::from_secs(5),
-            warnings: environment.warnings,
+            warnings,
         })
     }
 }
 
 fn accounts_file(
-    global: &Settings,
+    settings: &Settings<'_>,
     shard: Shard,
-    names: &[(i64, String)],
-    errors: &mut ConfigErrors,
+    names: Vec<(i64, String)>,
 ) -> Option<AccountsFile> {
-    let path = global.parse("config_file", errors, |text| match text {
+    let path = settings.get("config_file", |text| match text {
         // A flag; an empty variable is unset.
         "" => Err("is empty; use the path of a file".to_owned()),
         path => Ok(path.into()),
     })?;
-    let names = names.to_vec();
     Some(AccountsFile { path, shard, names })
 }
 
-fn refuse_account_variables(environment: &Environment, errors: &mut ConfigErrors) {
-    let file = environment.global.location("config_file");
-    for setting in environment.account.iter() {
-        let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
-        errors.push(&setting.location, message);
-    }
+fn refuse_account_variables(settings: &Settings<'_>) {
+    let file = settings.location("config_file");
+    let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
+    let set = ACCOUNT_KEYS.iter().filter(|key| settings.is_set(key));
+    set.for_each(|key| settings.error(key, &message));
 }
 
-fn with_defaults(names: &[(i64, String)]) -> SafetyNames {
+fn with_vendor_names(names: &[(i64, String)]) -> SafetyNames {
     let mut safety_names = SafetyNames::default();
     for (id, name) in names {
         safety_names.set(*id, name.clone());
@@ -217,52 +207,46 @@ fn with_defaults(names: &[(i64, String)]) -> SafetyNames {
     safety_names
 }
 
-fn safety_names(global: &Settings, errors: &mut ConfigErrors) -> Vec<(i64, String)> {
+fn safety_names(settings: &Settings<'_>) -> Vec<(i64, String)> {
     let mut ids = HashSet::new();
-    let names = global.parse_list("safety_types", errors, |item| {
-        let (id, name) = parse::named_safety_type(item)?;
-        match ids.insert(id) {
-            true => Ok((id, name)),
-            false => Err(format!("is a second name for safety type {id}")),
-        }
+    let names = settings.list("safety_types", |item| {
+        let (id, name) = item
+            .split_once('=')
+            .ok_or("is not an id with a name; use 2=token")?;
+        parse::named_safety_type(id, name, &mut ids)
     });
     names.unwrap_or_default()
 }
 
-fn shard(environment: &Environment, errors: &mut ConfigErrors) -> Shard {
+fn shard(settings: &Settings<'_>) -> Shard {
+    let pod_name = settings.get("pod_name", |text| Ok(text.to_owned()));
     // In a pod, the host's name is the pod's.
     let host_name = || {
         let name = rustix::system::uname();
         name.nodename().to_str().ok().map(str::to_owned)
     };
-    let host = || environment.pod_name.clone().or_else(host_name);
-    let shard = environment
-        .global
-        .parse("shard", errors, |text| Shard::parse(text, host));
+    let host = || pod_name.or_else(host_name);
+    let shard = settings.get("shard", |text| Shard::parse(text, host));
     shard.unwrap_or_default()
 }
 
-fn log(global: &Settings, errors: &mut ConfigErrors) -> Log {
-    let level = global.parse("log_level", errors, parse::log_level);
-    let format = global.parse("log_format", errors, |text| {
+fn log(settings: &Settings<'_>) -> Log {
+    let level = settings.get("log_level", |text| {
+        let levels = [
+            ("debug", tracing::Level::DEBUG),
+            ("info", tracing::Level::INFO),
+            ("warn", tracing::Level::WARN),
+            ("error", tracing::Level::ERROR),
+        ];
+        parse::one_of(text, &levels)
+    });
+    let format = settings.get("log_format", |text| {
         let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
         parse::one_of(text, &formats)
     });
     Log {
         level: level.unwrap_or(tracing::Level::INFO),
         format: format.unwrap_or(LogFormat::Logfmt),
-    }
-}
-
-fn proxy(environment: &Environment, errors: &mut ConfigErrors) -> Option<SecretString> {
-    let (name, proxy) = environment.proxy.as_ref()?;
-    match parse::proxy(proxy) {
-        Ok(proxy) => Some(proxy),
-        Err(message) => {
-            // It may contain a password.
-            errors.push_value(&Location::named(name.as_str()), None, message);
-            None
-        }
     }
 }
 

@@ -1,10 +1,11 @@
 //! One value's text to its type. An error continues a sentence that begins with the value.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use crate::session::safety_type::SafetyNames;
@@ -79,12 +80,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     )
 }
 
-/// The id of a safety type.
-pub(super) fn safety_type_id(text: &str) -> Result<i64, String> {
-    text.parse()
-        .map_err(|_| "is not the id of a safety type; use a number such as 4".to_owned())
-}
-
 /// The ids of a safety type that is given by its id or its name.
 pub(super) fn safety_types(text: &str, names: &SafetyNames) -> Result<Vec<i64>, String> {
     if let Ok(id) = text.parse() {
@@ -100,25 +95,24 @@ pub(super) fn safety_types(text: &str, names: &SafetyNames) -> Result<Vec<i64>, 
     Ok(ids)
 }
 
-/// `2=token`.
-pub(super) fn named_safety_type(text: &str) -> Result<(i64, String), String> {
-    let (id, name) = text
-        .split_once('=')
-        .ok_or("is not an id with a name; use 2=token")?;
-    let id = safety_type_id(id.trim())
-        .map_err(|_| "does not begin with the id of a safety type; use 2=token")?;
-    Ok((id, safety_name(name)?))
-}
-
-pub(super) fn safety_name(text: &str) -> Result<String, String> {
-    let name = text.trim();
-    if (1..=MAX_SAFETY_NAME_LEN).contains(&name.chars().count()) {
-        Ok(name.to_owned())
-    } else {
-        Err(format!(
+/// The id and the name of a safety type, which is not among those seen.
+pub(super) fn named_safety_type(
+    id: &str,
+    name: &str,
+    seen: &mut HashSet<i64>,
+) -> Result<(i64, String), String> {
+    let id = id.trim().parse();
+    let id = id.map_err(|_| "must have the id of a safety type, such as 4")?;
+    let name = name.trim();
+    if !(1..=MAX_SAFETY_NAME_LEN).contains(&name.chars().count()) {
+        return Err(format!(
             "must have a name of 1 to {MAX_SAFETY_NAME_LEN} characters"
-        ))
+        ));
     }
+    if !seen.insert(id) {
+        return Err(format!("is a second name for safety type {id}"));
+    }
+    Ok((id, name.to_owned()))
 }
 
 /// An origin: scheme, host and port; unencrypted to loopback only.
@@ -147,9 +141,9 @@ pub(super) fn origin(text: &str, secure: &str, plain: &str) -> Result<Url, Strin
     Ok(url)
 }
 
-/// A proxy's URL; without a scheme, `http://` is meant.
-pub(super) fn proxy(text: &SecretString) -> Result<SecretString, String> {
-    let text = text.expose_secret().trim();
+/// A proxy's URL, which may contain a password; without a scheme, `http://` is meant.
+pub(super) fn proxy(text: &str) -> Result<SecretString, String> {
+    let text = text.trim();
     let with_scheme = match text.contains("://") {
         true => text.to_owned(),
         false => format!("http://{text}"),
@@ -182,14 +176,4 @@ pub(super) fn listen_address(text: &str) -> Result<String, String> {
         return Err(invalid());
     }
     Ok(text.to_owned())
-}
-
-pub(super) fn log_level(text: &str) -> Result<tracing::Level, String> {
-    let levels = [
-        ("debug", tracing::Level::DEBUG),
-        ("info", tracing::Level::INFO),
-        ("warn", tracing::Level::WARN),
-        ("error", tracing::Level::ERROR),
-    ];
-    one_of(text, &levels)
 }

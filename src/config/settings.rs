@@ -2,13 +2,15 @@
 //! reach the code that judges them.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::path::Path;
 
 use url::Url;
 
-use super::error::{ConfigErrors, Location};
-use super::yaml::{Content, Node};
+use super::error::{ErrorCollector, Location};
+use super::yaml::Value;
+
+/// A longer key is not a name.
+const MAX_KEY_LEN: usize = 40;
 
 /// The keys of an account: variables in lower case without `TRADERNET_`, and `labels`.
 pub(super) const ACCOUNT_KEYS: &[&str] = &[
@@ -44,189 +46,201 @@ pub(super) const ACCOUNT_KEYS: &[&str] = &[
     "ws_url",
 ];
 
-/// The secrets; each has a second key that ends in `_file`.
-pub(super) const SECRET_KEYS: [&str; 4] = ["api_key", "api_secret", "password", "sid"];
+/// The other variables' keys: in lower case, without `TRADERNET_`.
+pub(super) const PROCESS_KEYS: &[&str] = &[
+    "config_file",
+    "log_format",
+    "log_level",
+    "max_logins_per_minute",
+    "max_requests_per_host",
+    "max_response_bytes",
+    "safety_types",
+    "shard",
+    "web_config_file",
+    "web_enable_lifecycle",
+    "web_external_url",
+    "web_listen_address",
+    "web_probe_listen_address",
+    "web_systemd_socket",
+    "web_telemetry_path",
+];
 
-/// A longer key is not a name.
-const MAX_KEY_LEN: usize = 40;
+/// The secrets; the second key is that of a file.
+pub(super) const SECRET_KEYS: [[&str; 2]; 4] = [
+    ["sid", "sid_file"],
+    ["password", "password_file"],
+    ["api_key", "api_key_file"],
+    ["api_secret", "api_secret_file"],
+];
 
-/// A set of settings with the same origin.
-#[derive(Clone)]
-pub(super) struct Settings {
-    origin: Origin,
-    values: BTreeMap<&'static str, Rc<Setting>>,
+pub(super) fn is_secret(key: &str) -> bool {
+    SECRET_KEYS.iter().any(|[secret, _]| *secret == key)
 }
 
-/// Where settings come from: decides what keys are called and what paths are relative to.
-#[derive(Clone)]
-pub(super) enum Origin {
-    /// Variables with this prefix.
-    Variables(&'static str),
-    /// An account of a file, which begins on this line.
-    File {
-        file: Rc<str>,
-        folder: Rc<Path>,
-        line: usize,
-    },
+/// The variable of a key.
+pub(super) fn variable(key: &str) -> String {
+    let prefix = if key.starts_with("web_") {
+        ""
+    } else {
+        "TRADERNET_"
+    };
+    format!("{prefix}{}", key.to_ascii_uppercase())
 }
 
 /// A value and its place.
 pub(super) struct Setting {
     pub(super) location: Location,
-    pub(super) node: Rc<Node>,
+    pub(super) value: Value,
 }
 
-impl Settings {
-    pub(super) fn new(origin: Origin, values: BTreeMap<&'static str, Rc<Setting>>) -> Self {
-        Self { origin, values }
-    }
+/// Settings by key.
+pub(super) type Keys = BTreeMap<&'static str, Setting>;
 
-    /// Sets a value by a flag, which beats a variable.
-    pub(super) fn set(&mut self, key: &'static str, flag: &str, content: Content) {
-        let location = Location::named(flag);
-        let node = Rc::new(Node::new(0, content));
-        self.values.insert(key, Rc::new(Setting { location, node }));
-    }
+/// The settings of the process, or of one account.
+pub(super) struct Settings<'a> {
+    pub(super) values: BTreeMap<&'static str, &'a Setting>,
+    /// The folder that paths are relative to; empty for variables.
+    pub(super) folder: &'a Path,
+    /// The line of the accounts file where the account begins; none for variables.
+    pub(super) line: Option<usize>,
+    pub(super) errors: &'a ErrorCollector,
+}
 
-    pub(super) fn get(&self, key: &str) -> Option<&Setting> {
-        self.values.get(key).map(Rc::as_ref)
+impl<'a> Settings<'a> {
+    /// Flags and variables.
+    pub(super) fn of_process(keys: &'a Keys, errors: &'a ErrorCollector) -> Self {
+        Self {
+            values: keys.iter().map(|(key, setting)| (*key, setting)).collect(),
+            folder: Path::new(""),
+            line: None,
+            errors,
+        }
     }
 
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
-        self.values.values().map(Rc::as_ref)
-    }
-
     /// What a key is called where it could be set.
     pub(super) fn name(&self, key: &str) -> String {
-        match self.origin {
-            Origin::Variables(prefix) => format!("{prefix}{}", key.to_ascii_uppercase()),
-            Origin::File { .. } => key.to_owned(),
+        match self.line {
+            None => variable(key),
+            Some(_) => key.to_owned(),
         }
     }
 
     /// Where a key is set, or would be.
     pub(super) fn location(&self, key: &str) -> Location {
-        match (self.get(key), &self.origin) {
-            (Some(setting), _) => setting.location.clone(),
-            (None, Origin::Variables(_)) => Location::named(self.name(key)),
-            (None, Origin::File { file, line, .. }) => Location {
-                file: Some(Rc::clone(file)),
-                line: *line,
-                name: key.to_owned(),
+        match self.values.get(key) {
+            Some(setting) => setting.location.clone(),
+            None => Location {
+                line: self.line,
+                name: self.name(key),
             },
         }
     }
 
-    /// A path as the user means it: in a file, relative to the file's folder.
-    pub(super) fn path(&self, text: &str) -> PathBuf {
-        match &self.origin {
-            Origin::Variables(_) => PathBuf::from(text),
-            Origin::File { folder, .. } => folder.join(text),
-        }
+    /// Adds an error about a key, which need not be set.
+    pub(super) fn error(&self, key: &str, message: &str) {
+        self.errors.push(&self.location(key), message);
     }
 
-    /// The text that a key is set to; anything else is an error.
-    pub(super) fn text(&self, key: &str, errors: &mut ConfigErrors) -> Option<&str> {
-        let Setting { location, node } = self.get(key)?;
-        let message = match &node.content {
-            Content::Text(text) => return Some(text),
-            Content::Empty | Content::Null => {
+    /// Parses the value of a key; none where it is not set or invalid. The error names the value and
+    /// what would be right.
+    pub(super) fn get<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.get_unchecked(key, |text| {
+            without_control_characters(text)?;
+            parse(text)
+        })
+    }
+
+    /// The same for a value that may contain control characters.
+    pub(super) fn get_unchecked<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let Setting { location, value } = self.values.get(key)?;
+        let message = match value {
+            Value::Text(text) => return self.errors.ok(parse(text), location, shown(key, text)),
+            Value::Empty | Value::Null => {
                 "has no value; write one, quoted where it begins with & or #, or remove the key"
             }
-            Content::List(_) | Content::Map(_) => "must be a single value",
+            Value::List(_) | Value::Map(_) => "must be a single value",
         };
-        errors.push(location, message);
+        self.errors.push(location, message);
         None
     }
 
-    /// Parses a text that is set; the error names it and what would be right.
-    pub(super) fn parse<T>(
-        &self,
-        key: &str,
-        errors: &mut ConfigErrors,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let text = self.text(key, errors)?;
-        let result = without_control_characters(text).and_then(|()| parse(text));
-        errors.ok(result, &self.location(key), shown(key, text))
-    }
-
-    /// The same with a default for a key that is not set.
-    pub(super) fn parse_or<T>(
+    /// The same with a default for a key that is not set; none where the value is invalid.
+    pub(super) fn get_or<T>(
         &self,
         key: &str,
         default: T,
-        errors: &mut ConfigErrors,
         parse: impl FnOnce(&str) -> Result<T, String>,
     ) -> Option<T> {
         match self.is_set(key) {
-            true => self.parse(key, errors, parse),
+            true => self.get(key, parse),
             false => Some(default),
         }
     }
 
-    /// Parses each item of a list that is set. A variable separates items by commas.
-    pub(super) fn parse_list<T>(
+    /// Parses each item of a list. A variable separates items by commas.
+    pub(super) fn list<T>(
         &self,
         key: &str,
-        errors: &mut ConfigErrors,
         mut parse: impl FnMut(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
-        let Setting { location, node } = self.get(key)?;
-        let is_variable = matches!(self.origin, Origin::Variables(_));
-        let items: Vec<_> = match &node.content {
-            Content::Text(text) if is_variable => {
-                let items = text.split(',').map(str::trim);
-                items.map(|item| (location.line, Some(item))).collect()
+        let Setting { location, value } = self.values.get(key)?;
+        let line = location.line;
+        let items: Vec<_> = match value {
+            Value::Text(text) if line.is_none() => {
+                let items = text.split(',');
+                items.map(|item| (line, Some(item.trim()))).collect()
             }
-            Content::Text(text) if text.contains(',') => {
-                let message = "contains a comma; use a YAML list such as [a, b]";
-                errors.push_value(location, shown(key, text), message);
-                return None;
+            Value::Text(text) if text.contains(',') => {
+                let error = "contains a comma; use a YAML list such as [a, b]";
+                return self
+                    .errors
+                    .ok(Err(error.to_owned()), location, shown(key, text));
             }
-            Content::Text(text) => vec![(location.line, Some(text.as_str()))],
-            Content::List(items) if !items.is_empty() => {
+            Value::Text(text) => vec![(line, Some(text.as_str()))],
+            Value::List(items) if !items.is_empty() => {
                 let items = items.iter();
-                items.map(|item| (item.line, item.text())).collect()
+                items
+                    .map(|item| (line.map(|_| item.line), item.value.text()))
+                    .collect()
             }
-            Content::List(_) => {
-                errors.push(
-                    location,
-                    "is an empty list; remove the key to allow any value",
-                );
+            Value::List(_) => {
+                self.error(key, "is an empty list; remove the key to allow any value");
                 return None;
             }
             _ => {
-                errors.push(location, "must be a list");
+                self.error(key, "must be a list");
                 return None;
             }
         };
         let count = items.len();
         let mut values = Vec::with_capacity(count);
         for ((line, item), number) in items.into_iter().zip(1..) {
-            let location = match count {
-                1 => Location {
-                    line,
-                    ..location.clone()
-                },
-                _ => Location {
-                    line,
-                    ..location.item(number)
-                },
+            let name = match count {
+                1 => location.name.clone(),
+                _ => format!("{}, item {number}", location.name),
             };
+            let location = Location { line, name };
             let Some(item) = item else {
-                errors.push(&location, "must be a single value");
+                self.errors.push(&location, "must be a single value");
                 continue;
             };
             let result = match item.trim() {
                 "" => Err("is empty; write a value or remove the item".to_owned()),
                 _ => without_control_characters(item).and_then(|()| parse(item)),
             };
-            values.extend(errors.ok(result, &location, Some(item)));
+            values.extend(self.errors.ok(result, &location, Some(item)));
         }
         (values.len() == count).then_some(values)
     }
@@ -240,12 +254,12 @@ pub(super) fn without_control_characters(text: &str) -> Result<(), String> {
 }
 
 /// The value as an error may quote it; none where it is or may contain a secret.
-pub(super) fn shown<'a>(key: &str, text: &'a str) -> Option<&'a str> {
+fn shown<'a>(key: &str, text: &'a str) -> Option<&'a str> {
     let may_be_shown = match key {
         // `me:password` is a mistake that is made.
-        "login" => false,
-        "url" | "ws_url" | "socketio_url" | "external_url" => is_plain_url(text),
-        _ => !SECRET_KEYS.contains(&key),
+        "login" | "proxy" => false,
+        "url" | "ws_url" | "socketio_url" | "web_external_url" => is_plain_url(text),
+        _ => !is_secret(key),
     };
     may_be_shown.then_some(text)
 }
@@ -263,8 +277,8 @@ fn is_plain_url(text: &str) -> bool {
 
 /// A key as an error may name it. Where a space after a colon or a line break is missing, a part of a
 /// secret is read as a key, mostly one without a value.
-pub(super) fn shown_key<'a>(name: &'a str, value: &Node) -> Option<&'a str> {
+pub(super) fn shown_key<'a>(name: &'a str, value: &Value) -> Option<&'a str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '<');
     let is_name = (1..=MAX_KEY_LEN).contains(&name.len()) && name.chars().all(is_part);
-    (is_name && !matches!(value.content, Content::Empty)).then_some(name)
+    (is_name && !matches!(value, Value::Empty)).then_some(name)
 }

@@ -1,6 +1,6 @@
 //! The known name that an unknown one was meant to be.
 
-use super::settings::SECRET_KEYS;
+use super::settings::is_secret;
 
 /// Names that other programs give to what a key of ours holds.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -46,56 +46,46 @@ const SYNONYMS: &[(&str, &str)] = &[
 const SECRET_WORDS: &[&str] = &["pass", "phrase", "pin", "private", "pw", "secret", "token"];
 
 /// The known name that is a synonym of this one, or differs from it in one letter, two for a long
-/// name. None where several are as near, and never one that is sent or shown in clear for a name
-/// that probably holds a secret.
+/// name. Case, separators and the prefix `TRADERNET_` do not matter. None where several names are as
+/// near, and never one that is sent or shown in clear for a name that probably holds a secret.
 pub(super) fn suggest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let name = normalize(name);
-    let find = |name: &str| known.iter().copied().find(|known| *known == name);
-    if let Some(same) = find(&name) {
+    let name = letters(name);
+    let name = name.strip_prefix("tradernet").unwrap_or(&name);
+    let find = |name: &str| known.iter().copied().find(|known| letters(known) == name);
+    if let Some(same) = find(name) {
         return Some(same);
     }
-    let (stem, suffix) = match name.strip_suffix("_file") {
-        Some(stem) => (stem, "_file"),
-        None => (name.as_str(), ""),
+    let (stem, suffix) = match name.strip_suffix("file") {
+        Some(stem) => (stem, "file"),
+        None => (name, ""),
     };
-    if let Some((_, key)) = SYNONYMS.iter().find(|(synonym, _)| *synonym == stem) {
-        return find(&format!("{key}{suffix}"));
+    if let Some((_, key)) = SYNONYMS
+        .iter()
+        .find(|(synonym, _)| letters(synonym) == stem)
+    {
+        return find(&(letters(key) + suffix));
     }
-    let distance = |known: &str| strsim::damerau_levenshtein(&name, known);
+    let distance = |key: &str| strsim::damerau_levenshtein(name, &letters(key));
+    let distances: Vec<usize> = known.iter().map(|key| distance(key)).collect();
+    let nearest = *distances.iter().min()?;
+    let mut near = known
+        .iter()
+        .zip(&distances)
+        .filter(|(_, distance)| **distance == nearest);
+    let (key, _) = near.next().filter(|_| near.next().is_none())?;
+    // API keys are secrets, but sent in clear: a header shows them.
+    let stem = key.strip_suffix("_file").unwrap_or(key);
+    let is_hidden = is_secret(stem) && stem != "api_key";
+    let may_leak = SECRET_WORDS.iter().any(|word| name.contains(word)) && !is_hidden;
     let max_distance = if name.len() < 6 { 1 } else { 2 };
-    let nearest = known.iter().map(|known| distance(known)).min()?;
-    let mut near = known.iter().filter(|known| distance(known) == nearest);
-    let key = near.next().filter(|_| near.next().is_none())?;
-    let may_leak = SECRET_WORDS.iter().any(|word| name.contains(word)) && !is_secret(key);
     (nearest <= max_distance && !may_leak).then_some(key)
 }
 
-/// API keys are secrets, but sent in clear: a header shows them.
-fn is_secret(key: &str) -> bool {
-    let key = key.strip_suffix("_file").unwrap_or(key);
-    SECRET_KEYS.contains(&key) && key != "api_key"
-}
-
-/// `pollInterval`, `poll-interval` and `TRADERNET_POLL_INTERVAL` as `poll_interval`.
-fn normalize(name: &str) -> String {
+/// A name's letters and digits in lower case.
+fn letters(name: &str) -> String {
     // No known name is half as long.
-    let name = name.chars().take(64);
-    let mut normalized = String::new();
-    let mut after_lower_case = false;
-    for c in name {
-        if c.is_uppercase() && after_lower_case {
-            normalized.push('_');
-        }
-        after_lower_case = c.is_lowercase();
-        match c {
-            '-' | '.' | ' ' => normalized.push('_'),
-            c => normalized.extend(c.to_lowercase()),
-        }
-    }
-    match normalized.strip_prefix("tradernet_") {
-        Some(bare) => bare.to_owned(),
-        None => normalized,
-    }
+    let letters = name.chars().filter(|c| c.is_alphanumeric()).take(64);
+    letters.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

@@ -280,7 +280,7 @@ fn each_wrong_item_of_a_list_is_reported() {
             ("WEB_PROBE_LISTEN_ADDRESS", ":80"),
         ],
         &[
-            "TRADERNET_SAFETY_TYPES, item 2: \"x=sms\" does not begin with the id of a safety type; use 2=token",
+            "TRADERNET_SAFETY_TYPES, item 2: \"x=sms\" must have the id of a safety type, such as 4",
             "TRADERNET_SAFETY_TYPES, item 3: \"4=\" must have a name of 1 to 64 characters",
             "TRADERNET_SAFETY_TYPES, item 4: \"2=dongle\" is a second name for safety type 2",
             "TRADERNET_ALLOWED_CLIENT_IPS, item 2: \"desk\" is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24",

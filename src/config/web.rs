@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::path::Path;
 
 use url::Url;
 
-use super::env::Environment;
-use super::error::ConfigErrors;
+use super::env;
+use super::error::{ConfigErrors, ErrorCollector};
 use super::flags::Flags;
 use super::parse;
 use super::settings::Settings;
@@ -51,16 +52,16 @@ impl WebSettings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
         // The exporter itself reports errors in other variables.
-        let mut environment = Environment::read(variables, &mut ConfigErrors::default());
-        flags.override_variables(&mut environment);
-        let mut errors = ConfigErrors::default();
-        let settings = resolve(&environment.web, &mut errors);
-        errors.into_result()?;
+        let (mut keys, _) = env::read(variables, &ErrorCollector::default());
+        flags.override_variables(&mut keys);
+        let errors = ErrorCollector::default();
+        let settings = resolve(&Settings::of_process(&keys, &errors));
+        errors.finish(Path::new(""))?;
         Ok(settings)
     }
 }
 
-pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> WebSettings {
+pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
     let mut seen = HashSet::new();
     let mut listen_address = |text: &str| {
         let address = parse::listen_address(text)?;
@@ -70,12 +71,12 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> WebSett
         }
         Ok(address)
     };
-    let listen_addresses = settings.parse_list("listen_address", errors, &mut listen_address);
-    let probe_listen_address = settings.parse("probe_listen_address", errors, &mut listen_address);
-    let telemetry_path = settings.parse("telemetry_path", errors, telemetry_path);
-    let external_url = settings.parse("external_url", errors, external_url);
-    let enable_lifecycle = settings.parse("enable_lifecycle", errors, parse::boolean);
-    refuse_unsupported(settings, errors);
+    let listen_addresses = settings.list("web_listen_address", &mut listen_address);
+    let probe_listen_address = settings.get("web_probe_listen_address", &mut listen_address);
+    let telemetry_path = settings.get("web_telemetry_path", telemetry_path);
+    let external_url = settings.get("web_external_url", external_url);
+    let enable_lifecycle = settings.get("web_enable_lifecycle", parse::boolean);
+    refuse_unsupported(settings);
     WebSettings {
         listen_addresses: listen_addresses.unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()]),
         probe_listen_address,
@@ -86,16 +87,16 @@ pub(super) fn resolve(settings: &Settings, errors: &mut ConfigErrors) -> WebSett
 }
 
 /// To ignore a request for TLS or a password would be worse than not to start.
-fn refuse_unsupported(settings: &Settings, errors: &mut ConfigErrors) {
-    if settings.is_set("config_file") {
+fn refuse_unsupported(settings: &Settings<'_>) {
+    if settings.is_set("web_config_file") {
         let message = "TLS and passwords are not supported in this version; unset it and put a \
                        reverse proxy in front, or listen on loopback only";
-        errors.push(&settings.location("config_file"), message);
+        settings.error("web_config_file", message);
     }
-    if settings.parse("systemd_socket", errors, parse::boolean) == Some(true) {
+    if settings.get("web_systemd_socket", parse::boolean) == Some(true) {
         let message = "sockets from systemd are not supported in this version; unset it and use \
                        --web.listen-address";
-        errors.push(&settings.location("systemd_socket"), message);
+        settings.error("web_systemd_socket", message);
     }
 }
 

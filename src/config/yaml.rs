@@ -4,76 +4,93 @@
 //! file may hold secrets.
 
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::path::Path;
 
-use saphyr_parser::{Event, Parser, ScalarStyle};
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
+
+use crate::secret::read_regular_file;
 
 /// Ten thousand accounts are about 2 MiB.
-pub(super) const MAX_FILE_BYTES: u64 = 64 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
 /// An accounts file nests four deep.
 const MAX_DEPTH: usize = 8;
 const TOO_DEEP: &str = "nested more than 8 deep; an accounts file needs four";
 /// Reading an alias costs the same as reading what it stands for.
 const MAX_ALIASES: usize = 100_000;
-/// Size of the tree, each alias counted as a copy: the bytes of all texts and [`NODE_BYTES`] a node.
+/// Size of the tree: the bytes of all texts and [`NODE_BYTES`] a value.
 const MAX_TREE_BYTES: usize = 128 << 20;
 const NODE_BYTES: usize = 64;
 
-/// A value and the line, from 1, where it begins. It may be a secret, so it cannot be printed.
-pub(super) struct Node {
-    pub(super) line: usize,
-    pub(super) content: Content,
-    bytes: usize,
-}
-
-pub(super) enum Content {
+/// A value as written. It may be a secret, so it cannot be printed.
+#[derive(Clone)]
+pub(super) enum Value {
     /// Nothing is written.
     Empty,
     /// `null` or `~` without quotes.
     Null,
     Text(String),
-    List(Vec<Rc<Node>>),
-    Map(Vec<(Rc<Node>, Rc<Node>)>),
+    List(Vec<Node>),
+    /// Pairs in the order of the file; a key that is not a text is empty.
+    Map(Vec<(String, Node)>),
 }
 
-/// Why the text cannot be read.
+/// A value and the line, from 1, where it begins, or its key in a mapping.
+#[derive(Clone)]
+pub(super) struct Node {
+    pub(super) line: usize,
+    pub(super) value: Value,
+}
+
+/// Why a file cannot be read.
 pub(super) struct YamlError {
+    /// From 1; 0 for the whole file.
     pub(super) line: usize,
     pub(super) message: String,
 }
 
-/// Reads a text that holds one document.
-pub(super) fn parse(text: &str) -> Result<Rc<Node>, YamlError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
-        let (event, span) = event.map_err(|error| YamlError {
-            line: error.marker().line(),
-            message: syntax_error(error.info()),
-        })?;
-        let line = span.start.line();
-        // A missing colon or quote makes one value of several lines, a secret among them.
-        let is_several_lines = span.end.line() > line;
-        if is_several_lines && matches!(&event, Event::Scalar(_, style, _, _) if !is_block(*style))
-        {
-            let message =
-                "a value over several lines; check for a missing colon or quote".to_owned();
-            return Err(YamlError { line, message });
+type Result<T> = std::result::Result<T, YamlError>;
+
+/// Reads a file that holds one document.
+pub(super) fn read(path: &Path) -> Result<Node> {
+    let bytes = read_regular_file(path, MAX_FILE_BYTES)
+        .or_else(|error| fail(0, format!("cannot be read: {error}")))?;
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => parse(text),
+        Err(error) => {
+            let before = bytes.iter().take(error.valid_up_to());
+            let line = 1 + before.filter(|byte| **byte == b'\n').count();
+            fail(line, "is not valid UTF-8")
         }
-        builder.take(event, line).map_err(|message| YamlError {
-            line,
-            message: message.to_owned(),
-        })?;
     }
-    // A text without a document is an empty one.
-    Ok(builder
-        .root
-        .unwrap_or_else(|| Rc::new(Node::new(1, Content::Empty))))
 }
 
-/// A value after `|` or `>`.
-fn is_block(style: ScalarStyle) -> bool {
-    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+fn parse(text: &str) -> Result<Node> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reader = Reader {
+        events: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        aliases: 0,
+        bytes: 0,
+    };
+    let mut root = None;
+    loop {
+        match reader.next()? {
+            (Event::StreamEnd, _) => break,
+            (Event::DocumentStart(_), line) if root.is_some() => {
+                return fail(line, "a second document starts here; a file holds one");
+            }
+            (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd, _) => {}
+            (event, line) => root = Some(reader.node(event, line, 0)?),
+        }
+    }
+    // A text without a document is an empty one.
+    let (line, value) = (1, Value::Empty);
+    Ok(root.unwrap_or(Node { line, value }))
+}
+
+fn fail<T>(line: usize, message: impl Into<String>) -> Result<T> {
+    let message = message.into();
+    Err(YamlError { line, message })
 }
 
 /// The parser's own words, except where they quote a character of the file.
@@ -92,141 +109,145 @@ fn syntax_error(info: &str) -> String {
     }
 }
 
-impl Node {
+impl Value {
     pub(super) fn is_empty(&self) -> bool {
-        matches!(self.content, Content::Empty | Content::Null)
+        matches!(self, Self::Empty | Self::Null)
     }
 
     pub(super) fn text(&self) -> Option<&str> {
-        match &self.content {
-            Content::Text(text) => Some(text),
+        match self {
+            Self::Text(text) => Some(text),
             _ => None,
         }
     }
 
-    pub(super) fn new(line: usize, content: Content) -> Self {
-        let children = match &content {
-            Content::Empty | Content::Null => 0,
-            Content::Text(text) => text.len(),
-            Content::List(items) => items.iter().map(|item| item.bytes).sum(),
-            Content::Map(pairs) => pairs.iter().map(|(k, v)| k.bytes + v.bytes).sum(),
+    fn bytes(&self) -> usize {
+        let of_items: usize = match self {
+            Self::Empty | Self::Null => 0,
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(|item| item.value.bytes()).sum(),
+            Self::Map(pairs) => {
+                let pair = |(key, node): &(String, Node)| key.len() + node.value.bytes();
+                pairs.iter().map(pair).sum()
+            }
         };
-        Self {
-            line,
-            content,
-            bytes: NODE_BYTES + children,
-        }
+        NODE_BYTES + of_items
     }
 }
 
-#[derive(Default)]
-struct Builder {
-    open: Vec<OpenCollection>,
-    anchors: HashMap<usize, Rc<Node>>,
-    root: Option<Rc<Node>>,
+/// A value after `|` or `>`.
+fn is_block(style: ScalarStyle) -> bool {
+    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
+}
+
+fn scalar(text: &str, style: ScalarStyle) -> Value {
+    match (style, text) {
+        (ScalarStyle::Plain, "") => Value::Empty,
+        (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
+        // A block ends in a line break that is not meant.
+        _ if is_block(style) => Value::Text(text.trim_end_matches('\n').to_owned()),
+        _ => Value::Text(text.to_owned()),
+    }
+}
+
+struct Reader<'a> {
+    events: Parser<'a, StrInput<'a>>,
+    /// Copies of the values that aliases can stand for.
+    anchors: HashMap<usize, Value>,
     aliases: usize,
-    /// Of the whole tree so far.
+    /// Of all values and copies so far.
     bytes: usize,
 }
 
-/// A list or mapping whose end has not come yet.
-struct OpenCollection {
-    line: usize,
-    anchor: usize,
-    is_map: bool,
-    children: Vec<Rc<Node>>,
-}
+impl<'a> Reader<'a> {
+    fn next(&mut self) -> Result<(Event<'a>, usize)> {
+        let Some(event) = self.events.next() else {
+            return Ok((Event::StreamEnd, 0));
+        };
+        let (event, span) =
+            event.or_else(|error| fail(error.marker().line(), syntax_error(error.info())))?;
+        let line = span.start.line();
+        spend(&mut self.bytes, NODE_BYTES, line)?;
+        // A missing colon or quote makes one value of several lines, a secret among them.
+        match &event {
+            Event::Scalar(_, style, ..) if span.end.line() > line && !is_block(*style) => fail(
+                line,
+                "a value over several lines; check for a missing colon or quote",
+            ),
+            _ => Ok((event, line)),
+        }
+    }
 
-impl Builder {
-    fn take(&mut self, event: Event<'_>, line: usize) -> Result<(), &'static str> {
-        match event {
-            Event::DocumentStart(_) if self.root.is_some() => {
-                return Err("a second document starts here; a file holds one");
-            }
+    /// The value that begins with this event.
+    fn node(&mut self, event: Event<'_>, line: usize, depth: usize) -> Result<Node> {
+        let (value, anchor) = match event {
             Event::Scalar(_, _, _, Some(_))
             | Event::SequenceStart(_, Some(_))
             | Event::MappingStart(_, Some(_)) => {
-                return Err("tags are not supported; quote a value that starts with \"!\"");
+                let message = "tags are not supported; quote a value that starts with \"!\"";
+                return fail(line, message);
             }
-            Event::Scalar(text, style, anchor, None) => {
-                let content = match (style, &*text) {
-                    (ScalarStyle::Plain, "") => Content::Empty,
-                    (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Content::Null,
-                    // A block ends in a line break that is not meant.
-                    (style, text) if is_block(style) => {
-                        Content::Text(text.trim_end_matches('\n').to_owned())
-                    }
-                    _ => Content::Text(text.into_owned()),
-                };
-                let node = Node::new(line, content);
-                self.bytes += node.bytes;
-                self.add(node, anchor);
+            Event::SequenceStart(..) | Event::MappingStart(..) if depth >= MAX_DEPTH => {
+                return fail(line, TOO_DEEP);
             }
-            Event::SequenceStart(anchor, None) => self.open(line, anchor, false)?,
-            Event::MappingStart(anchor, None) => self.open(line, anchor, true)?,
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceStart(anchor, None) => {
+                let mut items = Vec::new();
+                while let Some(item) = self.child(depth + 1)? {
+                    items.push(item);
+                }
+                (Value::List(items), anchor)
+            }
+            Event::MappingStart(anchor, None) => {
+                let mut pairs = Vec::new();
+                while let Some(Node { line, value }) = self.child(depth + 1)? {
+                    let key = value.text().unwrap_or_default().to_owned();
+                    let value = self.child(depth + 1)?.map_or(Value::Empty, |n| n.value);
+                    pairs.push((key, Node { line, value }));
+                }
+                (Value::Map(pairs), anchor)
+            }
             Event::Alias(anchor) => {
                 self.aliases += 1;
                 if self.aliases > MAX_ALIASES {
-                    return Err("more than 100000 aliases; write shared keys under defaults");
+                    let message = "more than 100000 aliases; write shared keys under defaults";
+                    return fail(line, message);
                 }
                 // A collection is known from its end on: it cannot contain itself.
-                let node = self.anchors.get(&anchor).map(Rc::clone);
-                let node = node.ok_or("an alias within the value that it stands for")?;
-                self.bytes = self.bytes.saturating_add(node.bytes);
-                self.attach(node);
+                let Some(value) = self.anchors.get(&anchor) else {
+                    return fail(line, "an alias within the value that it stands for");
+                };
+                spend(&mut self.bytes, value.bytes(), line)?;
+                (value.clone(), 0)
             }
-            _ => {}
-        }
-        if self.bytes > MAX_TREE_BYTES {
-            return Err("more than 128 MiB of values, each alias counted as a copy");
-        }
-        Ok(())
-    }
-
-    fn open(&mut self, line: usize, anchor: usize, is_map: bool) -> Result<(), &'static str> {
-        if self.open.len() >= MAX_DEPTH {
-            return Err(TOO_DEEP);
-        }
-        self.bytes += NODE_BYTES;
-        self.open.push(OpenCollection {
-            line,
-            anchor,
-            is_map,
-            children: Vec::new(),
-        });
-        Ok(())
-    }
-
-    fn close(&mut self) {
-        let Some(open) = self.open.pop() else {
-            return;
+            Event::Scalar(text, style, anchor, None) => {
+                spend(&mut self.bytes, text.len(), line)?;
+                (scalar(&text, style), anchor)
+            }
+            _ => (Value::Empty, 0),
         };
-        let content = if open.is_map {
-            let mut children = open.children.into_iter();
-            let pairs = std::iter::from_fn(|| children.next().zip(children.next()));
-            Content::Map(pairs.collect())
-        } else {
-            Content::List(open.children)
-        };
-        self.add(Node::new(open.line, content), open.anchor);
-    }
-
-    /// Anchors count from 1; 0 is none.
-    fn add(&mut self, node: Node, anchor: usize) {
-        let node = Rc::new(node);
         if anchor > 0 {
-            self.anchors.insert(anchor, Rc::clone(&node));
+            spend(&mut self.bytes, value.bytes(), line)?;
+            self.anchors.insert(anchor, value.clone());
         }
-        self.attach(node);
+        Ok(Node { line, value })
     }
 
-    fn attach(&mut self, node: Rc<Node>) {
-        match self.open.last_mut() {
-            Some(open) => open.children.push(node),
-            None => self.root = Some(node),
+    /// The next value of a collection; none at its end.
+    fn child(&mut self, depth: usize) -> Result<Option<Node>> {
+        match self.next()? {
+            (Event::SequenceEnd | Event::MappingEnd | Event::StreamEnd, _) => Ok(None),
+            (event, line) => self.node(event, line, depth).map(Some),
         }
     }
+}
+
+fn spend(spent: &mut usize, bytes: usize, line: usize) -> Result<()> {
+    *spent = spent.saturating_add(bytes);
+    if *spent > MAX_TREE_BYTES {
+        let message = "more than 128 MiB of values, each alias counted as a copy";
+        return fail(line, message);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
-use crate::config::settings::ACCOUNT_KEYS;
+use crate::config::settings::{PROCESS_KEYS, variable};
 
 #[test]
 fn an_unknown_variable_is_refused_without_its_value() {
@@ -28,7 +28,7 @@ fn an_unknown_variable_is_refused_without_its_value() {
     let error = error.to_string();
     let start = "TRADERNET_TOKEN: unknown variable; known variables are TRADERNET_ACCOUNT, ";
     assert!(error.starts_with(start), "{error}");
-    assert!(error.ends_with(", TRADERNET_SHARD"), "{error}");
+    assert!(error.ends_with(", WEB_TELEMETRY_PATH"), "{error}");
     assert!(!error.contains("LABELS") && !error.contains("hunter2"));
     // Labels are a mapping, which only the file can hold.
     assert!(load_with_sid(&[("TRADERNET_LABELS", "a=b")]).is_err());
@@ -143,18 +143,9 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
 #[test]
 fn every_variable_is_documented() {
     let documentation = include_str!("../../../docs/configuration.md");
-    // A key of the file only.
-    let undocumented = ["labels"];
-    let prefixed = |prefix: &'static str, keys: &'static [&'static str]| {
-        let keys = keys.iter().filter(move |key| !undocumented.contains(key));
-        keys.map(move |key| format!("`{prefix}{}", key.to_ascii_uppercase()))
-    };
-    let names = prefixed("TRADERNET_", ACCOUNT_KEYS)
-        .chain(prefixed("TRADERNET_", env::GLOBAL_KEYS))
-        .chain(prefixed("WEB_", env::WEB_KEYS));
-    for name in names {
-        // Each secret's file is documented once, with the first.
-        let stem = name.strip_suffix("_FILE").unwrap_or(&name);
-        assert!(documentation.contains(stem), "{name}");
+    for key in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
+        // Labels are a key of the file only; each secret's file is documented once, with the first.
+        let name = variable(key.strip_suffix("_file").unwrap_or(key));
+        assert!(*key == "labels" || documentation.contains(&name), "{name}");
     }
 }
