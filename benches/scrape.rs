@@ -1,6 +1,6 @@
 //! `/metrics` of one account against a bare hyper server that returns the same bytes, headers and
 //! body, in one run: requests a second, and the processor time that one costs. And the exporter's
-//! idle memory. `cargo bench --bench scrape` prints the ratio; it wants `wrk`.
+//! idle memory. `cargo bench --bench scrape` prints the ratio; it needs `wrk`.
 
 #![allow(
     missing_docs,
@@ -12,10 +12,12 @@
     clippy::print_stdout
 )]
 
+mod support;
+
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -26,18 +28,10 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, Simulator};
 
+use support::{Running, get};
+
 const ROUNDS: usize = 5;
 const SID: &str = "bench-sid-0123456789";
-
-/// A process that ends with the benchmark.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn main() {
     if std::env::args().any(|argument| argument == "--bare") {
@@ -45,12 +39,14 @@ fn main() {
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let simulator = runtime.block_on(simulate());
-    let (_exporter, exporter, pid) = start_exporter(simulator);
-    page_with_sessions(exporter);
-    let idle = idle_memory(pid);
-    // Only now: the first requests to Tradernet brought families of their own.
-    let page = page_with_sessions(exporter);
-    let (_bare, bare, bare_pid) = start_bare(&page);
+    let exporter = start_exporter(simulator);
+    page_with_sessions(exporter.address);
+    // After a few polls.
+    std::thread::sleep(Duration::from_secs(4));
+    let idle = exporter.resident_kib();
+    // Only now: the first requests to Tradernet have added families.
+    let page = page_with_sessions(exporter.address);
+    let bare = start_bare(&page);
 
     let (mut ratios, mut costs) = (Vec::new(), Vec::new());
     println!(
@@ -58,8 +54,8 @@ fn main() {
          | --- | --- | --- | --- | --- | --- | --- |"
     );
     for round in 1..=ROUNDS {
-        let (ours, our_cost) = load(exporter, pid);
-        let (theirs, their_cost) = load(bare, bare_pid);
+        let (ours, our_cost) = load(&exporter);
+        let (theirs, their_cost) = load(&bare);
         let (ratio, cost) = (ours / theirs, their_cost / our_cost);
         ratios.push(ratio);
         costs.push(cost);
@@ -70,14 +66,14 @@ fn main() {
     ratios.sort_by(f64::total_cmp);
     costs.sort_by(f64::total_cmp);
     println!(
-        "\nmedian ratio {:.2} (wanted: at least 0.80), of processor time {:.2}, body {} bytes",
+        "\nmedian ratio {:.2} (limit: 0.80), of processor time {:.2}, body {} bytes",
         ratios[ROUNDS / 2],
         costs[ROUNDS / 2],
         page.len() - body_at(&page)
     );
     println!(
-        "resident memory: idle {idle}, after the load {} (wanted idle: under 10 MiB)",
-        memory(pid)
+        "resident memory: idle {idle} KiB, after the load {} KiB (limit when idle: 10 MiB)",
+        exporter.resident_kib()
     );
 }
 
@@ -100,33 +96,18 @@ async fn simulate() -> SocketAddr {
     address
 }
 
-fn start_exporter(simulator: SocketAddr) -> (Running, SocketAddr, u32) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
-        .env_clear()
-        .env("TRADERNET_URL", format!("http://{simulator}"))
-        .env("TRADERNET_SID", SID)
-        .env("TRADERNET_POLL_INTERVAL", "1s")
-        .env("WEB_LISTEN_ADDRESS", "127.0.0.1:0")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let address = loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended");
-        if let Some((_, address)) = line.trim().split_once("msg=listening address=") {
-            break address.parse().unwrap();
-        }
-    };
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    let pid = child.id();
-    (Running(child), address, pid)
+fn start_exporter(simulator: SocketAddr) -> Running {
+    Running::exporter(&[
+        ("TRADERNET_URL", &format!("http://{simulator}")),
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_POLL_INTERVAL", "1s"),
+    ])
 }
 
 fn page_with_sessions(exporter: SocketAddr) -> Vec<u8> {
     let start = Instant::now();
     loop {
-        let page = get(exporter);
+        let page = get(exporter, "/metrics");
         if String::from_utf8_lossy(&page)
             .contains("tradernet_security_sessions_open{account=\"default\"} 3")
         {
@@ -140,18 +121,6 @@ fn page_with_sessions(exporter: SocketAddr) -> Vec<u8> {
     }
 }
 
-fn get(address: SocketAddr) -> Vec<u8> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    answer
-}
-
 /// Where an answer's body starts.
 fn body_at(answer: &[u8]) -> usize {
     answer
@@ -159,21 +128,6 @@ fn body_at(answer: &[u8]) -> usize {
         .position(|window| window == b"\r\n\r\n")
         .unwrap()
         + 4
-}
-
-fn memory(pid: u32) -> String {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    line.trim_start_matches("VmRSS:").trim().to_owned()
-}
-
-/// After a few polls.
-fn idle_memory(pid: u32) -> String {
-    std::thread::sleep(Duration::from_secs(4));
-    memory(pid)
 }
 
 /// Processor time of a process so far, in seconds: its fields 14 and 15 count hundredths.
@@ -190,12 +144,13 @@ fn cpu(pid: u32) -> f64 {
 }
 
 /// Requests a second, by wrk, and microseconds of the server's processor time for each.
-fn load(address: SocketAddr, pid: u32) -> (f64, f64) {
+fn load(server: &Running) -> (f64, f64) {
+    let (address, pid) = (server.address, server.child.id());
     let before = cpu(pid);
     let output = Command::new("wrk")
         .args(["-t1", "-c8", "-d3s", &format!("http://{address}/metrics")])
         .output()
-        .expect("wrk is wanted: apt-get install wrk");
+        .expect("wrk is required: apt-get install wrk");
     let text = String::from_utf8(output.stdout).unwrap();
     let used = cpu(pid) - before;
     let word = |line: &str, at: usize| -> f64 {
@@ -209,7 +164,7 @@ fn load(address: SocketAddr, pid: u32) -> (f64, f64) {
     )
 }
 
-fn start_bare(page: &[u8]) -> (Running, SocketAddr, u32) {
+fn start_bare(page: &[u8]) -> Running {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .arg("--bare")
         .stdin(Stdio::piped())
@@ -221,8 +176,8 @@ fn start_bare(page: &[u8]) -> (Running, SocketAddr, u32) {
     BufReader::new(child.stdout.take().unwrap())
         .read_line(&mut line)
         .unwrap();
-    let pid = child.id();
-    (Running(child), line.trim().parse().unwrap(), pid)
+    let address = line.trim().parse().unwrap();
+    Running { child, address }
 }
 
 /// The same bytes from standard input, as hyper serves them by itself.

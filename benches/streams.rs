@@ -1,5 +1,5 @@
 //! Streams: how long a change at the server takes to the number in the JSON, what a connection
-//! costs, and how a thousand connections come, and come back after all were cut at once.
+//! costs, and how a thousand connections are opened, and reopened after all were reset at once.
 //! `cargo bench --bench streams` prints the figures.
 
 #![allow(
@@ -15,32 +15,21 @@
     clippy::cast_sign_loss
 )]
 
+mod support;
+
 use std::fmt::Write as _;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use tradernet_exporter::simulator::{self, AccountSpec, Disconnect, SessionSpec, Simulator};
 
+use support::{Running, get};
+
 const ACCOUNTS: usize = 1000;
 const CHANGES: usize = 200;
-/// Of a thousand: long enough that nothing but the cut moves them.
+/// Of a thousand accounts: long enough that only the reset causes handshakes.
 const INTERVAL: Duration = Duration::from_secs(30);
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// A process that ends with the benchmark.
-struct Exporter {
-    child: Child,
-    address: SocketAddr,
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -53,12 +42,12 @@ fn main() {
     }
     println!();
     for transport in ["websocket", "socketio"] {
-        fleet(&world, simulator, transport);
+        many_accounts(&world, simulator, transport);
     }
 }
 
 async fn simulate(world: &Simulator) -> SocketAddr {
-    // Every handshake of the fleets is counted.
+    // Every handshake is counted.
     world.set_request_log_capacity(65_536);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -72,42 +61,10 @@ async fn simulate(world: &Simulator) -> SocketAddr {
     address
 }
 
-fn start(variables: &[(&str, &str)]) -> Exporter {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
-        .env_clear()
-        .envs(variables.iter().copied())
-        .env("WEB_LISTEN_ADDRESS", "127.0.0.1:0")
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    let address = loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "the exporter ended");
-        if let Some((_, address)) = line.trim().split_once("msg=listening address=") {
-            break address.parse().unwrap();
-        }
-    };
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Exporter { child, address }
-}
-
-fn page(address: SocketAddr) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(
-        stream,
-        "GET /api/v1/accounts HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n"
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
-}
-
-/// Asks for the page without a pause until it has that line.
+/// Requests the page without a pause until it has that line.
 fn until(address: SocketAddr, line: &str) {
     let start = Instant::now();
-    while !page(address).contains(line) {
+    while !String::from_utf8_lossy(&get(address, "/api/v1/accounts")).contains(line) {
         assert!(start.elapsed() < Duration::from_secs(60), "no {line}");
     }
 }
@@ -117,7 +74,7 @@ fn latency(world: &Simulator, simulator: SocketAddr, transport: &str) {
     let sid = format!("sid-{login}");
     world.add_account(AccountSpec::new(&login).sid(&sid));
     let stream_url = format!("ws://{simulator}");
-    let exporter = start(&[
+    let exporter = Running::exporter(&[
         ("TRADERNET_URL", &format!("http://{simulator}")),
         ("TRADERNET_WS_URL", &stream_url),
         ("TRADERNET_SOCKETIO_URL", &stream_url),
@@ -148,28 +105,19 @@ fn latency(world: &Simulator, simulator: SocketAddr, transport: &str) {
     );
 }
 
-fn memory_kib(exporter: &Exporter) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", exporter.child.id())).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn until_open(world: &Simulator, wanted: usize) {
+fn until_open(world: &Simulator, expected: usize) {
     let start = Instant::now();
-    while world.open_stream_count() != wanted {
+    while world.open_stream_count() != expected {
         assert!(
             start.elapsed() < INTERVAL * 6,
-            "{} of {wanted} open",
+            "{} of {expected} open",
             world.open_stream_count()
         );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Since `start`: when the first, a quarter, half, three quarters and the last connect came, and
+/// Since `start`: when the first, a quarter, half, three quarters and the last handshake came, and
 /// the most within one second.
 fn spread(world: &Simulator, start: SystemTime) -> String {
     let mut times: Vec<f64> = world
@@ -202,7 +150,7 @@ fn spread(world: &Simulator, start: SystemTime) -> String {
     )
 }
 
-fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
+fn many_accounts(world: &Simulator, simulator: SocketAddr, transport: &str) {
     let mut file = format!(
         "defaults:\n  url: http://{simulator}\n  ws_url: ws://{simulator}\n  socketio_url: ws://{simulator}\n  \
          transport: {transport}\n  poll_interval: {}s\naccounts:\n",
@@ -220,7 +168,7 @@ fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
             "  - {{account: {login}, login: {login}, sid: sid-{login}}}"
         )
         .unwrap();
-        // The same accounts, but nobody is there: what they cost without a connection.
+        // The same accounts without a server: what they cost without a connection.
         writeln!(
             idle_file,
             "  - {{account: {login}, sid: sid-{login}, url: http://127.0.0.1:9, poll_interval: 1h}}"
@@ -233,13 +181,13 @@ fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
         std::fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let without = start(&[("TRADERNET_CONFIG_FILE", &write("idle.yml", &idle_file))]);
+    let without = Running::exporter(&[("TRADERNET_CONFIG_FILE", &write("idle.yml", &idle_file))]);
     std::thread::sleep(Duration::from_secs(2));
-    let without_kib = memory_kib(&without);
+    let without_kib = without.resident_kib();
     drop(without);
 
     let began = SystemTime::now();
-    let exporter = start(&[("TRADERNET_CONFIG_FILE", &write("streams.yml", &file))]);
+    let exporter = Running::exporter(&[("TRADERNET_CONFIG_FILE", &write("streams.yml", &file))]);
     until_open(world, ACCOUNTS);
     println!(
         "{ACCOUNTS} accounts over {transport}, interval {} s:\n",
@@ -247,7 +195,7 @@ fn fleet(world: &Simulator, simulator: SocketAddr, transport: &str) {
     );
     println!("- at the start {}", spread(world, began));
     std::thread::sleep(Duration::from_secs(5));
-    let with_kib = memory_kib(&exporter);
+    let with_kib = exporter.resident_kib();
     println!(
         "- resident memory {:.1} MiB connected, {:.1} MiB without connections: {:.0} KiB a connection",
         with_kib / 1024.0,

@@ -211,18 +211,21 @@ mod tests {
 
     use super::*;
 
-    /// The rules of the list, in short. `cookie` is the SID's.
-    fn answer(status: u16, cookie: Option<&str>, body: &str) -> &'static str {
+    fn read(status: u16, cookies: &[&str], body: &str) -> Result<SecretString, Error> {
         let reply = LoginReply {
             status,
             retry_after: None,
-            cookies: cookie
-                .map(|sid| format!("SID={sid}; Path=/").into())
-                .into_iter()
-                .collect(),
+            cookies: cookies.iter().map(|&cookie| cookie.into()).collect(),
             body: body.into(),
         };
-        match sid(&reply, &Redactor::default()) {
+        sid(&reply, &Redactor::default())
+    }
+
+    /// The rules of the list, in short. `cookie` is the SID's.
+    fn answer(status: u16, cookie: Option<&str>, body: &str) -> &'static str {
+        let cookie = cookie.map(|sid| format!("SID={sid}; Path=/"));
+        let cookies: Vec<&str> = cookie.iter().map(String::as_str).collect();
+        match read(status, &cookies, body) {
             Ok(_) => "in",
             Err(Error::Auth(AuthError::SecondFactor)) => "second factor",
             Err(Error::Auth(AuthError::LoginRejected(_))) => "rejected",
@@ -349,6 +352,32 @@ mod tests {
         let long = "s".repeat(MAX_SID_LENGTH + 1);
         assert_eq!(answer(200, Some(&long), "{}"), "no session");
         assert_eq!(answer(200, Some("deleted"), "{}"), "no session");
+    }
+
+    #[test]
+    fn last_cookie_of_exactly_this_name_wins() {
+        for (cookies, body) in [
+            (&["SID=left-over", "SID=good"][..], "{}"),
+            (&["SID=good; Path=/", "SID=deleted"], "{}"),
+            (&["SID=no\u{e9}"], r#"{"sessionId": "good"}"#),
+        ] {
+            let sid = read(200, cookies, body).unwrap();
+            assert_eq!(sid.expose_secret(), "good", "{cookies:?}");
+        }
+        for cookie in [
+            "PHPSESSID=0123456789abcdef; Path=/",
+            "uid=7; Path=/; SID=0123456789abcdef",
+            "XSID=0123456789abcdef",
+            "SID=; Path=/",
+            "SID=deleted; expires=Thu, 01-Jan-1970 00:00:01 GMT",
+        ] {
+            let answer = read(200, &[cookie], "{\"logged\":true}");
+            let none = matches!(
+                answer,
+                Err(Error::Auth(AuthError::NoSessionInLoginResponse))
+            );
+            assert!(none, "{cookie}");
+        }
     }
 
     #[test]

@@ -31,18 +31,31 @@ pub(crate) struct View {
     pub(crate) still: bool,
 }
 
-impl Default for View {
-    fn default() -> Self {
-        Self {
-            width: 1280,
-            dark: false,
-            script: true,
-            still: false,
-        }
-    }
+impl View {
+    pub(crate) const DEFAULT: Self = Self {
+        width: 1280,
+        dark: false,
+        script: true,
+        still: false,
+    };
+    pub(crate) const STILL: Self = Self {
+        still: true,
+        ..Self::DEFAULT
+    };
+    pub(crate) const WITHOUT_SCRIPTS: Self = Self {
+        script: false,
+        ..Self::DEFAULT
+    };
 }
 
 impl Browser {
+    /// A browser that shows the exporter's status page.
+    pub(crate) async fn at(address: SocketAddr, view: View) -> Self {
+        let mut browser = Self::start().await;
+        browser.open(address, "/", view).await;
+        browser
+    }
+
     pub(crate) async fn start() -> Self {
         let driver = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/browser/driver.cjs");
         let mut node = Command::new("node")

@@ -3,27 +3,11 @@
 use tradernet_exporter::demo::accounts;
 
 use crate::external::{promtool_check, python};
-use crate::support::{ExporterProcess, Exposition, ask};
-
-const START: &[&str] = &["demo"];
-
-async fn demo() -> ExporterProcess {
-    // Only the address is not the demo's own: tests have no fixed ports.
-    ExporterProcess::start_with_exact_env(START, &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
-}
-
-/// The metrics once every account had its first attempt.
-async fn settled(program: &ExporterProcess) -> Exposition {
-    program
-        .wait_for("every account is polled", |page| {
-            page.matching("tradernet_up", &[]).count() == accounts().len()
-        })
-        .await
-}
+use crate::support::{ExporterProcess, ask};
 
 #[tokio::test]
 async fn demo_serves_at_startup() {
-    let program = demo().await;
+    let program = ExporterProcess::start_demo().await;
     for path in ["/metrics", "/"] {
         assert_eq!(program.get(path).await.status, 200);
     }
@@ -31,8 +15,8 @@ async fn demo_serves_at_startup() {
 
 #[tokio::test]
 async fn demo_accounts_show_expected_state() {
-    let program = demo().await;
-    let page = settled(&program).await;
+    let program = ExporterProcess::start_demo().await;
+    let page = program.first_attempt().await;
     let get = |name, account| page.get(name, &[("account", account)]);
     for account in accounts() {
         let account = account.name;
@@ -40,11 +24,8 @@ async fn demo_accounts_show_expected_state() {
         assert_eq!(get("tradernet_login_blocked", account), f64::from(refused));
         // This account's server fails now and then.
         if account != "bot-beta" {
-            assert_eq!(
-                get("tradernet_up", account),
-                f64::from(!refused),
-                "{account}"
-            );
+            let up = get("tradernet_up", account);
+            assert_eq!(up, f64::from(!refused), "{account}");
         }
     }
     let open = |account| get("tradernet_security_sessions_open", account);
@@ -52,11 +33,9 @@ async fn demo_accounts_show_expected_state() {
     assert!(open("bot-gamma") >= 2.0);
     // Two sessions, and the exporter's own login.
     assert!(open("desk-1") >= 3.0);
+    let rejected = [("account", "mobile-1")];
     assert_eq!(
-        page.find(
-            "tradernet_security_sessions_open",
-            &[("account", "mobile-1")]
-        ),
+        page.find("tradernet_security_sessions_open", &rejected),
         None
     );
     let violating = |account, rule| {
@@ -64,20 +43,15 @@ async fn demo_accounts_show_expected_state() {
         page.get("tradernet_security_sessions_violating", &labels)
     };
     assert_eq!(violating("reserve", "min_sessions"), 1.0);
-    assert_eq!(
-        violating("desk-1", "client_ip"),
-        0.0,
-        "its own login is allowed"
-    );
+    // Its own login is allowed.
+    assert_eq!(violating("desk-1", "client_ip"), 0.0);
     // The session that the use of the key opened is listed, allowed, and not the one that must be open.
     let own = [("account", "bot-alpha"), ("safety_type_id", "14")];
     let by_type = "tradernet_security_sessions_by_safety_type";
     assert_eq!(page.get(by_type, &own), 1.0);
     assert_eq!(violating("bot-alpha", "safety_type"), 0.0);
-    assert_eq!(
-        get("tradernet_security_sessions_required", "bot-alpha"),
-        open("bot-alpha") - 1.0
-    );
+    let required = get("tradernet_security_sessions_required", "bot-alpha");
+    assert_eq!(required, open("bot-alpha") - 1.0);
     let listed = page.matching("tradernet_security_session_info", &[]);
     let listed: Vec<_> = listed.map(|(labels, _)| labels.clone()).collect();
     assert!(listed.len() >= 2, "{listed:?}");
@@ -90,17 +64,15 @@ async fn demo_accounts_show_expected_state() {
     let json = program.get("/api/v1/accounts").await;
     for account in accounts() {
         assert!(status.text().contains(account.name));
-        assert!(
-            json.text()
-                .contains(&format!("\"account\":\"{}\"", account.name))
-        );
+        let in_json = format!("\"account\":\"{}\"", account.name);
+        assert!(json.text().contains(&in_json));
     }
 }
 
 #[tokio::test]
 async fn promtool_only_flags_millisecond_names() {
-    let program = demo().await;
-    let page = settled(&program).await;
+    let program = ExporterProcess::start_demo().await;
+    let page = program.first_attempt().await;
     let checked = promtool_check(&page.text).await;
     let seconds = "use base unit \"seconds\" instead of \"milliseconds\"";
     let mut lines: Vec<_> = checked.stderr.lines().collect();
@@ -133,20 +105,16 @@ print(len(seen))
 
 #[tokio::test]
 async fn prometheus_client_parses_exposition() {
-    let program = demo().await;
-    let page = settled(&program).await;
+    let program = ExporterProcess::start_demo().await;
+    let page = program.first_attempt().await;
     let read = python(PARSE, &["text"], page.text.as_bytes()).await;
     assert_eq!(read.trim(), page.len().to_string());
 
     let accept = [("accept", "application/openmetrics-text; version=1.0.0")];
-    let reply = ask(program.address, "GET", "/metrics", &accept)
-        .await
-        .unwrap();
-    assert!(
-        reply
-            .header("content-type")
-            .starts_with("application/openmetrics-text")
-    );
+    let reply = ask(program.address, "GET", "/metrics", &accept, "");
+    let reply = reply.await.unwrap();
+    let content_type = reply.header("content-type");
+    assert!(content_type.starts_with("application/openmetrics-text"));
     let read = python(PARSE, &["openmetrics"], &reply.body).await;
     // The demo moves on: this page may have other series than the one before.
     let text = String::from_utf8_lossy(&reply.body);

@@ -38,10 +38,6 @@ fn configuration(exporter: SocketAddr, alertmanager: SocketAddr) -> String {
     text
 }
 
-async fn demo() -> ExporterProcess {
-    ExporterProcess::start_with_exact_env(&["demo"], &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
-}
-
 async fn prometheus(exporter: SocketAddr, alertmanager: SocketAddr) -> Server {
     Server::start(
         "prometheus",
@@ -163,7 +159,7 @@ async fn alerts(alertmanager: &Server, name: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn alert_reaches_alertmanager_and_every_panel_has_data() {
-    let (program, alertmanager) = tokio::join!(demo(), alertmanager());
+    let (program, alertmanager) = tokio::join!(ExporterProcess::start_demo(), alertmanager());
     let prometheus = prometheus(program.address, alertmanager.address).await;
 
     // The only required session of one demo account has less time left than the critical threshold.
@@ -259,7 +255,7 @@ async fn alert_reaches_alertmanager_and_every_panel_has_data() {
 
 #[tokio::test]
 async fn dashboard_and_rules_use_exposed_names_only() {
-    let program = demo().await;
+    let program = ExporterProcess::start_demo().await;
     // Some families have a sample only after their first event.
     let page = program
         .wait_for("every family has a sample", |page| {
@@ -294,7 +290,7 @@ async fn dashboard_and_rules_use_exposed_names_only() {
 
 #[tokio::test]
 async fn victoria_metrics_stores_every_exposed_series() {
-    let program = demo().await;
+    let program = ExporterProcess::start_demo().await;
     let unused = SocketAddr::from(([127, 0, 0, 1], 9));
     let victoria = Server::start(
         "victoria-metrics",

@@ -6,18 +6,17 @@ mod node_client;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tradernet_exporter::simulator::{AccountSpec, Disconnect, SessionSpec, Simulator};
+use tradernet_exporter::simulator::{AccountSpec, Disconnect, SessionSpec};
 
-use crate::support::{Ca, LOGIN, SID, SimulatedApi, TestClock};
+use crate::support::{Ca, LOGIN, SID, SimulatedApi};
 use node_client::NodeClient;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A simulator on the system's clock, by which the clients live.
 async fn upstream(ca: Option<&Ca>) -> SimulatedApi {
-    let simulator = Simulator::new();
-    simulator.add_account(AccountSpec::new(LOGIN).sid(SID).password("right"));
-    SimulatedApi::serve_simulator(simulator, TestClock::new(), ca).await
+    let account = AccountSpec::new(LOGIN).sid(SID).password("right");
+    SimulatedApi::start_for_process(account, ca).await
 }
 
 /// The ids of the next list of the package `ws`.
@@ -31,7 +30,7 @@ async fn ids(client: &mut NodeClient) -> Vec<i64> {
 async fn websocket_examples_receive_the_list_and_each_change() {
     for example in ["page", "node"] {
         let upstream = upstream(None).await;
-        let account = upstream.world.account(LOGIN);
+        let account = upstream.account();
         let first = account.open_session(SessionSpec::new(2, HOUR));
         let url = format!("{}/?SID={SID}", upstream.stream_origin);
         let mut client = NodeClient::start("websocket.js", &[&url, example], &[]);
@@ -85,7 +84,7 @@ async fn node_sample_logs_in_and_receives_the_list_again_after_a_disconnect() {
     let ca_file = folder.path().join("ca.pem");
     ca.write(&ca_file);
     let upstream = upstream(Some(&ca)).await;
-    let account = upstream.world.account(LOGIN);
+    let account = upstream.account();
     let port = |origin: &str| origin.rsplit_once(':').unwrap().1.to_owned();
     let arguments = [
         &port(&upstream.origin),

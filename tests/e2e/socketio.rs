@@ -1,22 +1,19 @@
 //! `TRADERNET_TRANSPORT=socketio` against the package `python-socketio`, which speaks socket.io 2.x.
 
 use serde_json::{Value, json};
-use tradernet_exporter::clock::Clock;
+use tradernet_exporter::simulator::AccountSpec;
 
-use crate::stream_server::{SOCKETIO, StreamServer};
-use crate::support::{ExporterProcess, Exposition, InProcessExporter, SID, SimulatedApi};
+use crate::stream_server::{
+    CONNECTED, OPEN, SHORT_INTERVAL, SOCKETIO, StreamServer, UP, fails_without_secrets,
+    first_failure, sessions, start,
+};
+use crate::support::{InProcessExporter, SID, SimulatedApi};
 
-const OPEN: &str = "tradernet_security_sessions_open";
-const UP: &str = "tradernet_up";
-const CONNECTED: &str = "tradernet_stream_connected";
 const LOGIN: &str = "desk-1@example.com";
 
-/// An event's data with so many sessions of a day, nested as the vendor's page reads it.
+/// An event's data with so many sessions, nested as the vendor's page reads it.
 fn data(count: u64) -> Value {
-    let sessions: Vec<Value> = (1..=count)
-        .map(|id| json!({"id": id, "safety_type_id": 4, "expire": 80_000_000}))
-        .collect();
-    json!([{"response": {"res": sessions}}])
+    json!([{"response": {"res": sessions(count)}}])
 }
 
 /// A peer that answers every subscription with one session.
@@ -26,48 +23,35 @@ async fn peer() -> StreamServer {
     peer
 }
 
-async fn stream_from(origin: &str, given: &[(&str, &str)]) -> InProcessExporter {
+async fn stream_from(peer: &StreamServer, given: &[(&str, &str)]) -> InProcessExporter {
+    let origin = peer.origin();
     let mut all = vec![
         ("TRADERNET_TRANSPORT", "socketio"),
-        ("TRADERNET_SOCKETIO_URL", origin),
+        ("TRADERNET_SOCKETIO_URL", &origin),
         ("TRADERNET_LOGIN", LOGIN),
     ];
     if given.iter().all(|(name, _)| *name != "TRADERNET_PASSWORD") {
         all.push(("TRADERNET_SID", SID));
     }
     all.extend(given);
-    let config = InProcessExporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
-    InProcessExporter::run(config, Clock::system()).await
+    start(&all).await
 }
-
-async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
-    exporter
-        .wait_for(&format!("{count} open"), |page| {
-            page.find(OPEN, &[]) == Some(count)
-        })
-        .await
-}
-
-const QUICK: [(&str, &str); 2] = [
-    ("TRADERNET_POLL_INTERVAL", "1s"),
-    ("TRADERNET_TIMEOUT", "1s"),
-];
 
 #[tokio::test]
 async fn push_updates_metrics() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    let page = open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    let page = exporter.wait_for_value(OPEN, 1.0).await;
     assert_eq!(page.get(UP, &[]), 1.0);
     assert_eq!(page.get(CONNECTED, &[]), 1.0);
     peer.tell(json!({"emit": ["sup_iitr_notify_sessions_json", null, data(3)]}))
         .await;
-    open(&exporter, 3.0).await;
+    exporter.wait_for_value(OPEN, 3.0).await;
     peer.tell(json!({
         "emit": ["sup_iitr_notify_sessions_json", null, [{"response": {"res": null}}]],
     }))
     .await;
-    let page = open(&exporter, 0.0).await;
+    let page = exporter.wait_for_value(OPEN, 0.0).await;
     assert!(page.failures().is_empty());
     exporter.stop().await;
 }
@@ -75,8 +59,8 @@ async fn push_updates_metrics() {
 #[tokio::test]
 async fn the_handshake_and_the_subscription_are_as_documented() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     let path = format!("/socket.io/?EIO=3&transport=websocket&SID={SID}");
     assert_eq!(peer.all("handshake"), [path]);
     let headers = &peer.all("headers")[0];
@@ -94,8 +78,8 @@ async fn the_handshake_and_the_subscription_are_as_documented() {
 async fn heartbeat_keeps_connection() {
     // The peer's is a second, and it gives up after two. Twice as long is waited.
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    let first = open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    let first = exporter.wait_for_value(OPEN, 1.0).await;
     let success = "tradernet_last_successful_poll_timestamp_seconds";
     let page = exporter
         .wait_for("pongs for four seconds", |page| {
@@ -107,17 +91,15 @@ async fn heartbeat_keeps_connection() {
     assert!(peer.all("gone").is_empty());
     peer.tell(json!({"emit": ["sup_iitr_notify_sessions_json", null, data(2)]}))
         .await;
-    open(&exporter, 2.0).await;
+    exporter.wait_for_value(OPEN, 2.0).await;
     exporter.stop().await;
 }
 
 #[tokio::test]
 async fn a_server_that_sends_no_list_is_a_timeout() {
     let peer = StreamServer::start(SOCKETIO).await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    let page = exporter.first_attempt().await;
-    assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
-    exporter.stop().await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    assert_eq!(first_failure(exporter).await, "timeout");
 }
 
 #[tokio::test]
@@ -132,19 +114,15 @@ async fn error_argument_reasons() {
     ] {
         let mut peer = StreamServer::start(SOCKETIO).await;
         peer.tell(json!({"current": [arguments]})).await;
-        let exporter = stream_from(&peer.origin(), &[]).await;
-        let page = exporter.first_attempt().await;
-        let failures: Vec<String> = page.failures().into_keys().collect();
-        assert_eq!(failures, [reason], "{arguments}");
-        assert_eq!(page.find(OPEN, &[]), None);
-        exporter.stop().await;
+        let exporter = stream_from(&peer, &[]).await;
+        assert_eq!(first_failure(exporter).await, reason, "{arguments}");
     }
 }
 
 #[tokio::test]
 async fn connect_error_is_auth_and_relogins() {
     const PASSWORD: &str = "a-password-of-the-test";
-    let account = tradernet_exporter::simulator::AccountSpec::new(LOGIN).password(PASSWORD);
+    let account = AccountSpec::new(LOGIN).password(PASSWORD);
     let upstream = SimulatedApi::start_with(account).await;
     let mut peer = peer().await;
     peer.tell(json!({"refuse": "no"})).await;
@@ -152,7 +130,7 @@ async fn connect_error_is_auth_and_relogins() {
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_PASSWORD", PASSWORD),
     ];
-    let exporter = stream_from(&peer.origin(), &given).await;
+    let exporter = stream_from(&peer, &given).await;
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
     peer.tell(json!({"refuse": null})).await;
@@ -165,14 +143,12 @@ async fn connect_error_is_auth_and_relogins() {
 #[tokio::test]
 async fn a_connection_that_the_server_ends_is_made_again_and_subscribed() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     peer.tell(json!({"current": [[null, data(2)]]})).await;
     peer.tell(json!({"disconnect": true})).await;
-    exporter
-        .wait_for("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
-        .await;
-    let page = open(&exporter, 2.0).await;
+    exporter.wait_for_value(CONNECTED, 0.0).await;
+    let page = exporter.wait_for_value(OPEN, 2.0).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0);
     assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
     exporter.stop().await;
@@ -192,33 +168,12 @@ async fn neither_sid_nor_login_appears_anywhere() {
         let error = format!("SID {SID} of {LOGIN} is unknown");
         peer.tell(json!({"refuse": refusal, "current": [[error, null]]}))
             .await;
-        let program = ExporterProcess::start(
-            &[],
-            &[
-                ("TRADERNET_SID", SID),
-                ("TRADERNET_LOGIN", LOGIN),
-                ("TRADERNET_TRANSPORT", "socketio"),
-                ("TRADERNET_SOCKETIO_URL", origin),
-                ("TRADERNET_LOG_LEVEL", "debug"),
-            ],
-        )
-        .await;
-        let page = program
-            .wait_for("an attempt", |page| {
-                page.get("tradernet_polls_total", &[]) > 0.0
-            })
-            .await;
-        assert_eq!(page.get(UP, &[]), 0.0, "{origin} {refusal}");
-        let log = program.log().join("\n");
-        assert!(log.contains("poll failed"), "{log}");
-        for text in [
-            &log,
-            &page.text,
-            program.get("/").await.text(),
-            program.get("/api/v1/accounts").await.text(),
-        ] {
-            assert!(!text.contains(SID), "{origin} {refusal}: {text}");
-            assert!(!text.contains(LOGIN), "{origin} {refusal}: {text}");
-        }
+        let variables = [
+            ("TRADERNET_SID", SID),
+            ("TRADERNET_LOGIN", LOGIN),
+            ("TRADERNET_TRANSPORT", "socketio"),
+            ("TRADERNET_SOCKETIO_URL", origin),
+        ];
+        fails_without_secrets(&variables, &[SID, LOGIN]).await;
     }
 }

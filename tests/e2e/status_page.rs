@@ -8,7 +8,7 @@ use tradernet_exporter::simulator::{
 };
 
 use crate::browser::{Browser, View};
-use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, TestClock};
+use crate::support::{InProcessExporter, SID, SimulatedApi, TestClock};
 
 /// The page refreshes itself at this interval.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -66,7 +66,7 @@ impl AllStates {
         };
         fail("no-data", Fault::status(502));
         fail("starting", Fault::NoResponse);
-        let upstream = SimulatedApi::serve_simulator(world, clock, None).await;
+        let upstream = SimulatedApi::serve_simulator(world.clone(), clock, None).await;
 
         let config = |name: &'static str| {
             let mut variables = vec![
@@ -75,23 +75,14 @@ impl AllStates {
                 ("TRADERNET_SESSION_DETAILS", "full"),
                 ("TRADERNET_ALLOWED_SAFETY_TYPES", "2,4"),
             ];
-            match name {
-                "login-blocked" => variables.extend([
-                    ("TRADERNET_LOGIN", "login-blocked"),
-                    ("TRADERNET_PASSWORD", "wrong"),
-                ]),
-                "rule-broken" => {
-                    variables.extend([("TRADERNET_SID", name), ("TRADERNET_MAX_SESSIONS", "1")]);
-                }
-                "expiring" => {
-                    variables.extend([("TRADERNET_SID", name), ("TRADERNET_EXPIRE_UNIT", "ms")])
-                }
+            variables.extend(match name {
+                "login-blocked" => [("TRADERNET_LOGIN", name), ("TRADERNET_PASSWORD", "wrong")],
+                "rule-broken" => [("TRADERNET_SID", name), ("TRADERNET_MAX_SESSIONS", "1")],
+                "expiring" => [("TRADERNET_SID", name), ("TRADERNET_EXPIRE_UNIT", "ms")],
                 // Longer than the test: the first request is still open.
-                "starting" => {
-                    variables.extend([("TRADERNET_SID", name), ("TRADERNET_TIMEOUT", "1h")]);
-                }
-                _ => variables.push(("TRADERNET_SID", name)),
-            }
+                "starting" => [("TRADERNET_SID", name), ("TRADERNET_TIMEOUT", "1h")],
+                _ => [("TRADERNET_SID", name), ("TRADERNET_TIMEOUT", "10s")],
+            });
             InProcessExporter::config(&variables).unwrap()
         };
         let accounts = STATES.into_iter().flat_map(|name| config(name).accounts);
@@ -111,27 +102,35 @@ impl AllStates {
                 polls.map(|(_, polls)| polls).sum::<f64>() >= all
             })
             .await;
-        upstream.world.account("failing").inject_fault(
-            FaultTarget::SessionList,
-            Repeat::Forever,
-            Fault::status(502),
-        );
+        fail("failing", Fault::status(502));
         exporter.poll_account("failing").await;
         upstream.clock.advance(Duration::from_secs(5));
         Self { upstream, exporter }
     }
 }
 
+/// An exporter with one account without sessions.
+async fn one_account() -> (SimulatedApi, InProcessExporter) {
+    let upstream = SimulatedApi::start().await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    (upstream, exporter)
+}
+
+/// Opens a session of type 4.
+fn open(upstream: &SimulatedApi, lifetime: Duration) {
+    let session = SessionSpec::new(4, lifetime);
+    upstream.account().open_session(session);
+}
+
+const OVERFLOW: &str =
+    "() => document.documentElement.scrollWidth - document.documentElement.clientWidth";
+
 #[tokio::test]
 async fn every_state_has_a_text_most_urgent_first() {
-    let fleet = AllStates::start().await;
+    let accounts = AllStates::start().await;
     let mut browser = Browser::start().await;
-    let address = fleet.exporter.address;
-    for script in [true, false] {
-        let view = View {
-            script,
-            ..View::default()
-        };
+    let address = accounts.exporter.address;
+    for view in [View::DEFAULT, View::WITHOUT_SCRIPTS] {
         browser.open(address, "/", view).await;
         assert_eq!(browser.texts("h2").await, STATES);
         let states = browser.texts(".card .state").await;
@@ -169,26 +168,17 @@ async fn every_state_has_a_text_most_urgent_first() {
         browser.sound("every state").await;
     }
     browser.stop().await;
-    fleet.exporter.stop().await;
+    accounts.exporter.stop().await;
 }
 
 #[tokio::test]
 async fn page_refreshes_itself() {
-    let upstream = SimulatedApi::start().await;
-    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let mut browser = Browser::start().await;
-    let view = View {
-        still: true,
-        ..View::default()
-    };
-    browser.open(exporter.address, "/", view).await;
+    let (upstream, exporter) = one_account().await;
+    let mut browser = Browser::at(exporter.address, View::STILL).await;
     browser.wait(".open", "0 open").await;
     browser.evaluate("() => { window.first = true; }").await;
 
-    upstream
-        .world
-        .account(LOGIN)
-        .open_session(SessionSpec::new(4, HOUR));
+    open(&upstream, HOUR);
     exporter.poll().await;
     browser.pass(REFRESH).await;
     browser.wait(".open", "1 open").await;
@@ -205,7 +195,7 @@ async fn page_refreshes_itself() {
     assert_eq!(browser.requests().await.len(), 3);
     browser.sound("refreshes").await;
 
-    upstream.world.account(LOGIN).clear_faults();
+    upstream.account().clear_faults();
     exporter.poll().await;
     browser.pass(REFRESH).await;
     browser.wait(".state", "OK").await;
@@ -223,14 +213,8 @@ async fn page_refreshes_itself() {
 
 #[tokio::test]
 async fn tab_in_the_background_shows_changes() {
-    let upstream = SimulatedApi::start().await;
-    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let mut browser = Browser::start().await;
-    let view = View {
-        still: true,
-        ..View::default()
-    };
-    browser.open(exporter.address, "/", view).await;
+    let (upstream, exporter) = one_account().await;
+    let mut browser = Browser::at(exporter.address, View::STILL).await;
     browser.wait(".open", "0 open").await;
     let hide = "() => Object.defineProperty(document, 'hidden', { get: () => true })";
     browser.evaluate(hide).await;
@@ -261,17 +245,9 @@ async fn tab_in_the_background_shows_changes() {
 #[tokio::test]
 async fn time_left_counts_down_between_refreshes() {
     let upstream = SimulatedApi::start().await;
-    upstream
-        .world
-        .account(LOGIN)
-        .open_session(SessionSpec::new(4, 24 * HOUR));
+    open(&upstream, 24 * HOUR);
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let mut browser = Browser::start().await;
-    let view = View {
-        still: true,
-        ..View::default()
-    };
-    browser.open(exporter.address, "/", view).await;
+    let mut browser = Browser::at(exporter.address, View::STILL).await;
     // The exporter is gone, so that nothing but the page's own clock can move anything.
     exporter.stop().await;
     let width = "() => parseFloat(document.querySelector('.bar .last').getAttribute('width'))";
@@ -301,15 +277,15 @@ async fn time_left_counts_down_between_refreshes() {
 
 #[tokio::test]
 async fn accessible_light_and_dark_wide_and_narrow() {
-    let fleet = AllStates::start().await;
+    let accounts = AllStates::start().await;
     let mut browser = Browser::start().await;
     for (dark, width) in [(false, 1440), (true, 1440), (false, 390), (true, 390)] {
         let view = View {
             dark,
             width,
-            ..View::default()
+            ..View::DEFAULT
         };
-        browser.open(fleet.exporter.address, "/", view).await;
+        browser.open(accounts.exporter.address, "/", view).await;
         browser.wait(".card", "rule broken").await;
         let ground = "() => getComputedStyle(document.body).backgroundColor";
         let dark_ground = browser.evaluate(ground).await == "rgb(15, 18, 23)";
@@ -321,12 +297,12 @@ async fn accessible_light_and_dark_wide_and_narrow() {
         browser.sound(&what).await;
     }
     browser.stop().await;
-    fleet.exporter.stop().await;
+    accounts.exporter.stop().await;
 }
 
 #[tokio::test]
 async fn no_horizontal_overflow() {
-    let fleet = AllStates::start().await;
+    let accounts = AllStates::start().await;
     // A name as long as they get, without a place to break it.
     let long_name = "W".repeat(128);
     let upstream = SimulatedApi::start().await;
@@ -334,11 +310,9 @@ async fn no_horizontal_overflow() {
     upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(99, &*long_name)));
     let exporter = InProcessExporter::start(&upstream, &given).await;
     let mut browser = Browser::start().await;
-    for address in [fleet.exporter.address, exporter.address] {
-        browser.open(address, "/", View::default()).await;
+    for address in [accounts.exporter.address, exporter.address] {
+        browser.open(address, "/", View::DEFAULT).await;
         browser.evaluate(OPEN_ALL).await;
-        let beyond =
-            "() => document.documentElement.scrollWidth - document.documentElement.clientWidth";
         // Nor may anything stick out of its card.
         let outside = "() => [...document.querySelectorAll('.card *')].filter((e) => {
             const card = e.closest('.card').getBoundingClientRect(), box = e.getBoundingClientRect();
@@ -346,25 +320,20 @@ async fn no_horizontal_overflow() {
         }).map((e) => e.outerHTML)";
         for width in [320, 360, 390, 600, 768, 1024, 1366, 1600, 1920] {
             browser.resize(width).await;
-            assert_eq!(browser.evaluate(beyond).await, 0, "{width} px");
+            assert_eq!(browser.evaluate(OVERFLOW).await, 0, "{width} px");
             let outside = browser.evaluate(outside).await;
             assert_eq!(outside, serde_json::json!([]), "{width} px");
         }
     }
     browser.stop().await;
     exporter.stop().await;
-    fleet.exporter.stop().await;
+    accounts.exporter.stop().await;
 }
 
 #[tokio::test]
 async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
-    let fleet = AllStates::start().await;
-    let mut browser = Browser::start().await;
-    let view = View {
-        still: true,
-        ..View::default()
-    };
-    browser.open(fleet.exporter.address, "/", view).await;
+    let accounts = AllStates::start().await;
+    let mut browser = Browser::at(accounts.exporter.address, View::STILL).await;
     let focused = "() => {
         const e = document.activeElement, ring = getComputedStyle(e);
         const visible = parseFloat(ring.outlineWidth) >= 2 && ring.outlineStyle !== 'none';
@@ -413,8 +382,8 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
         .await;
 
     // After a refresh the list is still open and focused.
-    fleet.upstream.world.account("failing").clear_faults();
-    fleet.exporter.poll_account("failing").await;
+    accounts.upstream.world.account("failing").clear_faults();
+    accounts.exporter.poll_account("failing").await;
     browser.pass(REFRESH).await;
     browser
         .wait(".headline", "4 of 8 accounts need attention")
@@ -428,7 +397,7 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
     assert_eq!(browser.count("details[open]").await, 0);
     browser.sound("keyboard").await;
     browser.stop().await;
-    fleet.exporter.stop().await;
+    accounts.exporter.stop().await;
 }
 
 #[tokio::test]
@@ -437,7 +406,7 @@ async fn hostile_names_are_escaped() {
     let session = SessionSpec::new(4, HOUR)
         .user_login(HOSTILE)
         .client_ip(HOSTILE);
-    upstream.world.account(LOGIN).open_session(session);
+    upstream.account().open_session(session);
     let given = [
         ("TRADERNET_SID", SID),
         ("TRADERNET_ACCOUNT", HOSTILE),
@@ -445,12 +414,7 @@ async fn hostile_names_are_escaped() {
         ("TRADERNET_SAFETY_TYPES", "4=<i>&lt;word"),
     ];
     let exporter = InProcessExporter::start(&upstream, &given).await;
-    let mut browser = Browser::start().await;
-    let view = View {
-        still: true,
-        ..View::default()
-    };
-    browser.open(exporter.address, "/", view).await;
+    let mut browser = Browser::at(exporter.address, View::STILL).await;
     let told = "() => [document.querySelector('h2').textContent, document.querySelector('details').dataset.account,
         ...[...document.querySelectorAll('details bdi')].map((e) => e.textContent)]";
     let foreign =
@@ -483,18 +447,13 @@ async fn hostile_names_are_escaped() {
 #[tokio::test]
 async fn page_works_without_scripts() {
     let upstream = SimulatedApi::start().await;
-    upstream
-        .world
-        .account(LOGIN)
-        .open_session(SessionSpec::new(4, HOUR));
+    open(&upstream, HOUR);
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let mut browser = Browser::start().await;
     let view = View {
-        script: false,
         width: 390,
-        ..View::default()
+        ..View::WITHOUT_SCRIPTS
     };
-    browser.open(exporter.address, "/", view).await;
+    let mut browser = Browser::at(exporter.address, view).await;
     browser.wait(".open", "1 open").await;
     browser.wait(".left .time", "in 1 h 0 min").await;
     assert_eq!(browser.count(".lost:visible").await, 0);
@@ -507,7 +466,7 @@ async fn page_works_without_scripts() {
 /// An exporter of so many accounts with one session each.
 async fn many(upstream: &SimulatedApi, count: usize, interval: &str) -> InProcessExporter {
     let session = SessionSpec::new(4, 12 * HOUR);
-    upstream.world.account(LOGIN).open_session(session);
+    upstream.account().open_session(session);
     let given = [
         ("TRADERNET_SID", SID),
         ("TRADERNET_URL", &upstream.origin),
@@ -530,12 +489,11 @@ async fn forty_healthy_accounts_fit_on_one_screen() {
     let upstream = SimulatedApi::start().await;
     let exporter = many(&upstream, 40, "5s").await;
     exporter.first_attempt().await;
-    let mut browser = Browser::start().await;
     let view = View {
         width: 1920,
-        ..View::default()
+        ..View::DEFAULT
     };
-    browser.open(exporter.address, "/", view).await;
+    let mut browser = Browser::at(exporter.address, view).await;
     browser.wait(".headline", "All 40 accounts are OK").await;
     let bottom = "() => [document.querySelectorAll('.row').length,
         [...document.querySelectorAll('.row')].at(-1).getBoundingClientRect().bottom]";
@@ -546,11 +504,9 @@ async fn forty_healthy_accounts_fit_on_one_screen() {
     let row: Vec<_> = row.split_whitespace().collect();
     let shown = "desk-0000 ✓ OK 1 password ends in 1";
     assert!(row.join(" ").starts_with(shown), "{row:?}");
-    let beyond =
-        "() => document.documentElement.scrollWidth - document.documentElement.clientWidth";
     for width in [320, 390, 768, 1024, 1366, 1920] {
         browser.resize(width).await;
-        assert_eq!(browser.evaluate(beyond).await, 0, "{width} px");
+        assert_eq!(browser.evaluate(OVERFLOW).await, 0, "{width} px");
     }
     browser.accessible("rows").await;
     browser.sound("rows").await;
@@ -560,13 +516,10 @@ async fn forty_healthy_accounts_fit_on_one_screen() {
 
 #[tokio::test]
 async fn states_and_names_are_searched_without_scripts() {
-    let fleet = AllStates::start().await;
+    let accounts = AllStates::start().await;
     let mut browser = Browser::start().await;
-    let view = View {
-        script: false,
-        ..View::default()
-    };
-    let address = fleet.exporter.address;
+    let address = accounts.exporter.address;
+    let view = View::WITHOUT_SCRIPTS;
     browser.open(address, "/?state=failing&q=FAIL", view).await;
     assert_eq!(browser.texts("h2").await, ["failing"]);
     browser.open(address, "/", view).await;
@@ -578,7 +531,7 @@ async fn states_and_names_are_searched_without_scripts() {
     assert_eq!(browser.texts("h2").await, ["expiring"]);
     browser.sound("search").await;
     browser.stop().await;
-    fleet.exporter.stop().await;
+    accounts.exporter.stop().await;
 }
 
 #[tokio::test]
@@ -586,20 +539,15 @@ async fn retry_polls_the_account() {
     let upstream = SimulatedApi::start().await;
     upstream.fail(Fault::status(502));
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    let mut browser = Browser::start().await;
-    browser.open(exporter.address, "/", View::default()).await;
+    let mut browser = Browser::at(exporter.address, View::DEFAULT).await;
     browser.wait(".state", "no data").await;
-    upstream.world.account(LOGIN).clear_faults();
+    upstream.account().clear_faults();
     // Search, its button, two states, Retry.
     for _ in 0..5 {
         browser.press("Tab").await;
     }
     browser.press("Enter").await;
-    exporter
-        .wait_for("the poll is over", |page| {
-            page.find("tradernet_up", &[]) == Some(1.0)
-        })
-        .await;
+    exporter.wait_for_value("tradernet_up", 1.0).await;
     browser.wait(".headline", "The account is OK").await;
     browser.sound("retry").await;
     browser.stop().await;
@@ -610,8 +558,7 @@ async fn retry_polls_the_account() {
 async fn five_thousand_accounts_are_paged() {
     let upstream = SimulatedApi::start().await;
     let exporter = many(&upstream, 5000, "1h").await;
-    let mut browser = Browser::start().await;
-    browser.open(exporter.address, "/", View::default()).await;
+    let mut browser = Browser::at(exporter.address, View::DEFAULT).await;
     let timing = "() => {
         const timing = performance.getEntriesByType('navigation')[0];
         return timing.responseStart - timing.requestStart;
@@ -642,7 +589,7 @@ async fn five_thousand_accounts_are_paged() {
     assert!(longest < 1000.0, "the page was blocked for {longest} ms");
 
     browser
-        .open(exporter.address, "/?page=2", View::default())
+        .open(exporter.address, "/?page=2", View::DEFAULT)
         .await;
     browser.wait(".pager", "Accounts 201 to 400 of 5000").await;
     browser.wait("a[rel=prev]", "Previous").await;

@@ -9,10 +9,62 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 
 use crate::external::interpreter;
-use crate::support::within_timeout;
+use crate::support::{ExporterProcess, InProcessExporter, TestClock, within_timeout};
 
 pub(crate) const WEBSOCKET: &str = include_str!("third_party/websocket.py");
 pub(crate) const SOCKETIO: &str = include_str!("third_party/socketio.py");
+
+pub(crate) const OPEN: &str = "tradernet_security_sessions_open";
+pub(crate) const UP: &str = "tradernet_up";
+pub(crate) const CONNECTED: &str = "tradernet_stream_connected";
+
+/// Short enough to see a reconnect.
+pub(crate) const SHORT_INTERVAL: [(&str, &str); 2] = [
+    ("TRADERNET_POLL_INTERVAL", "1s"),
+    ("TRADERNET_TIMEOUT", "1s"),
+];
+
+/// This many sessions of a day.
+pub(crate) fn sessions(count: u64) -> Value {
+    let session = |id| json!({"id": id, "safety_type_id": 4, "expire": 80_000_000});
+    (1..=count).map(session).collect()
+}
+
+/// An exporter in this process, in real time.
+pub(crate) async fn start(given: &[(&str, &str)]) -> InProcessExporter {
+    InProcessExporter::start_on(TestClock::with_tokio().clock(), given).await
+}
+
+/// The reasons of the first attempt, which fails. It has no list.
+pub(crate) async fn first_failure(exporter: InProcessExporter) -> String {
+    let page = exporter.first_attempt().await;
+    assert_eq!(page.get(UP, &[]), 0.0);
+    assert_eq!(page.get(CONNECTED, &[]), 0.0);
+    assert_eq!(page.find(OPEN, &[]), None);
+    exporter.stop().await;
+    let reasons: Vec<String> = page.failures().into_keys().collect();
+    reasons.join(" ")
+}
+
+/// The first attempt of the built binary, at log level debug, fails and shows none of these secrets.
+pub(crate) async fn fails_without_secrets(given: &[(&str, &str)], secrets: &[&str]) {
+    let variables = [given, &[("TRADERNET_LOG_LEVEL", "debug")]].concat();
+    let mut program = ExporterProcess::start(&variables).await;
+    let page = program.first_attempt().await;
+    assert_eq!(page.get(UP, &[]), 0.0, "{given:?}");
+    let failed = |line: &str| line.contains("poll failed");
+    program.wait_for_log("the failure", failed).await;
+    for text in [
+        &program.log().join("\n"),
+        &page.text,
+        program.get("/").await.text(),
+        program.get("/api/v1/accounts").await.text(),
+    ] {
+        for secret in secrets {
+            assert!(!text.contains(secret), "{given:?}: {text}");
+        }
+    }
+}
 
 /// A running server; it ends when dropped.
 pub(crate) struct StreamServer {
@@ -74,24 +126,15 @@ impl StreamServer {
         .await;
     }
 
-    /// Everything of one kind that it told so far.
+    /// Everything of one kind that it reported so far.
     pub(crate) fn all(&self, key: &str) -> Vec<Value> {
-        let told = self.told.borrow();
-        told.iter()
-            .map(|event| event[key].clone())
-            .filter(|value| !value.is_null())
-            .collect()
+        of_kind(&self.told.borrow(), key)
     }
 
-    /// Waits until it has told so many of one kind, and returns them.
+    /// Waits until it has reported so many of one kind, and returns them.
     pub(crate) async fn some(&mut self, key: &str, count: usize) -> Vec<Value> {
         self.wait(&format!("{count} times {key}"), |told| {
-            let found: Vec<Value> = told
-                .iter()
-                .map(|event| event[key].clone())
-                .filter(|value| !value.is_null())
-                .collect();
-            (found.len() >= count).then_some(found)
+            Some(of_kind(told, key)).filter(|found| found.len() >= count)
         })
         .await
     }
@@ -109,4 +152,9 @@ impl StreamServer {
         })
         .await
     }
+}
+
+fn of_kind(told: &[Value], key: &str) -> Vec<Value> {
+    let values = told.iter().map(|event| event[key].clone());
+    values.filter(|value| !value.is_null()).collect()
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tradernet_exporter::simulator::{AccountSpec, Disconnect, SessionSpec, Simulator};
 
 use crate::external::python_with;
-use crate::support::{Ca, LOGIN, SimulatedApi, TestClock};
+use crate::support::{Ca, LOGIN, SimulatedApi};
 
 /// Loads a version of the SDK: that of `scripts/requirements.txt`, or an older one from a folder beside it.
 /// The vendor's hosts are names of loopback.
@@ -71,15 +71,15 @@ impl Sdk {
         let folder = tempfile::tempdir().unwrap();
         let ca_file = folder.path().join("ca.pem");
         ca.write(&ca_file);
-        let simulator = Simulator::new();
         let spec = AccountSpec::new(LOGIN).key(KEY, SECRET).password(PASSWORD);
-        let account = simulator.add_account(spec);
+        let upstream = SimulatedApi::start_for_process(spec, Some(&ca)).await;
         for (safety_type, hours) in [(4, 24), (2, 8)] {
             let lifetime = Duration::from_secs(3600 * hours);
-            account.open_session(SessionSpec::new(safety_type, lifetime));
+            let session = SessionSpec::new(safety_type, lifetime);
+            upstream.account().open_session(session);
         }
         Self {
-            upstream: SimulatedApi::serve_simulator(simulator, TestClock::new(), Some(&ca)).await,
+            upstream,
             ca_file,
             _folder: folder,
         }
@@ -100,7 +100,7 @@ impl Sdk {
 
     /// Whether this is the account's list, some time ago.
     fn assert_is_list(&self, mut listed: Value) {
-        let mut expected = Value::from(self.upstream.world.account(LOGIN).sessions_json());
+        let mut expected = Value::from(self.upstream.account().sessions_json());
         let take_expire = |list: &mut Value| -> Vec<f64> {
             let sessions = list.as_array_mut().unwrap().iter_mut();
             let expires = sessions.map(|it| it.as_object_mut().unwrap().remove("expire").unwrap());
@@ -130,7 +130,7 @@ async fn sdk_2_2_reads_the_list() {
 #[tokio::test]
 async fn sdk_2_2_reads_the_list_over_its_websocket() {
     let sdk = Sdk::new().await;
-    let account = sdk.upstream.world.account(LOGIN);
+    let account = sdk.upstream.account();
     let disconnect = async {
         let world = &sdk.upstream.world;
         let is_second = |it: &Simulator| it.account(LOGIN).counters().handshakes == 2;
@@ -169,6 +169,6 @@ async fn sdk_0_4_logs_in_and_reads_the_list() {
     let credential = [KEY, SECRET, LOGIN, PASSWORD];
     let listed = sdk.run("0.4.4", LIST, &credential).await;
     sdk.assert_is_list(listed);
-    let counters = sdk.upstream.world.account(LOGIN).counters();
+    let counters = sdk.upstream.account().counters();
     assert_eq!(counters.logins_accepted, 1);
 }

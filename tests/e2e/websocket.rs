@@ -1,23 +1,19 @@
 //! `TRADERNET_TRANSPORT=websocket` against the package `websockets`.
 
 use serde_json::{Value, json};
-use tradernet_exporter::clock::Clock;
+use tradernet_exporter::simulator::AccountSpec;
 
-use crate::stream_server::{StreamServer, WEBSOCKET};
+use crate::stream_server::{
+    CONNECTED, OPEN, SHORT_INTERVAL, StreamServer, UP, WEBSOCKET, fails_without_secrets,
+    first_failure, sessions, start,
+};
 use crate::support::{
     Ca, ExporterProcess, Exposition, InProcessExporter, Proxy, SID, SimulatedApi, tls_terminator,
 };
 
-const OPEN: &str = "tradernet_security_sessions_open";
-const UP: &str = "tradernet_up";
-const CONNECTED: &str = "tradernet_stream_connected";
-
-/// A frame with so many sessions of a day.
+/// A frame with so many sessions.
 fn list(count: u64) -> String {
-    let sessions: Vec<Value> = (1..=count)
-        .map(|id| json!({"id": id, "safety_type_id": 4, "expire": 80_000_000}))
-        .collect();
-    json!(["sessions", sessions]).to_string()
+    json!(["sessions", sessions(count)]).to_string()
 }
 
 /// A peer that says who is there and answers every request with one session.
@@ -31,47 +27,34 @@ async fn peer() -> StreamServer {
     peer
 }
 
-/// An exporter that streams from `origin`, with these variables too.
-async fn stream_from(origin: &str, given: &[(&str, &str)]) -> InProcessExporter {
+/// An exporter that streams from the peer, with these variables too.
+async fn stream_from(peer: &StreamServer, given: &[(&str, &str)]) -> InProcessExporter {
+    let origin = peer.origin();
     let mut all = vec![
         ("TRADERNET_TRANSPORT", "websocket"),
-        ("TRADERNET_WS_URL", origin),
+        ("TRADERNET_WS_URL", &origin),
     ];
-    if given.iter().all(|(name, _)| *name != "TRADERNET_LOGIN") {
+    let credential = |name| ["TRADERNET_LOGIN", "TRADERNET_SID"].contains(&name);
+    if !given.iter().any(|(name, _)| credential(*name)) {
         all.push(("TRADERNET_SID", SID));
     }
     all.extend(given);
-    let config = InProcessExporter::config(&all).unwrap_or_else(|problems| panic!("{problems}"));
-    InProcessExporter::run(config, Clock::system()).await
+    start(&all).await
 }
-
-async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
-    exporter
-        .wait_for(&format!("{count} open"), |page| {
-            page.find(OPEN, &[]) == Some(count)
-        })
-        .await
-}
-
-/// Short enough to watch a reconnect.
-const QUICK: [(&str, &str); 2] = [
-    ("TRADERNET_POLL_INTERVAL", "1s"),
-    ("TRADERNET_TIMEOUT", "1s"),
-];
 
 #[tokio::test]
 async fn push_updates_metrics() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    let page = open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    let page = exporter.wait_for_value(OPEN, 1.0).await;
     assert_eq!(page.get(UP, &[]), 1.0);
     assert_eq!(page.get(CONNECTED, &[]), 1.0);
     assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 0.0);
     peer.tell(json!({"send": list(3)})).await;
-    open(&exporter, 3.0).await;
+    exporter.wait_for_value(OPEN, 3.0).await;
     peer.tell(json!({"send": r#"["sessions",[],{"more":1}]"#}))
         .await;
-    let page = open(&exporter, 0.0).await;
+    let page = exporter.wait_for_value(OPEN, 0.0).await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
     assert_eq!(
         page.get("tradernet_security_sessions_opened_total", &[]),
@@ -91,15 +74,8 @@ async fn push_updates_metrics() {
 async fn the_handshake_and_the_request_are_as_documented() {
     let mut peer = peer().await;
     let sid = "a+b/c=d&e";
-    let origin = peer.origin();
-    let given = [
-        ("TRADERNET_TRANSPORT", "websocket"),
-        ("TRADERNET_WS_URL", origin.as_str()),
-        ("TRADERNET_SID", sid),
-    ];
-    let exporter =
-        InProcessExporter::run(InProcessExporter::config(&given).unwrap(), Clock::system()).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[("TRADERNET_SID", sid)]).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     assert_eq!(peer.all("handshake"), ["/?SID=a%2Bb%2Fc%3Dd%26e"]);
     assert_eq!(peer.some("got", 1).await, [r#"["sessions"]"#]);
     let headers = &peer.all("headers")[0];
@@ -112,8 +88,8 @@ async fn the_handshake_and_the_request_are_as_documented() {
 #[tokio::test]
 async fn unrelated_frames_are_ignored() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     for frame in [
         r#"["userData",{"mode":"prod","sessions":[]}]"#,
         r#"["q",{"c":"AAPL.US"}]"#,
@@ -125,7 +101,7 @@ async fn unrelated_frames_are_ignored() {
         peer.tell(json!({"send": frame})).await;
     }
     peer.tell(json!({"send": list(2)})).await;
-    let page = open(&exporter, 2.0).await;
+    let page = exporter.wait_for_value(OPEN, 2.0).await;
     assert!(page.failures().is_empty());
     assert_eq!(page.get("tradernet_sessions_undecodable", &[]), 0.0);
     exporter.stop().await;
@@ -134,34 +110,18 @@ async fn unrelated_frames_are_ignored() {
 #[tokio::test]
 async fn undecodable_list_then_recovery() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &[]).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     peer.tell(json!({"send": r#"["sessions",[{"id":1"#})).await;
-    let page = exporter
-        .wait_for("the failure", |page| page.get(UP, &[]) == 0.0)
-        .await;
+    let page = exporter.wait_for_value(UP, 0.0).await;
     assert_eq!(page.failures(), [("decode".to_owned(), 1.0)].into());
     assert_eq!(page.get(OPEN, &[]), 1.0);
     assert_eq!(page.get(CONNECTED, &[]), 1.0);
     peer.tell(json!({"send": list(2)})).await;
-    let page = open(&exporter, 2.0).await;
+    let page = exporter.wait_for_value(OPEN, 2.0).await;
     assert_eq!(page.get(UP, &[]), 1.0);
     assert_eq!(peer.all("handshake").len(), 1);
     exporter.stop().await;
-}
-
-/// What the first attempt is counted as, where the peer greets like this.
-async fn failure_after(first: &[&str]) -> String {
-    let mut peer = StreamServer::start(WEBSOCKET).await;
-    peer.tell(json!({"first": first})).await;
-    let exporter = stream_from(&peer.origin(), &[]).await;
-    let page = exporter.first_attempt().await;
-    assert_eq!(page.get(UP, &[]), 0.0);
-    assert_eq!(page.get(CONNECTED, &[]), 0.0);
-    assert_eq!(page.find(OPEN, &[]), None);
-    let failures: Vec<String> = page.failures().into_keys().collect();
-    exporter.stop().await;
-    failures.join(" ")
 }
 
 #[tokio::test]
@@ -178,7 +138,10 @@ async fn refusals_in_frames_are_told_apart() {
         (r#"["sessions",null]"#, "decode"),
         (r#"["sessions",{"error":"x","code":7}]"#, "auth"),
     ] {
-        assert_eq!(failure_after(&[frame]).await, reason, "{frame}");
+        let mut peer = StreamServer::start(WEBSOCKET).await;
+        peer.tell(json!({"first": [frame]})).await;
+        let exporter = stream_from(&peer, &[]).await;
+        assert_eq!(first_failure(exporter).await, reason, "{frame}");
     }
 }
 
@@ -196,22 +159,17 @@ async fn refused_handshakes_are_told_apart() {
     ] {
         let mut peer = peer().await;
         peer.tell(json!({"refuse": [status, headers, body]})).await;
-        let exporter = stream_from(&peer.origin(), &[]).await;
-        let page = exporter.first_attempt().await;
-        let failures: Vec<String> = page.failures().into_keys().collect();
-        assert_eq!(failures, [reason], "{status} {body}");
+        let exporter = stream_from(&peer, &[]).await;
+        assert_eq!(first_failure(exporter).await, reason, "{status} {body}");
         assert_eq!(peer.all("handshake").len(), 1, "{status} is not followed");
-        exporter.stop().await;
     }
 }
 
 #[tokio::test]
 async fn a_server_that_sends_no_list_is_a_timeout() {
     let peer = StreamServer::start(WEBSOCKET).await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    let page = exporter.first_attempt().await;
-    assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
-    exporter.stop().await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    assert_eq!(first_failure(exporter).await, "timeout");
 }
 
 #[tokio::test]
@@ -219,28 +177,22 @@ async fn a_list_past_the_limit_is_too_large() {
     let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({"answers": [list(100)]})).await;
     let limit = [("TRADERNET_MAX_RESPONSE_BYTES", "2048")];
-    let exporter = stream_from(&peer.origin(), &limit).await;
-    let page = exporter.first_attempt().await;
-    assert_eq!(page.failures(), [("too_large".to_owned(), 1.0)].into());
-    exporter.stop().await;
+    let exporter = stream_from(&peer, &limit).await;
+    assert_eq!(first_failure(exporter).await, "too_large");
 }
 
 #[tokio::test]
 async fn a_connection_that_is_lost_is_made_again() {
     for how in ["cut", "close"] {
         let mut peer = peer().await;
-        let exporter = stream_from(&peer.origin(), &QUICK).await;
-        open(&exporter, 1.0).await;
+        let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+        exporter.wait_for_value(OPEN, 1.0).await;
         peer.tell(json!({"answers": [list(2)]})).await;
         peer.tell(json!({how: true})).await;
-        let page = exporter
-            .wait_for("the loss", |page| page.get(CONNECTED, &[]) == 0.0)
-            .await;
+        let page = exporter.wait_for_value(CONNECTED, 0.0).await;
         assert_eq!(page.get(UP, &[]), 0.0);
         assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
-        let page = exporter
-            .wait_for("another stream", |page| page.get(CONNECTED, &[]) == 1.0)
-            .await;
+        let page = exporter.wait_for_value(CONNECTED, 1.0).await;
         assert_eq!(page.get(OPEN, &[]), 2.0);
         assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
         assert_eq!(page.get(UP, &[]), 1.0);
@@ -253,8 +205,8 @@ async fn the_list_is_asked_for_again_on_the_same_connection() {
     let mut peer = peer().await;
     peer.tell(json!({"answers": [list(1), list(2), list(3)]}))
         .await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    let page = open(&exporter, 3.0).await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    let page = exporter.wait_for_value(OPEN, 3.0).await;
     assert_eq!(peer.all("handshake").len(), 1);
     assert!(page.get("tradernet_polls_total", &[]) >= 3.0);
     exporter.stop().await;
@@ -264,8 +216,8 @@ async fn the_list_is_asked_for_again_on_the_same_connection() {
 async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
     let mut peer = peer().await;
     peer.tell(json!({"answers": [list(1), null]})).await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    let first = open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    let first = exporter.wait_for_value(OPEN, 1.0).await;
     let page = exporter
         .wait_for("more requests", |page| {
             page.get("tradernet_polls_total", &[]) >= 5.0
@@ -278,7 +230,7 @@ async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
     // MAX_AGE, three seconds, is over since the list came.
     assert_eq!(page.get(OPEN, &[]), 1.0);
     peer.tell(json!({"send": list(2)})).await;
-    open(&exporter, 2.0).await;
+    exporter.wait_for_value(OPEN, 2.0).await;
     assert_eq!(peer.all("handshake").len(), 1);
     exporter.stop().await;
 }
@@ -286,8 +238,8 @@ async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
 #[tokio::test]
 async fn gauges_expire_while_disconnected() {
     let mut peer = peer().await;
-    let exporter = stream_from(&peer.origin(), &QUICK).await;
-    open(&exporter, 1.0).await;
+    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
+    exporter.wait_for_value(OPEN, 1.0).await;
     peer.tell(json!({"refuse": [500, {}, ""]})).await;
     peer.tell(json!({"cut": true})).await;
     let page = exporter
@@ -303,7 +255,7 @@ async fn gauges_expire_while_disconnected() {
 #[tokio::test]
 async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     const PASSWORD: &str = "a-password-of-the-test";
-    let account = tradernet_exporter::simulator::AccountSpec::new("desk").password(PASSWORD);
+    let account = AccountSpec::new("desk").password(PASSWORD);
     let upstream = SimulatedApi::start_with(account).await;
     let mut peer = StreamServer::start(WEBSOCKET).await;
     peer.tell(json!({"first": [r#"["userData",{"mode":"demo"}]"#]}))
@@ -313,7 +265,7 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
         ("TRADERNET_LOGIN", "desk"),
         ("TRADERNET_PASSWORD", PASSWORD),
     ];
-    let exporter = stream_from(&peer.origin(), &given).await;
+    let exporter = stream_from(&peer, &given).await;
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
     assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
@@ -329,18 +281,14 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
         (r#"["error",{"code":12}]"#, 3.0),
     ] {
         peer.tell(json!({"send": frame})).await;
-        exporter
-            .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
-            .await;
+        exporter.wait_for_value(UP, 0.0).await;
         let page = exporter.poll().await;
         assert_eq!(page.get("tradernet_logins_total", &[]), logins);
         assert_eq!(page.get(UP, &[]), 1.0);
     }
     // Three within 15 minutes: no fourth.
     peer.tell(json!({"send": r#"["error",{"code":12}]"#})).await;
-    exporter
-        .wait_for("the refusal", |page| page.get(UP, &[]) == 0.0)
-        .await;
+    exporter.wait_for_value(UP, 0.0).await;
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 3.0);
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
@@ -373,45 +321,27 @@ async fn the_sid_appears_nowhere() {
             "first": [format!(r#"["error","what is {SID}?"]"#)],
         }))
         .await;
-        let program = ExporterProcess::start(
-            &[],
-            &[
-                ("TRADERNET_SID", SID),
-                ("TRADERNET_TRANSPORT", "websocket"),
-                ("TRADERNET_WS_URL", origin),
-                ("TRADERNET_LOG_LEVEL", "debug"),
-                ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
-            ],
-        )
-        .await;
-        let page = program
-            .wait_for("an attempt", |page| {
-                page.get("tradernet_polls_total", &[]) > 0.0
-            })
-            .await;
-        assert_eq!(page.get(UP, &[]), 0.0, "{origin} {refusal}");
-        let pages = [
-            page.text.clone(),
-            program.get("/").await.text().to_owned(),
-            program.get("/api/v1/accounts").await.text().to_owned(),
-            program.log().join("\n"),
+        let variables = [
+            ("TRADERNET_SID", SID),
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", origin),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
         ];
-        for text in &pages {
-            assert!(!text.contains(SID), "{origin} {refusal}: {text}");
-        }
-        assert!(pages[3].contains("poll failed"), "{}", pages[3]);
+        fails_without_secrets(&variables, &[SID]).await;
     }
 }
 
+const REMOTE: &str = "wss://wss.tradernet.test";
+
 /// The built binary, streaming over TLS with a private CA and through a proxy where one is set.
-struct Secure {
+struct TlsProxyFixture {
     folder: tempfile::TempDir,
     proxy: Proxy,
     peer: StreamServer,
     front: u16,
 }
 
-impl Secure {
+impl TlsProxyFixture {
     async fn new(ca: &Ca) -> Self {
         let peer = peer().await;
         let front = tls_terminator(ca.server(), peer.port).await;
@@ -433,19 +363,15 @@ impl Secure {
             ("SSL_CERT_FILE", certificate.to_str().unwrap()),
         ];
         all.extend(given);
-        let program = ExporterProcess::start(&[], &all).await;
-        program
-            .wait_for("an attempt", |page| {
-                page.get("tradernet_polls_total", &[]) > 0.0
-            })
-            .await
+        let program = ExporterProcess::start(&all).await;
+        program.first_attempt().await
     }
 }
 
 #[tokio::test]
 async fn a_private_ca_is_trusted_where_it_is_named() {
     let ca = Ca::new();
-    let secure = Secure::new(&ca).await;
+    let secure = TlsProxyFixture::new(&ca).await;
     let origin = format!("wss://localhost:{}", secure.front);
     let page = secure.stream(&ca, &origin, &[]).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
@@ -459,35 +385,26 @@ async fn a_private_ca_is_trusted_where_it_is_named() {
 #[tokio::test]
 async fn stream_uses_http_proxy_settings() {
     let ca = Ca::new();
-    let mut secure = Secure::new(&ca).await;
+    let mut secure = TlsProxyFixture::new(&ca).await;
     let proxy = secure.proxy.url("user:secret@");
     let proxied = [("HTTPS_PROXY", proxy.as_str())];
-    let page = secure
-        .stream(&ca, "wss://wss.tradernet.test", &proxied)
-        .await;
+    let page = secure.stream(&ca, REMOTE, &proxied).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
     let asked = secure.proxy.heads();
     assert_eq!(asked.len(), 1);
-    assert!(
-        asked[0].starts_with("CONNECT wss.tradernet.test:443 HTTP/1.1\r\n"),
-        "{}",
-        asked[0]
-    );
+    let start = "CONNECT wss.tradernet.test:443 HTTP/1.1\r\n";
+    assert!(asked[0].starts_with(start), "{asked:?}");
     // "user:secret", and nothing of the SID.
     let head = asked[0].to_lowercase();
-    assert!(
-        head.contains("proxy-authorization: basic dxnlcjpzzwnyzxq="),
-        "{head}"
-    );
+    let authorization = "proxy-authorization: basic dxnlcjpzzwnyzxq=";
+    assert!(head.contains(authorization), "{head}");
     assert!(!head.contains(SID), "{head}");
     let handshakes = secure.peer.some("handshake", 1).await;
     assert_eq!(handshakes, [format!("/?SID={SID}")]);
 
     // What NO_PROXY names is reached without it, here not at all.
     let direct = [proxied[0], ("NO_PROXY", ".tradernet.test")];
-    let page = secure
-        .stream(&ca, "wss://wss.tradernet.test", &direct)
-        .await;
+    let page = secure.stream(&ca, REMOTE, &direct).await;
     assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
     // Loopback never goes through a proxy.
     let loopback = format!("wss://localhost:{}", secure.front);
@@ -499,12 +416,10 @@ async fn stream_uses_http_proxy_settings() {
 #[tokio::test]
 async fn proxy_refusal_is_network_failure() {
     let ca = Ca::new();
-    let secure = Secure::new(&ca).await;
+    let secure = TlsProxyFixture::new(&ca).await;
     secure.proxy.refuse("407 Proxy Authentication Required");
     let proxy = secure.proxy.url("");
-    let page = secure
-        .stream(&ca, "wss://wss.tradernet.test", &[("HTTPS_PROXY", &proxy)])
-        .await;
+    let page = secure.stream(&ca, REMOTE, &[("HTTPS_PROXY", &proxy)]).await;
     assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
     assert!(secure.peer.all("handshake").is_empty());
 }

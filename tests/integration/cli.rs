@@ -4,16 +4,13 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, Fault, LoginBehaviour, SessionSpec, Simulator,
+    AccountSpec, ErrorEnvelope, Fault, LoginBehaviour, SessionSpec,
 };
 
-use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, TestClock, run_to_exit};
+use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, run_to_exit};
 
-/// The built binary has a clock of its own, so this world lives by the system's.
-async fn upstream(account: AccountSpec) -> SimulatedApi {
-    let world = Simulator::new();
-    world.add_account(account);
-    SimulatedApi::serve_simulator(world, TestClock::new(), None).await
+async fn upstream() -> SimulatedApi {
+    SimulatedApi::start_for_process(AccountSpec::new(LOGIN).sid(SID), None).await
 }
 
 #[tokio::test]
@@ -102,7 +99,7 @@ async fn unknown_command_or_flag_exits_with_2() {
 
 #[tokio::test]
 async fn check_reports_sessions_types_expiry_and_broken_rules() {
-    let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
+    let upstream = upstream().await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
@@ -124,8 +121,7 @@ desk 1   http       0         -      -            min_sessions 1
     for (safety_type, hours) in [(4, 3), (10, 20)] {
         let lifetime = Duration::from_secs(3600 * hours + 59);
         upstream
-            .world
-            .account(LOGIN)
+            .account()
             .open_session(SessionSpec::new(safety_type, lifetime));
     }
     let unit = ("TRADERNET_EXPIRE_UNIT", "ms");
@@ -142,9 +138,9 @@ desk 1   http       2         password 1, unknown (10) 1  in 3 h 0 min  -
 
 #[tokio::test]
 async fn check_json_has_accounts_and_counts() {
-    let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
+    let upstream = upstream().await;
     let session = SessionSpec::new(4, Duration::from_secs(3600));
-    upstream.world.account(LOGIN).open_session(session);
+    upstream.account().open_session(session);
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
@@ -173,7 +169,7 @@ async fn check_reports_each_error_with_advice_for_its_account() {
         .sid(SID)
         .password("right")
         .login_behaviour(LoginBehaviour::Reject(refusal));
-    let upstream = upstream(account).await;
+    let upstream = SimulatedApi::start_for_process(account, None).await;
     let login = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_LOGIN", LOGIN),
@@ -199,12 +195,12 @@ async fn check_reports_each_error_with_advice_for_its_account() {
         lines.last().unwrap(),
         &"0 of 1 account answered, 1 failed, 0 break a rule"
     );
-    assert_eq!(upstream.world.account(LOGIN).login_count(), 1);
+    assert_eq!(upstream.account().login_count(), 1);
 }
 
 #[tokio::test]
 async fn check_offline_sends_nothing() {
-    let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
+    let upstream = upstream().await;
     let variables = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
@@ -221,14 +217,10 @@ async fn check_offline_sends_nothing() {
 
 #[tokio::test]
 async fn healthcheck_probes_the_running_exporter() {
-    let upstream = upstream(AccountSpec::new(LOGIN).sid(SID)).await;
-    // An upstream that fails makes nobody unhealthy.
+    let upstream = upstream().await;
+    // A failing upstream does not make the exporter unhealthy.
     upstream.fail(Fault::NoResponse);
-    let account = [
-        ("TRADERNET_URL", upstream.origin.as_str()),
-        ("TRADERNET_SID", SID),
-    ];
-    let program = ExporterProcess::start(&[], &account).await;
+    let program = ExporterProcess::start(&upstream.variables(&[("TRADERNET_SID", SID)])).await;
     let port = program.address.port();
     let wildcards = [
         format!("127.0.0.1:{port}"),
@@ -265,7 +257,7 @@ async fn healthcheck_probes_the_running_exporter() {
 
 #[tokio::test]
 async fn healthcheck_times_out() {
-    // Accepts, and says nothing.
+    // Accepts and sends nothing.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap().to_string();
     let run = run_to_exit(&["healthcheck"], &[("WEB_LISTEN_ADDRESS", &address)]).await;
@@ -286,9 +278,9 @@ async fn listen_address_in_use_is_reported() {
     )
     .await;
     assert_eq!(run.code, Some(1));
-    let wanted = format!(
+    let expected = format!(
         "tradernet-exporter: cannot listen on {address}: Address already in use (os error 98); choose \
          another with --web.listen-address\n"
     );
-    assert_eq!(run.stderr, wanted);
+    assert_eq!(run.stderr, expected);
 }

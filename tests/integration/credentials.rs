@@ -1,13 +1,11 @@
-//! The four ways in, and what each of them sends.
+//! The kinds of credential, and what each of them sends.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, LoggedRequest, SessionSpec};
 
-use crate::support::{
-    Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time,
-};
+use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, advance_time};
 
 const PASSWORD: &str = "pä&ss+w%rd=\"1";
 const KEY: &str = "3fae61b9c7aa4c0f8e52";
@@ -20,7 +18,7 @@ async fn upstream() -> SimulatedApi {
         .key(KEY, SECRET);
     let upstream = SimulatedApi::start_with(account).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
-    upstream.world.account(LOGIN).open_session(session);
+    upstream.account().open_session(session);
     upstream
 }
 
@@ -59,7 +57,7 @@ fn targets(requests: &[Arc<LoggedRequest>]) -> Vec<&str> {
         .collect()
 }
 
-/// As where a server ends an idle connection in the moment in which it is used again.
+/// A server may close an idle connection at the moment in which it is used again.
 #[tokio::test]
 async fn reset_request_is_retried_once() {
     let key = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
@@ -75,12 +73,12 @@ async fn reset_request_is_retried_once() {
         assert_eq!(page.failures(), [].into(), "{variables:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
         assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-        assert_eq!(upstream.world.account(LOGIN).list_request_count(), 3);
+        assert_eq!(upstream.account().list_request_count(), 3);
 
         upstream.fail(Fault::Reset);
         let page = exporter.poll().await;
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
-        assert_eq!(upstream.world.account(LOGIN).list_request_count(), 5);
+        assert_eq!(upstream.account().list_request_count(), 5);
         exporter.stop().await;
     }
 }
@@ -98,8 +96,8 @@ async fn sid_sent_in_form_and_cookie() {
         assert_eq!(fields.len(), 1);
         assert_eq!(fields[0].0, "q");
         let query: serde_json::Value = serde_json::from_str(&fields[0].1).unwrap();
-        let wanted = serde_json::json!({"cmd": "getSecuritySessions", "SID": SID, "params": {}});
-        assert_eq!(query, wanted);
+        let expected = serde_json::json!({"cmd": "getSecuritySessions", "SID": SID, "params": {}});
+        assert_eq!(query, expected);
     }
 }
 
@@ -109,13 +107,13 @@ async fn login_once_then_reuse_sid() {
     let requests = polls_well(&variables).await;
     let login = "/api/check-login-password";
     assert_eq!(targets(&requests), [login, "/api/", "/api/"]);
-    let wanted = [
+    let expected = [
         ("login", LOGIN),
         ("password", PASSWORD),
         ("rememberMe", "1"),
     ];
-    let wanted = wanted.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(form(&requests[0]), wanted);
+    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(form(&requests[0]), expected);
     assert_eq!(requests[0].header("cookie"), None);
     let kind = requests[0].header("content-type");
     assert_eq!(kind, Some("application/x-www-form-urlencoded"));
@@ -200,11 +198,7 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
 
     std::fs::write(&file, format!("{SID}\r\n")).unwrap();
     exporter.send_sighup().await;
-    let page = exporter
-        .wait_for("the new SID is used", |page| {
-            page.find("tradernet_up", &[]) == Some(1.0)
-        })
-        .await;
+    let page = exporter.wait_for_value("tradernet_up", 1.0).await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
     let reloaded = "tradernet_exporter_config_last_reload_successful";
     assert_eq!(page.get(reloaded, &[]), 1.0);
@@ -215,8 +209,7 @@ async fn a_secret_in_a_file_is_read_again_when_it_changes() {
 /// An account whose secret file is missing or bad fails alone, and is polled once the file is good.
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_secret_file_is_a_failure_of_its_account_at_start_and_at_reload() {
-    let clock = TestClock::with_tokio();
-    let upstream = SimulatedApi::serve(clock, AccountSpec::new(LOGIN).sid(SID), None).await;
+    let upstream = SimulatedApi::start_running(AccountSpec::new(LOGIN).sid(SID)).await;
     upstream
         .world
         .add_account(AccountSpec::new("b").sid("sid-of-b"));
@@ -233,8 +226,7 @@ async fn an_unreadable_secret_file_is_a_failure_of_its_account_at_start_and_at_r
         ("TRADERNET_CONFIG_FILE", accounts.to_str().unwrap()),
         ("TRADERNET_POLL_INTERVAL", ""),
     ];
-    let config = InProcessExporter::config(&variables).unwrap();
-    let exporter = InProcessExporter::run(config, upstream.clock.clock()).await;
+    let exporter = InProcessExporter::start_on(upstream.clock.clock(), &variables).await;
     let page = exporter.first_attempt().await;
     let up = |page: &Exposition, account| page.get("tradernet_up", &[("account", account)]);
     assert_eq!((up(&page, "a"), up(&page, "b")), (1.0, 0.0));

@@ -1,4 +1,5 @@
-//! Every way to fail: what it is counted as, and what stays on the page.
+//! How a poll fails: its reason, and what the metrics keep. How each error of the API is classified is tested in
+//! `src/tradernet/classify.rs`, and each answer in `tests/fixtures/answers`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,107 +8,64 @@ use bytes::Bytes;
 use tokio::net::TcpSocket;
 use tradernet_exporter::simulator::{AccountSpec, ErrorEnvelope, Fault, RetryAfter, SessionSpec};
 
-use crate::support::{Ca, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
+use crate::support::{Ca, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, answer, json};
 
 const MAX_AGE: Duration = Duration::from_secs(3 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
+const LAST_SUCCESS: &str = "tradernet_last_successful_poll_timestamp_seconds";
 
-/// An account with a session that outlives the test, watched, and its server broken at will.
-struct Watched {
+/// An account with a session that outlives the test, its server and its exporter.
+struct FailingAccount {
     upstream: SimulatedApi,
     exporter: InProcessExporter,
 }
 
-impl Watched {
+impl FailingAccount {
     async fn start(variables: &[(&str, &str)]) -> Self {
         let upstream = SimulatedApi::start().await;
         let year = Duration::from_secs(365 * 86_400);
-        upstream
-            .world
-            .account(LOGIN)
-            .open_session(SessionSpec::new(2, year));
-        let sid = [("TRADERNET_SID", SID)];
-        let variables = [&sid[..], variables].concat();
+        upstream.account().open_session(SessionSpec::new(2, year));
+        let variables = [&[("TRADERNET_SID", SID)], variables].concat();
         let exporter = InProcessExporter::start(&upstream, &variables).await;
         Self { upstream, exporter }
     }
 
-    /// From a good answer through the failure, past `MAX_AGE`, and back.
+    /// From a good answer to the failure and back.
     async fn fails_as(&self, reason: &str, fault: Fault) {
         let what = format!("{fault:?}");
         let good = self.exporter.poll().await;
         assert_eq!(good.get("tradernet_up", &[]), 1.0, "before {what}");
         self.upstream.fail(fault);
-
         let bad = self.exporter.poll().await;
         assert_eq!(bad.get("tradernet_up", &[]), 0.0, "{what}");
-        let mut wanted = good.failures();
-        *wanted.entry(reason.to_owned()).or_default() += 1.0;
-        assert_eq!(bad.failures(), wanted, "{what}");
+        let mut expected = good.failures();
+        *expected.entry(reason.to_owned()).or_default() += 1.0;
+        assert_eq!(bad.failures(), expected, "{what}");
         assert_eq!(sessions(&bad), sessions(&good), "{what}");
-        let at = "tradernet_last_successful_poll_timestamp_seconds";
-        assert_eq!(bad.get(at, &[]), good.get(at, &[]));
-
-        self.upstream.clock.advance(MAX_AGE - SECOND);
-        let page = self.exporter.metrics().await;
-        assert_eq!(
-            sessions(&page),
-            sessions(&good),
-            "{what}, still young enough"
-        );
-        self.upstream.clock.advance(SECOND * 2);
-        let page = self.exporter.metrics().await;
-        assert_eq!(page.session_gauges(), [""; 0], "{what}, too old");
-        for stays in [
-            "tradernet_up",
-            "tradernet_polls_total",
-            "tradernet_poll_duration_seconds",
-            "tradernet_poll_interval_seconds",
-            "tradernet_security_sessions_opened_total",
-            at,
-        ] {
-            assert!(page.find(stays, &[]).is_some(), "{stays} is gone");
-        }
-        assert_eq!(page.failures(), wanted, "{what}");
-
         self.upstream.heal();
         let page = self.exporter.poll().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0, "after {what}");
-        assert_eq!(page.session_gauges(), good.session_gauges());
-        assert_eq!(page.failures(), wanted, "after {what}");
+        assert_eq!(page.failures(), expected, "after {what}");
     }
 
-    async fn all_fail_as(self, reason: &str, faults: impl IntoIterator<Item = Fault>) {
+    async fn all_fail_as(&self, reason: &str, faults: impl IntoIterator<Item = Fault>) {
         for fault in faults {
             self.fails_as(reason, fault).await;
         }
-        self.exporter.stop().await;
     }
 }
 
-/// The session gauges with their values, labels and all.
+/// The session gauges with labels and values.
 fn sessions(page: &Exposition) -> BTreeMap<&str, Vec<String>> {
     let series = |name| {
         let all = page.matching(name, &[]);
         all.map(|(labels, value)| format!("{labels:?} {value}"))
             .collect()
     };
-    let gauges: BTreeMap<_, _> = page
-        .session_gauges()
-        .into_iter()
-        .map(|name| (name, series(name)))
-        .collect();
+    let gauges = page.session_gauges().into_iter();
+    let gauges: BTreeMap<_, _> = gauges.map(|name| (name, series(name))).collect();
     assert!(gauges.contains_key("tradernet_security_sessions_open"));
     gauges
-}
-
-fn status(code: u16, content_type: &'static str, body: &'static str) -> Fault {
-    Fault::Status {
-        code,
-        body: Bytes::from_static(body.as_bytes()),
-        content_type,
-        headers: Vec::new(),
-    }
 }
 
 fn envelope(status: u16, envelope: ErrorEnvelope) -> Fault {
@@ -115,185 +73,150 @@ fn envelope(status: u16, envelope: ErrorEnvelope) -> Fault {
 }
 
 #[tokio::test]
-async fn timeout() {
-    let watched = Watched::start(&[("TRADERNET_TIMEOUT", "700ms")]).await;
-    watched
-        .all_fail_as("timeout", [Fault::NoResponse, Fault::StallBody])
-        .await;
+async fn each_failure_has_its_reason() {
+    let limited = |retry_after| Fault::RateLimited { retry_after };
+    let not_gzip = Fault::Status {
+        code: 200,
+        body: Bytes::from_static(b"\x1f\x8b but no gzip"),
+        content_type: "application/json",
+        headers: vec![("content-encoding", "gzip".to_owned())],
+    };
+    let account = FailingAccount::start(&[]).await;
+    for (reason, faults) in [
+        ("network", vec![Fault::Reset, Fault::Truncated]),
+        (
+            "rate_limited",
+            vec![
+                limited(RetryAfter::Absent),
+                limited(RetryAfter::Seconds(1)),
+                limited(RetryAfter::Date(SECOND)),
+                Fault::rate_limit_envelope(),
+            ],
+        ),
+        (
+            "auth",
+            vec![
+                Fault::envelope(ErrorEnvelope::err_msg(12, "no")),
+                envelope(400, ErrorEnvelope::error(7, "no")),
+                answer(401, "text/html", "<h1>401</h1>"),
+                json(403, r#"{"error":"no"}"#),
+            ],
+        ),
+        (
+            "api_error",
+            vec![
+                Fault::envelope(ErrorEnvelope::err_msg(None, "no")),
+                envelope(500, ErrorEnvelope::error(2, "no")),
+            ],
+        ),
+        (
+            "http_status",
+            vec![
+                Fault::status(404),
+                Fault::status(500),
+                Fault::HtmlForbidden,
+                json(500, "[]"),
+            ],
+        ),
+        (
+            "decode",
+            vec![
+                Fault::InvalidJson,
+                Fault::HtmlPage,
+                Fault::EmptyBody,
+                Fault::NestedBrackets(100_000),
+                json(204, ""),
+                not_gzip,
+            ],
+        ),
+    ] {
+        account.all_fail_as(reason, faults).await;
+    }
+    account.exporter.stop().await;
 }
 
 #[tokio::test]
-async fn network() {
-    let watched = Watched::start(&[]).await;
-    watched
-        .all_fail_as("network", [Fault::Reset, Fault::Truncated])
-        .await;
+async fn timeout() {
+    let account = FailingAccount::start(&[("TRADERNET_TIMEOUT", "700ms")]).await;
+    let faults = [Fault::NoResponse, Fault::StallBody];
+    account.all_fail_as("timeout", faults).await;
+    account.exporter.stop().await;
 }
 
 #[tokio::test]
 async fn too_large() {
-    let endless = |bytes, with_content_length| Fault::OversizedList {
+    let oversized = |bytes, with_content_length| Fault::OversizedList {
         bytes,
         with_content_length,
     };
-    let bomb = |decoded_bytes| Fault::GzipBomb { decoded_bytes };
-    let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", "100000")]).await;
-    let faults = [
-        endless(100_001, true),
-        endless(100_001, false),
-        bomb(20_000_000),
-    ];
-    watched.all_fail_as("too_large", faults).await;
-
-    let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", "1500000")]).await;
-    let faults = [
-        endless(1_500_001, true),
-        endless(1_500_001, false),
-        bomb(20_000_000),
-    ];
-    watched.all_fail_as("too_large", faults).await;
-}
-
-#[tokio::test]
-async fn response_at_size_limit_is_accepted() {
     for bytes in [100_000, 1_500_000] {
         let limit = bytes.to_string();
-        let watched = Watched::start(&[("TRADERNET_MAX_RESPONSE_BYTES", &limit)]).await;
+        let account = FailingAccount::start(&[("TRADERNET_MAX_RESPONSE_BYTES", &limit)]).await;
+        let bomb = Fault::GzipBomb {
+            decoded_bytes: 20_000_000,
+        };
+        let faults = [
+            oversized(bytes + 1, true),
+            oversized(bytes + 1, false),
+            bomb,
+        ];
+        account.all_fail_as("too_large", faults).await;
         for with_content_length in [true, false] {
-            watched.upstream.fail(Fault::OversizedList {
-                bytes,
-                with_content_length,
-            });
-            let page = watched.exporter.poll().await;
-            assert_eq!(page.get("tradernet_up", &[]), 1.0);
+            account.upstream.fail(oversized(bytes, with_content_length));
+            let page = account.exporter.poll().await;
+            assert_eq!(page.get("tradernet_up", &[]), 1.0, "at the limit");
             assert!(page.get("tradernet_security_sessions_open", &[]) > 1000.0);
         }
-        watched.exporter.stop().await;
+        account.exporter.stop().await;
     }
 }
 
 #[tokio::test]
-async fn rate_limited() {
-    let limited = |retry_after| Fault::RateLimited { retry_after };
-    let watched = Watched::start(&[]).await;
-    let faults = [
-        limited(RetryAfter::Absent),
-        limited(RetryAfter::Seconds(1)),
-        limited(RetryAfter::Date(Duration::from_secs(1))),
-        envelope(429, ErrorEnvelope::err_msg(12, "slow down")),
-        envelope(200, ErrorEnvelope::error(429, "slow down")),
-        envelope(403, ErrorEnvelope::err_msg(1, "Request limit reached")),
-    ];
-    watched.all_fail_as("rate_limited", faults).await;
-}
+async fn sessions_are_kept_until_max_age() {
+    let account = FailingAccount::start(&[]).await;
+    let good = account.exporter.poll().await;
+    account.upstream.fail(Fault::status(502));
+    account.exporter.poll().await;
 
-#[tokio::test]
-async fn auth() {
-    let codes = [4, 7, 8, 12, 14];
-    let faults = codes
-        .map(|code| envelope(200, ErrorEnvelope::err_msg(code, "no")))
-        .into_iter()
-        .chain(codes.map(|code| envelope(400, ErrorEnvelope::error(code, "no"))))
-        .chain([
-            envelope(401, ErrorEnvelope::err_msg(1, "no")),
-            envelope(403, ErrorEnvelope::error(99, "no")),
-            envelope(500, ErrorEnvelope::err_msg(12, "no")),
-            status(401, "text/html", "<h1>401</h1>"),
-            status(401, "text/plain", ""),
-            status(
-                200,
-                "application/json",
-                r#"{"error":"SID expired","code":null}"#,
-            ),
-            status(200, "application/json", r#"{"errMsg":"Not authorized"}"#),
-            status(403, "application/json", r#"{"error":"no"}"#),
-        ]);
-    Watched::start(&[]).await.all_fail_as("auth", faults).await;
-}
-
-#[tokio::test]
-async fn api_error() {
-    let faults = [1, 2, 3, 5, 99, -1]
-        .map(|code| envelope(200, ErrorEnvelope::err_msg(code, "no")))
-        .into_iter()
-        .chain([
-            envelope(200, ErrorEnvelope::error(3, "no")),
-            envelope(400, ErrorEnvelope::error(5, "no")),
-            envelope(500, ErrorEnvelope::err_msg(2, "no")),
-            envelope(200, ErrorEnvelope::err_msg(None, "no")),
-        ]);
-    Watched::start(&[])
-        .await
-        .all_fail_as("api_error", faults)
-        .await;
-}
-
-#[tokio::test]
-async fn http_status() {
-    let faults = [400, 404, 418, 500, 502, 503]
-        .map(Fault::status)
-        .into_iter()
-        .chain([
-            Fault::HtmlForbidden,
-            status(500, "application/json", "[]"),
-            status(403, "application/json", "{}"),
-        ]);
-    Watched::start(&[])
-        .await
-        .all_fail_as("http_status", faults)
-        .await;
-}
-
-#[tokio::test]
-async fn a_redirect_is_not_followed() {
-    let watched = Watched::start(&[]).await;
-    for redirect in [301, 302, 303, 307, 308] {
-        let location = format!("{}/api/elsewhere", watched.upstream.origin);
-        let fault = Fault::Redirect {
-            status: redirect,
-            location,
-        };
-        watched.fails_as("http_status", fault).await;
+    account.upstream.clock.advance(MAX_AGE - SECOND);
+    let page = account.exporter.metrics().await;
+    assert_eq!(sessions(&page), sessions(&good));
+    account.upstream.clock.advance(SECOND * 2);
+    let page = account.exporter.metrics().await;
+    assert_eq!(page.session_gauges(), [""; 0]);
+    for kept in [
+        "tradernet_up",
+        "tradernet_polls_total",
+        "tradernet_poll_duration_seconds",
+        "tradernet_poll_interval_seconds",
+        "tradernet_security_sessions_opened_total",
+    ] {
+        assert!(page.find(kept, &[]).is_some(), "{kept} is gone");
     }
-    let requests = watched.upstream.world.requests();
+    assert_eq!(page.get(LAST_SUCCESS, &[]), good.get(LAST_SUCCESS, &[]));
+
+    account.upstream.heal();
+    let page = account.exporter.poll().await;
+    assert_eq!(page.session_gauges(), good.session_gauges());
+    account.exporter.stop().await;
+}
+
+#[tokio::test]
+async fn redirect_is_not_followed() {
+    let account = FailingAccount::start(&[]).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}/api/elsewhere", account.upstream.origin);
+        let fault = Fault::Redirect { status, location };
+        account.fails_as("http_status", fault).await;
+    }
+    let requests = account.upstream.world.requests();
     assert!(requests.iter().all(|request| request.target == "/api/"));
-    // One for the start, and three for each redirect: before, during and after.
+    // One at the start, and three for each redirect: before, during and after.
     assert_eq!(requests.len(), 1 + 5 * 3);
-    watched.exporter.stop().await;
+    account.exporter.stop().await;
 }
 
-#[tokio::test]
-async fn decode() {
-    let ok = |body| status(200, "application/json", body);
-    let faults = [
-        Fault::InvalidJson,
-        Fault::HtmlPage,
-        Fault::EmptyBody,
-        Fault::NestedBrackets(100_000),
-        status(204, "application/json", ""),
-        ok("null"),
-        ok("7"),
-        ok("\"[]\""),
-        ok("true"),
-        ok("{}"),
-        ok("[1,2,3]"),
-        ok("{\"sessions\":[]}"),
-        ok("[] []"),
-        ok("[{\"id\":1,\"expire\":5}"),
-        Fault::Status {
-            code: 200,
-            body: Bytes::from_static(b"\x1f\x8b but no gzip"),
-            content_type: "application/json",
-            headers: vec![("content-encoding", "gzip".to_owned())],
-        },
-    ];
-    Watched::start(&[])
-        .await
-        .all_fail_as("decode", faults)
-        .await;
-}
-
-/// Fails from the first attempt on: nothing is known, and the page says so.
+/// Fails from the first attempt on: nothing is known.
 async fn never_answers(upstream: &SimulatedApi, reason: &str, variables: &[(&str, &str)]) {
     let variables = [&[("TRADERNET_SID", SID)], variables].concat();
     let exporter = InProcessExporter::start(upstream, &variables).await;
@@ -301,18 +224,15 @@ async fn never_answers(upstream: &SimulatedApi, reason: &str, variables: &[(&str
     assert_eq!(page.get("tradernet_up", &[]), 0.0);
     assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into());
     assert_eq!(page.session_gauges(), [""; 0]);
-    for unknown in [
-        "tradernet_last_successful_poll_timestamp_seconds",
-        "tradernet_security_sessions_opened_total",
-    ] {
-        assert_eq!(page.find(unknown, &[]), None);
-    }
+    assert_eq!(page.find(LAST_SUCCESS, &[]), None);
+    let opened = "tradernet_security_sessions_opened_total";
+    assert_eq!(page.find(opened, &[]), None);
     exporter.stop().await;
 }
 
 #[tokio::test]
 async fn connection_refused() {
-    // Bound and not listening: refused, and nobody else can have the port meanwhile.
+    // Bound and not listening: refused, and no other process can take the port meanwhile.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let origin = format!("http://{}", socket.local_addr().unwrap());
@@ -321,8 +241,8 @@ async fn connection_refused() {
 }
 
 #[tokio::test]
-async fn the_timeout_includes_the_handshake() {
-    // Accepts, and says nothing.
+async fn timeout_includes_the_handshake() {
+    // Accepts and sends nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("https://{}", silent.local_addr().unwrap());
     let upstream = SimulatedApi::start().await;
@@ -335,7 +255,8 @@ async fn the_timeout_includes_the_handshake() {
 
 #[tokio::test]
 async fn untrusted_ca() {
-    let upstream = SimulatedApi::start_tls(AccountSpec::new(LOGIN).sid(SID), &Ca::new()).await;
+    let account = AccountSpec::new(LOGIN).sid(SID);
+    let upstream = SimulatedApi::start_for_process(account, Some(&Ca::new())).await;
     never_answers(&upstream, "tls", &[]).await;
     assert_eq!(upstream.world.requests().len(), 0);
 }
@@ -352,16 +273,13 @@ async fn all_reasons_exist_at_zero_before_the_first_attempt() {
     let upstream = SimulatedApi::start().await;
     upstream.fail(Fault::NoResponse);
     let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
-    upstream
-        .world
-        .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
-        .await;
+    upstream.wait_for_list_requests(1).await;
     let page = exporter.metrics().await;
     let reasons: Vec<_> = page
         .matching("tradernet_poll_failures_total", &[])
         .map(|(labels, count)| (labels["reason"].as_str(), count))
         .collect();
-    let wanted = [
+    let expected = [
         "api_error",
         "auth",
         "credential",
@@ -374,7 +292,7 @@ async fn all_reasons_exist_at_zero_before_the_first_attempt() {
         "tls",
         "too_large",
     ];
-    assert_eq!(reasons, wanted.map(|reason| (reason, 0.0)));
+    assert_eq!(reasons, expected.map(|reason| (reason, 0.0)));
     assert_eq!(page.find("tradernet_up", &[]), None);
     assert_eq!(page.get("tradernet_polls_total", &[]), 0.0);
     exporter.stop().await;

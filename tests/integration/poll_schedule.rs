@@ -1,11 +1,11 @@
-//! When the next attempt comes. Time is paused: it moves as soon as nobody has anything to do, and
-//! both clocks and the simulated Tradernet's follow it, so that hours take a moment.
+//! When the next attempt is made. Time is paused: it moves as soon as no task is ready, and both clocks and the
+//! simulator's follow it, so that hours take a moment.
 
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat, RetryAfter};
 
-use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time};
+use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, advance_time};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// For what happens between the moments that count.
@@ -15,53 +15,41 @@ const SLACK: f64 = 1.0;
 async fn upstream() -> SimulatedApi {
     tokio::spawn(advance_time(SECOND * 86_400));
     let account = AccountSpec::new(LOGIN).sid(SID).password("right");
-    SimulatedApi::serve(TestClock::with_tokio(), account, None).await
+    SimulatedApi::start_running(account).await
 }
 
 /// Runs until so many requests have come, and returns the seconds between their arrivals.
 async fn gaps(upstream: &SimulatedApi, requests: u64) -> Vec<f64> {
-    let world = &upstream.world;
-    world
-        .wait_until(|world| world.account(LOGIN).list_request_count() >= requests)
-        .await;
-    let times: Vec<_> = world
-        .requests()
-        .iter()
-        .map(|request| request.time)
-        .collect();
-    let gap = |pair: &[std::time::SystemTime]| pair[1].duration_since(pair[0]).unwrap();
-    times
+    upstream.wait_for_list_requests(requests).await;
+    let requests = upstream.world.requests();
+    let gaps = requests
         .windows(2)
-        .map(|pair| gap(pair).as_secs_f64())
-        .collect()
+        .map(|pair| pair[1].time.duration_since(pair[0].time).unwrap());
+    gaps.map(|gap| gap.as_secs_f64()).collect()
+}
+
+/// Whether a gap is the interval of 30 s.
+fn is_interval(gap: f64) -> bool {
+    (gap - 30.0).abs() < SLACK
 }
 
 const EVERY_30_SECONDS: [(&str, &str); 2] =
     [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "30s")];
 
 #[tokio::test(start_paused = true)]
-async fn successful_polls_keep_interval() {
-    let upstream = upstream().await;
-    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
-    for gap in gaps(&upstream, 12).await {
-        assert!((gap - 30.0).abs() < SLACK, "{gap}");
+async fn successful_polls_keep_interval_with_fast_and_slow_answers() {
+    for delay in [Duration::ZERO, SECOND * 9] {
+        let upstream = upstream().await;
+        upstream.fail(Fault::Slow { delay });
+        let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
+        let gaps = gaps(&upstream, 12).await;
+        assert!(gaps.iter().copied().all(is_interval), "{gaps:?}");
+        exporter.stop().await;
     }
-    exporter.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slow_answer_does_not_delay_the_next_poll() {
-    let upstream = upstream().await;
-    upstream.fail(Fault::Slow { delay: SECOND * 9 });
-    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
-    for gap in gaps(&upstream, 6).await {
-        assert!((gap - 30.0).abs() < SLACK, "{gap}");
-    }
-    exporter.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn failures_back_off_at_random_within_bounds_and_a_good_poll_ends_it() {
+async fn failures_back_off_at_random_within_bounds_until_a_good_poll() {
     let upstream = upstream().await;
     upstream.fail(Fault::status(500));
     let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
@@ -72,15 +60,13 @@ async fn failures_back_off_at_random_within_bounds_and_a_good_poll_ends_it() {
         assert!(*gap < 30.0 + random_part + SLACK, "{failing:?}");
         random_part = (random_part * 2.0).min(300.0);
     }
-    // Twelve draws from up to 270 s or more: that none of them is past a minute, one run in 10¹¹ sees.
+    // None of twelve draws from up to 270 s or more is past a minute in one run of 10¹¹.
     assert!(failing[4..].iter().any(|gap| *gap > 90.0), "{failing:?}");
 
     upstream.heal();
-    // Up to the first good one it backs off still.
+    // The back-off ends with the first good poll.
     let after = gaps(&upstream, 20).await;
-    for gap in &after[16..] {
-        assert!((gap - 30.0).abs() < SLACK, "{after:?}");
-    }
+    assert!(after[16..].iter().copied().all(is_interval), "{after:?}");
     exporter.stop().await;
 }
 
@@ -91,7 +77,7 @@ async fn pause_after(fault: Fault) -> f64 {
     let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     let gaps = gaps(&upstream, 3).await;
     exporter.stop().await;
-    assert!((gaps[1] - 30.0).abs() < SLACK, "{gaps:?}");
+    assert!(is_interval(gaps[1]), "{gaps:?}");
     gaps[0]
 }
 
@@ -104,7 +90,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
         content_type: "text/plain",
         headers: vec![("retry-after", "600".to_owned())],
     };
-    for (fault, wanted) in [
+    for (fault, expected) in [
         (limited(RetryAfter::Seconds(600)), 600.0),
         (limited(RetryAfter::Date(SECOND * 600)), 600.0),
         (unavailable, 600.0),
@@ -114,7 +100,7 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
         let what = format!("{fault:?}");
         let pause = pause_after(fault).await;
         // A date has whole seconds.
-        assert!((pause - wanted).abs() < SLACK + 1.0, "{what}: {pause}");
+        assert!((pause - expected).abs() < SLACK + 1.0, "{what}: {pause}");
     }
     // Less than the usual pause, and nothing at all: the usual pause.
     for retry_after in [RetryAfter::Absent, RetryAfter::Seconds(1)] {
@@ -142,10 +128,8 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     let upstream = upstream().await;
     let delay = Duration::from_millis(900);
     let slow = Fault::Slow { delay };
-    upstream
-        .world
-        .account(LOGIN)
-        .inject_fault(FaultTarget::Any, Repeat::Forever, slow);
+    let account = upstream.account();
+    account.inject_fault(FaultTarget::Any, Repeat::Forever, slow);
     let variables = [
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_PASSWORD", "right"),
@@ -153,23 +137,16 @@ async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     ];
     // Login and list: 1.8 s of an interval of 1 s.
     let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
-    upstream
-        .world
-        .wait_until(|world| world.account(LOGIN).list_request_count() >= 3)
-        .await;
+    upstream.wait_for_list_requests(3).await;
     // List, login and list again: 2.7 s.
-    upstream.world.account(LOGIN).revoke_sids();
-    // Nor do attempts that are asked for overlap.
+    account.revoke_sids();
+    // Triggered attempts do not overlap either.
     for _ in 0..5 {
         exporter.trigger_poll("default").await;
     }
-    upstream
-        .world
-        .wait_until(|world| world.account(LOGIN).list_request_count() >= 12)
-        .await;
-    let seen = upstream.world.account(LOGIN).counters();
-    assert_eq!(seen.max_in_flight, 1);
-    assert_eq!(seen.logins, 2);
+    upstream.wait_for_list_requests(12).await;
+    let counters = account.counters();
+    assert_eq!((counters.max_in_flight, counters.logins), (1, 2));
     let page = exporter.metrics().await;
     assert_eq!(page.failures(), [].into());
     exporter.stop().await;
@@ -181,11 +158,8 @@ async fn hanging_upstream_has_one_request_in_flight() {
     upstream.fail(Fault::NoResponse);
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_POLL_INTERVAL", "2s")];
     let exporter = InProcessExporter::start_unready(&upstream, &variables).await;
-    upstream
-        .world
-        .wait_until(|world| world.account(LOGIN).list_request_count() >= 8)
-        .await;
-    assert_eq!(upstream.world.account(LOGIN).counters().max_in_flight, 1);
+    upstream.wait_for_list_requests(8).await;
+    assert_eq!(upstream.account().counters().max_in_flight, 1);
     let page = exporter.metrics().await;
     assert_eq!(page.failures().keys().collect::<Vec<_>>(), ["timeout"]);
     exporter.stop().await;

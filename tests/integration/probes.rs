@@ -1,17 +1,16 @@
-//! Liveness and readiness: who is asked, and when they say yes.
+//! Liveness and readiness probes.
 
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{AccountSpec, Fault};
 
 use crate::support::{
-    ExporterProcess, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock, advance_time, get,
-    run_to_exit,
+    ExporterProcess, InProcessExporter, LOGIN, SID, SimulatedApi, advance_time, get, run_to_exit,
 };
 
 async fn hanging() -> SimulatedApi {
     let account = AccountSpec::new(LOGIN).sid(SID);
-    let upstream = SimulatedApi::serve(TestClock::with_tokio(), account, None).await;
+    let upstream = SimulatedApi::start_running(account).await;
     upstream.fail(Fault::NoResponse);
     upstream
 }
@@ -20,10 +19,7 @@ async fn hanging() -> SimulatedApi {
 async fn readiness_latches_after_first_attempt() {
     let upstream = hanging().await;
     let exporter = InProcessExporter::start_unready(&upstream, &[("TRADERNET_SID", SID)]).await;
-    upstream
-        .world
-        .wait_until(|world| world.account(LOGIN).list_request_count() == 1)
-        .await;
+    upstream.wait_for_list_requests(1).await;
     assert_eq!(exporter.get("/-/ready").await.status, 503);
     assert_eq!(exporter.get("/-/healthy").await.status, 200);
     // The timeout of ten seconds.
@@ -39,11 +35,10 @@ async fn readiness_latches_after_first_attempt() {
 async fn probe_listener_serves_only_probes() {
     let upstream = SimulatedApi::start().await;
     let variables = [
-        ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
         ("WEB_PROBE_LISTEN_ADDRESS", "127.0.0.1:0"),
     ];
-    let mut program = ExporterProcess::start(&[], &variables).await;
+    let mut program = ExporterProcess::start(&upstream.variables(&variables)).await;
     let line = program
         .wait_for_log("the probes' address", |line| {
             line.contains("listening for probes")
@@ -51,11 +46,7 @@ async fn probe_listener_serves_only_probes() {
         .await;
     let probes = line.split_once("address=").unwrap().1.to_owned();
     let address = probes.parse().unwrap();
-    program
-        .wait_for("the first poll", |page| {
-            page.find("tradernet_up", &[]).is_some()
-        })
-        .await;
+    program.first_attempt().await;
     for (path, status) in [
         ("/-/healthy", 200),
         ("/-/ready", 200),

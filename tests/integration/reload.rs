@@ -1,6 +1,6 @@
-//! Many accounts: reload, shards, slots, and that no account is another one's trouble.
+//! Many accounts: reload, shards, and that no account affects another.
 //!
-//! Where time is paused, both clocks and the simulated Tradernet's follow it.
+//! Where time is paused, both clocks and the simulator's follow it.
 
 mod host_limit;
 
@@ -12,12 +12,12 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tradernet_exporter::clock::Clock;
 use tradernet_exporter::simulator::{
-    AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
+    Account, AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
 };
 
 use crate::support::{
-    ExporterProcess, InProcessExporter, SimulatedApi, TestClock, advance_time, post, run_to_exit,
-    wait_until_some,
+    ExporterProcess, Exposition, InProcessExporter, SimulatedApi, TestClock, advance_time, post,
+    run_to_exit, wait_until_some,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -56,6 +56,24 @@ impl Desks {
         &self.upstream.world
     }
 
+    fn account(&self, n: usize) -> Account {
+        self.world().account(&desk(n))
+    }
+
+    /// Every request for the list of `desk-n` fails like this.
+    fn fail(&self, n: usize, fault: Fault) {
+        self.account(n)
+            .inject_fault(FaultTarget::SessionList, Repeat::Forever, fault);
+    }
+
+    /// Waits until this many requests for the list of `desk-n` have come.
+    async fn wait_for_list_requests(&self, n: usize, count: u64) {
+        let account = self.account(n);
+        self.world()
+            .wait_until(|_| account.list_request_count() >= count)
+            .await;
+    }
+
     fn path(&self) -> PathBuf {
         self.folder.path().join("accounts.yml")
     }
@@ -84,16 +102,17 @@ impl Desks {
     }
 
     async fn start_unready(&self, more: &[(&str, &str)]) -> InProcessExporter {
+        self.start_on(self.upstream.clock.clock(), more).await
+    }
+
+    async fn start_on(&self, clock: Clock, more: &[(&str, &str)]) -> InProcessExporter {
         let path = self.path().display().to_string();
-        let mut given = vec![
+        let file = [
             ("TRADERNET_CONFIG_FILE", path.as_str()),
-            // Not this test's, but an account's: the file has its own.
+            // The file sets the interval.
             ("TRADERNET_POLL_INTERVAL", ""),
         ];
-        given.extend(more);
-        let config =
-            InProcessExporter::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
-        InProcessExporter::run(config, self.upstream.clock.clock()).await
+        InProcessExporter::start_on(clock, &[&file[..], more].concat()).await
     }
 
     /// Waits until every account had an attempt.
@@ -112,9 +131,9 @@ fn login(n: usize) -> String {
     format!("login: {}\npassword: right", desk(n))
 }
 
-async fn reload(exporter: &InProcessExporter) -> (u16, String) {
+async fn reload(exporter: &InProcessExporter) {
     let reply = post(exporter.address, "/-/reload").await;
-    (reply.status, reply.text().to_owned())
+    assert_eq!((reply.status, reply.text()), (200, "reloaded\n"));
 }
 
 const HOURLY: &str = "poll_interval: 1h";
@@ -128,7 +147,7 @@ async fn added_accounts_start_and_removed_ones_vanish() {
     assert_eq!(page.get("tradernet_up", &[("account", "desk-1")]), 1.0);
 
     desks.write(HOURLY, &[(0, ""), (2, "")]);
-    assert_eq!(reload(&exporter).await, (200, "reloaded\n".to_owned()));
+    reload(&exporter).await;
     let page = exporter
         .wait_for("the new account is polled", |page| {
             page.find("tradernet_up", &[("account", "desk-2")])
@@ -136,31 +155,22 @@ async fn added_accounts_start_and_removed_ones_vanish() {
         })
         .await;
     assert!(!page.text.contains("desk-1"), "{}", page.text);
-    assert_eq!(
-        page.get("tradernet_polls_total", &[("account", "desk-0")]),
-        1.0
-    );
-    assert_eq!(desks.world().account("desk-0").list_request_count(), 1);
-    assert_eq!(desks.world().account("desk-1").list_request_count(), 1);
+    let kept = [("account", "desk-0")];
+    assert_eq!(page.get("tradernet_polls_total", &kept), 1.0);
+    assert_eq!(desks.account(0).list_request_count(), 1);
+    assert_eq!(desks.account(1).list_request_count(), 1);
     exporter.stop().await;
 }
 
 #[tokio::test]
 async fn a_hanging_account_is_removed_at_once() {
     let desks = Desks::new(2).await;
-    let world = desks.world();
-    world.account("desk-1").inject_fault(
-        FaultTarget::SessionList,
-        Repeat::Forever,
-        Fault::NoResponse,
-    );
+    desks.fail(1, Fault::NoResponse);
     desks.write(HOURLY, &[(0, ""), (1, "")]);
     let exporter = desks.start_unready(&[]).await;
-    world
-        .wait_until(|world| world.account("desk-1").list_request_count() > 0)
-        .await;
+    desks.wait_for_list_requests(1, 1).await;
     desks.write(HOURLY, &[(0, "")]);
-    assert_eq!(reload(&exporter).await.0, 200);
+    reload(&exporter).await;
     assert!(!exporter.metrics().await.text.contains("desk-1"));
     exporter.stop().await;
 }
@@ -168,75 +178,58 @@ async fn a_hanging_account_is_removed_at_once() {
 #[tokio::test]
 async fn non_identity_changes_apply_in_place() {
     let desks = Desks::new(1).await;
-    let world = desks.world();
-    world
-        .account("desk-0")
-        .open_session(SessionSpec::new(4, DAY).client_ip("203.0.113.9"));
+    let session = SessionSpec::new(4, DAY).client_ip("203.0.113.9");
+    desks.account(0).open_session(session);
     desks.write(HOURLY, &[(0, &login(0))]);
     let exporter = desks.start().await;
-    assert_eq!(world.account("desk-0").login_count(), 1);
+    assert_eq!(desks.account(0).login_count(), 1);
 
     let changed = format!(
         "{}\nallowed_client_ips: 192.0.2.0/24\nsession_details: full\nexpire_unit: ms\ntimeout: 3s",
         login(0)
     );
     desks.write("poll_interval: 2h\nmax_age: 8h", &[(0, &changed)]);
-    assert_eq!(reload(&exporter).await.0, 200);
+    reload(&exporter).await;
     let page = exporter
-        .wait_for("the rule is taken up", |page| {
-            page.find(
-                "tradernet_security_sessions_violating",
-                &[("rule", "client_ip")],
-            ) == Some(1.0)
+        .wait_for("the rule applies", |page| {
+            let rule = [("rule", "client_ip")];
+            page.find("tradernet_security_sessions_violating", &rule) == Some(1.0)
         })
         .await;
     assert_eq!(page.get("tradernet_poll_interval_seconds", &[]), 7200.0);
     assert_eq!(page.get("tradernet_expire_unit_confirmed", &[]), 1.0);
-    assert_eq!(
-        page.get(
-            "tradernet_security_session_info",
-            &[("client_ip", "203.0.113.9")]
-        ),
-        1.0
-    );
+    let session = [("client_ip", "203.0.113.9")];
+    assert_eq!(page.get("tradernet_security_session_info", &session), 1.0);
     assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
     assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
-    // Nobody was asked for it.
-    assert_eq!(
-        (
-            world.account("desk-0").list_request_count(),
-            world.account("desk-0").login_count()
-        ),
-        (1, 1)
-    );
+    // No request was sent.
+    let requests = || {
+        let counters = desks.account(0).counters();
+        (counters.lists, counters.logins)
+    };
+    assert_eq!(requests(), (1, 1));
 
-    // The SID of the first login serves on.
+    // The SID of the first login is still used.
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(
-        (
-            world.account("desk-0").list_request_count(),
-            world.account("desk-0").login_count()
-        ),
-        (2, 1)
-    );
+    assert_eq!(requests(), (2, 1));
     exporter.stop().await;
 }
 
 #[tokio::test]
 async fn api_version_change_keeps_account() {
     let desks = Desks::new(0).await;
-    let world = desks.world();
-    world.add_account(AccountSpec::new("desk-0").key("public", "secret"));
+    let account = AccountSpec::new("desk-0").key("public", "secret");
+    desks.world().add_account(account);
     let keys = |version| format!("api_key: public\napi_secret: secret\napi_version: {version}");
     desks.write(HOURLY, &[(0, &keys(3))]);
     let exporter = desks.start().await;
     desks.write(HOURLY, &[(0, &keys(2))]);
-    assert_eq!(reload(&exporter).await.0, 200);
+    reload(&exporter).await;
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-    let requests = world.requests();
+    let requests = desks.world().requests();
     let of_version_2: Vec<_> = requests
         .iter()
         .map(|request| request.target.starts_with("/api/v2/"))
@@ -248,7 +241,6 @@ async fn api_version_change_keeps_account() {
 #[tokio::test]
 async fn changed_credential_resets_counters_not_login_budget() {
     let desks = Desks::new(1).await;
-    let world = desks.world();
     let wrong = |password: &str| format!("login: desk-0\npassword: {password}");
     desks.write(HOURLY, &[(0, &wrong("wrong"))]);
     let exporter = desks.start().await;
@@ -257,13 +249,10 @@ async fn changed_credential_resets_counters_not_login_budget() {
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
 
     // The same configuration again is no reason to try again.
-    assert_eq!(reload(&exporter).await.0, 200);
-    for (attempt, password) in ["wrong too", "wrong again", "right"]
-        .into_iter()
-        .enumerate()
-    {
+    reload(&exporter).await;
+    for (attempt, password) in (0..).zip(["wrong too", "wrong again", "right"]) {
         desks.write(HOURLY, &[(0, &wrong(password))]);
-        assert_eq!(reload(&exporter).await.0, 200);
+        reload(&exporter).await;
         // Counters begin anew with the account.
         let page = exporter
             .wait_for("the new account is polled", |page| {
@@ -275,7 +264,7 @@ async fn changed_credential_resets_counters_not_login_budget() {
         assert_eq!(logins, if attempt < 2 { 1.0 } else { 0.0 }, "{password}");
         // Three in 15 minutes, whatever reloads: the fourth would have been right and is not tried.
         wait_until_some("the login is seen", async || {
-            (world.account("desk-0").login_count() == 3.min(attempt as u64 + 2)).then_some(())
+            (desks.account(0).login_count() == 3.min(attempt + 2)).then_some(())
         })
         .await;
     }
@@ -283,68 +272,61 @@ async fn changed_credential_resets_counters_not_login_budget() {
     desks.upstream.clock.advance(SECOND * 16 * 60);
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(world.account("desk-0").login_count(), 4);
+    assert_eq!(desks.account(0).login_count(), 4);
     exporter.stop().await;
 }
 
 #[tokio::test]
-async fn re_added_account_keeps_refusal() {
+async fn account_that_is_added_again_keeps_open_breaker() {
     let desks = Desks::new(2).await;
-    let world = desks.world();
     let wrong = (0, "login: desk-0\npassword: wrong");
     desks.write(HOURLY, &[wrong, (1, "")]);
     let exporter = desks.start().await;
-    let told = |page: &crate::support::Exposition| {
-        let account = [("account", "desk-0")];
-        let of = |name| page.find(name, &account);
-        (
-            of("tradernet_polls_total"),
-            of("tradernet_logins_total"),
-            of("tradernet_login_blocked"),
-        )
+    // Polls, logins, and whether the breaker is open.
+    let counts = |page: &Exposition| {
+        ["polls_total", "logins_total", "login_blocked"]
+            .map(|name| page.find(&format!("tradernet_{name}"), &[("account", "desk-0")]))
     };
-    let refused = (Some(1.0), Some(1.0), Some(1.0));
-    assert_eq!(told(&exporter.metrics().await), refused);
+    assert_eq!(counts(&exporter.metrics().await), [Some(1.0); 3]);
     for other in [None, Some((0, "sid: sid-of-desk-0"))] {
         // Gone, or with another credential, for a while.
         let accounts: Vec<_> = other.into_iter().chain([(1, "")]).collect();
         desks.write(HOURLY, &accounts);
-        assert_eq!(reload(&exporter).await.0, 200);
+        reload(&exporter).await;
         // Long enough for the count to say nothing.
         desks.upstream.clock.advance(SECOND * 3600);
         desks.write(HOURLY, &[wrong, (1, "")]);
-        assert_eq!(reload(&exporter).await.0, 200);
+        reload(&exporter).await;
         let page = exporter
-            .wait_for("it is back and polled", |page| told(page).0 == Some(1.0))
+            .wait_for("it is polled again", |page| counts(page)[0] == Some(1.0))
             .await;
-        assert_eq!(told(&page), (Some(1.0), Some(0.0), Some(1.0)));
-        assert_eq!(world.account("desk-0").login_count(), 1);
+        assert_eq!(counts(&page), [Some(1.0), Some(0.0), Some(1.0)]);
+        assert_eq!(desks.account(0).login_count(), 1);
     }
     // An operator may ask.
     exporter.poll_account("desk-0").await;
-    assert_eq!(world.account("desk-0").login_count(), 2);
+    assert_eq!(desks.account(0).login_count(), 2);
     exporter.stop().await;
 }
 
 #[tokio::test]
-async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_breaker() {
+async fn secret_moved_to_a_file_is_the_same_and_a_changed_file_resets_the_breaker() {
     let desks = Desks::new(1).await;
-    let world = desks.world();
     desks.write(HOURLY, &[(0, &login(0))]);
     let exporter = desks.start().await;
 
     let secret = desks.folder.path().join("password");
     std::fs::write(&secret, "right\n").unwrap();
     desks.write(HOURLY, &[(0, "login: desk-0\npassword_file: password")]);
-    assert_eq!(reload(&exporter).await.0, 200);
+    reload(&exporter).await;
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-    assert_eq!(world.account("desk-0").login_count(), 1);
+    assert_eq!(desks.account(0).login_count(), 1);
 
-    // Refused, and then mended in the file alone: nobody reloads. The first login is past by then.
+    // Rejected, and then corrected in the file without a reload, when the first login no longer counts.
     desks.upstream.clock.advance(SECOND * 16 * 60);
-    world.account("desk-0").set_password("new");
-    world.account("desk-0").revoke_sids();
+    desks.account(0).set_password("new");
+    desks.account(0).revoke_sids();
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
     std::fs::write(&secret, "new\n").unwrap();
@@ -357,7 +339,7 @@ async fn a_secret_moved_to_a_file_is_the_same_and_a_changed_file_opens_the_break
 }
 
 #[tokio::test]
-async fn a_bad_file_changes_nothing_and_says_so() {
+async fn invalid_file_changes_nothing_and_is_reported() {
     let desks = Desks::new(2).await;
     desks.write(HOURLY, &[(0, ""), (1, "")]);
     let path = desks.path().display().to_string();
@@ -366,46 +348,31 @@ async fn a_bad_file_changes_nothing_and_says_so() {
         ("TRADERNET_POLL_INTERVAL", ""),
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
     ];
-    let mut program = ExporterProcess::start(&[], &given).await;
-    let both = |page: &crate::support::Exposition| {
-        let mut up = page.matching("tradernet_up", &[]);
-        up.by_ref().count() == 2
-    };
+    let mut program = ExporterProcess::start(&given).await;
+    let both = |page: &Exposition| page.matching("tradernet_up", &[]).count() == 2;
     let page = program.wait_for("both are polled", both).await;
     let name = "tradernet_exporter_config_last_reload_successful";
     assert_eq!(page.get(name, &[]), 1.0);
 
-    desks.write(
-        "poll_intervall: 1h",
-        &[(0, "sid: hunter2\nmax_sessions: many")],
-    );
+    let wrong = (0, "sid: hunter2\nmax_sessions: many");
+    desks.write("poll_intervall: 1h", &[wrong]);
     let reply = post(program.address, "/-/reload").await;
     let reasons = format!(
         "{path}:3: defaults.poll_intervall: unknown key; did you mean poll_interval?\n\
          {path}:7: max_sessions: \"many\" must be a whole number from 0 to 4294967295"
     );
-    assert_eq!(
-        (reply.status, reply.text().trim_end()),
-        (500, reasons.as_str())
-    );
+    assert_eq!((reply.status, reply.text().trim_end()), (500, &*reasons));
     let line = program
         .wait_for_log("the reasons", |line| line.contains("reload failed"))
         .await;
-    assert!(
-        line.contains("poll_intervall") && line.contains("whole number"),
-        "{line}"
-    );
-    let page = program
-        .wait_for("the failed reload", |page| page.get(name, &[]) == 0.0)
-        .await;
-    assert!(both(&page));
+    assert!(line.contains("poll_intervall"), "{line}");
+    assert!(line.contains("whole number"), "{line}");
+    assert!(both(&program.wait_for_value(name, 0.0).await));
 
-    // By signal, the mended file.
+    // By signal, the corrected file.
     desks.write(HOURLY, &[(1, "")]);
     program.signal("HUP").await;
-    let page = program
-        .wait_for("the reload", |page| page.get(name, &[]) == 1.0)
-        .await;
+    let page = program.wait_for_value(name, 1.0).await;
     assert_eq!(page.matching("tradernet_up", &[]).count(), 1);
     let line = program
         .wait_for_log("the numbers", |line| line.contains("reloaded"))
@@ -420,14 +387,11 @@ async fn a_bad_file_changes_nothing_and_says_so() {
 #[tokio::test]
 async fn names_of_safety_types_are_reloaded() {
     let desks = Desks::new(1).await;
-    desks
-        .world()
-        .account("desk-0")
-        .open_session(SessionSpec::new(17, DAY));
+    desks.account(0).open_session(SessionSpec::new(17, DAY));
     desks.write(HOURLY, &[(0, "")]);
     let exporter = desks.start().await;
     let named = |name: &'static str| {
-        move |page: &crate::support::Exposition| {
+        move |page: &Exposition| {
             let labels = [("safety_type_id", "17"), ("safety_type", name)];
             page.find("tradernet_security_sessions_by_safety_type", &labels)
                 .is_some()
@@ -485,21 +449,18 @@ async fn polls_are_spread_no_thundering_herd() {
 #[tokio::test(start_paused = true)]
 async fn retry_after_survives_reload() {
     let desks = Desks::with_time(1).await;
-    let world = desks.world();
     let fault = Fault::RateLimited {
         retry_after: RetryAfter::Seconds(900),
     };
-    world
-        .account("desk-0")
+    desks
+        .account(0)
         .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
     desks.write("poll_interval: 10m", &[(0, "")]);
     let start = desks.upstream.clock.wall();
     let exporter = desks.start().await;
     desks.write("poll_interval: 10s", &[(0, "")]);
     exporter.send_sighup().await;
-    world
-        .wait_until(|world| world.account("desk-0").list_request_count() == 2)
-        .await;
+    desks.wait_for_list_requests(0, 2).await;
     let second = arrivals(&desks, start)[1];
     assert!((899.0..920.0).contains(&second), "{second}");
     exporter.stop().await;
@@ -514,16 +475,15 @@ async fn default_change_causes_no_login() {
     let all: Vec<_> = logins.iter().map(String::as_str).enumerate().collect();
     desks.write("poll_interval: 5s", &all);
     let exporter = desks.start().await;
-    let world = desks.world();
     let logins = || {
         (0..ACCOUNTS)
-            .map(|n| world.account(&desk(n)).login_count())
+            .map(|n| desks.account(n).login_count())
             .sum::<u64>()
     };
     assert_eq!(logins(), ACCOUNTS as u64);
 
     desks.write("poll_interval: 1h", &all);
-    assert_eq!(reload(&exporter).await.0, 200);
+    reload(&exporter).await;
     exporter
         .wait_for("the interval is taken up", |page| {
             page.matching("tradernet_poll_interval_seconds", &[])
@@ -537,54 +497,33 @@ async fn default_change_causes_no_login() {
 #[tokio::test]
 async fn failing_accounts_do_not_delay_others() {
     let desks = Desks::new(5).await;
-    let world = desks.world();
-    world.account("desk-0").inject_fault(
-        FaultTarget::SessionList,
-        Repeat::Forever,
-        Fault::NoResponse,
-    );
-    world
-        .account("desk-1")
-        .set_response_options(|quirks| quirks.raw_answer = Some("[".repeat(1 << 20).into()));
-    world.account("desk-2").inject_fault(
-        FaultTarget::SessionList,
-        Repeat::Forever,
-        Fault::status(500),
-    );
-    desks.write(
-        "poll_interval: 1s\ntimeout: 500ms",
-        &[
-            (0, ""),
-            (1, ""),
-            (2, ""),
-            (3, "login: desk-3\npassword: wrong"),
-            (4, ""),
-        ],
-    );
+    desks.fail(0, Fault::NoResponse);
+    desks.fail(1, Fault::NestedBrackets(1 << 20));
+    desks.fail(2, Fault::status(500));
+    let wrong = (3, "login: desk-3\npassword: wrong");
+    let accounts = [(0, ""), (1, ""), (2, ""), wrong, (4, "")];
+    desks.write("poll_interval: 1s\ntimeout: 500ms", &accounts);
     let exporter = desks.start_unready(&[]).await;
+    let failures = |page: &Exposition, n: usize, reason| {
+        let labels = [("account", &*desk(n)), ("reason", reason)];
+        page.get("tradernet_poll_failures_total", &labels)
+    };
+    let reasons = ["timeout", "decode", "http_status", "auth"];
     let page = exporter
-        .wait_for("the good one is polled", |page| {
+        .wait_for("the good one is polled, the others fail", |page| {
+            let mut reasons = reasons.iter().enumerate();
             page.find("tradernet_polls_total", &[("account", "desk-4")]) >= Some(4.0)
+                && reasons.all(|(n, reason)| failures(page, n, reason) >= 1.0)
         })
         .await;
     assert_eq!(page.get("tradernet_up", &[("account", "desk-4")]), 1.0);
-    for (n, reason) in [
-        (0, "timeout"),
-        (1, "decode"),
-        (2, "http_status"),
-        (3, "auth"),
-    ] {
-        let labels = [("account", &*desk(n)), ("reason", reason)];
-        let failures = page.get("tradernet_poll_failures_total", &labels);
-        assert!(failures >= 1.0, "{}: {failures}", desk(n));
-    }
     exporter.stop().await;
 }
 
 /// A clock that panics: at which of the calls from now on, none where they are empty.
-struct Trap(Arc<Mutex<Vec<usize>>>);
+struct PanickingClock(Arc<Mutex<Vec<usize>>>);
 
-impl Trap {
+impl PanickingClock {
     fn around(clock: Clock) -> (Self, Clock) {
         let armed = Arc::<Mutex<Vec<usize>>>::default();
         let calls = Arc::clone(&armed);
@@ -594,15 +533,15 @@ impl Trap {
             calls.retain(|call| *call > 0);
             calls.iter_mut().for_each(|call| *call -= 1);
             drop(calls);
-            assert!(!hit, "the trap");
+            assert!(!hit, "an injected panic");
             clock.now()
         });
         (Self(armed), clock)
     }
 
-    async fn spring(&self, calls: &[usize]) {
+    async fn panic_at(&self, calls: &[usize]) {
         *self.0.lock().unwrap() = calls.to_vec();
-        wait_until_some("the trap is sprung", async || {
+        wait_until_some("the clock panicked", async || {
             self.0.lock().unwrap().is_empty().then_some(())
         })
         .await;
@@ -612,31 +551,22 @@ impl Trap {
 #[tokio::test(start_paused = true)]
 async fn a_poller_that_panics_is_counted_and_restarted_with_its_state() {
     let desks = Desks::with_time(1).await;
-    let world = desks.world();
     desks.write("poll_interval: 10s", &[(0, &login(0))]);
-    let path = desks.path().display().to_string();
-    let given = [
-        ("TRADERNET_CONFIG_FILE", &*path),
-        ("TRADERNET_POLL_INTERVAL", ""),
-    ];
-    let config = InProcessExporter::config(&given).unwrap();
-    let (trap, clock) = Trap::around(desks.upstream.clock.clock());
-    let exporter = InProcessExporter::run(config, clock).await;
+    let (panicking, clock) = PanickingClock::around(desks.upstream.clock.clock());
+    let exporter = desks.start_on(clock, &[]).await;
     exporter.first_attempt().await;
 
     // A poll reads the clock before the request and after the answer; the third time is when the
     // panic is counted, which may panic too.
     for (calls, counted) in [(&[0][..], 1.0), (&[1], 2.0), (&[1, 2], 3.0)] {
-        trap.spring(calls).await;
-        let polls = world.account("desk-0").list_request_count();
-        world
-            .wait_until(|world| world.account("desk-0").list_request_count() > polls + 1)
-            .await;
+        panicking.panic_at(calls).await;
+        let polls = desks.account(0).list_request_count();
+        desks.wait_for_list_requests(0, polls + 2).await;
         let page = exporter.metrics().await;
         let failures = page.get("tradernet_poll_failures_total", &[("reason", "internal")]);
         assert_eq!(failures, counted, "{calls:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
-        assert_eq!(world.account("desk-0").login_count(), 1);
+        assert_eq!(desks.account(0).login_count(), 1);
     }
     exporter.stop().await;
 }
@@ -650,18 +580,13 @@ async fn two_shards_watch_each_account_once() {
     let one = desks.start_unready(&[("TRADERNET_SHARD", "0/2")]).await;
     let other = desks.start_unready(&[("TRADERNET_SHARD", "1/2")]).await;
     let (one_page, other_page) = (one.first_attempt().await, other.first_attempt().await);
-    let watched = |page: &crate::support::Exposition| page.matching("tradernet_up", &[]).count();
+    let watched = |page: &Exposition| page.matching("tradernet_up", &[]).count();
     assert_eq!(watched(&one_page) + watched(&other_page), ACCOUNTS);
     for n in 0..ACCOUNTS {
-        assert_eq!(
-            desks.world().account(&desk(n)).list_request_count(),
-            1,
-            "{}",
-            desk(n)
-        );
+        assert_eq!(desks.account(n).list_request_count(), 1, "{}", desk(n));
     }
     // A reload keeps to the shard.
-    assert_eq!(reload(&one).await.0, 200);
+    reload(&one).await;
     assert_eq!(watched(&one.metrics().await), watched(&one_page));
     one.stop().await;
     other.stop().await;
@@ -670,10 +595,7 @@ async fn two_shards_watch_each_account_once() {
 #[tokio::test]
 async fn check_has_a_line_for_each_account() {
     let desks = Desks::new(3).await;
-    desks
-        .world()
-        .account("desk-0")
-        .open_session(SessionSpec::new(2, DAY));
+    desks.account(0).open_session(SessionSpec::new(2, DAY));
     desks.write("expire_unit: ms", &[(0, ""), (1, "sid: wrong"), (2, "")]);
     let path = desks.path().display().to_string();
     let online = run_to_exit(&["check", "--config.file", &path], &[]).await;
@@ -690,10 +612,9 @@ async fn check_has_a_line_for_each_account() {
     desks.write("timeout: -1", &[(0, "")]);
     let wrong = run_to_exit(&["check", "--config.file", &path], &[]).await;
     assert_eq!(wrong.code, Some(2));
-    assert_eq!(
-        wrong.stderr,
-        format!(
-            "tradernet-exporter: {path}:3: defaults.timeout: \"-1\" is not a valid duration; use 30s, 5m or a number of seconds\n"
-        )
+    let expected = format!(
+        "tradernet-exporter: {path}:3: defaults.timeout: \"-1\" is not a valid duration; use 30s, 5m or a \
+         number of seconds\n"
     );
+    assert_eq!(wrong.stderr, expected);
 }

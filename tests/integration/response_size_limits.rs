@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec, Simulator};
+use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec};
 
-use crate::support::{ExporterProcess, Exposition, LOGIN, SID, SimulatedApi, TestClock};
+use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi};
 
 /// What the process had in memory at most, in bytes.
 fn peak(program: &ExporterProcess) -> u64 {
@@ -19,21 +19,17 @@ fn peak(program: &ExporterProcess) -> u64 {
 
 /// What the process grows by at most while it reads an answer that is too large.
 async fn growth(limit: u64, fault: Fault) -> u64 {
-    let world = Simulator::new();
-    world.add_account(AccountSpec::new(LOGIN).sid(SID));
-    let upstream = SimulatedApi::serve_simulator(world, TestClock::new(), None).await;
+    let upstream = SimulatedApi::start_for_process(AccountSpec::new(LOGIN).sid(SID), None).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));
-    upstream.world.account(LOGIN).open_session(session);
+    upstream.account().open_session(session);
     let limit = limit.to_string();
     let variables = [
-        ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_SID", SID),
         ("TRADERNET_TIMEOUT", "60s"),
         ("TRADERNET_MAX_RESPONSE_BYTES", &limit),
     ];
-    let program = ExporterProcess::start(&[], &variables).await;
-    let up = |page: &Exposition| page.find("tradernet_up", &[]) == Some(1.0);
-    program.wait_for("it is up", up).await;
+    let program = ExporterProcess::start(&upstream.variables(&variables)).await;
+    program.wait_for_value("tradernet_up", 1.0).await;
     let before = peak(&program);
     upstream.fail(fault);
     let page = program.poll().await;
@@ -43,7 +39,7 @@ async fn growth(limit: u64, fault: Fault) -> u64 {
 
 const MEBIBYTE: u64 = 1 << 20;
 
-// On several threads: what the simulator makes takes this process long, and questions come meanwhile.
+// On several threads: the simulator's bodies take long to make, and pages are requested meanwhile.
 
 #[tokio::test(flavor = "multi_thread")]
 async fn streaming_body_memory_bound() {
@@ -56,7 +52,7 @@ async fn streaming_body_memory_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_says_how_long_it_is() {
+async fn declared_length_memory_bound() {
     let fault = Fault::OversizedList {
         bytes: 70 * MEBIBYTE,
         with_content_length: true,
@@ -66,7 +62,7 @@ async fn an_answer_that_says_how_long_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_compressed_answer_that_is_large_once_decoded() {
+async fn compressed_body_memory_bound() {
     let fault = Fault::GzipBomb {
         decoded_bytes: 1 << 40,
     };
@@ -95,7 +91,7 @@ async fn stream_server(text: String) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_frame_of_more_than_a_mebibyte() {
+async fn stream_frame_memory_bound() {
     let zeros = "0,".repeat(16 << 20);
     for (text, reason) in [
         (
@@ -116,10 +112,9 @@ async fn a_stream_frame_of_more_than_a_mebibyte() {
             ("TRADERNET_WS_URL", origin.as_str()),
             ("TRADERNET_TIMEOUT", "60s"),
         ];
-        let program = ExporterProcess::start(&[], &variables).await;
+        let program = ExporterProcess::start(&variables).await;
         let before = peak(&program);
-        let failed = |page: &Exposition| page.find("tradernet_up", &[]) == Some(0.0);
-        let page = program.wait_for("the failure", failed).await;
+        let page = program.wait_for_value("tradernet_up", 0.0).await;
         assert_eq!(page.failures(), [(reason.to_owned(), 1.0)].into());
         let growth = peak(&program) - before;
         assert!(growth < 12 * MEBIBYTE, "grew by {growth} bytes");

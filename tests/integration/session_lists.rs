@@ -1,10 +1,10 @@
-//! Answers and what the page shows of them.
+//! Lists of sessions and their metrics.
 
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{ResponseShape, SessionSpec};
 
-use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
+use crate::support::{Exposition, InProcessExporter, SID, SimulatedApi};
 
 /// The sample of the vendor's page, its comments and its ellipsis left out.
 const VENDORS_SAMPLE: &str = r#"[
@@ -43,15 +43,15 @@ fn by_type(page: &Exposition) -> Vec<(String, String, f64)> {
     types
 }
 
-fn types(wanted: &[(&str, &str, f64)]) -> Vec<(String, String, f64)> {
-    wanted
+fn types(expected: &[(&str, &str, f64)]) -> Vec<(String, String, f64)> {
+    expected
         .iter()
         .map(|&(id, name, open)| (id.to_owned(), name.to_owned(), open))
         .collect()
 }
 
 #[tokio::test]
-async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
+async fn vendor_sample_is_one_session_of_type_4_with_85299_ms_left() {
     let upstream = SimulatedApi::start().await;
     upstream.answer(VENDORS_SAMPLE);
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
@@ -59,12 +59,12 @@ async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
     assert_eq!(page.get(OPEN, &[]), 1.0);
     assert_eq!(expire(&page, "max"), 85_299.0);
     assert_eq!(expire(&page, "min"), 85_299.0);
-    let wanted = [
+    let expected = [
         ("2", "token", 0.0),
         ("3", "sms", 0.0),
         ("4", "password", 1.0),
     ];
-    assert_eq!(by_type(&page), types(&wanted));
+    assert_eq!(by_type(&page), types(&expected));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(page.get("tradernet_security_session_client_ips", &[]), 1.0);
     let ends = upstream.clock.wall_seconds() + 85.299;
@@ -78,26 +78,18 @@ async fn the_vendors_sample_is_one_session_of_type_4_with_85299_ms_left() {
 #[tokio::test]
 async fn empty_list_zeroes_known_types() {
     let upstream = SimulatedApi::start().await;
+    let account = upstream.account();
     let opened = [
-        upstream
-            .world
-            .account(LOGIN)
-            .open_session(SessionSpec::new(15, HOUR)),
-        upstream
-            .world
-            .account(LOGIN)
-            .open_session(SessionSpec::new(4, HOUR * 2)),
-        upstream
-            .world
-            .account(LOGIN)
-            .open_session(SessionSpec::new(None, HOUR * 3)),
+        account.open_session(SessionSpec::new(15, HOUR)),
+        account.open_session(SessionSpec::new(4, HOUR * 2)),
+        account.open_session(SessionSpec::new(None, HOUR * 3)),
     ];
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get(OPEN, &[]), 3.0);
     assert_eq!(expire(&page, "min"), 3_600_000.0);
     assert_eq!(expire(&page, "max"), 3.0 * 3_600_000.0);
-    let wanted = |each: f64| {
+    let expected = |each: f64| {
         types(&[
             ("15", "earlier_instructions", each),
             ("2", "token", 0.0),
@@ -106,19 +98,16 @@ async fn empty_list_zeroes_known_types() {
             ("none", "none", each),
         ])
     };
-    let ids = |types: Vec<(String, String, f64)>| -> Vec<(String, f64)> {
-        types.into_iter().map(|(id, _, open)| (id, open)).collect()
-    };
-    assert_eq!(ids(by_type(&page)), ids(wanted(1.0)));
+    assert_eq!(by_type(&page), expected(1.0));
 
     for id in opened {
-        upstream.world.account(LOGIN).close_session(id);
+        account.close_session(id);
     }
     let page = exporter.poll().await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(page.get(OPEN, &[]), 0.0);
     assert_eq!([expire(&page, "max"), expire(&page, "min")], [0.0, 0.0]);
-    assert_eq!(ids(by_type(&page)), ids(wanted(0.0)));
+    assert_eq!(by_type(&page), expected(0.0));
     assert!(!page.text.contains("_expiry_timestamp_seconds"));
     exporter.stop().await;
 }
@@ -126,7 +115,7 @@ async fn empty_list_zeroes_known_types() {
 #[tokio::test]
 async fn shape_and_compression_do_not_change_the_result() {
     let upstream = SimulatedApi::start().await;
-    let account = upstream.world.account(LOGIN);
+    let account = upstream.account();
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     for shape in [ResponseShape::BareArray, ResponseShape::ResponseInArray] {
         for gzip in [false, true] {
@@ -177,10 +166,8 @@ async fn secret_in_session_fields_is_redacted() {
 async fn opened_and_closed_counters() {
     let upstream = SimulatedApi::start().await;
     let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
-    upstream
-        .world
-        .account(LOGIN)
-        .open_session(SessionSpec::new(2, HOUR));
+    let account = upstream.account();
+    account.open_session(SessionSpec::new(2, HOUR));
     let exporter = InProcessExporter::start(&upstream, &variables).await;
     let counts = |page: &Exposition| {
         let closed = |reason| {
@@ -200,15 +187,12 @@ async fn opened_and_closed_counters() {
     assert_eq!(counts(&exporter.metrics().await), [0.0; 4]);
 
     let short = SessionSpec::new(3, Duration::from_secs(60));
-    upstream.world.account(LOGIN).open_session(short);
-    let ended = upstream
-        .world
-        .account(LOGIN)
-        .open_session(SessionSpec::new(4, HOUR));
+    account.open_session(short);
+    let ended = account.open_session(SessionSpec::new(4, HOUR));
     assert_eq!(counts(&exporter.poll().await), [2.0, 0.0, 0.0, 0.0]);
 
     upstream.clock.advance(Duration::from_secs(61));
-    upstream.world.account(LOGIN).close_session(ended);
+    account.close_session(ended);
     assert_eq!(counts(&exporter.poll().await), [2.0, 1.0, 1.0, 0.0]);
     exporter.stop().await;
 }

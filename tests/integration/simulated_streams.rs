@@ -3,55 +3,45 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::clock::Clock;
 use tradernet_exporter::simulator::{
-    AccountSpec, Disconnect, ErrorEnvelope, Repeat, SessionSpec, Simulator, StreamFault,
+    AccountSpec, Disconnect, ErrorEnvelope, Repeat, SessionSpec, StreamFault,
 };
 
-use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, TestClock};
+use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
 const OPEN: &str = "tradernet_security_sessions_open";
 const HOUR: Duration = Duration::from_secs(3600);
 const TRANSPORTS: [&str; 2] = ["websocket", "socketio"];
 
-/// On the system's clock: a stream's times are real.
 async fn upstream() -> SimulatedApi {
-    let simulator = Simulator::new();
-    simulator.add_account(AccountSpec::new(LOGIN).sid(SID).password("right"));
-    SimulatedApi::serve_simulator(simulator, TestClock::new(), None).await
+    let account = AccountSpec::new(LOGIN).sid(SID).password("right");
+    SimulatedApi::start_running(account).await
 }
 
 async fn start(
     upstream: &SimulatedApi,
     transport: &str,
-    credential: &[(&str, &str)],
+    credential: (&str, &str),
 ) -> InProcessExporter {
-    let common = [
-        ("TRADERNET_URL", upstream.origin.as_str()),
-        ("TRADERNET_WS_URL", &upstream.stream_origin),
-        ("TRADERNET_SOCKETIO_URL", &upstream.stream_origin),
+    let variables = [
         ("TRADERNET_TRANSPORT", transport),
         ("TRADERNET_LOGIN", LOGIN),
         ("TRADERNET_POLL_INTERVAL", "1s"),
+        credential,
     ];
-    let variables = [&common, credential].concat();
-    let config = InProcessExporter::config(&variables).unwrap_or_else(|it| panic!("{it}"));
-    InProcessExporter::run(config, Clock::system()).await
+    InProcessExporter::start_unready(upstream, &variables).await
 }
 
 async fn open(exporter: &InProcessExporter, count: f64) -> Exposition {
-    let what = format!("{count} open sessions");
-    exporter
-        .wait_for(&what, |page| page.find(OPEN, &[]) == Some(count))
-        .await
+    exporter.wait_for_value(OPEN, count).await
 }
 
 #[tokio::test]
 async fn changes_are_pushed() {
     for transport in TRANSPORTS {
         let upstream = upstream().await;
-        let account = upstream.world.account(LOGIN);
-        let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+        let account = upstream.account();
+        let exporter = start(&upstream, transport, ("TRADERNET_SID", SID)).await;
         open(&exporter, 0.0).await;
         let id = account.open_session(SessionSpec::new(2, HOUR));
         let page = open(&exporter, 1.0).await;
@@ -73,9 +63,9 @@ async fn changes_are_pushed() {
 async fn each_kind_of_disconnect_is_followed_by_a_reconnect() {
     for transport in TRANSPORTS {
         let upstream = upstream().await;
-        let account = upstream.world.account(LOGIN);
+        let account = upstream.account();
         account.open_session(SessionSpec::new(2, HOUR));
-        let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+        let exporter = start(&upstream, transport, ("TRADERNET_SID", SID)).await;
         open(&exporter, 1.0).await;
         for (reconnects, how) in
             (1_u32..).zip([Disconnect::Close(1001), Disconnect::Eof, Disconnect::Reset])
@@ -97,15 +87,11 @@ async fn each_kind_of_disconnect_is_followed_by_a_reconnect() {
 async fn revoked_sid_triggers_one_relogin() {
     for transport in TRANSPORTS {
         let upstream = upstream().await;
-        let account = upstream.world.account(LOGIN);
+        let account = upstream.account();
         account.open_session(SessionSpec::new(2, HOUR));
-        let exporter = start(&upstream, transport, &[("TRADERNET_PASSWORD", "right")]).await;
+        let exporter = start(&upstream, transport, ("TRADERNET_PASSWORD", "right")).await;
         open(&exporter, 1.0).await;
         account.revoke_sids();
-        upstream
-            .world
-            .wait_until(|it| it.account(LOGIN).login_count() == 2)
-            .await;
         let page = exporter
             .wait_for("up again", |page| {
                 page.get("tradernet_logins_total", &[]) == 2.0
@@ -137,9 +123,9 @@ async fn refusals_have_their_reason() {
         ] {
             let what = format!("{transport} {fault:?}");
             let upstream = upstream().await;
-            let account = upstream.world.account(LOGIN);
+            let account = upstream.account();
             account.inject_stream_fault(Repeat::Forever, fault);
-            let exporter = start(&upstream, transport, &[("TRADERNET_SID", SID)]).await;
+            let exporter = start(&upstream, transport, ("TRADERNET_SID", SID)).await;
             let page = exporter.first_attempt().await;
             assert!(
                 page.failures().contains_key(reason),

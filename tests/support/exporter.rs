@@ -2,7 +2,7 @@
 //! variables, as users make it, on a free port, with the test's clock.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -11,10 +11,9 @@ use tradernet_exporter::clock::Clock;
 use tradernet_exporter::config::{ConfigErrors, Flags};
 use tradernet_exporter::{Config, Listeners, Signals, run};
 
-use super::exposition::Exposition;
-use super::http::{Reply, get, post};
+use super::client::ExporterClient;
 use super::simulator::SimulatedApi;
-use super::wait::{wait_until_some, within_timeout};
+use super::wait::within_timeout;
 
 /// What tests set unless they set it otherwise. The interval is so long that only attempts that
 /// the test asks for are made.
@@ -26,21 +25,26 @@ const DEFAULTS: [(&str, &str); 3] = [
 
 /// A running exporter.
 pub(crate) struct InProcessExporter {
-    pub(crate) address: SocketAddr,
+    client: ExporterClient,
     shutdown: watch::Sender<bool>,
     hangup: mpsc::Sender<()>,
     task: JoinHandle<()>,
 }
 
 /// The variables that a test sets, over the defaults.
-pub(crate) fn variables(given: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn variables<'a>(given: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let defaults = DEFAULTS
         .iter()
         .filter(|(name, _)| given.iter().all(|(other, _)| other != name));
-    defaults
-        .chain(given)
-        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+    defaults.chain(given).copied().collect()
+}
+
+impl Deref for InProcessExporter {
+    type Target = ExporterClient;
+
+    fn deref(&self) -> &ExporterClient {
+        &self.client
+    }
 }
 
 impl InProcessExporter {
@@ -61,12 +65,13 @@ impl InProcessExporter {
 
     /// The same, without waiting: for an upstream that hangs.
     pub(crate) async fn start_unready(upstream: &SimulatedApi, given: &[(&str, &str)]) -> Self {
-        let mut given = given.to_vec();
-        if given.iter().all(|(name, _)| *name != "TRADERNET_URL") {
-            given.push(("TRADERNET_URL", &upstream.origin));
-        }
-        let config = Self::config(&given).unwrap_or_else(|problems| panic!("{problems}"));
-        Self::run(config, upstream.clock.clock()).await
+        Self::start_on(upstream.clock.clock(), &upstream.variables(given)).await
+    }
+
+    /// With exactly these variables over the defaults, on this clock.
+    pub(crate) async fn start_on(clock: Clock, given: &[(&str, &str)]) -> Self {
+        let config = Self::config(given).unwrap_or_else(|problems| panic!("{problems}"));
+        Self::run(config, clock).await
     }
 
     /// Runs a configuration of the test's own making.
@@ -88,64 +93,11 @@ impl InProcessExporter {
         };
         let task = tokio::spawn(async { run(config, listeners, signals).await.unwrap() });
         Self {
-            address,
+            client: ExporterClient { address },
             shutdown,
             hangup,
             task,
         }
-    }
-
-    /// Waits until every account had an attempt.
-    pub(crate) async fn first_attempt(&self) -> Exposition {
-        self.wait_for("every account is polled", |page| {
-            let mut polls = page.matching("tradernet_polls_total", &[]).peekable();
-            polls.peek().is_some() && polls.all(|(_, polls)| polls > 0.0)
-        })
-        .await
-    }
-
-    /// Has the account `default` polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll(&self) -> Exposition {
-        self.poll_account("default").await
-    }
-
-    /// Has an account polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll_account(&self, account: &str) -> Exposition {
-        let polls = |page: &Exposition| page.get("tradernet_polls_total", &[("account", account)]);
-        let before = polls(&self.metrics().await);
-        self.trigger_poll(account).await;
-        self.wait_for("the poll is over", |page| polls(page) > before)
-            .await
-    }
-
-    /// Asks for a poll of the account, without waiting for it.
-    pub(crate) async fn trigger_poll(&self, account: &str) {
-        let name: String = form_urlencoded::byte_serialize(account.as_bytes()).collect();
-        let reply = post(self.address, &format!("/-/reload?account={name}")).await;
-        assert_eq!(reply.status, 200, "{}", reply.text());
-    }
-
-    /// The metrics as they are now.
-    pub(crate) async fn metrics(&self) -> Exposition {
-        let reply = self.get("/metrics").await;
-        assert_eq!(reply.status, 200);
-        Exposition::parse(reply.text())
-    }
-
-    /// The metrics as soon as they are as the test wants them.
-    pub(crate) async fn wait_for(
-        &self,
-        what: &str,
-        wanted: impl Fn(&Exposition) -> bool,
-    ) -> Exposition {
-        wait_until_some(what, async || {
-            Some(self.metrics().await).filter(|page| wanted(page))
-        })
-        .await
-    }
-
-    pub(crate) async fn get(&self, path: &str) -> Reply {
-        get(self.address, path).await
     }
 
     /// What SIGHUP does.

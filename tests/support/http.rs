@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::wait::within_timeout;
@@ -30,21 +31,33 @@ impl Reply {
 }
 
 pub(crate) async fn get(address: SocketAddr, path: &str) -> Reply {
-    ask(address, "GET", path, &[]).await.unwrap()
+    ask(address, "GET", path, &[], "").await.unwrap()
 }
 
 pub(crate) async fn post(address: SocketAddr, path: &str) -> Reply {
-    ask(address, "POST", path, &[]).await.unwrap()
+    ask(address, "POST", path, &[], "").await.unwrap()
+}
+
+/// Sends these bytes on a connection of their own, and returns all that comes back until its end.
+///
+/// # Errors
+/// Where the connection breaks.
+pub(crate) async fn send_raw(address: SocketAddr, bytes: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.write_all(bytes.as_bytes()).await?;
+    let mut answer = String::new();
+    within_timeout("the answer", stream.read_to_string(&mut answer)).await?;
+    Ok(answer)
 }
 
 /// # Errors
-///
-/// Where nobody listens, or the connection breaks.
+/// Where no server listens, or the connection breaks.
 pub(crate) async fn ask(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
+    body: &str,
 ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
     let asked = async {
         let stream = TcpStream::connect(address).await?;
@@ -58,7 +71,7 @@ pub(crate) async fn ask(
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = sender.send_request(request.body(Full::<Bytes>::default())?);
+        let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_owned())))?);
         let (head, body) = response.await?.into_parts();
         let body = body.collect().await?.to_bytes();
         connection.abort();

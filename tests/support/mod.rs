@@ -2,8 +2,10 @@
 //! binary, a clock that is turned by hand, and readers of what is served.
 //!
 //! ```text
+//! address     where the built binary listens, from its log
 //! clock       wall and monotonic clock, moved apart from one another
 //! simulator   a simulated Tradernet on a free port, plain or with TLS by a private CA
+//! client      what is read of an exporter of either kind: pages, polls on request
 //! exporter    `run` in this process: configured by variables, polled on request
 //! process     the built binary, in an empty environment, its log captured
 //! exposition  a metrics page, read strictly
@@ -14,6 +16,8 @@
 //!
 //! Nothing here sleeps for a fixed time, and no port is fixed. A test waits for an effect.
 
+mod address;
+mod client;
 mod clock;
 mod exporter;
 mod exposition;
@@ -26,8 +30,8 @@ mod wait;
 pub(crate) use clock::TestClock;
 pub(crate) use exporter::InProcessExporter;
 pub(crate) use exposition::Exposition;
-pub(crate) use http::{ask, get, post};
+pub(crate) use http::{Reply, ask, get, post, send_raw};
 pub(crate) use process::{ExporterProcess, ProcessOutput, other, run_to_exit, run_until};
 pub(crate) use proxy::{Proxy, tls_terminator};
-pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi};
+pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi, answer, json};
 pub(crate) use wait::{advance_time, wait_until_some, within_timeout};

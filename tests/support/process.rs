@@ -2,22 +2,21 @@
 
 use std::ffi::OsStr;
 use std::future::Future;
-use std::net::SocketAddr;
-use std::process::{ExitStatus, Stdio};
+use std::ops::Deref;
+use std::process::{ExitStatus, Output, Stdio};
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 
+use super::address::listening;
+use super::client::ExporterClient;
 use super::exporter::variables;
-use super::exposition::Exposition;
-use super::http::{Reply, get, post};
-use super::wait::{wait_until_some, within_timeout};
+use super::wait::within_timeout;
 
 /// The built binary as it runs; killed when dropped.
 pub(crate) struct ExporterProcess {
-    /// Where it listens.
-    pub(crate) address: SocketAddr,
+    client: ExporterClient,
     child: Child,
     log: watch::Receiver<Vec<String>>,
 }
@@ -28,6 +27,16 @@ pub(crate) struct ProcessOutput {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl From<Output> for ProcessOutput {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
 }
 
 fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
@@ -47,11 +56,7 @@ fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
 pub(crate) async fn run_to_exit(arguments: &[&str], given: &[(&str, &str)]) -> ProcessOutput {
     let output = command(arguments, given).output();
     let output = within_timeout("the program ends", output).await.unwrap();
-    ProcessOutput {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    output.into()
 }
 
 /// Serves with these variables over the tests' defaults, and asks it to end once this has come about.
@@ -59,23 +64,14 @@ pub(crate) async fn run_until(
     given: &[(&str, &str)],
     event: impl Future<Output = ()>,
 ) -> ProcessOutput {
-    let variables = variables(given);
-    let variables: Vec<_> = variables
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    let child = command(&[], &variables).spawn().unwrap();
+    let child = command(&[], &variables(given)).spawn().unwrap();
     let id = child.id().unwrap();
     within_timeout("the event", event).await;
     signal(id, "TERM").await;
     let output = within_timeout("the program ends", child.wait_with_output())
         .await
         .unwrap();
-    ProcessOutput {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    output.into()
 }
 
 /// Through a shell, since there is no safe call for it in the standard library.
@@ -85,19 +81,27 @@ async fn signal(id: u32, name: &str) {
     assert!(status.await.unwrap().success());
 }
 
+impl Deref for ExporterProcess {
+    type Target = ExporterClient;
+
+    fn deref(&self) -> &ExporterClient {
+        &self.client
+    }
+}
+
 impl ExporterProcess {
     /// Starts the binary with these variables over the tests' defaults, and waits until it listens.
-    pub(crate) async fn start(arguments: &[&str], given: &[(&str, &str)]) -> Self {
-        let variables = variables(given);
-        let variables: Vec<_> = variables
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        Self::start_with_exact_env(arguments, &variables).await
+    pub(crate) async fn start(given: &[(&str, &str)]) -> Self {
+        Self::start_with_exact_env(&[], &variables(given)).await
+    }
+
+    /// Starts the demo, and waits until it listens.
+    pub(crate) async fn start_demo() -> Self {
+        Self::start_with_exact_env(&["demo"], &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
     }
 
     /// Starts the binary with exactly these variables, and waits until it listens.
-    pub(crate) async fn start_with_exact_env(arguments: &[&str], given: &[(&str, &str)]) -> Self {
+    async fn start_with_exact_env(arguments: &[&str], given: &[(&str, &str)]) -> Self {
         let mut child = command(arguments, given).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (log, mut read) = watch::channel(Vec::new());
@@ -122,7 +126,7 @@ impl ExporterProcess {
         });
         let address = listening.await;
         Self {
-            address,
+            client: ExporterClient { address },
             child,
             log: read,
         }
@@ -153,39 +157,6 @@ impl ExporterProcess {
         within_timeout(what, found).await
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Reply {
-        get(self.address, path).await
-    }
-
-    pub(crate) async fn metrics(&self) -> Exposition {
-        let reply = self.get("/metrics").await;
-        assert_eq!(reply.status, 200);
-        Exposition::parse(reply.text())
-    }
-
-    /// The metrics as soon as they are as the test wants them.
-    pub(crate) async fn wait_for(
-        &self,
-        what: &str,
-        wanted: impl Fn(&Exposition) -> bool,
-    ) -> Exposition {
-        wait_until_some(what, async || {
-            Some(self.metrics().await).filter(|page| wanted(page))
-        })
-        .await
-    }
-
-    /// Has the account `default` polled now, and shows the metrics once that is over.
-    pub(crate) async fn poll(&self) -> Exposition {
-        let polls =
-            |page: &Exposition| page.get("tradernet_polls_total", &[("account", "default")]);
-        let before = polls(&self.metrics().await);
-        let reply = post(self.address, "/-/reload?account=default").await;
-        assert_eq!(reply.status, 200, "{}", reply.text());
-        self.wait_for("the poll is over", |page| polls(page) > before)
-            .await
-    }
-
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("the program runs")
     }
@@ -201,19 +172,6 @@ impl ExporterProcess {
             .await
             .unwrap()
     }
-}
-
-/// The address in the line that says where everything is served, in either log format.
-fn listening(line: &str) -> Option<SocketAddr> {
-    let (_, rest) = if line.starts_with('{') {
-        line.contains("\"msg\":\"listening\"")
-            .then(|| line.split_once("\"address\":\""))??
-    } else {
-        line.contains("msg=listening ")
-            .then(|| line.split_once("address="))??
-    };
-    let end = rest.find(['"', ' ']).unwrap_or(rest.len());
-    rest.get(..end)?.parse().ok()
 }
 
 /// Runs another program to its end.
@@ -244,9 +202,5 @@ pub(crate) async fn other(
         tokio::join!(write, child.wait_with_output()).1.unwrap()
     };
     let output = within_timeout(&format!("{name} ends"), ended).await;
-    ProcessOutput {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    output.into()
 }

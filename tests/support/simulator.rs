@@ -9,7 +9,9 @@ use rcgen::{
 };
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::net::TcpListener;
-use tradernet_exporter::simulator::{self, AccountSpec, Fault, FaultTarget, Repeat, Simulator};
+use tradernet_exporter::simulator::{
+    self, Account, AccountSpec, Fault, FaultTarget, Repeat, Simulator,
+};
 
 use super::clock::TestClock;
 
@@ -35,21 +37,27 @@ impl SimulatedApi {
         Self::start_with(AccountSpec::new(LOGIN).sid(SID)).await
     }
 
-    /// With this account alone.
+    /// With this account only, on a clock that the test advances.
     pub(crate) async fn start_with(account: AccountSpec) -> Self {
-        Self::serve(TestClock::new(), account, None).await
+        Self::start_on(TestClock::new(), account).await
     }
 
-    /// The same, over TLS.
-    pub(crate) async fn start_tls(account: AccountSpec, ca: &Ca) -> Self {
-        Self::serve(TestClock::new(), account, Some(ca)).await
+    /// On a clock that runs with tokio's, paused or not.
+    pub(crate) async fn start_running(account: AccountSpec) -> Self {
+        Self::start_on(TestClock::with_tokio(), account).await
     }
 
-    /// With an account and a clock of the test's own.
-    pub(crate) async fn serve(clock: TestClock, account: AccountSpec, ca: Option<&Ca>) -> Self {
+    async fn start_on(clock: TestClock, account: AccountSpec) -> Self {
         let world = clock.world();
         world.add_account(account);
-        Self::serve_simulator(world, clock, ca).await
+        Self::serve_simulator(world, clock, None).await
+    }
+
+    /// On the system's clock, as the built binary is, and over TLS where there is a CA.
+    pub(crate) async fn start_for_process(account: AccountSpec, ca: Option<&Ca>) -> Self {
+        let world = Simulator::new();
+        world.add_account(account);
+        Self::serve_simulator(world, TestClock::new(), ca).await
     }
 
     /// Serves a world of the test's own making.
@@ -82,33 +90,78 @@ impl SimulatedApi {
         }
     }
 
+    /// These variables, and the addresses of this server where they name no others.
+    pub(crate) fn variables<'a>(&'a self, given: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let is_free = |name: &str| given.iter().all(|(other, _)| *other != name);
+        let mut variables = given.to_vec();
+        variables.extend(
+            [
+                ("TRADERNET_URL", self.origin.as_str()),
+                ("TRADERNET_WS_URL", &self.stream_origin),
+                ("TRADERNET_SOCKETIO_URL", &self.stream_origin),
+            ]
+            .into_iter()
+            .filter(|(name, _)| is_free(name)),
+        );
+        variables
+    }
+
+    /// [`LOGIN`]'s account.
+    pub(crate) fn account(&self) -> Account {
+        self.world.account(LOGIN)
+    }
+
+    /// Waits until this many requests for [`LOGIN`]'s list have come.
+    pub(crate) async fn wait_for_list_requests(&self, count: u64) {
+        let account = self.account();
+        self.world
+            .wait_until(|_| account.list_request_count() >= count)
+            .await;
+    }
+
     /// Every request for [`LOGIN`]'s list fails like this until it is healed.
     pub(crate) fn fail(&self, fault: Fault) {
-        self.world.account(LOGIN).clear_faults();
-        self.world
-            .account(LOGIN)
-            .inject_fault(FaultTarget::SessionList, Repeat::Forever, fault);
+        let account = self.account();
+        account.clear_faults();
+        account.inject_fault(FaultTarget::SessionList, Repeat::Forever, fault);
     }
 
     /// The next request for [`LOGIN`]'s list fails like this.
     pub(crate) fn fail_once(&self, fault: Fault) {
-        self.world
-            .account(LOGIN)
+        self.account()
             .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
     }
 
     /// [`LOGIN`]'s list is served well again.
     pub(crate) fn heal(&self) {
-        self.world.account(LOGIN).clear_faults();
+        self.account().clear_faults();
     }
 
     /// These bytes are [`LOGIN`]'s list from now on.
     pub(crate) fn answer(&self, body: impl Into<bytes::Bytes>) {
         let body = body.into();
-        self.world
-            .account(LOGIN)
+        self.account()
             .set_response_options(|quirks| quirks.raw_answer = Some(body));
     }
+}
+
+/// An answer with this status, type and body.
+pub(crate) fn answer(
+    code: u16,
+    content_type: &'static str,
+    body: impl Into<bytes::Bytes>,
+) -> Fault {
+    Fault::Status {
+        code,
+        body: body.into(),
+        content_type,
+        headers: Vec::new(),
+    }
+}
+
+/// An answer in JSON with this status.
+pub(crate) fn json(code: u16, body: impl Into<bytes::Bytes>) -> Fault {
+    answer(code, "application/json", body)
 }
 
 /// A private certificate authority, made for one test.

@@ -55,7 +55,7 @@ impl Server {
                 panic!("{program} ended with {status}:\n{log}");
             }
             let address = listening(id)?;
-            let reply = ask(address, "GET", ready, &[]).await.ok()?;
+            let reply = ask(address, "GET", ready, &[], "").await.ok()?;
             (reply.status == 200).then_some(address)
         })
         .await;

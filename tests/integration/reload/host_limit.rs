@@ -6,13 +6,8 @@ use super::*;
 async fn hanging_accounts_limited_to_quarter_of_slots() {
     const HANGING: usize = 60;
     let desks = Desks::with_time(HANGING + 4).await;
-    let world = desks.world();
     for n in 0..HANGING {
-        world.account(&desk(n)).inject_fault(
-            FaultTarget::SessionList,
-            Repeat::Forever,
-            Fault::NoResponse,
-        );
+        desks.fail(n, Fault::NoResponse);
     }
     let all: Vec<_> = (0..HANGING + 4).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s\ntimeout: 8s", &all);
@@ -22,7 +17,7 @@ async fn hanging_accounts_limited_to_quarter_of_slots() {
     advance_time(SECOND * 200).await;
     let polls = || -> Vec<_> {
         (0..HANGING + 4)
-            .map(|n| world.account(&desk(n)).list_request_count())
+            .map(|n| desks.account(n).list_request_count())
             .collect()
     };
     let before = polls();
@@ -63,7 +58,6 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     const TIMEOUT: f64 = 8.0;
     const LIMIT: f64 = 8.0;
     let desks = Desks::with_time(HEALTHY + HANGING).await;
-    let world = desks.world();
     let all: Vec<_> = (0..HEALTHY + HANGING).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s\ntimeout: 8s", &all);
     let exporter = desks
@@ -73,11 +67,7 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let page = exporter.metrics().await;
     assert!(page.matching("tradernet_up", &[]).all(|(_, up)| up == 1.0));
     for n in HEALTHY..HEALTHY + HANGING {
-        world.account(&desk(n)).inject_fault(
-            FaultTarget::SessionList,
-            Repeat::Forever,
-            Fault::NoResponse,
-        );
+        desks.fail(n, Fault::NoResponse);
     }
     let longest_wait = async |seconds: u64| {
         let mut longest = 0.0_f64;
@@ -94,7 +84,7 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let bound = HANGING as f64 * TIMEOUT / LIMIT;
     let first = longest_wait(120).await;
     assert!(first > 1.0 && first <= bound, "{first} of {bound}");
-    let polls = || (0..HEALTHY).map(|n| world.account(&desk(n)).list_request_count());
+    let polls = || (0..HEALTHY).map(|n| desks.account(n).list_request_count());
     let before: Vec<_> = polls().collect();
     let later = longest_wait(300).await;
     assert!(later < 0.1, "{later}");
@@ -117,20 +107,19 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
 async fn accounts_of_a_host_that_recovers_are_polled_within_one_interval() {
     const ACCOUNTS: usize = 20;
     let desks = Desks::with_time(ACCOUNTS).await;
-    let world = desks.world();
     let all: Vec<_> = (0..ACCOUNTS).map(|n| (n, "")).collect();
     desks.write("poll_interval: 10s", &all);
     let fail = |n, fault| {
-        world
-            .account(&desk(n))
+        desks
+            .account(n)
             .inject_fault(FaultTarget::SessionList, Repeat::Forever, fault)
     };
     (0..ACCOUNTS).for_each(|n| fail(n, Fault::status(502)));
     let exporter = desks.start_unready(&[]).await;
     // By now they wait for up to five minutes.
     advance_time(SECOND * 3600).await;
-    (0..ACCOUNTS).for_each(|n| world.account(&desk(n)).clear_faults());
-    let up = |page: &crate::support::Exposition| {
+    (0..ACCOUNTS).for_each(|n| desks.account(n).clear_faults());
+    let up = |page: &Exposition| {
         let up = page.matching("tradernet_up", &[]);
         up.filter(|(_, up)| *up == 1.0).count()
     };
@@ -147,7 +136,7 @@ async fn accounts_of_a_host_that_recovers_are_polled_within_one_interval() {
 #[tokio::test(start_paused = true)]
 async fn retries_of_an_operator_do_not_override_retry_after() {
     let desks = Desks::with_time(1).await;
-    let account = desks.world().account(&desk(0));
+    let account = desks.account(0);
     let fault = Fault::RateLimited {
         retry_after: RetryAfter::Seconds(900),
     };

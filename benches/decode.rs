@@ -1,5 +1,5 @@
 //! Reading an answer: the fold of the exporter against building a list of owned sessions, and a
-//! tree of JSON values, in one run. `cargo bench --bench reading` prints the ratios.
+//! tree of JSON values, in one run. `cargo bench --bench decode` prints the ratios.
 
 #![allow(
     missing_docs,
