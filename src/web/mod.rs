@@ -4,6 +4,7 @@
 //! configuration and no signal, and chooses no port: [`serve`] is given a listener and a shutdown.
 
 mod accept;
+mod answer_writer;
 pub(crate) mod api;
 mod csrf;
 mod health;

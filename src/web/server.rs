@@ -10,27 +10,26 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::join;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use tokio_io_timeout::TimeoutStream;
 
 use super::App;
+use super::answer_writer::AnswerWriter;
 
 /// Connections of one listener; more wait in the system's queue. A Prometheus needs one.
 const MAX_CONNECTIONS: usize = 512;
 /// For a request's head, and for an idle connection to be used again: longer than the usual
 /// scrape interval.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// For a client to read some of its answer.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// For answers in progress at shutdown: the whole process has a second.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(400);
-/// After an accept that failed for lack of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// After an accept that failed for lack of descriptors or memory: the log has a line for each.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The routes of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,14 +69,7 @@ async fn serve_at_most(
     loop {
         let (permit, stream) = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &permits) => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "accepting a connection failed");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            },
+            accepted = accept(&listener, &permits) => accepted,
         };
         // Frees the memory of connections that have ended.
         while connections.try_join_next().is_some() {}
@@ -86,14 +78,15 @@ async fn serve_at_most(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(WRITE_TIMEOUT));
+        let (reader, stream) = stream.into_split();
+        let deadline = None;
+        let stream = join(reader, AnswerWriter { stream, deadline });
         let app = Arc::clone(&app);
         let service = service_fn(move |request| {
             let app = Arc::clone(&app);
             async move { Ok::<_, Infallible>(app.respond(kind, request).await) }
         });
-        let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
+        let connection = http.serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         connections.spawn(async move {
             if let Err(error) = connection.await {
@@ -114,16 +107,19 @@ async fn serve_at_most(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(OwnedSemaphorePermit, TcpStream)> {
+) -> (Option<OwnedSemaphorePermit>, TcpStream) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    let permit = Arc::clone(permits).acquire_owned().await;
-    let permit = permit.map_err(io::Error::other)?;
+    // `None` is impossible: the semaphore is not closed.
+    let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return Ok((permit, stream)),
+            Ok((stream, _)) => return (permit, stream),
             Err(error) => match error.kind() {
                 ConnectionAborted | ConnectionRefused | ConnectionReset => {}
-                _ => return Err(error),
+                _ => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    sleep(ACCEPT_PAUSE).await;
+                }
             },
         }
     }

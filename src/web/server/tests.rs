@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::clock::Clock;
+use crate::web::answer_writer::ANSWER_TIMEOUT;
 use crate::web::test_support::{Answer, NOW, Served, ask_on, settings, starting};
 
 /// How far the runtime's timers may round up.
@@ -187,13 +188,12 @@ async fn probe_listener_answers_only_probes() {
     }
 }
 
-#[tokio::test]
-async fn client_that_does_not_read_is_cut_off() {
+/// The server with one connection, whose client has requested more than the system's buffers take.
+async fn served_to_a_slow_client() -> (Served, TcpStream) {
     let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
         serve_at_most(1, listener, app, ListenerKind::Main, stop)
     })
     .await;
-    // More than the system's buffers take.
     for number in 0..6000 {
         served
             .sources
@@ -202,14 +202,40 @@ async fn client_that_does_not_read_is_cut_off() {
     }
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
-    let mut silent = socket.connect(served.address).await.unwrap();
+    let mut slow = socket.connect(served.address).await.unwrap();
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    silent.write_all(request).await.unwrap();
-    silent.readable().await.unwrap();
+    slow.write_all(request).await.unwrap();
+    slow.readable().await.unwrap();
+    (served, slow)
+}
 
+#[tokio::test]
+async fn client_that_does_not_read_is_cut_off() {
+    let (served, _slow) = served_to_a_slow_client().await;
     tokio::time::pause();
     let start = Instant::now();
     // There is one connection at a time.
     assert_eq!(served.get("/-/healthy").await.status, 200);
-    assert!(start.elapsed() >= WRITE_TIMEOUT, "{:?}", start.elapsed());
+    assert!(start.elapsed() >= ANSWER_TIMEOUT, "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn client_that_reads_slowly_is_cut_off() {
+    let (served, mut slow) = served_to_a_slow_client().await;
+    tokio::time::pause();
+    let start = Instant::now();
+    let reading = async {
+        while slow.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::select! {
+        answer = served.get("/-/healthy") => assert_eq!(answer.status, 200),
+        () = reading => {}
+    }
+    let took = start.elapsed();
+    assert!(
+        took >= ANSWER_TIMEOUT && took < ANSWER_TIMEOUT * 2,
+        "{took:?}"
+    );
 }
