@@ -13,6 +13,8 @@ WORKDIR /build
 # `--target` restricts the flag to the binary: the compiler loads procedural macros dynamically.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN rustc -vV | sed -n 's/^host: //p' >/target-triple
+# Adds the list of dependencies to the binary, for scanners of images.
+RUN cargo install --locked cargo-auditable@0.7.7
 
 # The dependencies are a layer of their own, which only Cargo.toml and Cargo.lock invalidate.
 COPY Cargo.toml Cargo.lock ./
@@ -20,7 +22,7 @@ RUN mkdir -p src tests/integration tests/e2e benches \
     && echo 'fn main() {}' | tee build.rs src/main.rs tests/integration/main.rs >tests/e2e/main.rs \
     && sed -n '/^\[\[bench\]\]/,/^name/s/^name = "\(.*\)"/benches\/\1.rs/p' Cargo.toml | xargs -n 1 cp src/main.rs \
     && touch src/lib.rs \
-    && cargo build --locked --release --target "$(cat /target-triple)"
+    && cargo auditable build --locked --release --target "$(cat /target-triple)"
 
 COPY build.rs askama.toml ./
 COPY src src
@@ -28,7 +30,7 @@ ARG TRADERNET_EXPORTER_REVISION=""
 # Cargo compares modification times, and the sources may be older than the stub files that were just built.
 RUN find build.rs src -name '*.rs' -exec touch {} + \
     && TRADERNET_EXPORTER_REVISION="$TRADERNET_EXPORTER_REVISION" \
-       cargo build --locked --release --target "$(cat /target-triple)" \
+       cargo auditable build --locked --release --target "$(cat /target-triple)" \
     && mkdir -p /image/etc/ssl/certs \
     && cp "target/$(cat /target-triple)/release/tradernet-exporter" /image/ \
     && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/
@@ -46,6 +48,7 @@ ENTRYPOINT ["/tradernet-exporter"]
 # After the binary, which contains the revision too: some builders reuse a cached label although its argument changed.
 ARG TRADERNET_EXPORTER_REVISION=""
 LABEL org.opencontainers.image.title="tradernet-exporter" \
+      org.opencontainers.image.source="https://github.com/tradernet-exporter/tradernet-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the open security sessions of Tradernet accounts" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="0.1.0" \

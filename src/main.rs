@@ -1,6 +1,9 @@
 //! Arguments, the log's start, signals and exit codes; the library does the rest.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +11,7 @@ use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tradernet_exporter::cli::{CheckOptions, Cli, Command, ReportFormat};
-use tradernet_exporter::config::{Config, WebSettings};
+use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
 use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
 
@@ -133,9 +136,25 @@ async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> 
 }
 
 async fn healthcheck(cli: &Cli) -> Result<ExitCode, ExitError> {
-    let settings = WebSettings::load(&cli.flags, variables()).map_err(runtime_error)?;
+    let container = container_flags().filter(|_| !cli.flags.has_listener());
+    let flags = container.as_ref().unwrap_or(&cli.flags);
+    let settings = WebSettings::load(flags, variables()).map_err(runtime_error)?;
     healthcheck::probe(&settings).await.map_err(runtime_error)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flags of process 1 if it is this program, as in a container: an image's health check has none.
+fn container_flags() -> Option<Flags> {
+    let command = std::fs::read("/proc/1/cmdline").ok()?;
+    let arguments: Vec<_> = command
+        .split(|byte| *byte == 0)
+        .map(OsStr::from_bytes)
+        .collect();
+    let (_, arguments) = arguments.split_last()?;
+    let program = Path::new(arguments.first()?).file_name()?;
+    (program == env!("CARGO_PKG_NAME"))
+        .then(|| Cli::try_parse_from(arguments).ok())?
+        .map(|cli| cli.flags)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]

@@ -56,6 +56,11 @@ pub struct Flags {
 }
 
 impl Flags {
+    /// Whether a listener is named.
+    pub fn has_listener(&self) -> bool {
+        !self.listen_addresses.is_empty() || self.probe_listen_address.is_some()
+    }
+
     /// Sets the keys whose flags are given.
     pub(super) fn override_variables(&self, keys: &mut Keys) {
         let switch = |is_on: bool| is_on.then(|| "true".to_owned());

@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Builds the files of a release for this machine's architecture into dist/ (or the folder that is named):
+#
+#   tradernet-exporter-VERSION-linux-ARCH.tar.gz         static binary with its list of dependencies, units, rules, dashboard
+#   tradernet-exporter-VERSION-linux-ARCH.cdx.json       SBOM in CycloneDX
+#   tradernet-exporter_VERSION-1_ARCH.deb                the same for Debian and Ubuntu
+#
+# The same commit and toolchain give the same bytes, in whichever folder it is built.
+#   --install-tools   installs the cargo commands that it needs, in these versions
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+TOOLS=(cargo-auditable@0.7.7 cargo-cyclonedx@0.5.9 cargo-deb@3.8.0)
+if [ "${1:-}" = --install-tools ]; then
+  exec cargo install --locked "${TOOLS[@]}"
+fi
+
+to=${1:-dist}
+mkdir -p "$to"
+to=$(cd "$to" && pwd)
+version=$(sed -n 's/^version = "\(.*\)"/\1/p;T;q' Cargo.toml)
+architecture=$(dpkg --print-architecture)
+triple=$(rustc -vV | sed -n 's/^host: //p')
+target=${CARGO_TARGET_DIR:-$PWD/target}
+name=tradernet-exporter-$version-linux-$architecture
+
+# Paths and times of this build are not part of the result.
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/build --remap-path-prefix=$target=/target --remap-path-prefix=$cargo_home=/cargo"
+export CFLAGS="-ffile-prefix-map=$target=/target -ffile-prefix-map=$cargo_home=/cargo"
+export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
+
+cargo auditable build --locked --release --target "$triple"
+binary=$target/$triple/release/tradernet-exporter
+
+staging=$(mktemp -d)
+trap 'rm -rf "$staging"' EXIT
+mkdir "$staging/$name"
+cp "$binary" LICENSE README.md CHANGELOG.md "$staging/$name/"
+cp -r deploy/systemd examples dashboards "$staging/$name/"
+rm "$staging/$name"/dashboards/*.test.yaml "$staging/$name"/examples/*.rs
+tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
+  -C "$staging" -c "$name" | gzip -n -9 >"$to/$name.tar.gz"
+
+cargo cyclonedx --quiet --format json --target "$triple" --override-filename sbom
+mv sbom.json "$to/$name.cdx.json"
+
+cargo deb --quiet --no-build --no-strip --target "$triple" --output "$to/"
+(cd "$to" && sha256sum "$name.tar.gz" "$name.cdx.json" ./*_"$architecture".deb | sed 's, \./, ,')
