@@ -14,6 +14,9 @@
 //! | [`session`] | the domain, pure: time is an argument | serde, metrics, tokio |
 //! | [`simulator`], [`demo`] | a Tradernet of our own | the client's code |
 
+#[macro_use]
+mod labels;
+
 pub mod app;
 pub mod check;
 pub mod cli;

@@ -158,7 +158,7 @@ fn stream(
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
-    let dialect = match (transport, credential) {
+    let protocol = match (transport, credential) {
         (Transport::Socketio, Some(CredentialSource::KeyPair { .. })) => {
             let message =
                 "socketio requires an SID or a login; a key pair works with http and websocket";
@@ -183,7 +183,7 @@ fn stream(
             None
         })?,
     };
-    Some(StreamEndpoint { origin, dialect })
+    Some(StreamEndpoint { origin, protocol })
 }
 
 /// `wss://wss.<domain>` or `wss://ws.<domain>` of an API origin; none for an IP address, a port, or

@@ -96,7 +96,7 @@ impl Demo {
                 user_id: None,
             },
         };
-        let dialect = match account.transport {
+        let protocol = match account.transport {
             Transport::Http => None,
             Transport::Websocket => Some(StreamProtocol::Websocket),
             Transport::Socketio => Some(StreamProtocol::Socketio {
@@ -115,9 +115,9 @@ impl Demo {
             },
             credential,
             transport: account.transport,
-            stream: dialect.map(|dialect| StreamEndpoint {
+            stream: protocol.map(|protocol| StreamEndpoint {
                 origin: self.stream_origin.clone(),
-                dialect,
+                protocol,
             }),
             info,
             tracking: TrackingConfig {

@@ -10,7 +10,7 @@ use super::host::{Host, Permit};
 use super::login_breaker::CredentialFingerprint;
 use crate::session::SessionList;
 use crate::session::summary::SessionDetails;
-use crate::tradernet::{AuthError, Error, Redactor, Stream, StreamProtocol};
+use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream, StreamProtocol};
 
 /// A list, and with a streaming transport the stream that sent it.
 pub(super) type Answer = (SessionList, Option<Stream>);
@@ -95,7 +95,7 @@ impl Poller {
             let login = self.credential.login(&self.account.credential);
             secrets.extend(login.map(|login| login.name.into()));
             if let Some(stream) = &self.account.stream
-                && let StreamProtocol::Socketio { login } = &stream.dialect
+                && let StreamProtocol::Socketio { login } = &stream.protocol
             {
                 secrets.push(login.as_str().into());
             }
@@ -166,11 +166,11 @@ impl Poller {
             }
             Err(Error::Auth(rejection)) => self.reject_login(rejection.clone()),
             Err(error) => {
-                if let Error::RateLimited(said) = error {
-                    turn.pause(said.retry_after);
+                if let Error::RateLimited(_) = error {
+                    turn.pause(error.retry_after());
                 }
                 // No server received a login for which there was no connection.
-                if !matches!(error, Error::Network { .. } | Error::Tls { .. }) {
+                if !matches!(error, Error::Connection { stage, .. } if *stage != Stage::Response) {
                     self.breaker.record_transient_failure();
                 }
             }

@@ -14,7 +14,7 @@ use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use url::Url;
 
-use super::schedule::MAX_RETRY_AFTER;
+use crate::tradernet::MAX_RETRY_AFTER;
 
 const MINUTE: Duration = Duration::from_secs(60);
 

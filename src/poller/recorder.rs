@@ -166,7 +166,8 @@ impl Recorder {
         // A rejected login is always logged: the password may have been changed just before.
         let login_rejected = std::mem::take(&mut self.login_rejected);
         let last = self.last_error();
-        if login_rejected || last.is_none_or(|last| last.matter() != error.matter()) {
+        let is_new = last.is_none_or(|last| !error.is_same_state(last));
+        if login_rejected || is_new {
             let advice = error.advice();
             warn!(account, reason, %error, advice, took_ms, "poll failed");
         } else {

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::tradernet::MAX_RETRY_AFTER;
+
 /// The random part of a back-off grows no further.
 const MAX_RANDOM_PART: Duration = Duration::from_secs(5 * 60);
-/// Upper bound of `Retry-After`.
-pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 
 /// One account's next attempt, and what it depends on.
 #[derive(Debug)]

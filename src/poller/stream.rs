@@ -147,7 +147,7 @@ impl Poller {
         connection.next_request = now + self.account.tracking.interval;
         connection.requested = Some(now);
         self.recorder.polls += 1;
-        send(connection.stream.ask()).await?;
+        send(connection.stream.request_list()).await?;
         Ok(true)
     }
 
@@ -156,11 +156,11 @@ impl Poller {
         connection.last_frame = now;
         connection.count_frame(now)?;
         match event {
-            StreamEvent::List(list) => {
+            StreamEvent::Sessions(list) => {
                 connection.last_list = now;
                 self.receive_update(connection, Ok(list));
             }
-            StreamEvent::NoList(error) => self.receive_update(connection, Err(error)),
+            StreamEvent::Error(error) => self.receive_update(connection, Err(error)),
             StreamEvent::Pong => {
                 // After an error a pong confirms nothing.
                 let has_failed = match &connection.pending {
@@ -172,7 +172,7 @@ impl Poller {
                     self.publish();
                 }
             }
-            StreamEvent::Alive => {}
+            StreamEvent::Other => {}
         }
         Ok(())
     }
@@ -211,13 +211,10 @@ impl Connection {
         (self.frames, self.counted_since) = (0, now);
         match too_many {
             false => Ok(()),
-            true => Err(Error::Decode {
-                detail: format!(
-                    "the server sent more than {MAX_FRAME_RATE} frames a second for {} s",
-                    FRAME_RATE_WINDOW.as_secs()
-                ),
-                retry_after: None,
-            }),
+            true => Err(Error::decode(format!(
+                "the server sent more than {MAX_FRAME_RATE} frames a second for {} s",
+                FRAME_RATE_WINDOW.as_secs()
+            ))),
         }
     }
 }

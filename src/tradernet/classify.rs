@@ -4,9 +4,7 @@
 //! The API sends errors with HTTP 200 as often as with 4xx, with codes that are missing or reused.
 //! So words count too; the first row that matches decides.
 
-use std::time::Duration;
-
-use super::error::{AuthError, Error, ServerMessage};
+use super::error::{AuthError, Error, ResponseHead, ServerMessage};
 use super::redact::Redactor;
 use super::response::{Answer, ApiErrorBody, DecodeError};
 use crate::session::SessionList;
@@ -23,85 +21,76 @@ const TRANSIENT_WORDS: [&str; 6] = [
 
 /// The verdict on the answer to a list request.
 pub(super) fn list(
-    status: u16,
-    retry_after: Option<Duration>,
+    head: ResponseHead,
     answer: Result<Answer, DecodeError>,
     redactor: &Redactor,
 ) -> Result<SessionList, Error> {
-    let error = |envelope| error(Some(status), retry_after, envelope, redactor);
     match answer {
-        Ok(Answer::Error(envelope)) => Err(error(Some(envelope)).unwrap_or(Error::Decode {
-            detail: "its error is not one".to_owned(),
-            retry_after,
-        })),
-        Ok(Answer::Sessions(list)) => error(None).map_or(Ok(list), Err),
-        Err(unreadable) => Err(error(None).unwrap_or(Error::Decode {
-            detail: unreadable.message,
-            retry_after,
-        })),
+        Ok(Answer::Error(body)) => Err(envelope_error(head, &body, redactor)),
+        Ok(Answer::Sessions(list)) => status_error(head).map_or(Ok(list), Err),
+        Err(DecodeError(detail)) => {
+            Err(status_error(head).unwrap_or(Error::Decode { detail, head }))
+        }
     }
 }
 
 /// An error event of a stream, which has no status.
-pub(super) fn stream_error(envelope: ApiErrorBody, redactor: &Redactor) -> Error {
-    let message = message(None, None, &envelope, redactor);
-    error(None, None, Some(envelope), redactor).unwrap_or(Error::Api(message))
+pub(super) fn stream_error(body: &ApiErrorBody, redactor: &Redactor) -> Error {
+    envelope_error(ResponseHead::default(), body, redactor)
 }
 
-/// What is wrong, by status and error envelope; `None` for a 2xx without an envelope.
-pub(super) fn error(
-    status: Option<u16>,
-    retry_after: Option<Duration>,
-    envelope: Option<ApiErrorBody>,
-    redactor: &Redactor,
-) -> Option<Error> {
-    let has_envelope = envelope.is_some();
-    let envelope = envelope.unwrap_or_default();
-    let text = envelope.message.to_lowercase();
-    let has = |words: &str| text.contains(words);
-    let code = envelope.code;
-    let message = || message(status, retry_after, &envelope, redactor);
+/// What a status without an envelope means; `None` for 2xx.
+fn status_error(head: ResponseHead) -> Option<Error> {
+    let message = ServerMessage {
+        head,
+        ..ServerMessage::default()
+    };
+    match head.status? {
+        200..300 => None,
+        429 => Some(Error::RateLimited(message)),
+        401 => Some(Error::Auth(AuthError::SidRejected(message))),
+        _ => Some(Error::HttpStatus(head)),
+    }
+}
 
-    if status == Some(429) || code == Some(429) || has("request limit") || has("too many requests")
-    {
-        return Some(Error::RateLimited(message()));
+/// What an error envelope means.
+fn envelope_error(head: ResponseHead, body: &ApiErrorBody, redactor: &Redactor) -> Error {
+    let message = message(head, body, redactor);
+    let text = body.message.to_lowercase();
+    let has = |words: &str| text.contains(words);
+    let is = |number: u16| head.status == Some(number) || body.code == Some(number.into());
+
+    if is(429) || has("request limit") || has("too many requests") {
+        return Error::RateLimited(message);
     }
     if has("security session") {
-        return Some(Error::Auth(AuthError::MissingRight(message())));
+        return Error::Auth(AuthError::MissingRight(message));
     }
     if has("api key") || has("signature") {
-        return Some(Error::Auth(AuthError::KeyPairRejected(message())));
+        return Error::Auth(AuthError::KeyPairRejected(message));
     }
-    let unauthorized = (status == Some(401) || code == Some(401)) && !is_transient(&text);
-    let names_sid = text
-        .split(|c: char| !c.is_alphanumeric())
-        .any(|word| word == "sid");
-    let dead_session = has("session") && (has("expired") || has("invalid") || has("dead"));
     let not_authorized = [
         "not authorized",
         "not authorised",
         "unauthorized",
         "invalid credentials",
     ];
+    let names_sid = text
+        .split(|c: char| !c.is_alphanumeric())
+        .any(|word| word == "sid");
+    let dead_session = has("session") && (has("expired") || has("invalid") || has("dead"));
     if names_sid
         || dead_session
         || not_authorized.into_iter().any(has)
-        || unauthorized
-        || code == Some(12)
+        || (is(401) && !is_transient(&text))
+        || body.code == Some(12)
     {
-        return Some(Error::Auth(AuthError::SidRejected(message())));
+        return Error::Auth(AuthError::SidRejected(message));
     }
-    if matches!(code, Some(4 | 7 | 8 | 14)) || (has_envelope && status == Some(403)) {
-        return Some(Error::Auth(AuthError::Rejected(message())));
+    if matches!(body.code, Some(4 | 7 | 8 | 14)) || head.status == Some(403) {
+        return Error::Auth(AuthError::Rejected(message));
     }
-    if has_envelope {
-        return Some(Error::Api(message()));
-    }
-    let status = status.filter(|status| !(200..300).contains(status))?;
-    Some(Error::HttpStatus {
-        status,
-        retry_after,
-    })
+    Error::Api(message)
 }
 
 /// Whether a text, in lower case, speaks of a limit or of maintenance.
@@ -113,22 +102,22 @@ pub(super) fn is_transient(text: &str) -> bool {
 
 /// The server's words as they may be shown.
 pub(super) fn message(
-    status: Option<u16>,
-    retry_after: Option<Duration>,
-    envelope: &ApiErrorBody,
+    head: ResponseHead,
+    body: &ApiErrorBody,
     redactor: &Redactor,
 ) -> ServerMessage {
     ServerMessage {
-        status,
-        code: envelope.code,
-        text: redactor.redact(&envelope.message),
-        retry_after,
+        head,
+        code: body.code,
+        text: redactor.redact(&body.message),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
+
+    use std::time::Duration;
 
     use super::*;
 
@@ -138,13 +127,15 @@ mod tests {
             code,
             message: text.to_owned(),
         };
-        let redactor = Redactor::default();
-        let answered = row_of(error(Some(status), None, Some(envelope.clone()), &redactor));
-        if status == 200 {
-            let pushed = row_of(Some(stream_error(envelope, &redactor)));
-            assert_eq!(answered, pushed, "{code:?} {text}");
-        }
-        answered
+        row_of(answered(status, Ok(Answer::Error(envelope))).err())
+    }
+
+    fn answered(status: u16, answer: Result<Answer, DecodeError>) -> Result<SessionList, Error> {
+        let head = ResponseHead {
+            status: Some(status),
+            retry_after: Some(Duration::from_secs(7)),
+        };
+        list(head, answer, &Redactor::default())
     }
 
     fn row_of(error: Option<Error>) -> &'static str {
@@ -263,7 +254,8 @@ mod tests {
                 assert_eq!(row(status, code, "no"), "api");
             }
         }
-        let without = |status| row_of(error(Some(status), None, None, &Redactor::default()));
+        let empty = || Ok(Answer::Sessions(SessionList::default()));
+        let without = |status| row_of(answered(status, empty()).err());
         for (status, row) in [
             (200, "none"),
             (204, "none"),
@@ -281,24 +273,26 @@ mod tests {
     #[test]
     fn retry_after_counts_whatever_the_reason() {
         let after = Some(Duration::from_secs(7));
-        let redactor = Redactor::default();
-        for (status, text) in [(429, ""), (401, ""), (403, "no"), (500, "no"), (503, "")] {
-            let envelope = (!text.is_empty()).then(|| ApiErrorBody {
+        let envelope = |text: &str| {
+            Ok(Answer::Error(ApiErrorBody {
                 code: None,
                 message: text.to_owned(),
-            });
-            let error = error(Some(status), after, envelope, &redactor);
-            assert_eq!(
-                error.and_then(|error| error.retry_after()),
-                after,
-                "{status}"
-            );
-        }
-        let unreadable = DecodeError {
-            message: String::new(),
-            is_json: false,
+            }))
         };
-        let decode = list(200, after, Err(unreadable), &redactor);
-        assert_eq!(decode.err().and_then(|error| error.retry_after()), after);
+        let unreadable = || Err(DecodeError(String::new()));
+        for (status, answer) in [
+            (429, unreadable()),
+            (401, unreadable()),
+            (503, unreadable()),
+            (200, unreadable()),
+            (403, envelope("no")),
+            (500, envelope("no")),
+            (200, envelope("no")),
+            (200, envelope("Request limit exceeded")),
+        ] {
+            let error = answered(status, answer).unwrap_err();
+            assert_eq!(error.retry_after(), after, "{status}");
+            assert!(error.to_string().ends_with("; retry after 7s"), "{error}");
+        }
     }
 }

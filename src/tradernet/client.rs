@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::{
-    CONTENT_TYPE, COOKIE, DATE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE,
+    CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use reqwest::{NoProxy, Proxy, Response, StatusCode};
+use reqwest::{Method, NoProxy, Proxy, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::time::Instant;
 use url::Url;
 
-use super::error::{Error, ServerMessage};
-use super::login::LoginReply;
+use super::error::{Error, ResponseHead};
+use super::login::{Login, LoginReply};
 use super::redact::Redactor;
-use super::response;
+use super::request::{ApiRequest, Credentials, Endpoint, signature_of};
 use super::transport::Transport;
-use super::transport_error::{SendError, failure, was_cut_off};
+use super::transport_error::{RequestContext, address, was_cut_off};
+use super::{classify, login, response};
+use crate::clock::Timestamps;
 use crate::session::SessionList;
 
 /// The content network refuses well-known libraries' names, so requests carry our own.
@@ -75,9 +78,8 @@ pub struct Client {
     loopback: reqwest::Client,
     /// HTTPS to everywhere else.
     remote: reqwest::Client,
-    /// The same two for streams: their connections are not shared with requests.
-    loopback_streams: reqwest::Client,
-    remote_streams: reqwest::Client,
+    /// Host and port of the proxy.
+    proxy: Option<String>,
     pub(super) max_response_bytes: u64,
     observe: RequestObserver,
 }
@@ -89,24 +91,6 @@ pub struct RequestObserver(pub Arc<dyn Fn(Transport, Duration) + Send + Sync>);
 impl std::fmt::Debug for RequestObserver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RequestObserver")
-    }
-}
-
-/// A form or JSON body with the headers that belong to it.
-pub(super) struct Outgoing {
-    pub(super) url: Url,
-    pub(super) content_type: &'static str,
-    pub(super) body: SecretString,
-    /// Sent as cookie `SID`.
-    pub(super) sid: Option<SecretString>,
-    pub(super) signed: Vec<(&'static str, SecretString)>,
-    pub(super) timeout: Duration,
-}
-
-impl Outgoing {
-    fn signature(&self) -> Option<&SecretString> {
-        let mut signed = self.signed.iter();
-        signed.find_map(|(name, value)| (*name == super::signature::HEADER).then_some(value))
     }
 }
 
@@ -127,19 +111,18 @@ impl Client {
     /// Where the CA certificates of the system or of `SSL_CERT_FILE` cannot be loaded, or the
     /// proxy cannot be used.
     pub fn new(
-        outbound: &ClientConfig,
+        config: &ClientConfig,
         roots: rustls::RootCertStore,
         observe: RequestObserver,
     ) -> Result<Self, SetupError> {
         let tls = client_tls(roots)?;
-        let client = |proxy: Option<Proxy>, idle_connections: usize| {
+        let client = |proxy: Option<Proxy>| {
             let builder = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
                 .tls_backend_preconfigured(tls.clone())
                 .pool_idle_timeout(Duration::from_secs(90))
-                .pool_max_idle_per_host(idle_connections)
                 .no_proxy();
             match proxy {
                 Some(proxy) => builder.proxy(proxy),
@@ -148,151 +131,186 @@ impl Client {
             .build()
             .map_err(|error| SetupError::Tls(error.without_url().to_string()))
         };
-        let proxy = outbound
-            .proxy
-            .as_ref()
-            .map(|proxy| Proxy::https(proxy.expose_secret()))
-            .transpose()
-            .map_err(|_| SetupError::Proxy)?
-            .map(|proxy| {
-                proxy.no_proxy(outbound.no_proxy.as_deref().and_then(NoProxy::from_string))
-            });
+        let proxy = config.proxy.as_ref().map(|proxy| proxy.expose_secret());
+        let no_proxy = config.no_proxy.as_deref().and_then(NoProxy::from_string);
+        let proxies = proxy.map(Proxy::https).transpose();
+        let proxies = proxies.map_err(|_| SetupError::Proxy)?;
         Ok(Self {
-            loopback: client(None, usize::MAX)?,
-            remote: client(proxy.clone(), usize::MAX)?,
-            loopback_streams: client(None, 0)?,
-            remote_streams: client(proxy, 0)?,
-            max_response_bytes: outbound.max_response_bytes,
+            loopback: client(None)?,
+            remote: client(proxies.map(|proxies| proxies.no_proxy(no_proxy)))?,
+            proxy: proxy.map(proxy_address),
+            max_response_bytes: config.max_response_bytes,
             observe,
         })
     }
 
-    /// Asks for a list and judges the answer.
+    /// Reads the list of open sessions once.
     ///
-    /// A server may end a kept connection in the very moment in which it is used again. Nothing is
-    /// wrong then, so a request that was cut off before any answer is made once more, in what is
-    /// left of its time. `outgoing` makes it, since a signature is good for one request alone.
-    pub(super) async fn list(
+    /// # Errors
+    ///
+    /// Why there is no list: see [`Error`].
+    pub async fn sessions(
         &self,
-        outgoing: impl Fn() -> Outgoing,
+        endpoint: &Endpoint,
+        credentials: Credentials<'_>,
+        now: Timestamps,
         redactor: &Redactor,
     ) -> Result<ListResponse, Error> {
-        let timer = self.timer(Transport::Http);
-        let first = outgoing();
-        let timeout = first.timeout;
-        let mut signature = first.signature().cloned();
-        let mut redactor = redactor.with(signature.clone());
-        let sent = match self.send(first, &redactor).await {
-            Err(unsent) if unsent.retryable => {
-                let mut second = outgoing();
-                second.timeout = timeout.saturating_sub(timer.start.elapsed());
-                signature = second.signature().cloned();
-                redactor = redactor.with(signature.clone());
-                self.send(second, &redactor).await
-            }
-            sent => sent,
-        };
-        let response = sent.map_err(|unsent| unsent.into_error(timeout))?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
-        if status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(too_many_requests(retry_after));
-        }
-        let body = read_body(response, self.max_response_bytes, timeout, &redactor).await?;
-        let answer = response::read(&body);
-        let sessions = super::classify::list(status.as_u16(), retry_after, answer, &redactor)?;
+        let _timer = self.timer(Transport::Http);
+        let request = ApiRequest::list(credentials, now);
+        let signature = signature_of(&request.headers);
+        let redactor = redactor.with(signature.clone());
+        let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
+        let request = post(endpoint, request)?;
+        let response = self.send_twice(request, &context).await?;
+        let sessions = self.read_list(response, &context).await?;
         Ok(ListResponse {
             sessions,
             signature,
         })
     }
 
-    /// Sends a login; the answer's cookies and body are for [`super::login`] to understand.
-    pub(super) async fn login(
+    /// Logs in once, and returns the SID.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Auth`] where the login was rejected, else why there was no verdict.
+    pub async fn log_in(
         &self,
-        outgoing: Outgoing,
+        endpoint: &Endpoint,
+        login: Login<'_>,
         redactor: &Redactor,
-    ) -> Result<LoginReply, Error> {
+    ) -> Result<SecretString, Error> {
         let _timer = self.timer(Transport::Http);
-        let timeout = outgoing.timeout;
-        let response = self.send(outgoing, redactor).await;
-        let response = response.map_err(|unsent| unsent.into_error(timeout))?;
-        let status = response.status();
-        let retry_after = retry_after(response.headers());
+        let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
+        let request = post(endpoint, login.request())?;
+        let response = self.send(request).await;
+        let response = response.map_err(|error| context.error(error))?;
+        let head = head(&response);
         let cookies = response.headers().get_all(SET_COOKIE).iter();
         let cookies = cookies
             .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
             .collect();
         let limit = self.max_response_bytes.min(MAX_LOGIN_BYTES);
-        let body = read_body(response, limit, timeout, redactor).await?;
-        Ok(LoginReply {
-            status: status.as_u16(),
-            retry_after,
+        let body = read_body(response, limit, &context).await?;
+        let reply = LoginReply {
+            head,
             cookies,
             body,
-        })
+        };
+        login::sid(&reply, redactor)
     }
 
-    /// Reports how long a stream took to answer a request.
-    pub fn observe(&self, transport: Transport, took: Duration) {
-        (self.observe.0)(transport, took);
-    }
-
-    /// Reports a request's duration when it is dropped.
+    /// Measures a request until it is dropped.
     pub(super) fn timer(&self, transport: Transport) -> Timer<'_> {
         Timer {
             transport,
             observe: &self.observe,
-            start: tokio::time::Instant::now(),
+            start: Instant::now(),
         }
     }
 
-    async fn send(&self, outgoing: Outgoing, redactor: &Redactor) -> Result<Response, SendError> {
-        let client = match is_loopback(&outgoing.url) {
-            true => &self.loopback,
-            false => &self.remote,
+    /// Reports a duration that was measured elsewhere.
+    pub fn observe(&self, transport: Transport, duration: Duration) {
+        (self.observe.0)(transport, duration);
+    }
+
+    /// What errors of a request to this URL name.
+    pub(super) fn context<'a>(
+        &'a self,
+        url: &Url,
+        timeout: Duration,
+        redactor: &'a Redactor,
+    ) -> RequestContext<'a> {
+        RequestContext {
+            address: address(url),
+            proxy: self.proxy.as_deref(),
+            timeout,
+            redactor,
+        }
+    }
+
+    /// Sends a request. A server may end a kept connection in the very moment in which it is used
+    /// again. Nothing is wrong then, so a request that was cut off before any answer is sent once
+    /// more, in what is left of its time.
+    pub(super) async fn send_twice(
+        &self,
+        request: Request,
+        context: &RequestContext<'_>,
+    ) -> Result<Response, Error> {
+        let start = Instant::now();
+        let again = request.try_clone();
+        let sent = match (self.send(request).await, again) {
+            (Err(error), Some(mut again)) if was_cut_off(&error) => {
+                *again.timeout_mut() = Some(context.timeout.saturating_sub(start.elapsed()));
+                self.send(again).await
+            }
+            (sent, _) => sent,
         };
-        let mut headers = HeaderMap::new();
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static(outgoing.content_type),
-        );
-        if let Some(sid) = &outgoing.sid {
-            headers.insert(
-                COOKIE,
-                secret_header(&format!("SID={}", sid.expose_secret()))?,
-            );
-        }
-        for (name, value) in &outgoing.signed {
-            headers.insert(*name, secret_header(value.expose_secret())?);
-        }
-        client
-            .post(outgoing.url)
-            .headers(headers)
-            .body(outgoing.body.expose_secret().to_owned())
-            .timeout(outgoing.timeout)
-            .send()
-            .await
-            .map_err(|error| SendError {
-                retryable: was_cut_off(&error),
-                error: failure(error, outgoing.timeout, redactor),
-            })
+        sent.map_err(|error| context.error(error))
     }
 
-    /// The client for streams to this URL.
-    pub(super) fn streams(&self, url: &Url) -> &reqwest::Client {
-        match is_loopback(url) {
-            true => &self.loopback_streams,
-            false => &self.remote_streams,
+    async fn send(&self, request: Request) -> reqwest::Result<Response> {
+        match is_loopback(request.url()) {
+            true => self.loopback.execute(request).await,
+            false => self.remote.execute(request).await,
         }
     }
+
+    /// Reads the answer to a request for the list, or to a refused handshake.
+    pub(super) async fn read_list(
+        &self,
+        response: Response,
+        context: &RequestContext<'_>,
+    ) -> Result<SessionList, Error> {
+        let head = head(&response);
+        let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
+        let body = match read_body(response, self.max_response_bytes, context).await {
+            // Its meaning does not depend on a body.
+            Err(_) if is_limit => Vec::new(),
+            body => body?,
+        };
+        classify::list(head, response::read(&body), context.redactor)
+    }
+}
+
+fn post(endpoint: &Endpoint, api_request: ApiRequest) -> Result<Request, Error> {
+    let mut url = endpoint.origin.clone();
+    url.set_path(api_request.path);
+    let mut request = Request::new(Method::POST, url);
+    let content_type = HeaderValue::from_static(api_request.content_type);
+    request.headers_mut().insert(CONTENT_TYPE, content_type);
+    for (name, value) in &api_request.headers {
+        insert_secret(&mut request, name, value)?;
+    }
+    *request.body_mut() = Some(api_request.body.expose_secret().to_owned().into());
+    *request.timeout_mut() = Some(endpoint.timeout);
+    Ok(request)
+}
+
+/// Adds a header that is not shown in any log.
+pub(super) fn insert_secret(
+    request: &mut Request,
+    name: &str,
+    value: &SecretString,
+) -> Result<(), Error> {
+    let name = HeaderName::try_from(name);
+    let value = HeaderValue::from_str(value.expose_secret());
+    let (Ok(name), Ok(mut value)) = (name, value) else {
+        return Err(Error::Credential {
+            detail: "it has characters that HTTP cannot carry".to_owned(),
+        });
+    };
+    value.set_sensitive(true);
+    request.headers_mut().insert(name, value);
+    Ok(())
 }
 
 /// Reports a request's duration when it is over, also when it is given up.
 pub(super) struct Timer<'a> {
     transport: Transport,
     observe: &'a RequestObserver,
-    start: tokio::time::Instant,
+    start: Instant,
 }
 
 impl Drop for Timer<'_> {
@@ -305,8 +323,7 @@ impl Drop for Timer<'_> {
 async fn read_body(
     mut response: Response,
     limit: u64,
-    timeout: Duration,
-    redactor: &Redactor,
+    context: &RequestContext<'_>,
 ) -> Result<Vec<u8>, Error> {
     let too_large = |length: u64| length > limit;
     if response.content_length().is_some_and(too_large) {
@@ -316,7 +333,7 @@ async fn read_body(
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| failure(error, timeout, redactor))?
+        .map_err(|error| context.error(error))?
     {
         body.extend_from_slice(&chunk);
         if too_large(body.len() as u64) {
@@ -326,13 +343,12 @@ async fn read_body(
     Ok(body)
 }
 
-/// HTTP 429, whatever its body says.
-pub(super) fn too_many_requests(retry_after: Option<Duration>) -> Error {
-    Error::RateLimited(ServerMessage {
-        status: Some(429),
-        retry_after,
-        ..ServerMessage::default()
-    })
+/// Host and port of the proxy, without the password.
+fn proxy_address(proxy: &str) -> String {
+    match Url::parse(proxy) {
+        Ok(url) if url.has_host() => address(&url),
+        _ => proxy.rsplit('@').next().unwrap_or_default().to_owned(),
+    }
 }
 
 /// Whether a URL's host is this machine for certain.
@@ -373,17 +389,16 @@ fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Setu
     Ok(config)
 }
 
-pub(super) fn secret_header(value: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(value).map_err(|_| Error::Network {
-        detail: "the credential has characters that HTTP cannot carry".to_owned(),
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+fn head(response: &Response) -> ResponseHead {
+    ResponseHead {
+        status: Some(response.status().as_u16()),
+        retry_after: retry_after(response.headers()),
+    }
 }
 
 /// `Retry-After` in seconds, or as a date relative to the server's own `Date`: a clock that is off
 /// by hours must not turn a minute into hours.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // A number that does not fit is a very long pause.

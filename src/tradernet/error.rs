@@ -1,12 +1,16 @@
-//! Why an attempt failed: one closed enum, and the label, the words and the advice for each case.
+//! Why an attempt failed: one closed enum, with a reason to count, a text and advice for each case.
 
 use std::fmt;
+use std::mem::discriminant;
 use std::time::Duration;
 
-/// What went wrong between us and Tradernet.
+/// `Retry-After` counts up to this.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// Why an attempt failed.
 ///
-/// The text is fit for logs and pages: whatever came from the server went through a
-/// [`Redactor`](super::redact::Redactor), and nothing of ours that is secret is ever put in.
+/// The text is fit for logs and pages: the server's words went through a
+/// [`Redactor`](super::redact::Redactor), and no secret of ours is put in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The account has no usable secret; nothing was sent.
@@ -19,14 +23,13 @@ pub enum Error {
         /// `TRADERNET_TIMEOUT`.
         after: Duration,
     },
-    /// Name resolution, connection or transfer failed.
-    Network {
+    /// A connection was not made, or broke.
+    Connection {
+        /// How far it came.
+        stage: Stage,
+        /// Host and port: of the proxy at its stage, else of the API.
+        address: String,
         /// The cause in the words of the library or system.
-        detail: String,
-    },
-    /// The secure connection could not be made.
-    Tls {
-        /// The cause in the words of the library.
         detail: String,
     },
     /// The decoded answer is larger than allowed and was cut off.
@@ -41,34 +44,51 @@ pub enum Error {
     /// Another error envelope.
     Api(ServerMessage),
     /// Another status that is not 2xx.
-    HttpStatus {
-        /// The status.
-        status: u16,
-        /// `Retry-After`, as a time from now.
-        retry_after: Option<Duration>,
-    },
+    HttpStatus(ResponseHead),
     /// The answer could not be read.
     Decode {
         /// What was wrong with it.
         detail: String,
-        /// `Retry-After`, as a time from now.
-        retry_after: Option<Duration>,
+        /// The answer's status and headers.
+        head: ResponseHead,
     },
     /// This program panicked.
     Internal,
 }
 
-/// What a server said besides a list.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ServerMessage {
+/// How far a connection came before it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Looking up the host's addresses.
+    Resolve,
+    /// Connecting to the proxy, or from there to the API.
+    Proxy,
+    /// Connecting to the API.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request and receiving the answer.
+    Response,
+}
+
+/// What status and headers of an answer say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResponseHead {
     /// The HTTP status; a stream's event has none.
     pub status: Option<u16>,
+    /// `Retry-After`, as a time from now.
+    pub retry_after: Option<Duration>,
+}
+
+/// An error in the server's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerMessage {
+    /// The answer's status and headers.
+    pub head: ResponseHead,
     /// The code of the error envelope.
     pub code: Option<i64>,
     /// The server's words, redacted; empty where there were none.
     pub text: String,
-    /// `Retry-After`, as a time from now.
-    pub retry_after: Option<Duration>,
 }
 
 /// How a credential was not accepted, or why no login was sent.
@@ -100,93 +120,80 @@ pub enum AuthError {
     BlockedAfterFailures,
 }
 
-/// The label `reason` of `tradernet_poll_failures_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// [`Error::Credential`].
-    Credential,
-    /// [`Error::Timeout`].
-    Timeout,
-    /// [`Error::Network`].
-    Network,
-    /// [`Error::Tls`].
-    Tls,
-    /// [`Error::TooLarge`].
-    TooLarge,
-    /// [`Error::RateLimited`].
-    RateLimited,
-    /// [`Error::Auth`].
-    Auth,
-    /// [`Error::Api`].
-    ApiError,
-    /// [`Error::HttpStatus`].
-    HttpStatus,
-    /// [`Error::Decode`].
-    Decode,
-    /// [`Error::Internal`].
-    Internal,
-}
-
-impl Reason {
-    /// All of them, in the order in which they are listed.
-    pub const ALL: [Reason; 11] = [
-        Reason::Credential,
-        Reason::Timeout,
-        Reason::Network,
-        Reason::Tls,
-        Reason::TooLarge,
-        Reason::RateLimited,
-        Reason::Auth,
-        Reason::ApiError,
-        Reason::HttpStatus,
-        Reason::Decode,
-        Reason::Internal,
-    ];
-
-    /// The label value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Credential => "credential",
-            Self::Timeout => "timeout",
-            Self::Network => "network",
-            Self::Tls => "tls",
-            Self::TooLarge => "too_large",
-            Self::RateLimited => "rate_limited",
-            Self::Auth => "auth",
-            Self::ApiError => "api_error",
-            Self::HttpStatus => "http_status",
-            Self::Decode => "decode",
-            Self::Internal => "internal",
-        }
+labels! {
+    /// The label `reason` of `tradernet_poll_failures_total`.
+    pub enum Reason {
+        /// [`Error::Credential`].
+        Credential = "credential",
+        /// [`Error::Timeout`].
+        Timeout = "timeout",
+        /// [`Error::Connection`], except for the TLS handshake.
+        Network = "network",
+        /// [`Error::Connection`] in the TLS handshake.
+        Tls = "tls",
+        /// [`Error::TooLarge`].
+        TooLarge = "too_large",
+        /// [`Error::RateLimited`].
+        RateLimited = "rate_limited",
+        /// [`Error::Auth`].
+        Auth = "auth",
+        /// [`Error::Api`].
+        ApiError = "api_error",
+        /// [`Error::HttpStatus`].
+        HttpStatus = "http_status",
+        /// [`Error::Decode`].
+        Decode = "decode",
+        /// [`Error::Internal`].
+        Internal = "internal",
     }
 }
 
 impl Error {
+    /// An answer, or a frame of a stream, that cannot be read.
+    pub(crate) fn decode(detail: impl Into<String>) -> Self {
+        Self::Decode {
+            detail: detail.into(),
+            head: ResponseHead::default(),
+        }
+    }
+
     /// What the attempt is counted as.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Credential { .. } => Reason::Credential,
             Self::Timeout { .. } => Reason::Timeout,
-            Self::Network { .. } => Reason::Network,
-            Self::Tls { .. } => Reason::Tls,
+            Self::Connection { stage, .. } if *stage == Stage::Tls => Reason::Tls,
+            Self::Connection { .. } => Reason::Network,
             Self::TooLarge { .. } => Reason::TooLarge,
             Self::RateLimited(_) => Reason::RateLimited,
             Self::Auth(_) => Reason::Auth,
             Self::Api(_) => Reason::ApiError,
-            Self::HttpStatus { .. } => Reason::HttpStatus,
+            Self::HttpStatus(_) => Reason::HttpStatus,
             Self::Decode { .. } => Reason::Decode,
             Self::Internal => Reason::Internal,
         }
     }
 
-    /// How long the server asked to wait, whatever the reason.
-    pub fn retry_after(&self) -> Option<Duration> {
+    /// What status and headers of the answer say, where there was one.
+    fn head(&self) -> Option<&ResponseHead> {
         match self {
-            Self::RateLimited(said) | Self::Api(said) => said.retry_after,
-            Self::Auth(error) => error.said()?.retry_after,
-            Self::HttpStatus { retry_after, .. } | Self::Decode { retry_after, .. } => *retry_after,
+            Self::HttpStatus(head) | Self::Decode { head, .. } => Some(head),
+            Self::RateLimited(said)
+            | Self::Api(said)
+            | Self::Auth(
+                AuthError::SidRejected(said)
+                | AuthError::KeyPairRejected(said)
+                | AuthError::Rejected(said)
+                | AuthError::MissingRight(said)
+                | AuthError::LoginRejected(said),
+            ) => Some(&said.head),
             _ => None,
         }
+    }
+
+    /// How long the server asked to wait, whatever the reason; at most [`MAX_RETRY_AFTER`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        Some(self.head()?.retry_after?.min(MAX_RETRY_AFTER))
     }
 
     /// Whether a login may replace the SID that this error is about.
@@ -197,8 +204,18 @@ impl Error {
         )
     }
 
+    /// Whether the account's state is the same with both errors, whatever the server's words are.
+    pub fn is_same_state(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Auth(one), Self::Auth(other)) => {
+                discriminant(one.rejection()) == discriminant(other.rejection())
+            }
+            _ => self.reason() == other.reason(),
+        }
+    }
+
     /// What a person does about it, lower case, no full stop.
-    pub fn advice(&self) -> &'static str {
+    pub fn advice(&self) -> String {
         match self {
             Self::Credential { .. } => {
                 "check that the file exists, that this program may read it and that it holds the secret only; it is read again every few seconds"
@@ -206,19 +223,14 @@ impl Error {
             Self::Timeout { .. } => {
                 "check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT"
             }
-            Self::Network { .. } => {
-                "check TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL), name resolution, the firewall and the proxy (HTTPS_PROXY, NO_PROXY)"
-            }
-            Self::Tls { .. } => {
-                "check the host name and the clock; name a private CA with SSL_CERT_FILE"
-            }
+            Self::Connection { stage, .. } => stage.advice(),
             Self::TooLarge { .. } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
             }
             Self::RateLimited(_) => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
             Self::Auth(error) => error.advice(),
             Self::Api(_) => "look the code up on the vendor's API page; it may pass by itself",
-            Self::HttpStatus { status, .. } => match status {
+            Self::HttpStatus(head) => match head.status.unwrap_or_default() {
                 300..400 => {
                     "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
                 }
@@ -233,47 +245,38 @@ impl Error {
             }
             Self::Internal => "report the line that the log has about the panic",
         }
+        .to_owned()
     }
 }
 
-impl Error {
-    /// What is the matter, more closely than the reason says: while this stays the same, an
-    /// account's state has not changed, whatever the server's words are.
-    pub fn matter(&self) -> &'static str {
+impl Stage {
+    fn advice(self) -> &'static str {
         match self {
-            Self::Auth(error) => error.matter(),
-            error => error.reason().name(),
+            Self::Resolve => {
+                "check the host in TRADERNET_URL (of a stream in TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) and this machine's name servers"
+            }
+            Self::Proxy => {
+                "check the proxy in HTTPS_PROXY, its user and password, and that it allows this address; NO_PROXY names hosts to be reached without it"
+            }
+            Self::Connect => {
+                "check host and port in TRADERNET_URL (of a stream in TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) and the firewall; where a proxy is required, set HTTPS_PROXY"
+            }
+            Self::Tls => {
+                "check host, port and scheme of the URL, and the clock; name a private CA with SSL_CERT_FILE"
+            }
+            Self::Response => {
+                "it may pass by itself; if it does not, check the URL and what is between here and the API: firewall, proxy, load balancer"
+            }
         }
     }
 }
 
 impl AuthError {
-    fn matter(&self) -> &'static str {
+    /// A rejected login goes on until somebody acts.
+    fn rejection(&self) -> &Self {
         match self {
-            Self::SidRejected(_) | Self::KeyPairRejected(_) | Self::Rejected(_) => {
-                "credential rejected"
-            }
-            Self::MissingRight(_) => "right missing",
-            Self::DemoMode => "demo mode",
-            Self::LoginRejected(_) => "login rejected",
-            Self::SecondFactor => "second factor",
-            Self::NoSessionInLoginResponse => "login without session",
-            Self::NewSidRejected(_) => "new SID rejected",
-            // It goes on until somebody acts.
-            Self::BlockedAfterRejection(rejection) => rejection.matter(),
-            Self::BlockedByRateLimit => "too many logins",
-            Self::BlockedAfterFailures => "logins failed",
-        }
-    }
-
-    fn said(&self) -> Option<&ServerMessage> {
-        match self {
-            Self::SidRejected(said)
-            | Self::KeyPairRejected(said)
-            | Self::Rejected(said)
-            | Self::MissingRight(said)
-            | Self::LoginRejected(said) => Some(said),
-            _ => None,
+            Self::BlockedAfterRejection(rejection) => rejection,
+            error => error,
         }
     }
 
@@ -325,7 +328,7 @@ impl AuthError {
 
 impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.text.as_str(), self.status) {
+        match (self.code, self.text.as_str(), self.head.status) {
             (Some(code), "", _) => write!(f, "code {code}"),
             (None, "", Some(status)) if status != 200 => write!(f, "HTTP {status}"),
             (None, "", _) => f.write_str("no reason given"),
@@ -342,21 +345,31 @@ impl fmt::Display for Error {
             Self::Timeout { after } => {
                 write!(f, "no complete answer within {}s", after.as_secs_f64())
             }
-            Self::Network { detail } => write!(f, "the connection failed: {detail}"),
-            Self::Tls { detail } => write!(f, "no secure connection: {detail}"),
+            Self::Connection {
+                stage,
+                address,
+                detail,
+            } => match stage {
+                Stage::Resolve => write!(f, "cannot resolve {address}: {detail}"),
+                Stage::Proxy => write!(f, "no connection through the proxy {address}: {detail}"),
+                Stage::Connect => write!(f, "cannot connect to {address}: {detail}"),
+                Stage::Tls => write!(f, "no secure connection to {address}: {detail}"),
+                Stage::Response => write!(f, "the connection to {address} failed: {detail}"),
+            },
             Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
-            Self::RateLimited(said) => {
-                write!(f, "rate limited: {said}")?;
-                match said.retry_after {
-                    Some(after) => write!(f, ", asked to wait {}s", after.as_secs()),
-                    None => Ok(()),
-                }
-            }
+            Self::RateLimited(said) => write!(f, "rate limited: {said}"),
             Self::Auth(error) => error.fmt(f),
             Self::Api(said) => write!(f, "the server answered with an error: {said}"),
-            Self::HttpStatus { status, .. } => write!(f, "the server answered HTTP {status}"),
+            Self::HttpStatus(head) => {
+                let status = head.status.unwrap_or_default();
+                write!(f, "the server answered HTTP {status}")
+            }
             Self::Decode { detail, .. } => write!(f, "the answer cannot be read: {detail}"),
             Self::Internal => f.write_str("internal error: this program panicked"),
+        }?;
+        match self.retry_after() {
+            Some(after) => write!(f, "; retry after {}s", after.as_secs()),
+            None => Ok(()),
         }
     }
 }

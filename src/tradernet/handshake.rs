@@ -1,11 +1,14 @@
 //! The WebSocket handshake, made by the client of the requests: the same proxy, CA certificates and
 //! rules hold, and a refusal's status, `Retry-After` and body decide what an attempt is counted as.
+//!
+//! Source: the vendor's pages; a key pair's query is that of the vendor's Python SDK. The URL contains
+//! the credential, so it is never shown.
 
 use reqwest::header::{
-    CONNECTION, COOKIE, HeaderMap, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
 };
-use reqwest::{Response, StatusCode};
+use reqwest::{Method, Request, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -14,14 +17,13 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 
-use super::client::{Client, retry_after, secret_header, too_many_requests};
+use super::client::{Client, insert_secret};
 use super::error::Error;
-use super::redact::Redactor;
-use super::transport_error::failure;
-use super::{classify, response};
+use super::request::{Credentials, version_3_signature};
+use super::transport::StreamProtocol;
+use super::transport_error::RequestContext;
+use crate::clock::Timestamps;
 
-/// A longer refusal is not an envelope.
-const MAX_REFUSAL_BYTES: usize = 64 << 10;
 /// Enough for a list of a few sessions; it grows for longer ones. A thousand streams have one each.
 const READ_BUFFER_BYTES: usize = 4 << 10;
 /// What may wait to be sent: a request and many pongs.
@@ -35,43 +37,82 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 /// A WebSocket over a connection of any kind.
 pub(super) type Socket = WebSocketStream<Box<dyn AsyncStream>>;
 
-/// Opens a WebSocket at a path, which may contain the SID, of an origin. The caller limits its time.
-pub(super) async fn open(
-    client: &Client,
+/// The parameters by which a server knows the account: an SID, or a signature of the timestamp.
+pub(super) fn parameters(
+    credentials: Credentials<'_>,
+    now: Timestamps,
+) -> Vec<(&'static str, SecretString)> {
+    match credentials {
+        Credentials::Sid(sid) => vec![("SID", sid.clone())],
+        Credentials::KeyPair { key, secret, .. } => {
+            version_3_signature(key, secret, "", now).into()
+        }
+    }
+}
+
+/// The handshake's URL, in the scheme of HTTP. The vendor's page sends the SID also as a cookie, only
+/// for socket.io.
+fn request(
     origin: &Url,
-    path: &SecretString,
-    cookie: Option<&SecretString>,
-    frame_limit: u64,
-    redactor: &Redactor,
-) -> Result<Socket, Error> {
-    let unusable = || Error::Network {
-        detail: "the stream's URL cannot be used".to_owned(),
-    };
-    // The client knows only the schemes of HTTP.
-    let mut url = origin.join(path.expose_secret()).map_err(|_| unusable())?;
-    let scheme = if origin.scheme() == "wss" {
+    protocol: &StreamProtocol,
+    parameters: &[(&'static str, SecretString)],
+) -> Result<Request, Error> {
+    let mut url = origin.clone();
+    let scheme = if url.scheme() == "wss" {
         "https"
     } else {
         "http"
     };
-    url.set_scheme(scheme).map_err(|()| unusable())?;
+    // Both are special schemes, so this cannot fail.
+    let _ = url.set_scheme(scheme);
+    let is_socketio = matches!(protocol, StreamProtocol::Socketio { .. });
+    if is_socketio {
+        url.set_path("/socket.io/");
+        url.query_pairs_mut()
+            .append_pair("EIO", "3")
+            .append_pair("transport", "websocket");
+    }
+    for (name, value) in parameters {
+        url.query_pairs_mut()
+            .append_pair(name, value.expose_secret());
+    }
+    let mut request = Request::new(Method::GET, url);
+    for (name, sid) in parameters.iter().filter(|_| is_socketio) {
+        let cookie = format!("{name}={}", sid.expose_secret());
+        insert_secret(&mut request, "Cookie", &cookie.into())?;
+    }
+    Ok(request)
+}
 
+/// Opens a WebSocket. The caller limits its time.
+pub(super) async fn open(
+    client: &Client,
+    origin: &Url,
+    protocol: &StreamProtocol,
+    parameters: &[(&'static str, SecretString)],
+    frame_limit: u64,
+    context: &RequestContext<'_>,
+) -> Result<Socket, Error> {
+    let mut request = request(origin, protocol, parameters)?;
     let key = generate_key();
-    let mut headers = HeaderMap::new();
+    insert_secret(
+        &mut request,
+        SEC_WEBSOCKET_KEY.as_str(),
+        &key.clone().into(),
+    )?;
+    let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-    headers.insert(SEC_WEBSOCKET_KEY, secret_header(&key)?);
-    if let Some(sid) = cookie {
-        let cookie = format!("SID={}", sid.expose_secret());
-        headers.insert(COOKIE, secret_header(&cookie)?);
-    }
-    // The caller's limit of time is the only one.
-    let failed = |error| failure(error, std::time::Duration::ZERO, redactor);
-    let request = client.streams(&url).get(url).headers(headers);
-    let response = request.send().await.map_err(failed)?;
+
+    let not_a_websocket = || Error::decode("the server did not switch to a WebSocket");
+    let response = client.send_twice(request, context).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(refusal(response, redactor).await);
+        // It means what the same answer to a request would mean.
+        return Err(match client.read_list(response, context).await {
+            Err(error) if !matches!(error, Error::Decode { .. }) => error,
+            _ => not_a_websocket(),
+        });
     }
     // Nothing else checks it.
     let accepted = response.headers().get(SEC_WEBSOCKET_ACCEPT);
@@ -79,7 +120,8 @@ pub(super) async fn open(
     if accepted.is_none_or(|accepted| accepted.as_bytes() != expected.as_bytes()) {
         return Err(not_a_websocket());
     }
-    let connection = response.upgrade().await.map_err(failed)?;
+    let connection = response.upgrade().await;
+    let connection = connection.map_err(|error| context.error(error))?;
     Ok(over(Box::new(connection), frame_limit).await)
 }
 
@@ -95,31 +137,51 @@ pub(super) async fn over(connection: Box<dyn AsyncStream>, frame_limit: u64) -> 
     WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await
 }
 
-/// A refused handshake means what the same answer to a request would mean.
-async fn refusal(mut response: Response, redactor: &Redactor) -> Error {
-    let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
-    if status == 429 {
-        return too_many_requests(retry_after);
-    }
-    // A body that breaks off is a refusal too.
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_REFUSAL_BYTES {
-            body.clear();
-            break;
-        }
-    }
-    match classify::list(status, retry_after, response::read(&body), redactor) {
-        Err(error) if !matches!(error, Error::Decode { .. }) => error,
-        _ => not_a_websocket(),
-    }
-}
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
 
-fn not_a_websocket() -> Error {
-    Error::Decode {
-        detail: "the server did not switch to a WebSocket".to_owned(),
-        retry_after: None,
+    use super::*;
+    use crate::tradernet::KeyVersion;
+
+    #[test]
+    fn a_key_pair_signs_the_timestamp() {
+        let now = Timestamps {
+            wall_ms: 1_700_000_000_900.0,
+            monotonic: std::time::Duration::ZERO,
+        };
+        let (key, secret) = ("pub&".into(), "s3cret".into());
+        let credentials = Credentials::KeyPair {
+            key: &key,
+            secret: &secret,
+            version: KeyVersion::V3,
+        };
+        let origin = "wss://wss.example.com".parse().unwrap();
+        let parameters = parameters(credentials, now);
+        let request = request(&origin, &StreamProtocol::Websocket, &parameters).unwrap();
+        // `hmac.new(b"s3cret", b"1700000000", hashlib.sha256).hexdigest()` in Python.
+        let expected = "b82d76a98690627a418267faa0be5e8830d04d82cc88b5450d2c0f32173127c5";
+        assert_eq!(
+            request.url().as_str(),
+            format!(
+                "https://wss.example.com/?X-NtApi-PublicKey=pub%26&X-NtApi-Timestamp=1700000000&X-NtApi-Sig={expected}"
+            )
+        );
+        assert!(request.headers().is_empty());
+    }
+
+    #[test]
+    fn an_sid_is_encoded_and_is_a_cookie_of_socketio() {
+        let origin = "ws://127.0.0.1:7".parse().unwrap();
+        let sid: SecretString = "a&b=c/d".into();
+        let protocol = StreamProtocol::Socketio {
+            login: String::new(),
+        };
+        let request = request(&origin, &protocol, &[("SID", sid)]).unwrap();
+        assert_eq!(
+            request.url().as_str(),
+            "http://127.0.0.1:7/socket.io/?EIO=3&transport=websocket&SID=a%26b%3Dc%2Fd"
+        );
+        assert_eq!(request.headers().get("cookie").unwrap(), "SID=a&b=c/d");
     }
 }

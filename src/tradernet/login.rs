@@ -4,46 +4,25 @@
 //! (an SID in the JSON body). A rejection is told from a server in trouble: the former ends all logins with this
 //! credential, the latter does not.
 
-use std::time::Duration;
-
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::classify::{is_transient, message};
-use super::error::{AuthError, Error};
+use super::error::{AuthError, Error, ResponseHead};
 use super::redact::Redactor;
-use super::response::{self, Answer, ApiErrorBody, Scalar};
+use super::request::ApiRequest;
+use super::response::{self, Answer, ApiErrorBody};
+use super::value::Value;
 
 /// An SID longer than this, in bytes, is not one.
 const MAX_SID_LENGTH: usize = 4096;
 
 /// A login's answer.
 pub(super) struct LoginReply {
-    pub(super) status: u16,
-    pub(super) retry_after: Option<Duration>,
+    pub(super) head: ResponseHead,
     /// The `Set-Cookie` headers.
     pub(super) cookies: Vec<SecretString>,
     pub(super) body: Vec<u8>,
-}
-
-/// The fields of a login's answer that mean something here; each of any type.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct LoginBody<'a> {
-    #[serde(borrow, rename = "SID")]
-    sid: Option<&'a RawValue>,
-    #[serde(borrow, rename = "sid")]
-    lower_case_sid: Option<&'a RawValue>,
-    #[serde(borrow, rename = "sessionId")]
-    session_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    auth_code_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    logged: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
 }
 
 /// As whom to log in, and how.
@@ -60,15 +39,16 @@ pub struct Login<'a> {
 }
 
 impl Login<'_> {
-    /// Path and form body of the request. No SID cookie goes with either.
-    pub(super) fn request(&self) -> (&'static str, SecretString) {
-        let mut form = form_urlencoded::Serializer::new(String::new());
+    /// The login's request. No SID cookie goes with it.
+    pub(super) fn request(&self) -> ApiRequest {
         let password = self.password.expose_secret();
         if !self.view_only {
-            form.append_pair("login", self.name)
-                .append_pair("password", password)
-                .append_pair("rememberMe", "1");
-            return ("/api/check-login-password", form.finish().into());
+            let fields = [
+                ("login", self.name),
+                ("password", password),
+                ("rememberMe", "1"),
+            ];
+            return ApiRequest::form("/api/check-login-password", &fields);
         }
         let mut params = serde_json::json!({
             "login": self.name,
@@ -80,8 +60,7 @@ impl Login<'_> {
             params.insert("userId".to_owned(), user_id.into());
         }
         let query = serde_json::json!({"cmd": "authByLogin", "params": params});
-        form.append_pair("q", &query.to_string());
-        ("/api/", form.finish().into())
+        ApiRequest::form("/api/", &[("q", &query.to_string())])
     }
 }
 
@@ -90,21 +69,16 @@ impl Login<'_> {
 /// [`Error::Auth`] is a rejection: no other login is to be sent with this credential. Any other
 /// error is transient.
 pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretString, Error> {
-    let LoginReply {
-        status,
-        retry_after,
-        ..
-    } = *reply;
+    let head = reply.head;
+    let status = head.status.unwrap_or_default();
     let text = String::from_utf8_lossy(&reply.body);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-    // serde would also take a list for the fields in their order.
-    let is_object = text.trim_start().starts_with('{');
-    let body = serde_json::from_str::<LoginBody<'_>>(text).ok();
-    let body = body.filter(|_| is_object).unwrap_or_default();
+    let json = serde_json::from_str::<&RawValue>(text);
+    let is_json = json.is_ok();
+    let body = json.map_or(Value::Null, Value::read);
     // The last cookie is what a browser keeps.
     let cookie = reply.cookies.iter().rev().find_map(cookie_sid);
-    let sid = cookie.or_else(|| body.sid());
+    let sid = cookie.or_else(|| body_sid(&body));
     // The SID of an answer is a secret, also where the login was rejected.
     let redactor = redactor.with(sid.clone());
     let envelope = match response::read(&reply.body) {
@@ -114,12 +88,14 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     let has_envelope = envelope.is_some();
     let envelope = envelope.unwrap_or_else(|| ApiErrorBody {
         code: None,
-        message: body.message.and_then(text_of).unwrap_or_default(),
+        message: body.field("message").text().unwrap_or_default().to_owned(),
     });
     let words = envelope.message.to_lowercase();
-    let said = || message(Some(status), retry_after, &envelope, &redactor);
+    let said = || message(head, &envelope, &redactor);
 
-    if body.wants_second_factor() {
+    let logged = body.field("logged");
+    let is_not_logged_in = !matches!(logged, Value::Null) && !logged.is_flag_set();
+    if body.field("auth_code_id").is_truthy() || is_not_logged_in {
         return Err(Error::Auth(AuthError::SecondFactor));
     }
     if is_permanent(&words) {
@@ -138,12 +114,9 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
         return Err(match status {
             200..300 => Error::Decode {
                 detail: "a login was answered without JSON".to_owned(),
-                retry_after,
+                head,
             },
-            _ => Error::HttpStatus {
-                status,
-                retry_after,
-            },
+            _ => Error::HttpStatus(head),
         });
     }
     // An unknown text may be a rejection in another language.
@@ -160,33 +133,16 @@ fn is_permanent(words: &str) -> bool {
         || has(&["2fa", "two-factor", "blocked", "disabled"])
 }
 
-impl LoginBody<'_> {
-    fn sid(&self) -> Option<SecretString> {
-        let fields = [self.sid, self.lower_case_sid, self.session_id];
-        fields.into_iter().flatten().find_map(|field| {
-            let sid = match Scalar::read(field) {
-                Scalar::Text(sid) => sid,
-                Scalar::Integer(sid) => sid.to_string(),
-                _ => return None,
-            };
-            is_sendable(&sid).then(|| sid.into())
-        })
-    }
-
-    fn wants_second_factor(&self) -> bool {
-        let has_code = self.auth_code_id.map(Scalar::read);
-        let logged = self.logged.map(Scalar::read);
-        has_code.is_some_and(|code| code.is_truthy())
-            || logged.is_some_and(|logged| match logged {
-                Scalar::Null => false,
-                Scalar::Text(text) => matches!(text.trim(), "" | "0" | "false"),
-                other => !other.is_truthy(),
-            })
-    }
-}
-
-fn text_of(field: &RawValue) -> Option<String> {
-    Scalar::read(field).text().map(str::to_owned)
+fn body_sid(body: &Value<'_>) -> Option<SecretString> {
+    let names = ["SID", "sid", "sessionId"];
+    names.into_iter().find_map(|name| {
+        let sid = match body.field(name) {
+            Value::Text(sid) => sid,
+            Value::Integer(sid) => sid.to_string(),
+            _ => return None,
+        };
+        is_sendable(&sid).then(|| sid.into())
+    })
 }
 
 /// The value of a `Set-Cookie` header whose cookie is named `SID`: `PHPSESSID=` ends the same way.
@@ -213,8 +169,10 @@ mod tests {
 
     fn read(status: u16, cookies: &[&str], body: &str) -> Result<SecretString, Error> {
         let reply = LoginReply {
-            status,
-            retry_after: None,
+            head: ResponseHead {
+                status: Some(status),
+                ..ResponseHead::default()
+            },
             cookies: cookies.iter().map(|&cookie| cookie.into()).collect(),
             body: body.into(),
         };
@@ -390,9 +348,9 @@ mod tests {
                 view_only,
                 user_id,
             };
-            let (path, form) = login.request();
-            let form = form_urlencoded::parse(form.expose_secret().as_bytes());
-            (path, form.into_owned().collect::<Vec<_>>())
+            let request = login.request();
+            let form = form_urlencoded::parse(request.body.expose_secret().as_bytes());
+            (request.path, form.into_owned().collect::<Vec<_>>())
         };
         let (path, form) = request(false, None);
         assert_eq!(path, "/api/check-login-password");
@@ -416,8 +374,7 @@ mod tests {
     #[test]
     fn a_rejection_does_not_show_the_sid_beside_it() {
         let reply = LoginReply {
-            status: 200,
-            retry_after: None,
+            head: ResponseHead::default(),
             cookies: vec!["SID=0123456789".to_owned().into()],
             body: br#"{"error":"no, 0123456789","code":12}"#.to_vec(),
         };

@@ -4,9 +4,10 @@
 //! make another; only a request that a dying kept connection swallowed is sent again.
 //!
 //! `client` transfers, `request` knows paths and forms, `signature` signs, `response` and `frame`
-//! read, `classify` and `login` decide what was meant, `handshake` and `stream` hold a connection
-//! that pushes the list (`websocket`, `socketio`), `transport_error` sorts what was not answered,
-//! `redact` removes secrets from a server's words, and `error` is everything that can go wrong.
+//! read (`value`: one JSON value), `classify` and `login` decide what was meant, `handshake` and
+//! `stream` hold a connection that pushes the list (`socketio`: its packets), `transport_error` sorts
+//! what was not answered, `redact` removes secrets from a server's words, and `error` is everything
+//! that can go wrong.
 
 mod classify;
 mod client;
@@ -22,13 +23,13 @@ mod socketio;
 mod stream;
 mod transport;
 mod transport_error;
-mod websocket;
+mod value;
 
 pub use client::{
     Client, ClientConfig, ListResponse, RequestObserver, SetupError, USER_AGENT, is_loopback,
     system_roots,
 };
-pub use error::{AuthError, Error, Reason, ServerMessage};
+pub use error::{AuthError, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerMessage, Stage};
 pub use login::Login;
 pub use redact::Redactor;
 pub use request::{Credentials, Endpoint, KeyVersion};

@@ -1,8 +1,8 @@
 //! Makes text of a server fit for logs and pages.
 //!
-//! A server may quote what it was sent. Every whole secret is replaced, as written and
-//! percent-encoded, HTML-escaped or JSON-escaped; so are control and format characters. Fragments of a secret
-//! are not searched for: what is replaced would tell a reader which words a password contains.
+//! A server may quote what it was sent. Every whole secret is replaced, as written and in any mixture
+//! of percent, HTML and JSON escapes; so are control and format characters. Fragments of a
+//! secret are not searched for: what is replaced would tell a reader which words a password contains.
 
 use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
@@ -34,11 +34,7 @@ impl Redactor {
     #[must_use]
     pub fn with(&self, secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let mut all = self.secrets.clone();
-        all.extend(secrets.into_iter().filter_map(|secret| {
-            // A server may trim what it quotes; ASCII letters are compared without case.
-            let text = secret.expose_secret().trim().to_ascii_lowercase();
-            (!text.is_empty()).then(|| text.into())
-        }));
+        all.extend(secrets);
         Self { secrets: all }
     }
 
@@ -46,26 +42,17 @@ impl Redactor {
     /// replaced before the text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
         let mut redacted = String::new();
-        let mut length = 0;
         let mut rest = 0;
-        for (start, end) in self
-            .find(text)
-            .into_iter()
-            .chain([(text.len(), text.len())])
-        {
-            for c in text.get(rest..start).unwrap_or_default().chars() {
-                if length == MAX_TEXT_CHARS {
-                    redacted.push('…');
-                    return redacted.trim().to_owned();
-                }
-                redacted.push(if is_printable(c) { c } else { ' ' });
-                length += 1;
-            }
-            if end > start {
-                redacted.push_str(REDACTED);
-                length = MAX_TEXT_CHARS.min(length + REDACTED.len());
-            }
+        for (start, end) in self.find(text) {
+            redacted.push_str(text.get(rest..start).unwrap_or_default());
+            redacted.push_str(REDACTED);
             rest = end;
+        }
+        redacted.push_str(text.get(rest..).unwrap_or_default());
+        let mut redacted = redacted.replace(|c| !is_printable(c), " ");
+        if let Some((end, _)) = redacted.char_indices().nth(MAX_TEXT_CHARS) {
+            redacted.truncate(end);
+            redacted.push('…');
         }
         redacted.trim().to_owned()
     }
@@ -78,138 +65,104 @@ impl Redactor {
     /// Where secrets are, as byte ranges in order that do not touch each other. Linear in the
     /// text's length.
     fn find(&self, text: &str) -> Vec<(usize, usize)> {
-        let mut found = Vec::new();
-        if self.secrets.is_empty() {
-            return found;
-        }
-        for decode in ENCODINGS {
-            let Some(decoded) = Decoded::new(text, decode) else {
-                continue;
-            };
-            for secret in &self.secrets {
-                decoded.find(secret.expose_secret(), &mut found);
-            }
-        }
+        let text = Unescaped::new(text);
+        let secrets = self.secrets.iter().map(ExposeSecret::expose_secret);
+        let mut found: Vec<_> = secrets.flat_map(|secret| text.find(secret)).collect();
         found.sort_unstable();
-        let mut merged: Vec<(usize, usize)> = Vec::new();
-        for (start, end) in found {
-            match merged.last_mut() {
-                Some((_, last)) if start <= *last => *last = end.max(*last),
-                _ => merged.push((start, end)),
+        found.dedup_by(|next, last| {
+            let touches = next.0 <= last.1;
+            if touches {
+                last.1 = last.1.max(next.1);
             }
-        }
-        merged
+            touches
+        });
+        found
     }
 }
 
-/// Decodes what a text starts with: the character's UTF-8 bytes and the escape's length in bytes.
-type Decode = fn(&str) -> Option<(Decoding, usize)>;
-
-/// What an escape stands for.
-enum Decoding {
-    /// One byte of a character.
-    Byte(u8),
-    Char(char),
-}
-
-/// The ways in which a secret may be written; `None` is as it is.
-const ENCODINGS: [Option<Decode>; 5] = [
-    None,
-    Some(percent),
-    Some(percent_plus),
-    Some(html),
-    Some(json),
-];
-
-/// A text with the escapes of one encoding decoded, in ASCII lower case.
-struct Decoded {
+/// A text in ASCII lower case without escapes, also those that appear where others are replaced: so
+/// a secret that looks like an escape is the same in every encoding.
+#[derive(Default)]
+struct Unescaped {
     bytes: Vec<u8>,
-    /// Where each byte comes from in the text, and at the end the text's length.
-    origins: Vec<usize>,
+    /// Where each byte, or the escape that it was, begins in the text; at last the text's length.
+    starts: Vec<usize>,
 }
 
-impl Decoded {
-    /// `None` where the text has no escape of the encoding.
-    fn new(text: &str, decode: Option<Decode>) -> Option<Self> {
-        let mut bytes = Vec::with_capacity(text.len());
-        let mut origins = Vec::with_capacity(text.len() + 1);
-        let mut escaped = decode.is_none();
-        let mut at = 0;
-        let mut buffer = [0; 4];
-        while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
-            let (decoded, length) = match decode.and_then(|decode| decode(rest)) {
-                Some((decoding, length)) => {
-                    escaped = true;
-                    let decoded = match decoding {
-                        Decoding::Byte(byte) => {
-                            buffer = [byte, 0, 0, 0];
-                            buffer.get(..1).unwrap_or_default()
-                        }
-                        Decoding::Char(c) => c.encode_utf8(&mut buffer).as_bytes(),
-                    };
-                    (decoded, length)
-                }
-                None => {
-                    let length = rest.chars().next().map_or(1, char::len_utf8);
-                    (rest.as_bytes().get(..length).unwrap_or_default(), length)
-                }
-            };
-            // Each byte of a character written as it is has its own origin; those of an escape
-            // share the escape's start.
-            bytes.extend(decoded.iter().map(u8::to_ascii_lowercase));
-            origins.extend(decoded.iter().map(|_| at));
-            at += length;
+impl Unescaped {
+    fn new(text: &str) -> Self {
+        let mut unescaped = Self::default();
+        for (start, byte) in text.bytes().enumerate() {
+            unescaped.push(byte, start);
+            while let Some((length, character)) = escape_at_end(&unescaped.bytes) {
+                let at = unescaped.bytes.len() - length;
+                let start = unescaped.starts.get(at).copied().unwrap_or(start);
+                unescaped.bytes.truncate(at);
+                unescaped.starts.truncate(at);
+                (character.iter()).for_each(|byte| unescaped.push(*byte, start));
+            }
         }
-        origins.push(text.len());
-        escaped.then_some(Self { bytes, origins })
+        unescaped.starts.push(text.len());
+        unescaped
     }
 
-    fn find(&self, secret: &str, found: &mut Vec<(usize, usize)>) {
-        let whole_word = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
-        for start in memmem::find_iter(&self.bytes, secret) {
-            let end = start + secret.len();
-            let before = start
-                .checked_sub(1)
-                .and_then(|before| self.bytes.get(before));
-            let neighbours = [before, self.bytes.get(end)];
-            if whole_word && neighbours.into_iter().flatten().any(is_word) {
-                continue;
-            }
-            if let (Some(from), Some(to)) = (self.origins.get(start), self.origins.get(end)) {
-                found.push((*from, *to));
-            }
+    fn push(&mut self, byte: u8, start: usize) {
+        // A form has `+` for a blank.
+        let byte = if byte == b'+' { b' ' } else { byte };
+        self.bytes.push(byte.to_ascii_lowercase());
+        self.starts.push(start);
+    }
+
+    /// Where a secret is, as byte ranges of the text as it was.
+    fn find(&self, secret: &str) -> Vec<(usize, usize)> {
+        // A server may trim what it quotes.
+        let secret = secret.trim();
+        let needle = Self::new(secret).bytes;
+        if needle.is_empty() {
+            return Vec::new();
         }
+        let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
+        memmem::find_iter(&self.bytes, &needle)
+            .filter_map(|start| {
+                let end = start + needle.len();
+                let neighbours = [start.checked_sub(1), Some(end)];
+                let mut neighbours = neighbours.into_iter().flatten();
+                let is_part = neighbours.any(|at| self.bytes.get(at).is_some_and(is_part_of_word));
+                let range = (*self.starts.get(start)?, *self.starts.get(end)?);
+                (!is_short || !is_part).then_some(range)
+            })
+            .collect()
     }
 }
 
-fn is_word(byte: &u8) -> bool {
+fn is_part_of_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
-/// `%C3%A4`, with either case of the digits.
-fn percent(text: &str) -> Option<(Decoding, usize)> {
-    let digits = text.strip_prefix('%')?.get(..2)?;
-    Some((Decoding::Byte(u8::try_from(hex(digits)?).ok()?), 3))
-}
-
-/// The same, with `+` for a blank.
-fn percent_plus(text: &str) -> Option<(Decoding, usize)> {
-    match text.starts_with('+') {
-        true => Some((Decoding::Byte(b' '), 1)),
-        false => percent(text),
+/// The escape that a text in lower case ends with: its length, and the bytes that it stands for.
+fn escape_at_end(text: &[u8]) -> Option<(usize, Vec<u8>)> {
+    match text {
+        [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            let (_, byte) = hex_at_end(text, 2)?;
+            Some((3, vec![u8::try_from(byte).ok()?]))
+        }
+        [.., b'\\', escaped @ (b'"' | b'\\' | b'/' | b'\'')] => Some((2, vec![*escaped])),
+        _ => {
+            let (length, character) = html_at_end(text).or_else(|| unicode_at_end(text))?;
+            Some((length, character.to_string().into_bytes()))
+        }
     }
 }
 
 /// `&amp;`, `&#38;`, `&#x26;`.
-fn html(text: &str) -> Option<(Decoding, usize)> {
-    /// The longest reference to a character that stands for one of Unicode's: `&#x10ffff;`.
-    const MAX_LENGTH: usize = 10;
-    let length = text
-        .strip_prefix('&')?
-        .bytes()
-        .take(MAX_LENGTH)
-        .position(|byte| byte == b';')?;
-    let c = match text.get(1..=length)? {
+fn html_at_end(text: &[u8]) -> Option<(usize, char)> {
+    /// The longest number of a character: `#x10ffff`.
+    const MAX_LENGTH: usize = 8;
+    let text = text.strip_suffix(b";")?;
+    let mut last = text.iter().rev().take(MAX_LENGTH + 1);
+    let length = last.position(|byte| *byte == b'&')?;
+    let name = text.get(text.len() - length..)?;
+    let character = match std::str::from_utf8(name).ok()? {
         "amp" => '&',
         "lt" => '<',
         "gt" => '>',
@@ -218,39 +171,36 @@ fn html(text: &str) -> Option<(Decoding, usize)> {
         "nbsp" => ' ',
         number => {
             let number = number.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(digits) => hex(digits)?,
-                None => number.parse().ok()?,
+            let code = match number.strip_prefix('x') {
+                Some(digits) => u32::from_str_radix(digits, 16),
+                None => number.parse(),
             };
-            char::from_u32(code)?
+            char::from_u32(code.ok()?)?
         }
     };
-    Some((Decoding::Char(c), length + 2))
+    Some((length + 2, character))
 }
 
-/// `\"`, `\/`, `\u0041`, and a character past the first 65 536 as two of these.
-fn json(text: &str) -> Option<(Decoding, usize)> {
-    let unit = |text: &str| hex(text.strip_prefix("\\u")?.get(..4)?);
-    let escaped = text.strip_prefix('\\')?.chars().next()?;
-    match escaped {
-        '"' | '\\' | '/' | '\'' => Some((Decoding::Char(escaped), 2)),
-        'u' => {
-            let first = unit(text)?;
-            if let Some(c) = char::from_u32(first) {
-                return Some((Decoding::Char(c), 6));
-            }
-            let second = unit(text.get(6..)?)?.checked_sub(0xDC00)?;
-            let c = char::from_u32(0x10000 + (first.checked_sub(0xD800)? << 10) + second)?;
-            Some((Decoding::Char(c), 12))
-        }
-        _ => None,
+/// `\u0041`, and a character past the first 65 536 as two of these.
+fn unicode_at_end(text: &[u8]) -> Option<(usize, char)> {
+    let unit_at_end = |text| {
+        let (before, unit) = hex_at_end(text, 4)?;
+        Some((before.strip_suffix(b"\\u")?, u16::try_from(unit).ok()?))
+    };
+    let (before, unit) = unit_at_end(text)?;
+    if let Some(character) = char::from_u32(unit.into()) {
+        return Some((6, character));
     }
+    let (_, first) = unit_at_end(before)?;
+    let character = char::decode_utf16([first, unit]).next()?.ok()?;
+    Some((12, character))
 }
 
-/// A number of hexadecimal digits only: `from_str_radix` takes a sign too.
-fn hex(digits: &str) -> Option<u32> {
-    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    u32::from_str_radix(digits, 16).ok().filter(|_| is_hex)
+/// The number that the last `digits` bytes are, and what stands before them.
+fn hex_at_end(text: &[u8], digits: usize) -> Option<(&[u8], u32)> {
+    let (before, digits) = text.split_at_checked(text.len().checked_sub(digits)?)?;
+    let digits = std::str::from_utf8(digits).ok()?;
+    Some((before, u32::from_str_radix(digits, 16).ok()?))
 }
 
 #[cfg(test)]
@@ -305,7 +255,8 @@ mod tests {
             r#"p\u00e4 s+s\u003c\u0026\"w\/\u00F6\ud83d\uDE00%41"#,
         ] {
             let text = format!("got {encoded}, why?");
-            assert_eq!(redactor(&[secret]).redact(&text), "got [redacted], why?");
+            let redacted = redactor(&[secret]).redact(&text);
+            assert_eq!(redacted, "got [redacted], why?", "{encoded}");
         }
     }
 

@@ -1,28 +1,23 @@
-//! The requests: which path, which form, which headers for each kind of credential.
+//! The requests: path, body and headers for each kind of credential.
 //!
-//! Source: the vendor's page (version 1) and its SDKs (versions 2 and 3), see `sign`.
+//! Source: the vendor's page (version 1) and its SDKs (versions 2 and 3), see `signature`.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
-use super::client::{Client, ListResponse, Outgoing};
-use super::error::Error;
-use super::login::{self, Login};
-use super::redact::Redactor;
 use super::signature;
 use crate::clock::Timestamps;
 
 const COMMAND: &str = "getSecuritySessions";
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(super) const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 
-/// Where an account lives, and how long one request may take.
+/// Where an account's API is, and how long one request may take.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `TRADERNET_URL`: scheme, host and port alone.
+    /// `TRADERNET_URL`: scheme, host and port only.
     pub origin: Url,
     /// `TRADERNET_TIMEOUT`, connect included.
     pub timeout: Duration,
@@ -37,164 +32,106 @@ pub enum KeyVersion {
     V3,
 }
 
-/// As whom a list is read.
+/// The credential that a list is read with.
 #[derive(Clone, Copy, Debug)]
 pub enum Credentials<'a> {
-    /// An SID, sent as version 1 in a form: an SID never stands in an HTTP URL.
+    /// An SID, sent as version 1 in a form: an SID is never part of an HTTP URL.
     Sid(&'a SecretString),
     /// A key pair. No SID goes with it: the server would let the SID win.
     KeyPair {
         /// The public part.
         key: &'a SecretString,
-        /// What signs.
+        /// The secret part, which signs.
         secret: &'a SecretString,
-        /// How.
+        /// How requests are signed.
         version: KeyVersion,
     },
 }
 
-/// The last nonce of version 2 requests; a server refuses one that does not grow.
-static LAST_NONCE: AtomicU64 = AtomicU64::new(0);
+/// A request to the API: always a POST.
+pub(super) struct ApiRequest {
+    pub(super) path: &'static str,
+    pub(super) content_type: &'static str,
+    pub(super) body: SecretString,
+    pub(super) headers: Vec<(&'static str, SecretString)>,
+}
 
-impl Client {
-    /// Reads the list of open sessions once.
-    ///
-    /// # Errors
-    ///
-    /// Every way in which there is no list to be had: see [`Error`].
-    pub async fn sessions(
-        &self,
-        target: &Endpoint,
-        identity: Credentials<'_>,
-        now: Timestamps,
-        redactor: &Redactor,
-    ) -> Result<ListResponse, Error> {
-        let outgoing = || match identity {
-            Credentials::Sid(sid) => by_sid(target, sid),
+impl ApiRequest {
+    /// A form without further headers.
+    pub(super) fn form(path: &'static str, fields: &[(&str, &str)]) -> Self {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        Self {
+            path,
+            content_type: FORM,
+            body: form.extend_pairs(fields).finish().into(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// The request for the list.
+    pub(super) fn list(credentials: Credentials<'_>, now: Timestamps) -> Self {
+        match credentials {
+            Credentials::Sid(sid) => {
+                let sid = sid.expose_secret();
+                let query = serde_json::json!({"cmd": COMMAND, "SID": sid, "params": {}});
+                let mut request = Self::form("/api/", &[("q", &query.to_string())]);
+                request
+                    .headers
+                    .push(("Cookie", format!("SID={sid}").into()));
+                request
+            }
             Credentials::KeyPair {
                 key,
                 secret,
-                version,
-            } => match version {
-                KeyVersion::V2 => by_key_version_2(target, key, secret, now),
-                KeyVersion::V3 => by_key_version_3(target, key, secret, now),
-            },
-        };
-        self.list(outgoing, redactor).await
-    }
-
-    /// Logs in once, and returns the SID.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Auth`] where the login was refused, else why there was no verdict.
-    pub async fn log_in(
-        &self,
-        target: &Endpoint,
-        login: Login<'_>,
-        redactor: &Redactor,
-    ) -> Result<SecretString, Error> {
-        let (path, body) = login.request();
-        let outgoing = Outgoing {
-            url: at(target, path),
-            content_type: FORM,
-            body,
-            sid: None,
-            signed: Vec::new(),
-            timeout: target.timeout,
-        };
-        let reply = Client::login(self, outgoing, redactor).await?;
-        login::sid(&reply, redactor)
+                version: KeyVersion::V2,
+            } => {
+                // Tenths of a millisecond.
+                let nonce = whole(now.wall_ms * 10.0).to_string();
+                let fields = [
+                    ("apiKey", key.expose_secret()),
+                    ("cmd", COMMAND),
+                    ("nonce", nonce.as_str()),
+                ];
+                let signature = signature::version_2(secret.expose_secret(), &fields);
+                let mut request = Self::form("/api/v2/cmd/getSecuritySessions", &fields);
+                request.headers.push((signature::HEADER, signature));
+                request
+            }
+            Credentials::KeyPair { key, secret, .. } => {
+                let body = "{}";
+                Self {
+                    path: "/api/getSecuritySessions",
+                    content_type: JSON,
+                    body: body.into(),
+                    headers: version_3_signature(key, secret, body, now).into(),
+                }
+            }
+        }
     }
 }
 
-fn by_sid(target: &Endpoint, sid: &SecretString) -> Outgoing {
-    let query = serde_json::json!({
-        "cmd": COMMAND,
-        "SID": sid.expose_secret(),
-        "params": {},
-    });
-    Outgoing {
-        url: at(target, "/api/"),
-        content_type: FORM,
-        body: form(&[("q", &query.to_string())]),
-        sid: Some(sid.clone()),
-        signed: Vec::new(),
-        timeout: target.timeout,
-    }
-}
-
-fn by_key_version_2(
-    target: &Endpoint,
+/// Public key, timestamp and signature: the headers of a version 3 request, and the query of a stream.
+pub(super) fn version_3_signature(
     key: &SecretString,
     secret: &SecretString,
+    body: &str,
     now: Timestamps,
-) -> Outgoing {
-    let nonce = next_nonce(now).to_string();
-    let fields = [
-        ("apiKey", key.expose_secret()),
-        ("cmd", COMMAND),
-        ("nonce", nonce.as_str()),
-    ];
-    Outgoing {
-        url: at(target, "/api/v2/cmd/getSecuritySessions"),
-        content_type: FORM,
-        body: form(&fields),
-        sid: None,
-        signed: vec![(
-            signature::HEADER,
-            signature::version_2(secret.expose_secret(), &fields),
-        )],
-        timeout: target.timeout,
-    }
-}
-
-fn by_key_version_3(
-    target: &Endpoint,
-    key: &SecretString,
-    secret: &SecretString,
-    now: Timestamps,
-) -> Outgoing {
-    let body = "{}";
+) -> [(&'static str, SecretString); 3] {
     let timestamp = whole(now.wall_seconds());
-    Outgoing {
-        url: at(target, "/api/getSecuritySessions"),
-        content_type: JSON,
-        body: body.into(),
-        sid: None,
-        signed: vec![
-            ("X-NtApi-PublicKey", key.clone()),
-            ("X-NtApi-Timestamp", timestamp.to_string().into()),
-            (
-                signature::HEADER,
-                signature::version_3(secret.expose_secret(), body, timestamp),
-            ),
-        ],
-        timeout: target.timeout,
-    }
+    [
+        ("X-NtApi-PublicKey", key.clone()),
+        ("X-NtApi-Timestamp", timestamp.to_string().into()),
+        (
+            signature::HEADER,
+            signature::version_3(secret.expose_secret(), body, timestamp),
+        ),
+    ]
 }
 
-fn at(target: &Endpoint, path: &str) -> Url {
-    let mut url = target.origin.clone();
-    url.set_path(path);
-    url
-}
-
-fn form(fields: &[(&str, &str)]) -> SecretString {
-    form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(fields)
-        .finish()
-        .into()
-}
-
-/// Tenths of a millisecond since the epoch, and always more than the last.
-fn next_nonce(now: Timestamps) -> u64 {
-    let proposed = whole(now.wall_ms * 10.0);
-    let last = LAST_NONCE.fetch_max(proposed, Ordering::Relaxed);
-    if last < proposed {
-        return proposed;
-    }
-    LAST_NONCE.fetch_add(1, Ordering::Relaxed) + 1
+/// The signature among the headers or parameters of a request.
+pub(super) fn signature_of(fields: &[(&str, SecretString)]) -> Option<SecretString> {
+    let mut fields = fields.iter();
+    fields.find_map(|(name, value)| (*name == signature::HEADER).then(|| value.clone()))
 }
 
 #[expect(
@@ -202,6 +139,6 @@ fn next_nonce(now: Timestamps) -> u64 {
     clippy::cast_sign_loss,
     reason = "a float saturates, and no clock comes near the ends"
 )]
-pub(super) fn whole(value: f64) -> u64 {
+fn whole(value: f64) -> u64 {
     value as u64
 }

@@ -5,21 +5,16 @@
 //! slices of it, each read by itself, so that an invalid one costs nothing but itself. No tree of
 //! JSON values is built, and no nesting is followed.
 
-mod kind;
-mod scalar;
 mod session;
 
 use std::collections::HashSet;
-use std::fmt;
 
-use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-pub(super) use self::kind::{Kind, kind};
-pub(crate) use self::scalar::Scalar;
+use super::value::Value;
 use crate::session::{Session, SessionList};
 
-/// Entries of a list, and fields of an object, that are read. No account has a thousandth of it.
+/// Entries of a list that are read. No account has a thousandth of it.
 const MAX_ENTRIES: usize = 100_000;
 
 /// A readable answer.
@@ -40,22 +35,12 @@ pub struct ApiErrorBody {
     pub message: String,
 }
 
-/// An answer that is neither a list nor an error.
+/// What is wrong with an answer that is neither a list nor an error, without a word of the answer.
 #[derive(Debug, PartialEq, Eq)]
-pub struct DecodeError {
-    /// What was wrong with it, without a word of the answer.
-    pub message: String,
-    /// Whether it was JSON.
-    pub is_json: bool,
-}
+pub struct DecodeError(pub String);
 
-impl DecodeError {
-    fn shape(message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            is_json: true,
-        }
-    }
+fn decode_error<T>(message: impl Into<String>) -> Result<T, DecodeError> {
+    Err(DecodeError(message.into()))
 }
 
 /// Reads an answer.
@@ -68,106 +53,84 @@ pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // One name in another encoding must not hide a whole list.
     let text = String::from_utf8_lossy(bytes);
-    let value = serde_json::from_str::<&RawValue>(&text).map_err(|error| DecodeError {
-        message: match error.is_eof() {
-            true => "it is empty or ends in the middle".to_owned(),
-            false => format!("it is not JSON (line {})", error.line()),
-        },
-        is_json: false,
-    })?;
-    read_value(value)
+    match serde_json::from_str::<&RawValue>(&text) {
+        Ok(value) => read_value(value),
+        Err(error) if error.is_eof() => decode_error("it is empty or ends in the middle"),
+        Err(error) => decode_error(format!("it is not JSON (line {})", error.line())),
+    }
 }
 
 /// Reads an answer: a bare list, an envelope, or an envelope in a list of one.
 pub(super) fn read_value(value: &RawValue) -> Result<Answer, DecodeError> {
-    match kind(value) {
-        Kind::List => {
-            let entries = entries(value)?;
+    match Value::read(value) {
+        Value::List(entries) => {
             // Beside others an envelope is not a session and no answer.
             if let [only] = entries.as_slice()
                 && session::read(only, &mut HashSet::new()).is_none()
-                && let Some(answer) = envelope(only)
+                && let Some(answer) = envelope(&Value::read(only))
             {
                 return answer;
             }
             sessions(entries)
         }
-        Kind::Object => match envelope(value) {
-            Some(answer) => answer,
-            None => sessions_by_index(value)?.ok_or_else(|| {
-                DecodeError::shape("it is an object with neither sessions nor an error")
-            }),
-        },
-        Kind::Scalar(what) => Err(DecodeError::shape(format!("it is {what}"))),
+        object @ Value::Object(_) => envelope(&object).unwrap_or_else(|| {
+            sessions_by_index(object).unwrap_or_else(|| {
+                decode_error("it is an object with neither sessions nor an error")
+            })
+        }),
+        other => decode_error(format!("it is {}", other.type_name())),
     }
 }
 
 /// An error, or the list under `response`; `None` where the value has neither.
-fn envelope(value: &RawValue) -> Option<Result<Answer, DecodeError>> {
-    if !matches!(kind(value), Kind::Object) {
-        return None;
-    }
-    let fields = match fields(value) {
-        Ok(fields) => fields,
-        Err(error) => return Some(Err(error)),
-    };
-    if let Some(error) = error_of(&fields) {
+fn envelope(value: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
+    if let Some(error) = error_of(value) {
         return Some(Ok(Answer::Error(error)));
     }
-    field(&fields, "response").map(response)
+    let Value::Object(fields) = value else {
+        return None;
+    };
+    fields
+        .get("response")
+        .map(|response| read_response(response))
 }
 
 /// What is under `response`: `res` is the list; missing or null means none.
-fn response(value: &RawValue) -> Result<Answer, DecodeError> {
-    let what = match kind(value) {
-        Kind::Object => {
-            let fields = fields(value)?;
-            if let Some(error) = error_of(&fields) {
-                return Ok(Answer::Error(error));
-            }
-            let Some(list) = field(&fields, "res") else {
-                return Ok(Answer::Sessions(SessionList::default()));
-            };
-            return match kind(list) {
-                Kind::List => sessions(entries(list)?),
-                Kind::Object => sessions_by_index(list)?.ok_or_else(|| {
-                    DecodeError::shape(match list.get().len() {
-                        0..=2 => "its `res` is an empty object",
-                        _ => "its `res` is an object, not a list",
-                    })
-                }),
-                Kind::Scalar("null") => Ok(Answer::Sessions(SessionList::default())),
-                Kind::Scalar(what) => Err(DecodeError::shape(format!("its `res` is {what}"))),
-            };
-        }
-        Kind::List => "a list",
-        Kind::Scalar(what) => what,
-    };
-    Err(DecodeError::shape(format!("its `response` is {what}")))
+fn read_response(response: &RawValue) -> Result<Answer, DecodeError> {
+    let response = Value::read(response);
+    if let Some(error) = error_of(&response) {
+        return Ok(Answer::Error(error));
+    }
+    if !matches!(response, Value::Object(_)) {
+        return decode_error(format!("its `response` is {}", response.type_name()));
+    }
+    match response.field("res") {
+        Value::Null => Ok(Answer::Sessions(SessionList::default())),
+        Value::List(list) => sessions(list),
+        object @ Value::Object(_) => sessions_by_index(object)
+            .unwrap_or_else(|| decode_error("its `res` is an object, not a list")),
+        other => decode_error(format!("its `res` is {}", other.type_name())),
+    }
 }
 
 /// A list with gaps is encoded as an object whose keys are the indices.
-fn sessions_by_index(object: &RawValue) -> Result<Option<Answer>, DecodeError> {
+fn sessions_by_index(object: Value<'_>) -> Option<Result<Answer, DecodeError>> {
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
+    let Value::Object(mut fields) = object else {
+        return None;
+    };
     // An error of false, null, "" or 0 is none, and may stand beside the indices.
-    let is_empty_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
-    let mut list = Vec::new();
-    for (key, value) in fields(object)? {
-        if is_index(&key) {
-            list.push(value);
-        } else if !is_empty_error(&key) {
-            return Ok(None);
-        }
-    }
-    match list.is_empty() {
-        true => Ok(None),
-        false => sessions(list).map(Some),
-    }
+    fields.retain(|key, _| !matches!(key.as_str(), "errMsg" | "error" | "code"));
+    let is_list = !fields.is_empty() && fields.keys().all(|key| is_index(key));
+    is_list.then(|| sessions(fields.into_values().collect()))
 }
 
 fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
-    let mut logins = HashSet::new();
     let received = entries.len();
+    if received > MAX_ENTRIES {
+        return decode_error(format!("it has more than {MAX_ENTRIES} entries"));
+    }
+    let mut logins = HashSet::new();
     let sessions: Vec<Session> = entries
         .into_iter()
         .filter_map(|entry| session::read(entry, &mut logins))
@@ -175,100 +138,24 @@ fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
     let undecodable = received - sessions.len();
     // A list in which nothing is a session is not an empty list: it could not be read.
     if sessions.is_empty() && undecodable > 0 {
-        let message = format!("none of its {undecodable} entries is a session");
-        return Err(DecodeError::shape(message));
+        return decode_error(format!("none of its {undecodable} entries is a session"));
     }
     let list = SessionList::new(sessions, undecodable as u64);
     Ok(Answer::Sessions(list))
 }
 
 /// `error` of false, null, "" or 0 is no error, whatever the code says.
-fn error_of(fields: &[(String, &RawValue)]) -> Option<ApiErrorBody> {
-    let mut error = None;
-    for (key, value) in fields {
-        if matches!(key.as_str(), "errMsg" | "error") {
-            let value = Scalar::read(value);
-            if value.is_truthy() {
-                let message = value.text().map(str::to_owned);
-                error = Some(message.or(error).unwrap_or_default());
-            }
-        }
-    }
-    error.map(|message| ApiErrorBody {
-        code: field(fields, "code").and_then(|code| Scalar::read(code).integer()),
-        message,
+fn error_of(value: &Value<'_>) -> Option<ApiErrorBody> {
+    let errors = ["errMsg", "error"].map(|name| value.field(name));
+    let is_error = errors.iter().any(Value::is_truthy);
+    is_error.then(|| ApiErrorBody {
+        code: value.field("code").integer(),
+        message: errors
+            .iter()
+            .find_map(Value::text)
+            .unwrap_or_default()
+            .to_owned(),
     })
-}
-
-fn field<'a>(fields: &[(String, &'a RawValue)], name: &str) -> Option<&'a RawValue> {
-    let mut named = fields.iter().rev().filter(|(key, _)| key == name);
-    named.next().map(|(_, value)| *value)
-}
-
-fn entries(list: &RawValue) -> Result<Vec<&RawValue>, DecodeError> {
-    let mut entries = Vec::new();
-    let mut json = serde_json::Deserializer::from_str(list.get());
-    let read = json.deserialize_seq(Entries(&mut entries));
-    read.map_err(|_| DecodeError::shape("its list cannot be read"))?;
-    match entries.len() > MAX_ENTRIES {
-        true => Err(too_many()),
-        false => Ok(entries),
-    }
-}
-
-fn fields(object: &RawValue) -> Result<Vec<(String, &RawValue)>, DecodeError> {
-    let mut fields = Vec::new();
-    let mut json = serde_json::Deserializer::from_str(object.get());
-    let read = json.deserialize_map(Fields(&mut fields));
-    read.map_err(|_| DecodeError::shape("it has a name that is not text"))?;
-    match fields.len() > MAX_ENTRIES {
-        true => Err(too_many()),
-        false => Ok(fields),
-    }
-}
-
-fn too_many() -> DecodeError {
-    DecodeError::shape(format!("it has more than {MAX_ENTRIES} entries"))
-}
-
-/// Collects the entries of a list, up to one more than are allowed.
-struct Entries<'v, 'a>(&'v mut Vec<&'a RawValue>);
-
-impl<'de> Visitor<'de> for Entries<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(entry) = list.next_element::<&'de RawValue>()? {
-            if self.0.len() <= MAX_ENTRIES {
-                self.0.push(entry);
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Collects the fields of an object, up to one more than are allowed.
-struct Fields<'v, 'a>(&'v mut Vec<(String, &'a RawValue)>);
-
-impl<'de> Visitor<'de> for Fields<'_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
-        while let Some(field) = object.next_entry::<String, &'de RawValue>()? {
-            if self.0.len() <= MAX_ENTRIES {
-                self.0.push(field);
-            }
-        }
-        Ok(())
-    }
 }
 
 #[cfg(test)]

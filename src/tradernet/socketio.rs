@@ -11,99 +11,62 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::frame::{self, Event};
-use super::response::ApiErrorBody;
+use super::frame::{Event, error_body, socketio_event};
+use super::value::Value;
 
 pub(super) const PING: &str = "2";
 pub(super) const PONG: &str = "3";
 
-/// The packet that asks for the list, and for every change of it.
+/// The packet that requests the list, and every change of it.
 pub(super) fn subscribe(login: &str) -> String {
     let event = serde_json::json!(["sup_subscribe", "iitr_notify_sessions_json", login]);
     format!("42{event}")
 }
 
-/// Path and query of the handshake.
-pub(super) fn path(sid: &SecretString) -> SecretString {
-    let start = "/socket.io/?";
-    form_urlencoded::Serializer::for_suffix(start.to_owned(), start.len())
-        .append_pair("EIO", "3")
-        .append_pair("transport", "websocket")
-        .append_pair("SID", sid.expose_secret())
-        .finish()
-        .into()
-}
-
-/// A packet as far as it matters here.
-#[derive(Debug, PartialEq)]
-pub(super) enum Packet {
-    /// The first one: the server expects a ping this often.
-    Open(Option<Duration>),
-    /// Events can be sent now.
-    Connected,
-    /// The server's ping; the same text goes back behind [`PONG`].
-    Ping(String),
-    /// The answer to ours.
-    Pong,
-    /// An event.
-    Event(Event),
-    /// The server refuses the connection.
-    Refused(ApiErrorBody),
-    /// The server ends the connection.
-    End,
-    /// Anything else.
-    Other,
-}
-
 /// Reads a text frame.
-pub(super) fn read(text: &str) -> Packet {
-    let mut characters = text.chars();
-    let kind = characters.next();
-    let rest = characters.as_str();
+pub(super) fn read(text: &str) -> Event {
+    let (kind, rest) = split(text);
     match kind {
-        Some('0') => Packet::Open(ping_interval(rest)),
-        Some('1') => Packet::End,
-        Some('2') => Packet::Ping(rest.to_owned()),
-        Some('3') => Packet::Pong,
+        Some('0') => Event::Opened(ping_interval(rest)),
+        Some('1') => Event::Closed,
+        Some('2') => Event::Ping(rest.to_owned()),
+        Some('3') => Event::Pong,
         Some('4') => message(rest),
-        _ => Packet::Other,
+        _ => Event::Other(None),
     }
 }
 
-fn message(text: &str) -> Packet {
-    let mut characters = text.chars();
-    let kind = characters.next();
-    let rest = characters.as_str();
+fn message(text: &str) -> Event {
+    let (kind, rest) = split(text);
     // What belongs to another namespace begins with its name.
     if rest.starts_with('/') && !rest.starts_with("/,") {
-        return Packet::Other;
+        return Event::Other(None);
     }
     let rest = rest.strip_prefix("/,").unwrap_or(rest);
     match kind {
-        Some('0') => Packet::Connected,
-        Some('1') => Packet::End,
+        Some('0') => Event::Connected,
+        Some('1') => Event::Closed,
         // The number of an acknowledgement may stand before the event.
-        Some('2') => {
-            let event = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            Packet::Event(frame::socketio_event(event))
+        Some('2') => socketio_event(rest.trim_start_matches(|c: char| c.is_ascii_digit())),
+        Some('4') => {
+            let error = serde_json::from_str::<&RawValue>(rest);
+            Event::Refused(error.map(error_body).unwrap_or_default())
         }
-        Some('4') => Packet::Refused(frame::error_text(rest)),
-        _ => Packet::Other,
+        _ => Event::Other(None),
     }
 }
 
+/// The first character, which is the type, and the rest.
+fn split(text: &str) -> (Option<char>, &str) {
+    let mut characters = text.chars();
+    (characters.next(), characters.as_str())
+}
+
 fn ping_interval(text: &str) -> Option<Duration> {
-    #[derive(Deserialize)]
-    struct Open {
-        /// In milliseconds.
-        #[serde(rename = "pingInterval")]
-        ping_interval: u64,
-    }
-    let open: Open = serde_json::from_str(text).ok()?;
-    Some(Duration::from_millis(open.ping_interval))
+    let milliseconds = Value::parse(text).field("pingInterval").integer()?;
+    Some(Duration::from_millis(u64::try_from(milliseconds).ok()?))
 }
 
 #[cfg(test)]
@@ -116,43 +79,42 @@ mod tests {
     #[test]
     fn the_open_packet_tells_the_heartbeat() {
         let packet = r#"0{"sid":"x","upgrades":[],"pingTimeout":5000,"pingInterval":25000}"#;
-        assert_eq!(read(packet), Packet::Open(Some(Duration::from_secs(25))));
-        assert_eq!(read("0{}"), Packet::Open(None));
+        assert_eq!(read(packet), Event::Opened(Some(Duration::from_secs(25))));
+        assert_eq!(read("0{}"), Event::Opened(None));
     }
 
     #[test]
     fn packets_by_their_first_characters() {
-        assert_eq!(read("40"), Packet::Connected);
-        assert_eq!(read("40/,"), Packet::Connected);
-        assert_eq!(read("40/other,"), Packet::Other);
-        assert_eq!(read("41"), Packet::End);
-        assert_eq!(read("1"), Packet::End);
-        assert_eq!(read("2probe"), Packet::Ping("probe".to_owned()));
-        assert_eq!(read("3"), Packet::Pong);
-        assert_eq!(read("6"), Packet::Other);
-        assert_eq!(read(""), Packet::Other);
-        assert_eq!(read("4"), Packet::Other);
-        assert_eq!(read("é"), Packet::Other);
+        assert_eq!(read("40"), Event::Connected);
+        assert_eq!(read("40/,"), Event::Connected);
+        assert_eq!(read("40/other,"), Event::Other(None));
+        assert_eq!(read("41"), Event::Closed);
+        assert_eq!(read("1"), Event::Closed);
+        assert_eq!(read("2probe"), Event::Ping("probe".to_owned()));
+        assert_eq!(read("3"), Event::Pong);
+        assert_eq!(read("6"), Event::Other(None));
+        assert_eq!(read(""), Event::Other(None));
+        assert_eq!(read("4"), Event::Other(None));
+        assert_eq!(read("é"), Event::Other(None));
     }
 
     #[test]
     fn an_event_may_carry_an_acknowledgement_or_the_default_namespace() {
         let list = r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":null}}]]"#;
         for before in ["42", "4217", "42/,", "42/,3"] {
-            let Packet::Event(Event::Sessions(Ok(Answer::Sessions(list)))) =
-                read(&format!("{before}{list}"))
+            let Event::Sessions(Ok(Answer::Sessions(list))) = read(&format!("{before}{list}"))
             else {
                 panic!("{before}")
             };
             assert!(list.sessions().is_empty());
         }
-        assert_eq!(read(&format!("42/other,{list}")), Packet::Other);
+        assert_eq!(read(&format!("42/other,{list}")), Event::Other(None));
     }
 
     #[test]
     fn a_refusal_is_read_as_text_or_object() {
         let refused = |text| match read(text) {
-            Packet::Refused(envelope) => (envelope.code, envelope.message),
+            Event::Refused(envelope) => (envelope.code, envelope.message),
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(r#"44"no""#), (None, "no".to_owned()));
@@ -169,15 +131,6 @@ mod tests {
         assert_eq!(
             subscribe("me \"and\" you"),
             r#"42["sup_subscribe","iitr_notify_sessions_json","me \"and\" you"]"#
-        );
-    }
-
-    #[test]
-    fn an_sid_is_encoded() {
-        let path = path(&"a&b=c/d".into());
-        assert_eq!(
-            path.expose_secret(),
-            "/socket.io/?EIO=3&transport=websocket&SID=a%26b%3Dc%2Fd"
         );
     }
 }

@@ -1,35 +1,85 @@
-//! Requests that failed before there was an answer: why, and whether they may be sent again.
+//! Requests without a complete answer: how far they came, and whether they may be sent again.
 
 use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
-use super::error::Error;
+use url::Url;
+
+use super::error::{Error, Stage};
 use super::redact::Redactor;
 
-/// A request without an answer.
-pub(super) struct SendError {
-    pub(super) error: Error,
-    /// The connection ended after the request was sent, or while it was.
-    pub(super) retryable: bool,
+/// What an error of one request names.
+pub(super) struct RequestContext<'a> {
+    /// Host and port of the API.
+    pub(super) address: String,
+    /// Host and port of the proxy, where there is one.
+    pub(super) proxy: Option<&'a str>,
+    pub(super) timeout: Duration,
+    pub(super) redactor: &'a Redactor,
 }
 
-impl SendError {
-    /// A second try has less time; the error reports the whole timeout.
-    pub(super) fn into_error(self, timeout: Duration) -> Error {
-        match self.error {
-            Error::Timeout { .. } => Error::Timeout { after: timeout },
-            error => error,
+impl RequestContext<'_> {
+    /// What went wrong with a request or with the body of its answer.
+    pub(super) fn error(&self, error: reqwest::Error) -> Error {
+        if error.is_timeout() {
+            return Error::Timeout {
+                after: self.timeout,
+            };
+        }
+        // A body whose compression is broken arrived whole; without hyper's error nothing was cut.
+        if error.is_decode() && chain(&error).all(|cause| !cause.is::<hyper::Error>()) {
+            return Error::decode("its compression is broken");
+        }
+        let before_answer = error.is_connect();
+        self.connection_error(&error.without_url(), before_answer)
+    }
+
+    /// What went wrong with a connection, in the words of the innermost cause: none of these
+    /// contains the URL.
+    pub(super) fn connection_error(
+        &self,
+        error: &(dyn StdError + 'static),
+        connecting: bool,
+    ) -> Error {
+        let mut stage = match connecting {
+            true => Stage::Connect,
+            false => Stage::Response,
+        };
+        let mut detail = String::new();
+        for cause in chain(error) {
+            detail = cause.to_string();
+            if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+                (stage, detail) = (Stage::Tls, tls_message(tls));
+                break;
+            }
+            // Their types are private.
+            match detail.as_str() {
+                "dns error" if stage == Stage::Connect => stage = Stage::Resolve,
+                text if text.starts_with("tunnel error") => stage = Stage::Proxy,
+                "tls handshake eof" => stage = Stage::Tls,
+                _ => {}
+            }
+        }
+        self.connection_error_at(stage, &detail)
+    }
+
+    pub(super) fn connection_error_at(&self, stage: Stage, detail: &str) -> Error {
+        let proxy = self.proxy.filter(|_| stage == Stage::Proxy);
+        Error::Connection {
+            stage,
+            address: proxy.unwrap_or(&self.address).to_owned(),
+            detail: self.redactor.redact(detail),
         }
     }
 }
 
-impl From<Error> for SendError {
-    fn from(error: Error) -> Self {
-        Self {
-            error,
-            retryable: false,
-        }
+/// Host and port of a URL.
+pub(super) fn address(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
     }
 }
 
@@ -52,49 +102,13 @@ pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Sorts a failed request into timeout, TLS and network.
-pub(super) fn failure(error: reqwest::Error, timeout: Duration, redactor: &Redactor) -> Error {
-    if error.is_timeout() {
-        return Error::Timeout { after: timeout };
-    }
-    let decoding = error.is_decode();
-    let error = error.without_url();
-    // A body whose compression is broken arrived whole; without hyper's error nothing was cut.
-    if decoding && chain(&error).all(|cause| !cause.is::<hyper::Error>()) {
-        return Error::Decode {
-            detail: "its compression is broken".to_owned(),
-            retry_after: None,
-        };
-    }
-    connection_error(&error, redactor)
-}
-
-/// Sorts a failed connection into TLS and network, in the words of the innermost cause: none of
-/// these contains the URL.
-pub(super) fn connection_error(error: &(dyn StdError + 'static), redactor: &Redactor) -> Error {
-    let mut detail = String::new();
-    for cause in chain(error) {
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
-            return Error::Tls {
-                detail: redactor.redact(&tls_message(tls)),
-            };
-        }
-        detail = cause.to_string();
-    }
-    if detail.starts_with("tunnel error") {
-        detail = format!("the proxy refused the connection ({detail})");
-    }
-    Error::Network {
-        detail: redactor.redact(&detail),
-    }
-}
-
-/// What was wrong with TLS; a mistake with own certificates in plain words.
+/// What was wrong with TLS; frequent mistakes in plain words.
 fn tls_message(error: &rustls::Error) -> String {
     let text = error.to_string();
-    match text.contains("CaUsedAsEndEntity") {
-        true => "the server's own certificate is that of a CA: make it without CA:TRUE, or have the CA sign another".to_owned(),
-        false => text,
+    match error {
+        rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType) => "the server does not speak TLS on this port".to_owned(),
+        _ if text.contains("CaUsedAsEndEntity") => "the server's own certificate is that of a CA: make it without CA:TRUE, or have the CA sign another".to_owned(),
+        _ => text,
     }
 }
 
@@ -105,13 +119,10 @@ fn chain<'a>(
     std::iter::successors(Some(error), |error| cause(*error))
 }
 
-/// The next error inwards. An `io::Error` hides what it wraps from `source`, which then goes on
-/// with what is further inside; and one may wrap another.
 fn cause<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
     match error.downcast_ref::<io::Error>() {
-        Some(error) => error
-            .get_ref()
-            .map(|inner| inner as &(dyn StdError + 'static)),
+        // An `io::Error` hides what it wraps from `source`.
+        Some(error) => Some(error.get_ref()?),
         None => error.source(),
     }
 }

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::session::rules::Policy;
     use crate::session::summary::SessionDetails;
-    use crate::tradernet::Error;
+    use crate::tradernet::{Error, ResponseHead};
     use crate::web::test_support::{
         NOW, ago, answered, failed, published, reading, session, starting,
     };
@@ -225,10 +225,10 @@ mod tests {
     }
 
     fn refused() -> Error {
-        Error::HttpStatus {
-            status: 502,
-            retry_after: None,
-        }
+        Error::HttpStatus(ResponseHead {
+            status: Some(502),
+            ..ResponseHead::default()
+        })
     }
 
     #[test]

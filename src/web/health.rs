@@ -121,7 +121,7 @@ mod tests {
     use super::*;
     use crate::session::rules::Policy;
     use crate::session::summary::SessionDetails;
-    use crate::tradernet::Error;
+    use crate::tradernet::{Error, ResponseHead};
     use crate::web::test_support::{NOW, ago, answered, failed, reading, session};
 
     fn account(minutes_left: &[u32], arrival: Timestamps) -> AccountStatus {
@@ -176,10 +176,10 @@ mod tests {
 
     #[test]
     fn failing_is_more_urgent_than_expiring() {
-        let error = Error::HttpStatus {
-            status: 502,
-            retry_after: None,
-        };
+        let error = Error::HttpStatus(ResponseHead {
+            status: Some(502),
+            ..ResponseHead::default()
+        });
         let status = failed(account(&[4], NOW), &error, NOW);
         assert_eq!(AccountHealth::of(&status, NOW), AccountHealth::Failing);
     }

@@ -139,13 +139,12 @@ async fn a_key_pair_signs_version_3_by_default_and_sends_no_cookie() {
 }
 
 #[tokio::test]
-async fn a_key_pair_signs_version_2_on_request_with_a_growing_nonce() {
+async fn a_key_pair_signs_version_2_on_request() {
     let variables = [
         ("TRADERNET_API_KEY", KEY),
         ("TRADERNET_API_SECRET", SECRET),
         ("TRADERNET_API_VERSION", "2"),
     ];
-    // The clock stands still, so the simulator would refuse the second nonce were it not raised.
     let requests = polls_well(&variables).await;
     for request in &requests {
         assert_eq!(request.target, "/api/v2/cmd/getSecuritySessions");

@@ -51,8 +51,8 @@ fn socketio_subscribes_with_the_login() {
     for account in [beside_an_sid, of_a_login.unwrap().accounts.remove(0)] {
         assert_eq!(account.transport, Transport::Socketio);
         let login = "desk".to_owned();
-        let dialect = account.stream.unwrap().dialect;
-        assert_eq!(dialect, StreamProtocol::Socketio { login });
+        let protocol = account.stream.unwrap().protocol;
+        assert_eq!(protocol, StreamProtocol::Socketio { login });
     }
     assert_refused_with_sid(
         &[SOCKETIO],

@@ -80,7 +80,7 @@ impl Bench {
             transport: Transport::Websocket,
             stream: Some(StreamEndpoint {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
-                dialect: StreamProtocol::Websocket,
+                protocol: StreamProtocol::Websocket,
             }),
             tracking: TrackingConfig {
                 policy: Policy::default(),

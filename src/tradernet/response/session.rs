@@ -7,11 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::kind::{Kind, kind};
-use super::scalar::Scalar;
+use super::super::value::Value;
 use crate::session::{ClientAddress, Session};
 
 /// One copy of each text of a list.
@@ -20,45 +18,23 @@ pub(super) type Texts = HashSet<Arc<str>>;
 /// Of a longer login or address the rest is dropped.
 const MAX_TEXT_CHARS: usize = 256;
 
-/// The fields of a session that mean something here, each of any type. `key_current` and `ip` are
-/// left out: the one is close to a secret, the other a hash that says less than `ip_client`.
-#[derive(Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    safety_type_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user_login: Option<&'a RawValue>,
-    #[serde(borrow)]
-    start_datetime: Option<&'a RawValue>,
-    #[serde(borrow)]
-    expire_datetime: Option<&'a RawValue>,
-    #[serde(borrow)]
-    expire: Option<&'a RawValue>,
-    #[serde(borrow)]
-    ip_client: Option<&'a RawValue>,
-}
-
 /// Reads an entry; `None` where it is not a session, that is an object with a readable id.
+/// `key_current` and `ip` are not read: the one is close to a secret, the other a hash that says
+/// less than `ip_client`.
 pub(super) fn read(entry: &RawValue, texts: &mut Texts) -> Option<Session> {
-    if !matches!(kind(entry), Kind::Object) {
-        return None;
-    }
-    let entry: Entry<'_> = serde_json::from_str(entry.get()).ok()?;
-    let scalar = |field: Option<&RawValue>| field.map_or(Scalar::Null, Scalar::read);
-    let id = scalar(entry.id).integer()?;
-    let (start, end) = (scalar(entry.start_datetime), scalar(entry.expire_datetime));
+    let entry = Value::read(entry);
+    let id = entry.field("id").integer()?;
+    let (start, end) = (
+        entry.field("start_datetime"),
+        entry.field("expire_datetime"),
+    );
     Some(Session {
         id: u64::try_from(id).ok()?,
-        safety_type: scalar(entry.safety_type_id).integer(),
-        user_login: scalar(entry.user_login)
-            .text()
-            .map(|login| intern(truncate(login), texts)),
-        client: scalar(entry.ip_client)
-            .text()
+        safety_type: entry.field("safety_type_id").integer(),
+        user_login: (entry.field("user_login").text()).map(|login| intern(truncate(login), texts)),
+        client: (entry.field("ip_client").text())
             .and_then(|address| ClientAddress::parse(truncate(address))),
-        time_left: scalar(entry.expire).number(),
+        time_left: entry.field("expire").number(),
         expire_datetime_hash: end.text().map(hash_text),
         lifetime_ms: lifetime_ms(start.text(), end.text()),
     })
