@@ -26,7 +26,8 @@ pub(super) enum AccountHealth {
     NoData,
     /// The last attempt failed; the answer before it is not too old.
     Failing,
-    /// Every session with a readable end ends within half an hour, and the unit is confirmed.
+    /// Every session with a readable end, or every one that counts for a configured minimum, ends within
+    /// half an hour, and the unit is confirmed.
     Expiring,
     /// No session is open.
     NoSession,
@@ -106,12 +107,14 @@ impl AccountHealth {
     }
 }
 
-/// Whether the longest readable time left is nearly over, or over.
+/// Whether the longest readable time left is nearly over, or over: of the sessions that count for the
+/// minimum, where one is configured.
 fn is_expiring(summary: &Summary, now: Timestamps) -> bool {
-    summary
-        .expiry
-        .and_then(|expiry| expiry.expires_at_ms)
-        .is_some_and(|at| at.max - now.wall_ms < EXPIRING_MS)
+    let last_ms = match summary.required {
+        Some(required) => required.max_expiry_ms,
+        None => summary.expiry.and_then(|of| Some(of.expires_at_ms?.max)),
+    };
+    last_ms.is_some_and(|at_ms| at_ms - now.wall_ms < EXPIRING_MS)
 }
 
 #[cfg(test)]
@@ -150,6 +153,23 @@ mod tests {
         }
         assert!(AccountHealth::Expiring.needs_attention());
         assert!(!AccountHealth::NoSession.needs_attention());
+    }
+
+    #[test]
+    fn only_required_sessions_count_for_expiring() {
+        let policy = Policy {
+            min_sessions: Some(1),
+            min_sessions_safety_types: Some([2].into()),
+            ..Policy::default()
+        };
+        let sessions = |minutes| vec![session(1, 2, minutes), session(2, 14, 60)];
+        let status = |minutes| {
+            let reading = reading(policy.clone(), SessionDetails::Off);
+            answered("a", reading, sessions(minutes), NOW)
+        };
+        let health = |minutes| AccountHealth::of(&status(minutes), NOW);
+        assert_eq!(health(29), AccountHealth::Expiring);
+        assert_eq!(health(31), AccountHealth::Ok);
     }
 
     #[test]

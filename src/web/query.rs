@@ -54,7 +54,7 @@ impl Query {
         self.state.is_some() || !self.account.is_empty()
     }
 
-    /// The address of another state or page with the same search.
+    /// The query of another state or page with the same search: empty, or from the question mark.
     pub(super) fn link(&self, state: Option<AccountHealth>, page: usize) -> String {
         let mut pairs = Serializer::new(String::new());
         if let Some(state) = state {
@@ -67,15 +67,9 @@ impl Query {
             pairs.append_pair("page", &page.to_string());
         }
         match pairs.finish() {
-            query if query.is_empty() => "./".to_owned(),
-            query => format!("./?{query}"),
+            query if query.is_empty() => query,
+            query => format!("?{query}"),
         }
-    }
-
-    /// The address of the same accounts in the JSON.
-    pub(super) fn json_link(&self) -> String {
-        self.link(self.state, 1)
-            .replacen("./", "./api/v1/accounts", 1)
     }
 }
 
@@ -97,9 +91,9 @@ mod tests {
         assert_eq!((query.account.as_str(), query.page), ("Desk 1/ü", 3));
         assert_eq!(
             query.link(query.state, 4),
-            "./?state=failing&q=Desk+1%2F%C3%BC&page=4"
+            "?state=failing&q=Desk+1%2F%C3%BC&page=4"
         );
-        assert_eq!(Query::default().link(None, 1), "./");
+        assert_eq!(Query::default().link(None, 1), "");
         for (query, page) in [("", 1), ("page=x", 1), ("page=-1", 1), ("state=&q=", 1)] {
             let query = Query::parse(query).unwrap();
             assert!(!query.is_filter() && query.page == page, "{query:?}");

@@ -347,6 +347,8 @@ fn totals_and_the_exporter_itself() {
         "href=\"./metrics\"",
         "href=\"./api/v1/accounts\"",
         "/docs\"",
+        "/docs/dashboards.md\"",
+        "/docs/runbooks.md\"",
     ] {
         assert!(footer.contains(text), "{text} in {footer}");
     }
