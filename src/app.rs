@@ -9,12 +9,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::config::AccountConfig;
-use crate::config::{Accounts, AccountsFile, Config, WebSettings};
+use crate::config::{AccountConfig, AccountsFile, Config, WebSettings};
 use crate::metrics::Metrics;
 use crate::poller::PollerContext;
+use crate::poller::change_log::ChangeLog;
 use crate::poller::host::Hosts;
-use crate::poller::set::{PollerSet, ReloadSummary};
+use crate::poller::set::PollerSet;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
 use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
@@ -76,19 +76,30 @@ async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
     bound.map_err(|error| (address.to_owned(), error))
 }
 
-/// Prepares outgoing connections as configured.
+/// What the pollers share, as configured.
 ///
 /// # Errors
 ///
 /// Where CA certificates or the proxy cannot be used.
-pub fn http(config: &Config, observe: RequestObserver) -> Result<Client, SetupError> {
+pub fn poller_context(
+    config: &Config,
+    store: StatusStore,
+    observe: RequestObserver,
+) -> Result<PollerContext, SetupError> {
     let plain = !config.accounts.iter().any(AccountConfig::uses_tls);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
         Err(_) if plain => rustls::RootCertStore::empty(),
         roots => roots?,
     };
-    Client::new(&config.outbound, roots, observe)
+    Ok(PollerContext {
+        client: Client::new(&config.outbound, roots, observe)?,
+        hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
+        changes: ChangeLog::default(),
+        store,
+        clock: config.clock.clone(),
+        min_retry_interval: config.min_retry_interval,
+    })
 }
 
 /// Polls every account and serves the metrics and pages until shutdown.
@@ -96,145 +107,118 @@ pub fn http(config: &Config, observe: RequestObserver) -> Result<Client, SetupEr
 /// # Errors
 ///
 /// Where outgoing connections cannot be prepared; nothing is served then.
-pub async fn run(
-    config: Config,
-    listeners: Listeners,
-    mut signals: Signals,
-) -> Result<(), SetupError> {
+pub async fn run(config: Config, listeners: Listeners, signals: Signals) -> Result<(), SetupError> {
     let store = StatusStore::default();
-    let (names_sender, names) = watch::channel(config.safety_names.clone());
-    let metrics = Metrics::new(
-        store.clone(),
-        config.clock.clone(),
-        names.clone(),
-        config.shard,
-    );
-    let observe = {
-        let metrics = metrics.clone();
-        RequestObserver(Arc::new(move |transport, took| {
-            metrics.observe_api_request(transport, took)
-        }))
+    let (safety_names, names) = watch::channel(config.safety_names.clone());
+    let metrics = Metrics::new(store.clone(), config.clock.clone(), names, config.shard);
+    let observer = metrics.clone();
+    let observe = RequestObserver(Arc::new(move |transport, took| {
+        observer.observe_api_request(transport, took)
+    }));
+    let shared = poller_context(&config, store, observe)?;
+    let pollers = PollerSet::start(config.accounts, &shared);
+    let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);
+    let settings = web::Settings {
+        telemetry_path: config.web.telemetry_path,
+        external_url: (config.web.external_url).and_then(|url| url.as_str().parse().ok()),
+        enable_lifecycle: config.web.enable_lifecycle,
+        shard: config.shard,
+        scrape_interval: config.scrape_interval,
     };
-    let shared = PollerContext {
-        client: http(&config, observe)?,
-        hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
-        store: store.clone(),
-        clock: config.clock.clone(),
-        min_retry_interval: config.min_retry_interval,
-    };
-    let (accounts, shard) = (config.accounts.len(), config.shard);
-    info!(accounts, %shard, "starting pollers");
-    let mut pollers = PollerSet::start(config.accounts, &shared);
-    let (reload, mut reloads) = mpsc::channel(MAX_PENDING_RELOADS);
-    let file = config.accounts_file;
-    let app = Arc::new(App::new(
-        web::Settings {
-            telemetry_path: config.web.telemetry_path,
-            external_url: config.web.external_url,
-            enable_lifecycle: config.web.enable_lifecycle,
-            shard: config.shard,
-            scrape_interval: config.scrape_interval,
-        },
-        metrics.clone(),
-        pollers.readiness(),
-        reload,
-    ));
-
-    let mut servers = JoinSet::new();
-    let kinds = [
-        (listeners.web, ListenerKind::Main),
-        (listeners.probes, ListenerKind::Probe),
-    ];
-    for (listeners, kind) in kinds {
-        for listener in listeners {
-            log_address(&listener, kind);
-            let mut shutdown = signals.shutdown.clone();
-            let ended = async move {
-                // An error means that the sender is gone: a shutdown too.
-                let _ = shutdown.wait_for(|shutdown| *shutdown).await;
-            };
-            servers.spawn(web::serve(listener, Arc::clone(&app), kind, ended));
-        }
-    }
+    let app = App::new(settings, metrics.clone(), pollers.readiness(), reload);
+    let mut servers = serve(listeners, &Arc::new(app), &signals.shutdown);
 
     notify_systemd(NotifyState::Ready);
     let watchdog = tokio::spawn(notify_watchdog());
-
-    let mut shutdown = signals.shutdown.clone();
-    let mut hangups_end = false;
-    loop {
-        let (result, answer) = tokio::select! {
-            () = async { let _ = shutdown.wait_for(|shutdown| *shutdown).await; } => break,
-            hangup = signals.hangup.recv(), if !hangups_end => match hangup {
-                Some(()) => {
-                    let result = reload_config(&mut pollers, file.as_ref(), &names_sender);
-                    (result.await, None)
-                }
-                None => {
-                    hangups_end = true;
-                    continue;
-                }
-            },
-            Some(request) = reloads.recv() => {
-                let ReloadRequest { account, answer } = request;
-                if let Some(account) = account {
-                    // A retry, which does not reload the configuration.
-                    let known = pollers.retry_now(&account);
-                    let unknown = || format!("no account is named {account:?}");
-                    let _ = answer.send(known.then_some(()).ok_or_else(unknown));
-                    continue;
-                }
-                let result = reload_config(&mut pollers, file.as_ref(), &names_sender);
-                (result.await, Some(answer))
-            }
-        };
-        if let Err(error) = &result {
-            error!(error, "reload failed; keeping the previous configuration");
-        }
-        metrics.set_reload(result.is_ok());
-        if let Some(answer) = answer {
-            // Last: the client finds the result in the metrics.
-            let _ = answer.send(result);
-        }
-    }
-
-    info!("shutting down");
+    let reloader = Reloader {
+        pollers,
+        file: config.accounts_file,
+        safety_names,
+        metrics,
+    };
+    // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
+    reloader.run(signals, reloads).await;
+    shared.changes.flush();
     notify_systemd(NotifyState::Stopping);
     watchdog.abort();
-    // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
-    drop(pollers);
     while servers.join_next().await.is_some() {}
     Ok(())
 }
 
-/// Reloads the accounts file, or without one the secrets.
-async fn reload_config(
-    pollers: &mut PollerSet,
-    file: Option<&AccountsFile>,
-    names: &watch::Sender<SafetyNames>,
-) -> Result<(), String> {
-    let Some(file) = file.cloned() else {
-        pollers.reload_secrets();
-        info!("reloaded the secrets");
-        return Ok(());
-    };
-    // On another thread: a large file takes a while, and polls must not wait.
-    let Accounts {
-        accounts,
-        safety_names,
-    } = tokio::task::spawn_blocking(move || file.read())
-        .await
-        .map_err(|_| "reading the accounts file panicked".to_owned())?
-        .map_err(|problems| problems.to_string())?;
-    names.send_replace(safety_names);
-    let ReloadSummary {
-        added,
-        removed,
-        replaced,
-        kept,
-    } = pollers.reload(accounts).await;
-    info!(added, removed, replaced, kept, "reloaded");
-    Ok(())
+/// Serves on each listener until shutdown.
+fn serve(listeners: Listeners, app: &Arc<App>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut servers = JoinSet::new();
+    let web = listeners.web.into_iter().map(|of| (of, ListenerKind::Main));
+    let probes = (listeners.probes.into_iter()).map(|of| (of, ListenerKind::Probe));
+    for (listener, kind) in web.chain(probes) {
+        log_address(&listener, kind);
+        let mut shutdown = shutdown.clone();
+        let ended = async move { stopped(&mut shutdown).await };
+        servers.spawn(web::serve(listener, Arc::clone(app), kind, ended));
+    }
+    servers
+}
+
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    // An error means that the sender is gone: a shutdown too.
+    let _ = shutdown.wait_for(|shutdown| *shutdown).await;
+}
+
+/// Reloads on request.
+struct Reloader {
+    pollers: PollerSet,
+    file: Option<AccountsFile>,
+    safety_names: watch::Sender<SafetyNames>,
+    metrics: Metrics,
+}
+
+impl Reloader {
+    /// Serves requests until shutdown, which stops the pollers.
+    async fn run(mut self, mut signals: Signals, mut requests: mpsc::Receiver<ReloadRequest>) {
+        loop {
+            let (by, answer) = tokio::select! {
+                () = stopped(&mut signals.shutdown) => return,
+                Some(()) = signals.hangup.recv() => ("SIGHUP", None),
+                Some(ReloadRequest { account, answer }) = requests.recv() => match account {
+                    None => ("HTTP", Some(answer)),
+                    Some(account) => {
+                        // A retry, which does not reload the configuration.
+                        let known = self.pollers.retry_now(&account);
+                        let unknown = || format!("no account is named {account:?}");
+                        let _ = answer.send(known.then_some(()).ok_or_else(unknown));
+                        continue;
+                    }
+                }
+            };
+            let result = self.reload(by).await;
+            if let Err(error) = &result {
+                error!(
+                    by,
+                    error, "reload failed; keeping the previous configuration"
+                );
+            }
+            self.metrics.set_reload(result.is_ok());
+            if let Some(answer) = answer {
+                // Last: the client finds the result in the metrics.
+                let _ = answer.send(result);
+            }
+        }
+    }
+
+    /// Reloads the accounts file, or without one the secrets.
+    async fn reload(&mut self, by: &str) -> Result<(), String> {
+        let Some(file) = self.file.clone() else {
+            self.pollers.reload_secrets(by);
+            return Ok(());
+        };
+        // On another thread: a large file takes a while, and polls must not wait.
+        let read = tokio::task::spawn_blocking(move || file.read()).await;
+        let read = read.map_err(|_| "reading the accounts file panicked".to_owned())?;
+        let read = read.map_err(|errors| errors.to_string())?;
+        self.safety_names.send_replace(read.safety_names);
+        self.pollers.reload(read.accounts, by).await;
+        Ok(())
+    }
 }
 
 /// Does nothing where systemd has not started this process with `Type=notify`.
@@ -260,11 +244,12 @@ fn log_address(listener: &TcpListener, kind: ListenerKind) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
-    match kind {
-        ListenerKind::Main => info!(%address, "listening"),
-        ListenerKind::Probe => info!(%address, "listening for probes"),
+    if matches!(kind, ListenerKind::Probe) {
+        info!(%address, "listening for probes");
+        return;
     }
-    if matches!(kind, ListenerKind::Main) && !address.ip().to_canonical().is_loopback() {
+    info!(%address, "listening");
+    if !address.ip().to_canonical().is_loopback() {
         warn!(%address, "anyone who can reach this address can read the metrics: there is no TLS and no password");
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use crate::app::http;
+use crate::app::poller_context;
 use crate::clock::Timestamps;
 use crate::config::Config;
-use crate::poller::host::Hosts;
-use crate::poller::{Poller, PollerContext};
+use crate::poller::Poller;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
@@ -41,13 +40,8 @@ pub struct Report {
 ///
 /// Where outgoing connections cannot be prepared.
 pub async fn run(config: &Config) -> Result<Report, SetupError> {
-    let context = PollerContext {
-        client: http(config, RequestObserver(Arc::new(|_, _| {})))?,
-        hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
-        store: StatusStore::default(),
-        clock: config.clock.clone(),
-        min_retry_interval: config.min_retry_interval,
-    };
+    let observe = RequestObserver(Arc::new(|_, _| {}));
+    let context = poller_context(config, StatusStore::default(), observe)?;
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
         polls.spawn(Poller::poll_once(account, context.clone()));

@@ -3,11 +3,11 @@
 //! A thread of its own writes the lines. A reader that does not read therefore delays nothing else:
 //! lines that do not fit into the queue are dropped and counted.
 
-use std::fmt::{self, Write as _};
+use std::fmt::{self, Display, Write as _};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tracing::field::{Field, Visit};
@@ -26,14 +26,8 @@ use crate::text::is_printable;
 const QUEUE_LINES: usize = 16_384;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
-static LEVEL: OnceLock<LevelSwitch> = OnceLock::new();
-
-/// The level of the log, which may change while it is written.
-struct LevelSwitch {
-    configured: Level,
-    current: Mutex<Level>,
-    filter: reload::Handle<Targets, Registry>,
-}
+/// The configured level, and the filter by which it changes.
+static FILTER: OnceLock<(Level, reload::Handle<Targets, Registry>)> = OnceLock::new();
 
 /// Starts the log of this process.
 ///
@@ -52,16 +46,9 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init()?;
-    LEVEL.get_or_init(|| LevelSwitch {
-        configured: log.level,
-        current: Mutex::new(log.level),
-        filter: handle,
-    });
+    FILTER.get_or_init(|| (log.level, handle));
     std::panic::set_hook(Box::new(|panic| {
-        let location = panic
-            .location()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let location = panic.location().map(ToString::to_string);
         // Without the panic's text, which may hold any data.
         error!(location, "panic in the exporter: please report this line");
     }));
@@ -76,36 +63,22 @@ fn targets(level: Level) -> Targets {
 
 /// The level in use; `None` before [`start`].
 pub fn level() -> Option<Level> {
-    let switch = LEVEL.get()?;
-    Some(
-        *switch
-            .current
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner),
-    )
+    LevelFilter::current().into_level()
 }
 
 /// Changes the level.
 pub fn set_level(level: Level) {
-    let Some(switch) = LEVEL.get() else {
-        return;
-    };
-    let mut current = switch
-        .current
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
-    // Fails only after the subscriber is gone, which is never before the process.
-    let _ = switch.filter.reload(targets(level));
-    *current = level;
-    drop(current);
-    info!(to = level.as_str().to_lowercase(), "log level changed");
+    if let Some((_, filter)) = FILTER.get() {
+        // Fails only after the subscriber is gone, which is never before the process.
+        let _ = filter.reload(targets(level));
+        info!(to = level.as_str().to_lowercase(), "log level changed");
+    }
 }
 
 /// Changes the level to `debug`, or from `debug` to the configured one.
 pub fn toggle_debug() {
-    let configured = LEVEL.get().map_or(Level::INFO, |switch| switch.configured);
-    match level() {
-        Some(Level::DEBUG) => set_level(configured),
+    match FILTER.get() {
+        Some((configured, _)) if level() == Some(Level::DEBUG) => set_level(*configured),
         _ => set_level(Level::DEBUG),
     }
 }
@@ -124,54 +97,48 @@ pub fn dropped_lines() -> u64 {
         .map_or(0, |queue| queue.dropped.load(Ordering::Relaxed))
 }
 
-enum Entry {
-    Line(String),
-    /// Written lines are confirmed by dropping the sender.
-    Flush(SyncSender<()>),
-}
-
 /// A bounded queue of lines and the thread that writes them.
 struct Queue {
-    entries: SyncSender<Entry>,
+    lines: SyncSender<String>,
+    /// Lines that are queued or being written.
+    unwritten: Arc<AtomicU64>,
     dropped: AtomicU64,
 }
 
 impl Queue {
-    fn start(lines: usize, mut to: impl Write + Send + 'static) -> Self {
-        let (entries, queued): (_, Receiver<Entry>) = sync_channel(lines);
+    fn start(capacity: usize, mut to: impl Write + Send + 'static) -> Self {
+        let (lines, queued): (_, Receiver<String>) = sync_channel(capacity);
+        let unwritten = Arc::<AtomicU64>::default();
+        let count = Arc::clone(&unwritten);
         std::thread::spawn(move || {
-            for entry in queued {
-                match entry {
-                    // A closed stderr does not end the program.
-                    Entry::Line(line) => drop(to.write_all(line.as_bytes())),
-                    Entry::Flush(done) => drop(done),
-                }
+            for line in queued {
+                // A closed stderr does not end the program.
+                let _ = to.write_all(line.as_bytes());
+                count.fetch_sub(1, Ordering::Release);
             }
         });
         Self {
-            entries,
+            lines,
+            unwritten,
             dropped: AtomicU64::new(0),
         }
     }
 
     fn push(&self, line: String) {
-        if self.entries.try_send(Entry::Line(line)).is_err() {
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
+        if self.lines.try_send(line).is_err() {
+            self.unwritten.fetch_sub(1, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn flush(&self, timeout: Duration) {
-        let (done, written) = sync_channel(0);
-        let mut entry = Entry::Flush(done);
         for _ in 0..timeout.as_millis() {
-            match self.entries.try_send(entry) {
-                Ok(()) => break,
-                Err(TrySendError::Full(again)) => entry = again,
-                Err(TrySendError::Disconnected(_)) => return,
+            if self.unwritten.load(Ordering::Acquire) == 0 {
+                return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        let _ = written.recv_timeout(timeout);
     }
 }
 
@@ -190,15 +157,6 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// An event as a line with its end.
 fn line(format: LogFormat, now: Timestamps, event: &Event<'_>) -> String {
-    let mut fields = Fields::default();
-    event.record(&mut fields);
-    let level = match *event.metadata().level() {
-        Level::ERROR => "error",
-        Level::WARN => "warn",
-        Level::INFO => "info",
-        Level::DEBUG => "debug",
-        Level::TRACE => "trace",
-    };
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a date beyond i64 is not shown"
@@ -206,36 +164,53 @@ fn line(format: LogFormat, now: Timestamps, event: &Event<'_>) -> String {
     let ts = jiff::Timestamp::from_millisecond(now.wall_ms as i64)
         .map(|ts| format!("{ts:.3}"))
         .unwrap_or_default();
-    let start = [
-        ("ts", Value::Text(ts)),
-        ("level", Value::Text(level.to_owned())),
-        ("msg", Value::Text(fields.message)),
-    ];
-    let mut line = String::with_capacity(256);
-    for (number, (name, value)) in start.iter().chain(&fields.others).enumerate() {
-        match format {
-            LogFormat::Logfmt => {
-                let separator = if number == 0 { "" } else { " " };
-                let _ = write!(line, "{separator}{name}=");
-            }
-            LogFormat::Json => {
-                let separator = if number == 0 { '{' } else { ',' };
-                let _ = write!(line, "{separator}\"{name}\":");
-            }
-        }
-        match value {
-            Value::Literal(literal) => line.push_str(literal),
-            Value::Text(text) if format == LogFormat::Logfmt && is_plain(text) => {
-                line.push_str(text);
-            }
-            Value::Text(text) => quote(&mut line, text),
+    let mut line = Line {
+        format,
+        text: String::with_capacity(256),
+    };
+    line.add_text("ts", &ts);
+    let level = event.metadata().level().as_str().to_ascii_lowercase();
+    line.add_text("level", &level);
+    // The message is an event's first field.
+    event.record(&mut line);
+    let end = match format {
+        LogFormat::Logfmt => "\n",
+        LogFormat::Json => "}\n",
+    };
+    line.text + end
+}
+
+/// A line that fields are added to.
+struct Line {
+    format: LogFormat,
+    text: String,
+}
+
+impl Line {
+    fn add_name(&mut self, name: &str) {
+        let is_first = self.text.is_empty();
+        let _ = match self.format {
+            LogFormat::Logfmt if is_first => write!(self.text, "{name}="),
+            LogFormat::Logfmt => write!(self.text, " {name}="),
+            LogFormat::Json if is_first => write!(self.text, "{{\"{name}\":"),
+            LogFormat::Json => write!(self.text, ",\"{name}\":"),
+        };
+    }
+
+    /// A number or a boolean.
+    fn add_literal(&mut self, name: &str, value: impl Display) {
+        self.add_name(name);
+        let _ = write!(self.text, "{value}");
+    }
+
+    fn add_text(&mut self, name: &str, text: &str) {
+        self.add_name(name);
+        if self.format == LogFormat::Logfmt && is_plain(text) {
+            self.text.push_str(text);
+        } else {
+            quote(&mut self.text, text);
         }
     }
-    if format == LogFormat::Json {
-        line.push('}');
-    }
-    line.push('\n');
-    line
 }
 
 /// Whether logfmt needs no quotes around it.
@@ -262,58 +237,29 @@ fn quote(to: &mut String, text: &str) {
     to.push('"');
 }
 
-enum Value {
-    /// A number or a boolean.
-    Literal(String),
-    Text(String),
-}
-
-/// An event's message and other fields, in their order.
-#[derive(Default)]
-struct Fields {
-    message: String,
-    others: Vec<(&'static str, Value)>,
-}
-
-impl Fields {
-    fn add(&mut self, field: &Field, value: Value) {
-        match (field.name(), value) {
-            ("message", Value::Text(message)) => self.message = message,
-            (name, value) => self.others.push((name, value)),
-        }
-    }
-}
-
-impl Visit for Fields {
+impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, Value::Text(format!("{value:?}")));
+        let name = match field.name() {
+            "message" => "msg",
+            name => name,
+        };
+        self.add_text(name, &format!("{value:?}"));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, Value::Text(value.to_owned()));
+        self.add_text(field.name(), value);
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add(field, Value::Literal(value.to_string()));
+        self.add_literal(field.name(), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add(field, Value::Literal(value.to_string()));
+        self.add_literal(field.name(), value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add(field, Value::Literal(value.to_string()));
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        let text = value.to_string();
-        // JSON has no infinity.
-        let value = if value.is_finite() {
-            Value::Literal(text)
-        } else {
-            Value::Text(text)
-        };
-        self.add(field, value);
+        self.add_literal(field.name(), value);
     }
 }
 

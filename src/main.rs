@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tracing::{info, warn};
 use tradernet_exporter::cli::{CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
@@ -164,8 +165,13 @@ fn variables() -> std::env::VarsOs {
 
 fn start_log(config: &Config) -> Result<(), ExitError> {
     logging::start(config.log).map_err(runtime_error)?;
+    let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"));
+    let file = config.accounts_file.as_ref();
+    let config_file = file.map(|file| file.path.display().to_string());
+    let (accounts, shard) = (config.accounts.len(), config.shard);
+    info!(version, revision, config_file, accounts, %shard, "starting");
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        warn!(warning, "doubtful setting");
     }
     Ok(())
 }
@@ -181,9 +187,9 @@ fn signals() -> std::io::Result<Signals> {
     let mut debug = signal(SignalKind::user_defined1())?;
     tokio::spawn(async move {
         loop {
-            let code = tokio::select! {
-                _ = terminate.recv() => 128 + SignalKind::terminate().as_raw_value(),
-                _ = interrupt.recv() => 128 + SignalKind::interrupt().as_raw_value(),
+            let (signal, number) = tokio::select! {
+                _ = terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+                _ = interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
                 _ = debug.recv() => {
                     logging::toggle_debug();
                     continue;
@@ -194,9 +200,10 @@ fn signals() -> std::io::Result<Signals> {
                     continue;
                 }
             };
+            info!(signal, "shutting down");
             if shutdown.send_replace(true) {
                 logging::flush(LOG_FLUSH_TIMEOUT);
-                std::process::exit(code);
+                std::process::exit(128 + number);
             }
         }
     });

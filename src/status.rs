@@ -16,7 +16,7 @@ pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
 /// One account's status as of its last change.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AccountStatus {
     /// Value of the label `account`.
     pub account: Arc<str>,
@@ -159,12 +159,10 @@ impl StatusStore {
             .insert(Arc::clone(&status.account), status);
     }
 
-    /// Removes an account.
-    pub fn remove(&self, account: &str) {
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(account);
+    /// Removes the accounts that are not to be kept.
+    pub fn retain(&self, is_kept: impl Fn(&str) -> bool) {
+        let mut statuses = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        statuses.retain(|name, _| is_kept(name));
     }
 
     /// Every account by ascending name.

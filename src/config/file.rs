@@ -22,7 +22,8 @@ const TOP_KEYS: &[&str] = &["accounts", "defaults", "safety_types"];
 /// `--config.file`, and the settings beside it that decide which accounts result.
 #[derive(Clone, Debug)]
 pub struct AccountsFile {
-    pub(super) path: PathBuf,
+    /// Where it is.
+    pub path: PathBuf,
     pub(super) shard: Shard,
     /// Names by variable: they beat those of the file.
     pub(super) names: Vec<(i64, String)>,

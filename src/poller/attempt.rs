@@ -3,7 +3,7 @@
 //! It says what came of it; when to try again is the poller's affair.
 
 use tokio::time::Instant;
-use tracing::{debug, info};
+use tracing::debug;
 
 use super::Poller;
 use super::host::{Host, Permit};
@@ -27,7 +27,7 @@ impl Poller {
             // Where no login may be sent the SID is kept: the server may accept it later.
             self.check_breaker().map_err(Error::Auth)?;
             let account = &*self.account.name;
-            debug!(account, "the SID was rejected, logging in");
+            debug!(account, "SID rejected; logging in");
             self.credential.forget_sid();
         }
         self.log_in().await?;
@@ -81,7 +81,7 @@ impl Poller {
     /// Counts a rejected login and opens the breaker.
     fn reject_login(&mut self, rejection: AuthError) {
         self.recorder.login_rejected = true;
-        self.recorder.login_failures += 1;
+        self.recorder.status.login_failures += 1;
         if let Some(rejected) = self.fingerprint() {
             self.breaker.trip(rejection, rejected);
         }
@@ -156,12 +156,12 @@ impl Poller {
             return Ok(());
         };
         self.breaker.record_attempt(self.now());
-        self.recorder.logins += 1;
+        self.recorder.status.logins += 1;
         let client = &self.shared.client;
         let answer = client.log_in(&self.account.target, login, &redactor).await;
         match &answer {
             Ok(_) => {
-                info!(account = &*self.account.name, "logged in");
+                debug!(account = &*self.account.name, "logged in");
                 self.breaker.reset();
             }
             Err(Error::Auth(rejection)) => self.reject_login(rejection.clone()),

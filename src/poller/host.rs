@@ -38,22 +38,15 @@ pub(super) struct Host {
 }
 
 /// The right to send one request at a time; ends when it is dropped.
-#[derive(Debug)]
-pub(super) struct Permit<'a> {
-    _all: Option<SemaphorePermit<'a>>,
-    _slow: Option<SemaphorePermit<'a>>,
-}
+pub(super) type Permit<'a> = [Option<SemaphorePermit<'a>>; 2];
 
+/// The logins to one host; held while one is under way.
 #[derive(Debug, Default)]
-struct Logins {
+pub(super) struct Logins {
     /// When the last logins began, the oldest first.
     began: VecDeque<Instant>,
     paused_until: Option<Instant>,
 }
-
-/// Permission for one login; the next begins when it is dropped.
-#[derive(Debug)]
-pub(super) struct LoginPermit<'a>(MutexGuard<'a, Logins>);
 
 impl Hosts {
     /// `TRADERNET_MAX_REQUESTS_PER_HOST` and `TRADERNET_MAX_LOGINS_PER_MINUTE`; 0 counts as 1.
@@ -92,14 +85,12 @@ impl Host {
             true => self.slow.acquire().await.ok(),
             false => None,
         };
-        Permit {
-            _all: self.all.acquire().await.ok(),
-            _slow: slow,
-        }
+        [slow, self.all.acquire().await.ok()]
     }
 
-    /// Waits for this login's turn: one at a time, and at most so many a minute.
-    pub(super) async fn login_permit(&self) -> LoginPermit<'_> {
+    /// Waits for this login's turn: one at a time, and at most so many a minute. The next begins
+    /// when the result is dropped.
+    pub(super) async fn login_permit(&self) -> MutexGuard<'_, Logins> {
         let mut logins = self.logins.lock().await;
         if let Some(until) = logins.paused_until {
             sleep_until(until).await;
@@ -112,7 +103,7 @@ impl Host {
             logins.began.pop_front();
         }
         logins.began.push_back(Instant::now());
-        LoginPermit(logins)
+        logins
     }
 
     /// An account of this host succeeded.
@@ -126,11 +117,11 @@ impl Host {
     }
 }
 
-impl LoginPermit<'_> {
+impl Logins {
     /// The host answered with a limit: the next login waits so long, or a minute.
     pub(super) fn pause(&mut self, retry_after: Option<Duration>) {
         let pause = retry_after.unwrap_or(MINUTE).min(MAX_RETRY_AFTER);
-        self.0.paused_until = Some(Instant::now() + pause);
+        self.paused_until = Some(Instant::now() + pause);
     }
 }
 

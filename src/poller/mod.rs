@@ -5,6 +5,7 @@
 //! keeps what came of it. A poller publishes its status as a whole and does not know who reads it.
 
 mod attempt;
+pub mod change_log;
 mod credential;
 pub mod host;
 pub mod login_breaker;
@@ -19,8 +20,9 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
-use tracing::{debug, info};
+use tracing::info;
 
+use self::change_log::ChangeLog;
 use self::credential::Credential;
 use self::host::{Host, Hosts};
 use self::login_breaker::LoginBreaker;
@@ -43,6 +45,8 @@ pub struct PollerContext {
     pub client: Client,
     /// What the accounts of a host share.
     pub hosts: Hosts,
+    /// Where changes of accounts are logged.
+    pub changes: ChangeLog,
     /// Where statuses are published.
     pub store: StatusStore,
     /// The clocks.
@@ -93,7 +97,7 @@ impl Poller {
             retries: 0,
         });
         let poller = Self {
-            recorder: Recorder::new(&account),
+            recorder: Recorder::new(&account, shared.changes.clone()),
             schedule: Schedule::starting_at(first),
             account,
             orders,
@@ -113,7 +117,7 @@ impl Poller {
     async fn run(&mut self, panicked: bool) {
         if panicked {
             self.recorder.connected = false;
-            self.recorder.polls += 1;
+            self.recorder.status.polls += 1;
             self.conclude(Err(Error::Internal), self.now());
             self.first_attempt = None;
         }
@@ -151,7 +155,7 @@ impl Poller {
                 Some(()) = async { host_successes.as_mut()?.changed().await.ok() } => {
                     self.host_successes = None;
                     let interval = self.account.tracking.interval;
-                    self.schedule.host_recovered(Instant::now(), interval, fastrand::f64());
+                    self.schedule.within_interval(Instant::now(), interval, fastrand::f64());
                 }
                 Ok(()) = self.orders.changed() => {
                     self.take_orders().await;
@@ -169,15 +173,11 @@ impl Poller {
             self.schedule.request_retry();
         }
         let before = std::mem::replace(&mut self.account, account);
-        if self.account.tracking != before.tracking {
-            let account = &*self.account.name;
-            debug!(account, "the configuration has changed");
-            self.recorder.reconfigure(&self.account, &self.redactor());
-        }
+        self.recorder.reconfigure(&self.account, &self.redactor());
         let now = Instant::now();
         let interval = self.account.tracking.interval;
         if interval != before.tracking.interval {
-            (self.schedule).interval_changed(now, interval, fastrand::f64());
+            (self.schedule).within_interval(now, interval, fastrand::f64());
         }
         let changed = self.read_secrets().await;
         // A retry uses the last secrets: their files may be about to be replaced.
@@ -197,13 +197,9 @@ impl Poller {
         if is_retry {
             self.breaker.reset();
             let account = &*self.account.name;
-            match self.check_breaker() {
-                Ok(()) => info!(account, "retrying on request"),
-                Err(error) => {
-                    let advice = Error::Auth(error.clone()).advice();
-                    info!(account, %error, advice, "retrying on request, without a login");
-                }
-            }
+            // Three logins in 15 minutes are the limit also for an operator.
+            let blocked = self.check_breaker().err().map(|error| error.to_string());
+            info!(account, blocked, "retrying on request");
         }
     }
 
@@ -213,7 +209,7 @@ impl Poller {
         let changed = self.credential.read(&self.account).await;
         if changed && was_known {
             let account = &*self.account.name;
-            info!(account, "the credential has changed");
+            info!(account, "credential changed");
             self.breaker.reset();
         }
         changed
@@ -235,7 +231,7 @@ impl Poller {
             self.recorder.connected = true;
             self.recorder.connections += 1;
         }
-        self.recorder.polls += 1;
+        self.recorder.status.polls += 1;
         self.conclude(result, self.now());
         stream
     }
@@ -243,7 +239,6 @@ impl Poller {
     /// Schedules the next attempt after this result, records and publishes it.
     fn conclude(&mut self, result: Result<SessionList, Error>, at: Timestamps) {
         let now = Instant::now();
-        let failures = self.schedule.failures();
         let interval = self.account.tracking.interval;
         match result {
             Ok(list) => {
@@ -252,14 +247,13 @@ impl Poller {
                 self.host_successes = None;
                 self.list_host().announce_success();
                 let redactor = self.redactor();
-                self.recorder.list(list, at, failures, &redactor);
+                self.recorder.list(list, at, &redactor);
             }
             Err(error) => {
                 (self.schedule).failed(now, interval, error.retry_after(), fastrand::f64());
                 self.host_successes =
                     may_be_of_host(error.reason()).then(|| self.list_host().successes());
-                let max_age = self.account.tracking.max_age;
-                self.recorder.failure(error, at, failures, max_age);
+                self.recorder.failure(error, at);
             }
         }
         self.publish();
@@ -280,35 +274,22 @@ impl Poller {
         self.shared.store.publish(self.status());
     }
 
-    /// The account's status, built from what the configuration, the recorder, the tracker and the
-    /// breaker own.
+    /// The account's status: the record, and what configuration, tracker and breaker add.
     fn status(&self) -> AccountStatus {
-        let (account, recorder) = (&self.account, &self.recorder);
+        let (recorder, tracker) = (&self.recorder, &self.recorder.tracker);
         AccountStatus {
-            account: Arc::clone(&account.name),
-            transport: account.transport,
-            info: Arc::clone(&account.info),
-            interval: account.tracking.interval,
-            max_age: account.tracking.max_age,
-            limits: account.tracking.policy.limits(),
-            polls: recorder.polls,
-            failures: recorder.failures,
-            logins: recorder.logins,
-            login_failures: recorder.login_failures,
             login_blocked: self.check_breaker().err().map(|blocked| match blocked {
                 AuthError::BlockedAfterRejection(_) => LoginBlock::Rejected,
                 _ => LoginBlock::RateLimited,
             }),
-            last_attempt: recorder.last_attempt.clone(),
-            last_failure: recorder.last_failure.clone(),
-            last_success: recorder.tracker.confirmed_at(),
-            session_counters: recorder.tracker.counters(),
-            unit: recorder.tracker.unit(),
-            view: recorder.summary.clone(),
-            stream: account.stream.as_ref().map(|_| StreamStatus {
+            last_success: tracker.confirmed_at(),
+            session_counters: tracker.counters(),
+            unit: tracker.unit(),
+            stream: self.account.stream.as_ref().map(|_| StreamStatus {
                 connected: recorder.connected,
                 reconnects: recorder.connections.saturating_sub(1),
             }),
+            ..recorder.status.clone()
         }
     }
 }

@@ -1,21 +1,25 @@
-//! What became of an account's attempts: its counters, its last results, and the log's lines.
+//! What became of an account's attempts: its status, and the log's lines about it.
 //!
-//! The log has a line where the account's state changes; the rest is at `debug`.
+//! Sessions and rules are logged at once, since the log is an audit trail; changes of the state of
+//! polls by the [`ChangeLog`], and each attempt at `debug`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
+use super::change_log::ChangeLog;
 use crate::clock::Timestamps;
 use crate::config::AccountConfig;
-use crate::session::ClientAddress;
-use crate::session::SessionList;
-use crate::session::expire_unit::UnitStatus;
-use crate::session::summary::Summary;
+use crate::session::diff::SessionDiff;
+use crate::session::summary::{SessionDetails, Summary};
 use crate::session::tracker::SessionTracker;
-use crate::status::{Attempt, FailureCounts, PastFailure};
+use crate::session::{ClientAddress, SessionList};
+use crate::status::{AccountStatus, Attempt, PastFailure};
 use crate::tradernet::{Error, Reason, Redactor};
+
+/// Sessions of one answer that have a line each: a server may invent any number.
+const MAX_SESSION_LINES: usize = 100;
 
 /// How long an attempt took.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,58 +30,51 @@ pub(super) struct Timing {
     pub(super) queue_wait: Duration,
 }
 
-/// One account's record; the parts of its status that it owns are read by `Poller::status`.
+/// One account's record.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    account: Arc<str>,
+    changes: ChangeLog,
     /// Owns when the list was last known to be good.
     pub(super) tracker: SessionTracker,
-    pub(super) summary: Option<Arc<Summary>>,
-    pub(super) polls: u64,
-    pub(super) failures: FailureCounts,
-    pub(super) logins: u64,
-    pub(super) login_failures: u64,
-    pub(super) last_attempt: Option<Attempt>,
-    pub(super) last_failure: Option<PastFailure>,
+    /// As published, except for what `Poller::status` adds.
+    pub(super) status: AccountStatus,
     /// Whether a stream is connected and has delivered a list.
     pub(super) connected: bool,
     /// Streams so far.
     pub(super) connections: u64,
     /// Of the last attempt. What a stream sends without a request keeps it.
     pub(super) timing: Timing,
+    /// The first failure since the last answer.
+    failing_since: Option<Timestamps>,
     /// Whether a login was rejected that the log has no line about.
     pub(super) login_rejected: bool,
 }
 
 impl Recorder {
-    pub(super) fn new(account: &AccountConfig) -> Self {
+    pub(super) fn new(account: &AccountConfig, changes: ChangeLog) -> Self {
         Self {
-            account: Arc::clone(&account.name),
+            changes,
             tracker: SessionTracker::new(account.tracking.clone()),
-            summary: None,
-            polls: 0,
-            failures: FailureCounts::default(),
-            logins: 0,
-            login_failures: 0,
-            last_attempt: None,
-            last_failure: None,
+            status: configured(account, AccountStatus::default()),
             connected: false,
             connections: 0,
             timing: Timing::default(),
+            failing_since: None,
             login_rejected: false,
         }
     }
 
     /// Applies another configuration of the same account to the last list.
     pub(super) fn reconfigure(&mut self, account: &AccountConfig, redactor: &Redactor) {
+        self.status = configured(account, self.status.clone());
         if let Some(summary) = self.tracker.reconfigure(account.tracking.clone()) {
-            self.summary = Some(Arc::new(redacted(summary, redactor)));
+            self.show(summary, redactor);
         }
     }
 
     /// Why the last attempt failed, if it did.
     pub(super) fn last_error(&self) -> Option<&Error> {
-        self.last_attempt.as_ref()?.failure.as_ref()
+        self.status.last_attempt.as_ref()?.failure.as_ref()
     }
 
     /// Whether the last attempt timed out.
@@ -86,52 +83,41 @@ impl Recorder {
             .is_some_and(|error| error.reason() == Reason::Timeout)
     }
 
-    /// Records a list. `failures` is the number of failed attempts in a row before it.
-    pub(super) fn list(
-        &mut self,
-        list: SessionList,
-        arrival: Timestamps,
-        failures: u32,
-        redactor: &Redactor,
-    ) {
-        let unit_before = self.tracker.unit();
-        let (summary, _) = self.tracker.record(list, arrival);
-        let summary = redacted(summary, redactor);
-        self.log_success(summary.open, failures);
-        let status = self.tracker.unit();
-        if status != unit_before {
-            let account = &*self.account;
-            let UnitStatus { unit, confirmed } = status;
-            let unit = unit.name();
-            info!(account, unit, confirmed, "the unit of expire is settled");
+    /// Records a list.
+    pub(super) fn list(&mut self, list: SessionList, arrival: Timestamps, redactor: &Redactor) {
+        let (summary, diff) = self.tracker.record(list, arrival);
+        let (account, open) = (&self.status.account, summary.open);
+        let took_ms = self.timing.milliseconds();
+        debug!(account = &**account, open, took_ms, "attempt succeeded");
+        let outage = self.failing_since.take().map(|since| arrival.age_of(since));
+        if outage.is_some() || self.status.view.is_none() {
+            self.changes.answered(&self.status, open, outage);
         }
-        self.summary = Some(Arc::new(summary));
+        self.log_sessions(&diff, summary.detail_level, redactor);
+        self.show(summary, redactor);
         self.end_attempt(arrival, None);
     }
 
     /// Records a failure.
-    pub(super) fn failure(
-        &mut self,
-        error: Error,
-        at: Timestamps,
-        failures: u32,
-        max_age: Duration,
-    ) {
-        self.failures.add(error.reason());
-        self.log_failure(&error, failures);
-        let confirmed_at = self.tracker.confirmed_at();
+    pub(super) fn failure(&mut self, error: Error, at: Timestamps) {
+        let (account, reason) = (&self.status.account, error.reason());
+        let took_ms = self.timing.milliseconds();
+        debug!(account = &**account, reason = reason.name(), %error, took_ms, "attempt failed");
+        self.status.failures.add(reason);
+        self.failing_since.get_or_insert(at);
+        let (confirmed_at, max_age) = (self.tracker.confirmed_at(), self.status.max_age);
         let is_stale =
             |at: Timestamps| confirmed_at.is_some_and(|confirmed| at.age_of(confirmed) > max_age);
-        let was_stale = (self.last_attempt.as_ref()).is_some_and(|last| is_stale(last.at));
-        if is_stale(at) && !was_stale {
-            let (account, reason) = (&*self.account, error.reason().name());
-            let max_age_s = max_age.as_secs();
-            warn!(
-                account,
-                reason, max_age_s, "the last list is older than max_age; its gauges are dropped"
-            );
+        let (last, stale) = (self.status.last_attempt.as_ref(), is_stale(at));
+        let became_stale = stale && !last.is_some_and(|last| is_stale(last.at));
+        // A rejected login is always logged: the password may have been changed just before.
+        let login_rejected = std::mem::take(&mut self.login_rejected);
+        let last = self.last_error();
+        let is_another = last.is_none_or(|last| !error.is_same_state(last));
+        if is_another || became_stale || login_rejected {
+            self.changes.failed(&self.status, &error, stale);
         }
-        self.last_failure = Some(PastFailure {
+        self.status.last_failure = Some(PastFailure {
             at,
             error: error.clone(),
         });
@@ -139,7 +125,7 @@ impl Recorder {
     }
 
     fn end_attempt(&mut self, at: Timestamps, failure: Option<Error>) {
-        self.last_attempt = Some(Attempt {
+        self.status.last_attempt = Some(Attempt {
             at,
             duration: self.timing.duration,
             queue_wait: self.timing.queue_wait,
@@ -147,32 +133,76 @@ impl Recorder {
         });
     }
 
-    fn log_success(&self, open: u64, failures: u32) {
-        let account = &*self.account;
-        let took_ms = self.timing.milliseconds();
-        match &self.last_attempt {
-            None => info!(account, open, took_ms, "first answer"),
-            Some(Attempt {
-                failure: Some(_), ..
-            }) => info!(account, open, took_ms, failures, "answering again"),
-            Some(_) => debug!(account, open, took_ms, "polled"),
+    /// Logs each session that was opened or closed.
+    fn log_sessions(&self, diff: &SessionDiff, details: SessionDetails, redactor: &Redactor) {
+        let account = &*self.status.account;
+        let opened = diff.opened.iter().map(|session| (session, None));
+        let closed = (diff.closed.iter()).map(|(session, reason)| (session, Some(reason.name())));
+        let is_full = details == SessionDetails::Full;
+        for (session, reason) in opened.chain(closed).take(MAX_SESSION_LINES) {
+            let (session_id, safety_type_id) = (session.id, session.safety_type);
+            let login = session.user_login.as_ref().filter(|_| is_full);
+            let user_login = login.map(|login| redactor.redact(login));
+            let address = session.client.as_ref().filter(|_| is_full);
+            let client_ip = address.map(|address| redactor.redact(&address.to_string()));
+            match reason {
+                None => info!(
+                    account,
+                    session_id, safety_type_id, user_login, client_ip, "session opened"
+                ),
+                Some(reason) => info!(
+                    account,
+                    session_id, safety_type_id, user_login, client_ip, reason, "session closed"
+                ),
+            }
+        }
+        let sessions = (diff.opened.len() + diff.closed.len()).saturating_sub(MAX_SESSION_LINES);
+        if sessions > 0 {
+            info!(account, sessions, "more sessions opened or closed");
         }
     }
 
-    fn log_failure(&mut self, error: &Error, failures: u32) {
-        let account = &*self.account;
-        let reason = error.reason().name();
-        let took_ms = self.timing.milliseconds();
-        // A rejected login is always logged: the password may have been changed just before.
-        let login_rejected = std::mem::take(&mut self.login_rejected);
-        let last = self.last_error();
-        let is_new = last.is_none_or(|last| !error.is_same_state(last));
-        if login_rejected || is_new {
-            let advice = error.advice();
-            warn!(account, reason, %error, advice, took_ms, "poll failed");
-        } else {
-            debug!(account, reason, %error, took_ms, failures, "poll failed again");
+    /// Publishes a summary with the next status, and logs which rules it breaks that the one before
+    /// did not, and the other way round.
+    fn show(&mut self, mut summary: Summary, redactor: &Redactor) {
+        let account = &*self.status.account;
+        let before = self.status.view.as_deref();
+        for (rule, sessions) in &summary.violating {
+            let before =
+                before.and_then(|before| before.violating.iter().find(|(of, _)| of == rule));
+            let was_broken = before.is_some_and(|(_, sessions)| *sessions > 0);
+            let rule = rule.name();
+            match (was_broken, *sessions > 0) {
+                (false, true) => info!(account, rule, sessions, "rule broken"),
+                (true, false) => info!(account, rule, "rule holds again"),
+                _ => {}
+            }
         }
+        if summary.open == 0 && before.is_some_and(|before| before.open > 0) {
+            info!(account, "no session left");
+        }
+        // A server may put a secret or control characters where a login belongs.
+        for detail in &mut summary.details {
+            if let Some(login) = &mut detail.user_login {
+                *login = redactor.redact(login).into();
+            }
+            if let Some(ClientAddress::Unparsed(text)) = &mut detail.client {
+                *text = redactor.redact(text).into();
+            }
+        }
+        self.status.view = Some(Arc::new(summary));
+    }
+}
+
+fn configured(account: &AccountConfig, status: AccountStatus) -> AccountStatus {
+    AccountStatus {
+        account: Arc::clone(&account.name),
+        transport: account.transport,
+        info: Arc::clone(&account.info),
+        interval: account.tracking.interval,
+        max_age: account.tracking.max_age,
+        limits: account.tracking.policy.limits(),
+        ..status
     }
 }
 
@@ -180,18 +210,4 @@ impl Timing {
     fn milliseconds(self) -> u64 {
         u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
     }
-}
-
-/// The summary as it may be shown: a server may put a secret or control characters where a login
-/// belongs.
-fn redacted(mut summary: Summary, redactor: &Redactor) -> Summary {
-    for detail in &mut summary.details {
-        if let Some(login) = &mut detail.user_login {
-            *login = redactor.redact(login).into();
-        }
-        if let Some(ClientAddress::Unparsed(text)) = &mut detail.client {
-            *text = redactor.redact(text).into();
-        }
-    }
-    summary
 }

@@ -75,19 +75,12 @@ impl Schedule {
         self.next = self.not_before.max(now + interval + random_part);
     }
 
-    /// The host answers other accounts again: the next attempt comes within one interval, at a
-    /// random point, but not sooner after the last attempt than a successful account's.
-    pub(super) fn host_recovered(&mut self, now: Instant, interval: Duration, random: f64) {
+    /// The next attempt comes within one interval, at a random point, but not sooner after the last
+    /// attempt than a successful account's: the host answers other accounts again, or the interval
+    /// has become shorter.
+    pub(super) fn within_interval(&mut self, now: Instant, interval: Duration, random: f64) {
         let point = now + interval.mul_f64(random);
         self.bring_forward(point.max(self.last_attempt + interval));
-    }
-
-    /// Another interval applies from now on. Accounts whose interval becomes shorter are spread
-    /// over the new one.
-    pub(super) fn interval_changed(&mut self, now: Instant, interval: Duration, random: f64) {
-        if self.next > now + interval {
-            self.bring_forward(now + interval.mul_f64(random));
-        }
     }
 
     /// The next attempt comes as soon as the server allows.
@@ -175,7 +168,7 @@ mod tests {
         let recovered = |after: u64, retry_after, random| {
             let mut schedule = Schedule::starting_at(start);
             (0..9).for_each(|_| schedule.failed(start, INTERVAL, retry_after, 1.0));
-            schedule.host_recovered(start + seconds(after), INTERVAL, random);
+            schedule.within_interval(start + seconds(after), INTERVAL, random);
             schedule.next() - start
         };
         assert_eq!(recovered(100, None, 0.5), seconds(115));
@@ -191,12 +184,13 @@ mod tests {
         let now = Instant::now();
         let mut schedule = Schedule::starting_at(now);
         schedule.succeeded(now, seconds(3600), Duration::ZERO);
-        schedule.interval_changed(now, INTERVAL, 0.5);
-        assert_eq!(schedule.next(), now + seconds(15));
-        schedule.interval_changed(now, seconds(3600), 0.5);
-        assert_eq!(schedule.next(), now + seconds(15));
+        let later = now + seconds(100);
+        schedule.within_interval(later, INTERVAL, 0.5);
+        assert_eq!(schedule.next(), later + seconds(15));
+        schedule.within_interval(later, seconds(3600), 0.5);
+        assert_eq!(schedule.next(), later + seconds(15));
         schedule.failed(now, seconds(3600), Some(seconds(600)), 0.0);
-        schedule.interval_changed(now, INTERVAL, 0.5);
+        schedule.within_interval(later, INTERVAL, 0.5);
         assert_eq!(schedule.next(), now + seconds(600));
     }
 

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
-use tracing::error;
+use tracing::{debug, error, info};
 
 use crate::config::AccountConfig;
 use crate::poller::login_breaker::LoginBreaker;
@@ -33,19 +33,6 @@ pub struct PollerSet {
 struct PollerHandle {
     orders: watch::Sender<Orders>,
     task: AbortOnDropHandle<()>,
-}
-
-/// What a reload changed, in numbers of accounts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReloadSummary {
-    /// Started.
-    pub added: usize,
-    /// Stopped.
-    pub removed: usize,
-    /// Stopped and started, since their URL or credential is another one.
-    pub replaced: usize,
-    /// Still running, whatever else of them has changed.
-    pub kept: usize,
 }
 
 impl PollerSet {
@@ -79,10 +66,10 @@ impl PollerSet {
         self.ready.clone()
     }
 
-    /// Polls these accounts from now on: starts new ones, stops removed ones, and applies what has
-    /// changed of the others, for which no request is sent.
-    pub async fn reload(&mut self, accounts: Vec<AccountConfig>) -> ReloadSummary {
-        let mut summary = ReloadSummary::default();
+    /// Polls these accounts from now on: starts new ones, stops removed ones, replaces those whose
+    /// URL or credential is another one, and applies what has changed of the others, for which no
+    /// request is sent. `by` is who asked.
+    pub async fn reload(&mut self, accounts: Vec<AccountConfig>, by: &str) {
         let (mut stopped, mut started) = (Vec::new(), Vec::new());
         let mut running = std::mem::take(&mut self.pollers);
         for account in accounts {
@@ -91,34 +78,30 @@ impl PollerSet {
                 Some(poller) if account.is_same_as(&poller.orders.borrow().account) => {
                     poller.orders.send_modify(|orders| orders.account = account);
                     self.pollers.insert(name, poller);
-                    summary.kept += 1;
-                    continue;
                 }
-                Some(poller) => {
-                    stopped.push(poller);
-                    summary.replaced += 1;
+                replaced => {
+                    stopped.extend(replaced);
+                    started.push(account);
                 }
-                None => summary.added += 1,
             }
-            started.push(account);
         }
-        summary.removed = running.len();
-        let removed: Vec<_> = running.keys().cloned().collect();
+        let (removed, replaced) = (running.len(), stopped.len());
+        let (added, kept) = (started.len() - replaced, self.pollers.len());
+        for account in running.keys() {
+            debug!(account = &**account, "account removed");
+        }
         stopped.extend(running.into_values());
         stopped.iter().for_each(|poller| poller.task.abort());
         for poller in stopped {
             // Waited for: a poller that is just publishing would bring its series back.
             let _ = poller.task.await;
         }
-        for name in removed {
-            self.shared.store.remove(&name);
-        }
         self.add(started, None);
-        let now = self.shared.clock.now();
-        let pollers = &self.pollers;
-        self.breakers
-            .retain(|name, breaker| pollers.contains_key(name) || !breaker.is_unused(now));
-        summary
+        let (now, pollers) = (self.shared.clock.now(), &self.pollers);
+        let is_polled = |name: &str| pollers.contains_key(name);
+        self.shared.store.retain(is_polled);
+        (self.breakers).retain(|name, breaker| is_polled(name) || !breaker.is_unused(now));
+        info!(by, added, removed, replaced, kept, "configuration reloaded");
     }
 
     /// Starts pollers, their first attempts spread over the interval.
@@ -128,20 +111,23 @@ impl PollerSet {
             let apart = MAX_FIRST_SPREAD.min(account.tracking.interval / count);
             let first = Instant::now() + apart * index;
             let name = Arc::clone(&account.name);
+            debug!(account = &*name, "account started");
             let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
             let (mut poller, orders) = Poller::new(account, self.shared.clone(), breaker, first);
             poller.first_attempt = latch.clone();
             let task = AbortOnDropHandle::new(tokio::spawn(supervise(poller)));
             self.pollers.insert(name, PollerHandle { orders, task });
         }
+        self.shared.changes.set_accounts(self.pollers.len());
     }
 
-    /// Has the secret files of all accounts read again.
-    pub fn reload_secrets(&self) {
+    /// Has the secret files of all accounts read again. `by` is who asked.
+    pub fn reload_secrets(&self, by: &str) {
         for poller in self.pollers.values() {
             // Whatever is ordered, the secrets are read again.
             poller.orders.send_modify(|_| ());
         }
+        info!(by, "secrets reloaded");
     }
 
     /// Has one account attempted as soon as its server allows, also after a rejected login; whether

@@ -33,12 +33,12 @@ struct Connection {
     stream: Stream,
     last_frame: Instant,
     last_list: Instant,
-    next_ping: Instant,
+    last_ping: Instant,
     /// A ping of ours has no pong yet; other pongs confirm nothing.
     awaits_pong: bool,
-    next_request: Instant,
-    /// When the list was requested, until something comes in reply.
-    requested: Option<Instant>,
+    last_request: Instant,
+    /// Nothing has come in reply to the last request.
+    awaits_reply: bool,
     /// The latest list or error that is not recorded yet, and its arrival.
     pending: Option<(Result<SessionList, Error>, Timestamps)>,
     next_update: Instant,
@@ -52,13 +52,13 @@ impl Poller {
     pub(super) async fn follow(&mut self, stream: Stream) {
         let now = Instant::now();
         let mut connection = Connection {
-            next_ping: now + self.ping_interval(&stream),
-            next_request: now + self.account.tracking.interval,
             stream,
             last_frame: now,
             last_list: now,
+            last_ping: now,
             awaits_pong: false,
-            requested: None,
+            last_request: now,
+            awaits_reply: false,
             pending: None,
             next_update: now,
             frames: 0,
@@ -67,14 +67,13 @@ impl Poller {
         let end = loop {
             match self.next_step(&mut connection).await {
                 Ok(true) => {}
-                Ok(false) => break Ok(()),
-                Err(error) => break Err(error),
+                end => break end,
             }
         };
         self.record_update(&mut connection);
         self.recorder.connected = false;
         match end {
-            Ok(()) => {
+            Ok(_) => {
                 self.schedule.attempt_now(Instant::now());
                 self.publish();
             }
@@ -96,7 +95,8 @@ impl Poller {
         let age = confirmed_at.map_or(Duration::ZERO, |at| self.now().age_of(at));
         // An interval of an hour or more must leave time for the reply.
         let list_timeout = LIST_TIMEOUT.max(interval + self.account.target.timeout);
-        let request_due = connection.next_request;
+        let ping_due = connection.last_ping + self.ping_interval(&connection.stream);
+        let request_due = connection.last_request + interval;
         let request_due =
             (self.schedule.retry_due()).map_or(request_due, |due| due.min(request_due));
         let late = |after| Err(Error::Timeout { after });
@@ -105,9 +105,9 @@ impl Poller {
             () = sleep_until(connection.next_update), if connection.pending.is_some() => {
                 self.record_update(connection);
             }
-            () = sleep_until(connection.next_ping) => {
+            () = sleep_until(ping_due) => {
                 connection.awaits_pong = true;
-                connection.next_ping = Instant::now() + self.ping_interval(&connection.stream);
+                connection.last_ping = Instant::now();
                 send(connection.stream.ping()).await?;
             }
             () = sleep_until(request_due) => {
@@ -122,11 +122,6 @@ impl Poller {
                     return Ok(false);
                 }
                 connection.stream.set_redactor(self.redactor());
-                let now = Instant::now();
-                let next_ping = now + self.ping_interval(&connection.stream);
-                connection.next_ping = connection.next_ping.min(next_ping);
-                let next_request = now + self.account.tracking.interval;
-                connection.next_request = connection.next_request.min(next_request);
             }
         }
         Ok(true)
@@ -143,10 +138,9 @@ impl Poller {
         if self.read_secrets().await {
             return Ok(false);
         }
-        let now = Instant::now();
-        connection.next_request = now + self.account.tracking.interval;
-        connection.requested = Some(now);
-        self.recorder.polls += 1;
+        connection.last_request = Instant::now();
+        connection.awaits_reply = true;
+        self.recorder.status.polls += 1;
         send(connection.stream.request_list()).await?;
         Ok(true)
     }
@@ -178,8 +172,8 @@ impl Poller {
     }
 
     fn receive_update(&mut self, connection: &mut Connection, result: Result<SessionList, Error>) {
-        if let Some(sent) = connection.requested.take() {
-            let duration = sent.elapsed();
+        if std::mem::take(&mut connection.awaits_reply) {
+            let duration = connection.last_request.elapsed();
             self.shared.client.observe(self.account.transport, duration);
             self.recorder.timing = Timing {
                 duration,

@@ -16,9 +16,10 @@ const TOLERANCE: f64 = 0.1;
 const LIFETIME_SLACK_S: f64 = 5.0;
 
 /// A unit of the time left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unit {
     /// As the vendor documents it.
+    #[default]
     Milliseconds,
     /// As the vendor's samples look.
     Seconds,
@@ -63,7 +64,7 @@ pub enum UnitSetting {
 }
 
 /// The unit in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnitStatus {
     /// How times left are read.
     pub unit: Unit,

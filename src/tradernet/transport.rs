@@ -4,8 +4,10 @@ use url::Url;
 
 labels! {
     /// How an account's list of sessions is read: a label, and the value of `TRADERNET_TRANSPORT`.
+    #[derive(Default)]
     pub enum Transport {
         /// Polling the JSON API.
+        #[default]
         Http = "http",
         /// Pushed over a WebSocket.
         Websocket = "websocket",

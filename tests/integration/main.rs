@@ -17,6 +17,7 @@
 mod support;
 
 mod accounts_file;
+mod audit_log;
 mod cli;
 mod config_errors;
 mod credentials;

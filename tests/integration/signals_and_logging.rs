@@ -183,21 +183,15 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     };
     let finished = upstream.account().list_request_count() - 1;
-    let failed_again = async || {
+    let attempts = async || {
         let lines: Vec<_> = program.log().iter().map(parse).collect();
         let attempts = lines.iter().filter(|line| {
-            let known = [
-                "first answer",
-                "polled",
-                "poll failed",
-                "poll failed again",
-                "answering again",
-            ];
+            let known = ["attempt succeeded", "attempt failed"];
             known.contains(&line["msg"].as_str().unwrap())
         });
         (attempts.count() as u64 >= finished).then_some(lines)
     };
-    let lines = wait_until_some("every attempt is logged", failed_again).await;
+    let lines = wait_until_some("every attempt is logged", attempts).await;
     for line in &lines {
         for field in ["ts", "level", "msg"] {
             assert!(line[field].is_string(), "{line}");
@@ -205,7 +199,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
     }
     let failed: Vec<_> = lines
         .iter()
-        .filter(|line| line["msg"] == "poll failed again")
+        .filter(|line| line["msg"] == "attempt failed")
         .collect();
     assert!(!failed.is_empty(), "{lines:?}");
     assert_eq!(failed[0]["reason"], "http_status");

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::future::Future;
 use std::ops::Deref;
 use std::process::{ExitStatus, Output, Stdio};
+use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::address::listening;
 use super::client::ExporterClient;
@@ -19,6 +20,7 @@ pub(crate) struct ExporterProcess {
     client: ExporterClient,
     child: Child,
     log: watch::Receiver<Vec<String>>,
+    stop_reading: Arc<Notify>,
 }
 
 /// A run that is over.
@@ -105,9 +107,18 @@ impl ExporterProcess {
         let mut child = command(arguments, given).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (log, mut read) = watch::channel(Vec::new());
+        let stop_reading = Arc::<Notify>::default();
+        let stopped = Arc::clone(&stop_reading);
         tokio::spawn(async move {
-            while let Ok(Some(line)) = lines.next_line().await {
-                log.send_modify(|log| log.push(line));
+            let read = async {
+                while let Ok(Some(line)) = lines.next_line().await {
+                    log.send_modify(|log| log.push(line));
+                }
+            };
+            tokio::select! {
+                () = read => {}
+                // The pipe stays open.
+                () = stopped.notified() => std::future::pending().await,
             }
         });
         let listening = within_timeout("the program listens", async {
@@ -129,7 +140,13 @@ impl ExporterProcess {
             client: ExporterClient { address },
             child,
             log: read,
+            stop_reading,
         }
+    }
+
+    /// Reads its log no further: the pipe fills up.
+    pub(crate) fn stop_reading_log(&self) {
+        self.stop_reading.notify_one();
     }
 
     /// What it has logged so far, line by line.

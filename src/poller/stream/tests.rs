@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 use super::*;
 use crate::clock::{Clock, Timestamps};
 use crate::config::{AccountConfig, CredentialSource};
+use crate::poller::change_log::ChangeLog;
 use crate::poller::host::Hosts;
 use crate::poller::login_breaker::LoginBreaker;
 use crate::poller::{Orders, PollerContext};
@@ -65,6 +66,7 @@ impl Bench {
         let shared = PollerContext {
             client: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             hosts: Hosts::new(16, 10),
+            changes: ChangeLog::default(),
             store: store.clone(),
             clock: clock.clone(),
             min_retry_interval: Duration::from_secs(5),
@@ -96,7 +98,7 @@ impl Bench {
         };
         poller.read_secrets().await;
         poller.recorder.connected = true;
-        poller.recorder.polls += 1;
+        poller.recorder.status.polls += 1;
         poller.conclude(Ok(first), clock.now());
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         Self {

@@ -1,0 +1,121 @@
+//! Lines of many accounts on a paused clock.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use tracing::subscriber::DefaultGuard;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::*;
+
+const INTERVAL: Duration = Duration::from_secs(30);
+
+/// The events of this thread as text: level, message and fields.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        struct Text(String);
+        impl tracing::field::Visit for Text {
+            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+                self.0 += &format!(" {}={value:?}", field.name());
+            }
+        }
+        let mut text = Text(event.metadata().level().to_string());
+        event.record(&mut text);
+        self.0.lock().unwrap().push(text.0);
+    }
+}
+
+impl Lines {
+    fn start() -> (Self, DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::registry().with(lines.clone());
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// So many accounts, polled every [`INTERVAL`].
+fn accounts(count: usize) -> impl Iterator<Item = (usize, AccountStatus)> {
+    let status = |n| AccountStatus {
+        account: format!("desk-{n:02}").into(),
+        interval: INTERVAL,
+        ..AccountStatus::default()
+    };
+    (0..count).map(move |n| (n, status(n)))
+}
+
+const ERROR: Error = Error::Timeout {
+    after: Duration::from_secs(10),
+};
+
+/// Waits until changes are logged together.
+async fn collect() {
+    sleep(INTERVAL + Duration::from_millis(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_accounts_are_logged_at_once() {
+    let (lines, _guard) = Lines::start();
+    let log = ChangeLog::default();
+    log.set_accounts(MAX_ACCOUNTS);
+    for (_, account) in accounts(1) {
+        log.answered(&account, 2, None);
+        log.failed(&account, &ERROR, true);
+        log.answered(&account, 2, Some(3 * INTERVAL));
+    }
+    let lines = lines.take();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for (line, [start, field]) in lines.iter().zip([
+        ["INFO message=first answer account=\"desk-00\"", "open=2"],
+        ["WARN message=poll failed account=\"desk-00\"", "stale=true"],
+        [
+            "INFO message=answering again account=\"desk-00\"",
+            "outage_s=90",
+        ],
+    ]) {
+        assert!(line.starts_with(start) && line.contains(field), "{line}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_than_20_accounts_within_an_interval_share_a_line() {
+    let (lines, _guard) = Lines::start();
+    let log = ChangeLog::default();
+    log.set_accounts(200);
+    for (_, account) in accounts(20) {
+        log.answered(&account, 2, None);
+    }
+    assert_eq!(lines.take(), [""; 0]);
+    collect().await;
+    assert_eq!(lines.take().len(), 20);
+
+    // The same account twice is one account.
+    for (n, account) in accounts(21).chain(accounts(21)) {
+        log.failed(&account, &ERROR, n < 3);
+    }
+    for (_, account) in accounts(1) {
+        log.answered(&account, 2, None);
+    }
+    collect().await;
+    let seen = lines.take();
+    assert_eq!(seen.len(), 2, "{seen:#?}");
+    assert_eq!(
+        seen[0],
+        "WARN message=polls failed accounts=21 reasons=\"timeout:21\" stale=3"
+    );
+    assert!(seen[1].contains("first answer"), "{seen:#?}");
+
+    for (n, account) in accounts(40) {
+        let outage = (n > 9).then_some(Duration::from_secs(n as u64));
+        log.answered(&account, 2, outage);
+    }
+    log.flush();
+    let together = "INFO message=accounts answer accounts=40 recovered=30 outage_s=39";
+    assert_eq!(lines.take(), [together]);
+}
