@@ -1,4 +1,4 @@
-//! Golden pages for hand-made boards, and what a page owes to time.
+//! Golden pages of given statuses, and the effect of time on a page.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -111,8 +111,8 @@ impl Bench {
     fn new(now: Timestamps) -> Self {
         let store = StatusStore::default();
         let now = Arc::new(Mutex::new(now));
-        let hands = Arc::clone(&now);
-        let clock = Clock::from_fn(move || *hands.lock().unwrap());
+        let read = Arc::clone(&now);
+        let clock = Clock::from_fn(move || *read.lock().unwrap());
         let (names, read_names) = watch::channel(SafetyNames::default());
         Self {
             metrics: Metrics::new(store.clone(), clock, read_names, Shard::default()),

@@ -219,8 +219,8 @@ mod tests {
     };
 
     fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
-        let board = published(accounts);
-        let bytes = render(&board, &SafetyNames::default(), &Query::default(), NOW).unwrap();
+        let store = published(accounts);
+        let bytes = render(&store, &SafetyNames::default(), &Query::default(), NOW).unwrap();
         serde_json::from_slice(&bytes).unwrap()
     }
 
@@ -244,8 +244,8 @@ mod tests {
         let desk = answered("desk-1", read, sessions, ago(40));
         let desk = failed(desk, &refused(), ago(10));
         let names = SafetyNames::default();
-        let board = published(vec![before, desk]);
-        let accounts = board.accounts();
+        let store = published(vec![before, desk]);
+        let accounts = store.accounts();
         let answer = serde_json::to_string_pretty(&AccountsResponse(&accounts, &names, NOW));
         let answer = answer.unwrap();
         let page = include_str!("../../docs/api.md");
@@ -286,6 +286,16 @@ mod tests {
         assert_eq!(answer.pointer("/accounts/1/state").unwrap(), "no_session");
         let end = "/accounts/1/sessions/max_expiry_timestamp_seconds";
         assert!(answer.pointer(end).unwrap().is_null());
+    }
+
+    #[test]
+    fn control_and_format_characters_of_the_server_are_replaced() {
+        let mut one = session(1, 4, 60);
+        one.user_login = Some("a\u{202e}\u{9b}b".into());
+        let read = reading(Policy::default(), SessionDetails::Full);
+        let answer = shown(vec![answered("a", read, vec![one], NOW)]);
+        let login = answer.pointer("/accounts/0/sessions/details/0/user_login");
+        assert_eq!(login.unwrap(), "a\u{fffd}\u{fffd}b");
     }
 
     #[test]

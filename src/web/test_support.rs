@@ -60,7 +60,7 @@ pub(super) fn session(id: u64, safety_type: i64, minutes_left: u32) -> Session {
     }
 }
 
-/// An account that has not been asked yet.
+/// An account that has not been polled yet.
 pub(super) fn starting(account: &str) -> AccountStatus {
     AccountStatus {
         account: account.into(),
@@ -95,8 +95,8 @@ pub(super) fn answered(
     arrival: Timestamps,
 ) -> AccountStatus {
     let limits = reading.policy.limits();
-    let mut ledger = SessionTracker::new(reading);
-    let (view, _) = ledger.record(SessionList::new(sessions, 0), arrival);
+    let mut tracker = SessionTracker::new(reading);
+    let (view, _) = tracker.record(SessionList::new(sessions, 0), arrival);
     AccountStatus {
         limits,
         polls: 1,
@@ -107,8 +107,8 @@ pub(super) fn answered(
             failure: None,
         }),
         last_success: Some(arrival),
-        session_counters: ledger.counters(),
-        unit: ledger.unit(),
+        session_counters: tracker.counters(),
+        unit: tracker.unit(),
         view: Some(Arc::new(view)),
         ..starting(account)
     }
@@ -129,13 +129,13 @@ pub(super) fn failed(mut status: AccountStatus, error: &Error, at: Timestamps) -
     status
 }
 
-/// A board that was told of these one after the other; the last state of an account stands.
+/// A store with these, published one after the other; the last status of an account replaces the others.
 pub(super) fn published(statuses: Vec<AccountStatus>) -> StatusStore {
-    let board = StatusStore::default();
+    let store = StatusStore::default();
     for status in statuses {
-        board.publish(status);
+        store.publish(status);
     }
-    board
+    store
 }
 
 pub(super) fn settings() -> Settings {
@@ -148,7 +148,7 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-/// What feeds an app, in a test's hands.
+/// The sources of an app, for a test to change.
 pub(super) struct Sources {
     pub(super) store: StatusStore,
     pub(super) names: watch::Sender<SafetyNames>,
@@ -220,16 +220,16 @@ impl Served {
     }
 
     /// One request on a connection of its own; `lines` are further header lines.
-    pub(super) async fn ask(&self, method: &str, target: &str, lines: &[&str]) -> Answer {
-        ask_on(self.connect().await, method, target, lines).await
+    pub(super) async fn request(&self, method: &str, target: &str, lines: &[&str]) -> Answer {
+        request_on(self.connect().await, method, target, lines).await
     }
 
     pub(super) async fn get(&self, target: &str) -> Answer {
-        self.ask("GET", target, &[]).await
+        self.request("GET", target, &[]).await
     }
 }
 
-/// Resolves when the test says stop, or ends.
+/// Completes when the test stops the server or ends.
 pub(super) struct Stop(oneshot::Receiver<()>);
 
 impl Future for Stop {
@@ -243,7 +243,7 @@ impl Future for Stop {
     }
 }
 
-pub(super) async fn ask_on(
+pub(super) async fn request_on(
     mut stream: TcpStream,
     method: &str,
     target: &str,

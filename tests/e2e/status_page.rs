@@ -340,7 +340,7 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
         return (e.name || e.innerText.trim()) + (visible ? '' : ' without a focus ring');
     }";
     let mut reached = Vec::new();
-    for _ in 0..23 {
+    for _ in 0..25 {
         browser.press("Tab").await;
         let text = browser.evaluate(focused).await;
         reached.push(text.as_str().unwrap().to_owned());
@@ -370,6 +370,8 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
             "JSON",
             "Ready",
             "Healthy",
+            "Dashboard",
+            "Runbooks",
             "Documentation",
         ]
     );

@@ -77,7 +77,7 @@ impl<'a> Account<'a> {
         self.summary.is_some_and(|summary| summary.open > 0)
     }
 
-    /// Rules that sessions break, but for the limits, which stand beside the number of sessions.
+    /// Rules that sessions break, except the limits, which are shown beside the number of sessions.
     pub(super) fn violations(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let violating = self.summary.map(|summary| &summary.violating);
         violating.into_iter().flatten().filter_map(|(rule, count)| {

@@ -27,19 +27,19 @@ async fn each_route_answers_its_methods_only() {
     for path in ["/", "/metrics", "/-/healthy", "/api/v1/accounts"] {
         let got = served.get(path).await;
         assert_eq!(got.status, 200, "{path}");
-        let head = served.ask("HEAD", path, &[]).await;
+        let head = served.request("HEAD", path, &[]).await;
         assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
         assert!(head.header("content-length").is_some(), "{path}");
         for method in ["POST", "PUT", "DELETE", "OPTIONS"] {
-            let refused = served.ask(method, path, &[]).await;
+            let refused = served.request(method, path, &[]).await;
             assert_eq!(refused.status, 405, "{method} {path}");
             assert_eq!(refused.header("allow"), Some("GET, HEAD"));
         }
     }
-    let refused = served.ask("POST", "/-/log-level", &[]).await;
+    let refused = served.request("POST", "/-/log-level", &[]).await;
     assert_eq!(refused.header("allow"), Some("GET, HEAD, PUT"));
     for method in ["GET", "HEAD", "PUT"] {
-        let refused = served.ask(method, "/-/reload", &[]).await;
+        let refused = served.request(method, "/-/reload", &[]).await;
         assert_eq!(refused.status, 405);
         assert_eq!(refused.header("allow"), Some("POST"));
     }
@@ -116,7 +116,7 @@ async fn scrape_in_the_preferred_format() {
     );
     assert_eq!(plain.header("vary"), Some("Accept, Accept-Encoding"));
     assert_eq!(plain.header("content-encoding"), None);
-    let open_metrics = served.ask("GET", "/metrics", &[PROMETHEUS]).await;
+    let open_metrics = served.request("GET", "/metrics", &[PROMETHEUS]).await;
     assert_eq!(
         open_metrics.header("content-type"),
         Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
@@ -136,7 +136,7 @@ async fn scrape_is_compressed_as_accepted() {
     let needle = "tradernet_up{account=\"desk\"} 1\n";
 
     let zipped = served
-        .ask("GET", "/metrics", &["Accept-Encoding: gzip"])
+        .request("GET", "/metrics", &["Accept-Encoding: gzip"])
         .await;
     assert_eq!(zipped.header("content-encoding"), Some("gzip"));
     let mut text = String::new();
@@ -146,7 +146,7 @@ async fn scrape_is_compressed_as_accepted() {
     assert!(text.contains(needle));
 
     let accept = "Accept-Encoding: gzip, deflate, br, zstd";
-    let zstd = served.ask("GET", "/metrics", &[accept]).await;
+    let zstd = served.request("GET", "/metrics", &[accept]).await;
     assert_eq!(zstd.header("content-encoding"), Some("zstd"));
     let bytes = zstd::stream::decode_all(zstd.body.as_slice()).unwrap();
     assert!(String::from_utf8(bytes).unwrap().contains(needle));
@@ -155,9 +155,9 @@ async fn scrape_is_compressed_as_accepted() {
 #[tokio::test]
 async fn metrics_are_rendered_at_most_once_a_second() {
     let elapsed_ms = Arc::new(AtomicU64::new(0));
-    let hand = Arc::clone(&elapsed_ms);
+    let read_ms = Arc::clone(&elapsed_ms);
     let clock = Clock::from_fn(move || Timestamps {
-        monotonic: Duration::from_millis(hand.load(Ordering::SeqCst)),
+        monotonic: Duration::from_millis(read_ms.load(Ordering::SeqCst)),
         ..NOW
     });
     let once_a_second = Settings {
@@ -172,17 +172,17 @@ async fn metrics_are_rendered_at_most_once_a_second() {
     let at_once = futures_util::future::join_all((0..5).map(|_| served.get("/metrics"))).await;
     assert!(at_once.iter().all(|page| page.body == at_once[0].body));
     let gzip = ["Accept-Encoding: gzip"];
-    let zipped = served.ask("GET", "/metrics", &gzip).await;
+    let zipped = served.request("GET", "/metrics", &gzip).await;
 
     served.sources.store.publish(starting("new"));
     elapsed_ms.store(999, Ordering::SeqCst);
     assert_eq!(served.get("/metrics").await.body, at_once[0].body);
-    let again = served.ask("GET", "/metrics", &gzip).await;
+    let again = served.request("GET", "/metrics", &gzip).await;
     assert_eq!(again.body, zipped.body);
 
     elapsed_ms.store(1000, Ordering::SeqCst);
     assert!(served.get("/metrics").await.text().contains("\"new\""));
-    let again = served.ask("GET", "/metrics", &gzip).await;
+    let again = served.request("GET", "/metrics", &gzip).await;
     assert_ne!(again.body, zipped.body);
 }
 
@@ -192,7 +192,7 @@ async fn requests_are_counted_by_route() {
     served.get("/-/healthy").await;
     served.get("/no-such-path").await;
     served.get("/nor%20this").await;
-    served.ask("POST", "/-/reload", &[]).await;
+    served.request("POST", "/-/reload", &[]).await;
     let text = served.get("/metrics").await;
     for (handler, code, count) in [
         ("/-/healthy", 200, 1),
@@ -227,7 +227,7 @@ async fn ready_after_the_first_polls_and_never_unready_again() {
 #[tokio::test]
 async fn reload_is_refused_without_lifecycle_and_from_foreign_origins() {
     let mut served = Served::start(settings()).await;
-    let off = served.ask("POST", "/-/reload", &[]).await;
+    let off = served.request("POST", "/-/reload", &[]).await;
     assert_eq!(off.status, 403);
     assert_eq!(
         off.text(),
@@ -241,7 +241,7 @@ async fn reload_is_refused_without_lifecycle_and_from_foreign_origins() {
         "Origin: null",
         "Sec-Fetch-Site: cross-site",
     ] {
-        let refused = on.ask("POST", "/-/reload", &[foreign]).await;
+        let refused = on.request("POST", "/-/reload", &[foreign]).await;
         assert_eq!(refused.status, 403, "{foreign}");
         assert!(refused.text().starts_with("refused: "), "{foreign}");
     }
@@ -249,19 +249,20 @@ async fn reload_is_refused_without_lifecycle_and_from_foreign_origins() {
     assert!(on.sources.reloads.try_recv().is_err());
 }
 
-/// Answers one reload and says whom it was for.
+/// Answers one reload request; returns also its account.
 async fn reload(
     served: &mut Served,
     target: &str,
     outcome: Result<(), String>,
 ) -> (u16, String, Option<String>) {
-    let asking = super::super::test_support::ask_on(served.connect().await, "POST", target, &[]);
+    let requesting =
+        super::super::test_support::request_on(served.connect().await, "POST", target, &[]);
     let answering = async {
         let ReloadRequest { account, answer } = served.sources.reloads.recv().await.unwrap();
         answer.send(outcome).unwrap();
         account
     };
-    let (answer, account) = tokio::join!(asking, answering);
+    let (answer, account) = tokio::join!(requesting, answering);
     (answer.status, answer.text().to_owned(), account)
 }
 
@@ -300,12 +301,12 @@ async fn reload_answers_with_its_outcome() {
             "unknown parameter; the only one is account\n",
         ),
     ] {
-        let answer = served.ask("POST", target, &[]).await;
+        let answer = served.request("POST", target, &[]).await;
         assert_eq!((answer.status, answer.text()), (status, text));
     }
     assert!(served.sources.reloads.try_recv().is_err());
     served.sources.reloads.close();
-    let answer = served.ask("POST", "/-/reload", &[]).await;
+    let answer = served.request("POST", "/-/reload", &[]).await;
     assert_eq!(
         (answer.status, answer.text()),
         (500, "the exporter is shutting down\n")
@@ -345,7 +346,7 @@ async fn many_accounts_are_complete_and_paged() {
             .publish(starting(&format!("n{number:03}")));
     }
     let answer = served
-        .ask("GET", "/api/v1/accounts", &["Accept-Encoding: gzip"])
+        .request("GET", "/api/v1/accounts", &["Accept-Encoding: gzip"])
         .await;
     let json: serde_json::Value =
         serde_json::from_reader(flate2::read::GzDecoder::new(answer.body.as_slice())).unwrap();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::clock::Clock;
 use crate::web::answer_writer::ANSWER_TIMEOUT;
-use crate::web::test_support::{Answer, NOW, Served, ask_on, settings, starting};
+use crate::web::test_support::{Answer, NOW, Served, request_on, settings, starting};
 
 /// How far the runtime's timers may round up.
 const TIMER: Duration = Duration::from_millis(2);
@@ -78,19 +78,19 @@ async fn unfinished_request_is_cut_off_at_shutdown() {
 #[tokio::test]
 async fn answer_in_progress_is_finished_at_shutdown() {
     let mut served = Served::start(lifecycle()).await;
-    let asking = tokio::spawn(ask_on(served.connect().await, "POST", "/-/reload", &[]));
+    let requesting = tokio::spawn(request_on(served.connect().await, "POST", "/-/reload", &[]));
     let request = served.sources.reloads.recv().await.unwrap();
     served.stop.take().unwrap().send(()).unwrap();
     request.answer.send(Ok(())).unwrap();
-    assert_eq!(asking.await.unwrap().status, 200);
+    assert_eq!(requesting.await.unwrap().status, 200);
     served.server.await.unwrap();
 }
 
 #[tokio::test]
 async fn endless_answer_is_cut_off_at_shutdown() {
     let mut served = Served::start(lifecycle()).await;
-    let mut asking = served.connect().await;
-    asking
+    let mut requesting = served.connect().await;
+    requesting
         .write_all(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
         .await
         .unwrap();
