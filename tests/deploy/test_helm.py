@@ -47,6 +47,7 @@ BAD_VALUES = (
     (ONE | {"replicas": 0}, "at '/replicas': minimum: got 0, want 1"),
     (ONE | {"replica": 2}, "additional properties 'replica' not allowed"),
     ({"config": {"accounts": [{"account": "a", "password": "hunter2"}]}}, "invalid propertyName 'password'"),
+    ({"config": {"accounts": [{"account": "a", "pol_interval": "30s"}]}}, "invalid propertyName 'pol_interval'"),
     ({"config": {"accounts": [{"min_sessions": 1}]}}, "at '/config/accounts/0': missing property 'account'"),
     (ONE | {"env": {"TRADERNET_SID": "x"}}, "invalid propertyName 'TRADERNET_SID'"),
     (ONE | {"env": {"TRADERNET_MAX_RESPONSE_BYTES": 4194304}}, "got number, want string"),
@@ -195,6 +196,11 @@ class Helm(unittest.TestCase):
         self.assertEqual(yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))["alerts"], generated)
         schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
         self.assertEqual(set(schema["properties"]["alerts"]["properties"]), set(generated))
+
+    def test_keys_of_an_account_are_those_of_the_accounts_file_without_secrets(self):
+        accounts = json.loads((ROOT / "docs/accounts.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
+        keys = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["propertyNames"]["enum"]
+        self.assertEqual(set(keys), set(accounts) - {"sid", "password", "api_key", "api_secret"})
 
     def test_dashboard_survives_helm(self):
         [found] = [one for one in of_kind("operator", "ConfigMap") if one["metadata"]["name"].endswith("-dashboard")]

@@ -1,0 +1,55 @@
+"""docs/accounts.schema.json accepts what the exporter accepts, and shows an editor the usual mistakes."""
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+import unittest
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "tests" / "fixtures" / "config"
+# What a schema can see; the others are errors of YAML's syntax or depend on several values.
+VISIBLE = (
+    "account_for_accounts", "accounts_a_mapping", "accounts_empty", "dedented", "labels", "list_items", "misplaced_key", "name_as_default",
+    "no_accounts", "out_of_range", "secret_and_file", "top_is_a_list", "unknown_key", "unknown_top_level",
+)  # fmt: skip
+
+
+class Schema(unittest.TestCase):
+    def setUp(self):
+        schema = json.loads((ROOT / "docs" / "accounts.schema.json").read_text(encoding="utf-8"))
+        jsonschema.Draft7Validator.check_schema(schema)
+        self.validator = jsonschema.Draft7Validator(schema)
+
+    def errors(self, path):
+        # JSON's keys are texts.
+        content = json.loads(json.dumps(yaml.safe_load(path.read_text(encoding="utf-8"))))
+        return [error.message for error in self.validator.iter_errors(content)]
+
+    def test_keys_are_those_that_the_exporter_knows(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "accounts.yml")
+            path.write_text("accounts: [{qqqqqqqq: 1}]\n", encoding="utf-8")
+            command = [os.environ["EXPORTER"], "check", "--offline", "--config.file", path]
+            error = subprocess.run(command, capture_output=True, text=True, check=False, env={}).stderr
+        known = re.search(r"qqqqqqqq: unknown key; known keys are (.*)", error)[1].split(", ")
+        self.assertEqual(sorted(self.validator.schema["$defs"]["account"]["properties"]), sorted(known))
+
+    def test_accepted_files_are_valid(self):
+        files = [*FIXTURES.glob("*.good.yml"), ROOT / "examples" / "accounts.yml"]
+        self.assertGreater(len(files), 5)
+        for path in files:
+            self.assertEqual(self.errors(path), [], path)
+
+    def test_visible_mistakes_are_errors(self):
+        for name in VISIBLE:
+            self.assertNotEqual(self.errors(FIXTURES / f"{name}.bad.yml"), [], name)
+
+
+if __name__ == "__main__":
+    unittest.main()
