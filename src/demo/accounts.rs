@@ -114,7 +114,8 @@ pub fn accounts() -> Vec<DemoAccount> {
                 },
             )
         },
-        // The server sends the time left in seconds.
+        // The server sends the time left in seconds. The longest session is renewed in its last half hour, and
+        // then exceeds the allowed lifetime.
         DemoAccount {
             sessions: vec![
                 session(4, 24 * HOUR, 23 * HOUR, "203.0.113.60"),

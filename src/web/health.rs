@@ -107,14 +107,18 @@ impl AccountHealth {
     }
 }
 
-/// Whether the longest readable time left is nearly over, or over: of the sessions that count for the
-/// minimum, where one is configured.
-fn is_expiring(summary: &Summary, now: Timestamps) -> bool {
-    let last_ms = match summary.required {
+/// When an account's last session ends, in milliseconds since the epoch: of the sessions that count
+/// for the minimum, where one is configured.
+pub(super) fn last_end_ms(summary: &Summary) -> Option<f64> {
+    match summary.required {
         Some(required) => required.max_expiry_ms,
-        None => summary.expiry.and_then(|of| Some(of.expires_at_ms?.max)),
-    };
-    last_ms.is_some_and(|at_ms| at_ms - now.wall_ms < EXPIRING_MS)
+        None => Some(summary.expiry?.expires_at_ms?.max),
+    }
+}
+
+/// Whether the longest readable time left is nearly over, or over.
+fn is_expiring(summary: &Summary, now: Timestamps) -> bool {
+    last_end_ms(summary).is_some_and(|at_ms| at_ms - now.wall_ms < EXPIRING_MS)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@
     record_demo.py [--minutes 60] [--exporter target/release/tradernet-exporter]
 
 Runs the demo and Prometheus with the shipped rules, and then writes the series that the rules read, one
-sample each 30 s, with the alerts that fired. Review the list of alerts before you commit it: it must hold
-only what the demo announces. Needs Prometheus on PATH and scripts/requirements.txt.
+sample each 30 s, with the alerts that fired. They must be those that docs/dashboards.md announces;
+test_generate.py compares. Needs Prometheus on PATH and scripts/requirements.txt.
 """
 
 import argparse

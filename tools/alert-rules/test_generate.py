@@ -51,6 +51,19 @@ class Generate(unittest.TestCase):
             self.promtool("check", "rules", "--lint=all", "--lint-fatal", f"{folder}/alerts.yaml")
             self.promtool("test", "rules", f"{folder}/optional.test.yaml")
 
+    def test_only_alerts_that_the_documentation_announces_fire_in_an_hour_of_the_demo(self):
+        recorded = yaml.safe_load((HERE / "demo.test.yaml").read_text(encoding="utf-8"))
+        samples = recorded["tests"][0]["promql_expr_test"][0]["exp_samples"]
+        fired = {(re.search('account="(.*?)"', s["labels"])[1], re.search('alertname="(.*?)"', s["labels"])[1]) for s in samples}
+        page = (HERE.parents[1] / "docs" / "dashboards.md").read_text(encoding="utf-8")
+        section = page.split("### Alerts of the demo\n")[1].split("\n#")[0]
+        rows = re.findall(r"^\| `(.+?)` \| (Tradernet.+?) \|", section, re.MULTILINE)
+        self.assertEqual(fired, {(account, alert) for account, alerts in rows for alert in alerts.split(", ")})
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(SHIPPED, folder)
+            shutil.copy(HERE / "demo.test.yaml", folder)
+            self.promtool("test", "rules", f"{folder}/demo.test.yaml")
+
     def test_settings_change_thresholds_durations_and_urls(self):
         text = generate("--set", "expiry_critical=600", "--set", "data_stale_for=9m", "--set", "runbook_url=https://x.example/r").stdout
         found = {(rule["alert"], rule["labels"]["severity"]): rule for rule in rules(text, "alert")}

@@ -7,7 +7,7 @@ use crate::session::summary::{Range, SessionDetail, Summary};
 use crate::status::AccountStatus;
 use crate::text::{HumanDuration, printable};
 use crate::web::api::Failure;
-use crate::web::health::{AccountHealth, EXPIRING_MS};
+use crate::web::health::{AccountHealth, EXPIRING_MS, last_end_ms};
 use crate::web::query;
 
 /// Sessions that break a rule and are shown without opening the list.
@@ -95,6 +95,11 @@ impl<'a> Account<'a> {
     /// When the first and the last session end, where that is known.
     pub(super) fn ends(&self) -> Option<Range> {
         self.summary?.expiry?.expires_at_ms
+    }
+
+    /// When the last session that matters ends.
+    pub(super) fn last_end(&self) -> Option<f64> {
+        self.summary.and_then(last_end_ms)
     }
 
     pub(super) fn failure(&self) -> Option<Failure> {

@@ -16,7 +16,7 @@ use hyper::header::HeaderValue;
 
 use self::account::Account;
 use super::Settings;
-use super::health::AccountHealth;
+use super::health::{AccountHealth, last_end_ms};
 use super::query::Query;
 use crate::clock::Timestamps;
 use crate::session::safety_type::SafetyNames;
@@ -199,11 +199,8 @@ pub(super) fn render(
     .render()
 }
 
-/// When an account's last session ends, in milliseconds since the epoch: among equals the account
-/// that is without a session first comes first.
+/// Among equals the account that is without a session first comes first.
 fn last_end(status: &AccountStatus, now: Timestamps) -> f64 {
-    status
-        .fresh_view(now)
-        .and_then(|summary| summary.expiry?.expires_at_ms)
-        .map_or(f64::INFINITY, |at| at.max)
+    let summary = status.fresh_view(now);
+    summary.and_then(last_end_ms).unwrap_or(f64::INFINITY)
 }

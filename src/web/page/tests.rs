@@ -287,6 +287,24 @@ fn time_left_counts_from_now_and_not_from_the_answer() {
 }
 
 #[test]
+fn last_required_session_is_noted_where_another_ends_later() {
+    let policy = Policy {
+        min_sessions: Some(1),
+        min_sessions_safety_types: Some([2].into()),
+        ..Policy::default()
+    };
+    let reading = reading(policy, SessionDetails::Off);
+    let note = "The last one that counts for the minimum ends <span class=\"time\" \
+                data-left=\"1200000\">in 20 min 0 s</span>.";
+    let one = |minutes| {
+        let sessions = vec![session(1, 2, 20), session(2, 14, minutes)];
+        page_of(vec![answered("a", reading.clone(), sessions, NOW)])
+    };
+    assert!(one(60).contains(note));
+    assert!(!one(10).contains("counts for the minimum"));
+}
+
+#[test]
 fn unconfirmed_unit_is_noted() {
     let mut status = answered("a", quiet(), vec![session(1, 4, 60)], NOW);
     assert!(!page_of(vec![status.clone()]).contains("not confirmed"));
