@@ -60,7 +60,7 @@ fn envelope_error(head: ResponseHead, body: &ApiErrorBody, redactor: &Redactor) 
     let has = |words: &str| text.contains(words);
     let is = |number: u16| head.status == Some(number) || body.code == Some(number.into());
 
-    if is(429) || has("request limit") || has("too many requests") {
+    if is(429) || is_limit(&text) {
         return Error::RateLimited(message);
     }
     if has("security session") {
@@ -91,6 +91,11 @@ fn envelope_error(head: ResponseHead, body: &ApiErrorBody, redactor: &Redactor) 
         return Error::Auth(AuthError::Rejected(message));
     }
     Error::Api(message)
+}
+
+/// Whether a text, in lower case, says that requests are limited.
+pub(super) fn is_limit(text: &str) -> bool {
+    text.contains("request limit") || text.contains("too many requests")
 }
 
 /// Whether a text, in lower case, speaks of a limit or of maintenance.

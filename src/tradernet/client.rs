@@ -44,28 +44,17 @@ pub struct ClientConfig {
 
 /// Why no connection could ever be made.
 #[derive(Debug)]
-pub enum SetupError {
-    /// No CA certificate could be loaded.
-    Certificates(String),
-    /// The proxy's address cannot be used.
-    Proxy,
-    /// The TLS library refused its settings.
-    Tls(String),
-}
+pub struct SetupError(String);
 
 impl std::fmt::Display for SetupError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Certificates(errors) if errors.is_empty() => f.write_str(
-                "no CA certificate was found: install ca-certificates, or name a file with SSL_CERT_FILE",
-            ),
-            Self::Certificates(errors) => write!(
-                f,
-                "no CA certificate could be loaded: {errors}; install ca-certificates, or fix SSL_CERT_FILE"
-            ),
-            Self::Proxy => f.write_str("the proxy cannot be used: write http://host:port in HTTPS_PROXY"),
-            Self::Tls(error) => write!(f, "outgoing connections cannot be prepared: {error}"),
-        }
+        f.write_str(&self.0)
+    }
+}
+
+impl From<rustls::Error> for SetupError {
+    fn from(error: rustls::Error) -> Self {
+        Self(format!("outgoing connections cannot be prepared: {error}"))
     }
 }
 
@@ -129,12 +118,14 @@ impl Client {
                 None => builder,
             }
             .build()
-            .map_err(|error| SetupError::Tls(error.without_url().to_string()))
+            .map_err(|error| SetupError(error.without_url().to_string()))
         };
         let proxy = config.proxy.as_ref().map(|proxy| proxy.expose_secret());
         let no_proxy = config.no_proxy.as_deref().and_then(NoProxy::from_string);
         let proxies = proxy.map(Proxy::https).transpose();
-        let proxies = proxies.map_err(|_| SetupError::Proxy)?;
+        let proxies = proxies.map_err(|_| {
+            SetupError("the proxy cannot be used: write http://host:port in HTTPS_PROXY".to_owned())
+        })?;
         Ok(Self {
             loopback: client(None)?,
             remote: client(proxies.map(|proxies| proxies.no_proxy(no_proxy)))?,
@@ -371,8 +362,14 @@ pub fn system_roots() -> Result<rustls::RootCertStore, SetupError> {
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs);
     if roots.is_empty() {
-        let errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        return Err(SetupError::Certificates(errors.join("; ")));
+        let mut errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
+        if errors.is_empty() {
+            errors.push("none was found".to_owned());
+        }
+        let errors = errors.join("; ");
+        return Err(SetupError(format!(
+            "no CA certificate could be loaded: {errors}; install ca-certificates, or name a file with SSL_CERT_FILE"
+        )));
     }
     Ok(roots)
 }
@@ -380,8 +377,7 @@ pub fn system_roots() -> Result<rustls::RootCertStore, SetupError> {
 fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, SetupError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| SetupError::Tls(error.to_string()))?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     // A WebSocket needs version 1.1.

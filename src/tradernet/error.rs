@@ -200,7 +200,7 @@ impl Error {
     pub fn is_cured_by_login(&self) -> bool {
         matches!(
             self,
-            Self::Auth(AuthError::SidRejected(_) | AuthError::Rejected(_) | AuthError::DemoMode)
+            Self::Auth(AuthError::SidRejected(_) | AuthError::DemoMode)
         )
     }
 

@@ -8,11 +8,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::response::{self, Answer, ApiErrorBody, DecodeError};
+use super::response::{self, Answer, ApiErrorBody, DecodeError, error_body};
 use super::value::Value;
-
-/// Errors are looked for in so many objects one inside the other.
-const MAX_ERROR_DEPTH: u8 = 3;
 
 /// What a frame says.
 #[derive(Debug, PartialEq)]
@@ -41,51 +38,38 @@ pub(super) enum Event {
 
 /// Reads a frame of the WebSocket.
 pub(super) fn websocket_event(text: &str) -> Event {
-    let Some(Frame { name, arguments }) = Frame::split(text) else {
+    let Some(frame) = Frame::split(text) else {
         return Event::Other(None);
     };
-    let first = arguments.as_deref().unwrap_or_default().first();
-    match name.as_str() {
-        "sessions" => Event::Sessions(arguments.and_then(|arguments| match arguments.as_slice() {
-            [list, ..] => response::read_value(list),
-            [] => Err(no_list()),
-        })),
-        "error" => Event::Error(first.map(|error| error_body(error)).unwrap_or_default()),
-        "userData" if first.is_some_and(|user| is_demo(&Value::read(user))) => Event::Demo,
-        _ => Event::Other(Some(name)),
+    match frame.name.as_str() {
+        "sessions" => Event::Sessions(frame.list(0)),
+        "error" => Event::Error(error_body(&frame.argument(0))),
+        "userData" if is_demo(&frame.argument(0)) => Event::Demo,
+        _ => Event::Other(Some(frame.name)),
     }
 }
 
 /// Reads an event of socket.io: its list comes as `(err, data)`.
 pub(super) fn socketio_event(text: &str) -> Event {
-    let Some(Frame { name, arguments }) = Frame::split(text) else {
+    let Some(frame) = Frame::split(text) else {
         return Event::Other(None);
     };
-    let first = arguments.as_deref().unwrap_or_default().first();
-    match name.as_str() {
-        "error" => Event::Error(first.map(|error| error_body(error)).unwrap_or_default()),
-        "sup_iitr_notify_sessions_json" => {
-            Event::Sessions(arguments.and_then(|arguments| match arguments.as_slice() {
-                [error, ..] if Value::read(error).is_truthy() => {
-                    Ok(Answer::Error(error_body(error)))
-                }
-                [_, data, ..] => response::read_value(data),
-                _ => Err(no_list()),
-            }))
-        }
-        _ => Event::Other(Some(name)),
+    let first = frame.argument(0);
+    match frame.name.as_str() {
+        "error" => Event::Error(error_body(&first)),
+        "sup_iitr_notify_sessions_json" => Event::Sessions(match first.is_truthy() {
+            true => Ok(Answer::Error(error_body(&first))),
+            false => frame.list(1),
+        }),
+        _ => Event::Other(Some(frame.name)),
     }
-}
-
-fn no_list() -> DecodeError {
-    DecodeError("its event has no list".to_owned())
 }
 
 struct Frame<'a> {
     name: String,
-    /// An error where the frame breaks off after its name. No list is taken from such a frame, not
+    /// `None` where the frame breaks off after its name. No list is taken from such a frame, not
     /// even a whole one: an empty one would close sessions.
-    arguments: Result<Vec<&'a RawValue>, DecodeError>,
+    arguments: Option<Vec<&'a RawValue>>,
 }
 
 impl<'a> Frame<'a> {
@@ -94,36 +78,22 @@ impl<'a> Frame<'a> {
         let parts = text.trim_start().strip_prefix('[')?;
         let mut parts = serde_json::Deserializer::from_str(parts).into_iter::<String>();
         let name = parts.next()?.ok().filter(|name| !name.is_empty())?;
-        let arguments = serde_json::from_str::<Vec<&RawValue>>(text);
-        Some(Self {
-            name,
-            arguments: arguments
-                .map(|parts| parts.into_iter().skip(1).collect())
-                .map_err(|_| DecodeError("its event is broken JSON".to_owned())),
-        })
+        let parts = serde_json::from_str::<Vec<&RawValue>>(text).ok();
+        let arguments = parts.map(|parts| parts.into_iter().skip(1).collect());
+        Some(Self { name, arguments })
     }
-}
 
-/// An error's code and words, under whichever names they come: a text, a code, or an object.
-pub(super) fn error_body(error: &RawValue) -> ApiErrorBody {
-    error_body_at(&Value::read(error), 0)
-}
-
-fn error_body_at(error: &Value<'_>, depth: u8) -> ApiErrorBody {
-    if !matches!(error, Value::Object(_)) || depth == MAX_ERROR_DEPTH {
-        return ApiErrorBody {
-            code: error.integer().filter(|_| !matches!(error, Value::Text(_))),
-            message: error.text().unwrap_or_default().to_owned(),
-        };
+    fn argument(&self, index: usize) -> Value<'a> {
+        let argument = self.arguments.as_ref().and_then(|all| all.get(index));
+        argument.map_or(Value::Null, |argument| Value::read(argument))
     }
-    let words = ["errMsg", "error", "message", "msg", "reason"]
-        .map(|name| error_body_at(&error.field(name), depth + 1))
-        .into_iter()
-        .find(|inner| !inner.message.is_empty())
-        .unwrap_or_default();
-    ApiErrorBody {
-        code: error.field("code").integer().or(words.code),
-        message: words.message,
+
+    fn list(&self, index: usize) -> Result<Answer, DecodeError> {
+        match &self.arguments {
+            None => Err(DecodeError("its event is broken JSON".to_owned())),
+            Some(all) if index < all.len() => response::read_value(self.argument(index)),
+            Some(_) => Err(DecodeError("its event has no list".to_owned())),
+        }
     }
 }
 

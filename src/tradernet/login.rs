@@ -81,8 +81,10 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     let sid = cookie.or_else(|| body_sid(&body));
     // The SID of an answer is a secret, also where the login was rejected.
     let redactor = redactor.with(sid.clone());
+    let is_code_alone = matches!(body, Value::Object(_)) && !body.has_error();
     let envelope = match response::read(&reply.body) {
-        Ok(Answer::Error(envelope)) => Some(envelope),
+        // A code beside an SID is not an error.
+        Ok(Answer::Error(envelope)) if sid.is_none() || !is_code_alone => Some(envelope),
         _ => None,
     };
     let has_envelope = envelope.is_some();
@@ -138,7 +140,7 @@ fn body_sid(body: &Value<'_>) -> Option<SecretString> {
     names.into_iter().find_map(|name| {
         let sid = match body.field(name) {
             Value::Text(sid) => sid,
-            Value::Integer(sid) => sid.to_string(),
+            Value::Number(sid) => sid.to_owned(),
             _ => return None,
         };
         is_sendable(&sid).then(|| sid.into())
@@ -291,6 +293,7 @@ mod tests {
         assert_eq!(answer(200, None, "\u{feff}{\"SID\":\"abc\"}"), "in");
         assert_eq!(answer(200, None, r#"{"sid":"abc","error":false}"#), "in");
         assert_eq!(answer(200, None, r#"{"SID":17}"#), "in");
+        assert_eq!(answer(200, None, r#"{"SID":"abc","code":200}"#), "in");
         let nested = format!(
             r#"{{"SID":"abc","x":{}{}}}"#,
             "[".repeat(100_000),

@@ -38,17 +38,25 @@ impl Redactor {
         Self { secrets: all }
     }
 
-    /// The text without secrets and characters that may not be shown, cut to 200 characters. Secrets are
-    /// replaced before the text is cut, so no start of one is left at its end.
+    /// The text without secrets and characters that may not be shown, cut to 200 characters. Where a
+    /// secret was found, the rest is shown without escapes. Secrets are replaced before the text is
+    /// cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
+        let unescaped = unescape(text);
         let mut redacted = String::new();
         let mut rest = 0;
-        for (start, end) in self.find(text) {
-            redacted.push_str(text.get(rest..start).unwrap_or_default());
+        for (start, end) in self.find(&unescaped) {
+            let before = unescaped.get(rest..start).unwrap_or_default();
+            redacted.push_str(&String::from_utf8_lossy(before));
             redacted.push_str(REDACTED);
             rest = end;
         }
-        redacted.push_str(text.get(rest..).unwrap_or_default());
+        match rest {
+            0 => redacted.push_str(text),
+            _ => redacted.push_str(&String::from_utf8_lossy(
+                unescaped.get(rest..).unwrap_or_default(),
+            )),
+        }
         let mut redacted = redacted.replace(|c| !is_printable(c), " ");
         if let Some((end, _)) = redacted.char_indices().nth(MAX_TEXT_CHARS) {
             redacted.truncate(end);
@@ -59,15 +67,29 @@ impl Redactor {
 
     /// Whether a secret is part of the text.
     pub fn contains_secret(&self, text: &str) -> bool {
-        !self.find(text).is_empty()
+        !self.find(&unescape(text)).is_empty()
     }
 
-    /// Where secrets are, as byte ranges in order that do not touch each other. Linear in the
+    /// Where secrets are in an unescaped text, in order and apart from each other. Linear in the
     /// text's length.
-    fn find(&self, text: &str) -> Vec<(usize, usize)> {
-        let text = Unescaped::new(text);
-        let secrets = self.secrets.iter().map(ExposeSecret::expose_secret);
-        let mut found: Vec<_> = secrets.flat_map(|secret| text.find(secret)).collect();
+    fn find(&self, text: &[u8]) -> Vec<(usize, usize)> {
+        // ASCII letters are compared without case.
+        let text = text.to_ascii_lowercase();
+        let mut found = Vec::new();
+        for secret in &self.secrets {
+            // A server may trim what it quotes.
+            let secret = secret.expose_secret().trim();
+            let needle = unescape(secret).to_ascii_lowercase();
+            let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
+            for start in memmem::find_iter(&text, &needle).filter(|_| !needle.is_empty()) {
+                let end = start + needle.len();
+                let neighbours = [start.checked_sub(1), Some(end)].into_iter().flatten();
+                let mut neighbours = neighbours.filter_map(|at| text.get(at));
+                if !is_short || !neighbours.any(is_part_of_word) {
+                    found.push((start, end));
+                }
+            }
+        }
         found.sort_unstable();
         found.dedup_by(|next, last| {
             let touches = next.0 <= last.1;
@@ -80,66 +102,28 @@ impl Redactor {
     }
 }
 
-/// A text in ASCII lower case without escapes, also those that appear where others are replaced: so
-/// a secret that looks like an escape is the same in every encoding.
-#[derive(Default)]
-struct Unescaped {
-    bytes: Vec<u8>,
-    /// Where each byte, or the escape that it was, begins in the text; at last the text's length.
-    starts: Vec<usize>,
-}
-
-impl Unescaped {
-    fn new(text: &str) -> Self {
-        let mut unescaped = Self::default();
-        for (start, byte) in text.bytes().enumerate() {
-            unescaped.push(byte, start);
-            while let Some((length, character)) = escape_at_end(&unescaped.bytes) {
-                let at = unescaped.bytes.len() - length;
-                let start = unescaped.starts.get(at).copied().unwrap_or(start);
-                unescaped.bytes.truncate(at);
-                unescaped.starts.truncate(at);
-                (character.iter()).for_each(|byte| unescaped.push(*byte, start));
-            }
+/// A text without escapes, also those that appear where others are replaced: so a secret that looks
+/// like an escape is the same in every encoding. A form has `+` for a blank.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut unescaped = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        unescaped.push(byte);
+        while let Some((length, character)) = escape_at_end(&unescaped) {
+            unescaped.truncate(unescaped.len() - length);
+            unescaped.extend(character);
         }
-        unescaped.starts.push(text.len());
-        unescaped
     }
-
-    fn push(&mut self, byte: u8, start: usize) {
-        // A form has `+` for a blank.
-        let byte = if byte == b'+' { b' ' } else { byte };
-        self.bytes.push(byte.to_ascii_lowercase());
-        self.starts.push(start);
+    for byte in unescaped.iter_mut().filter(|byte| **byte == b'+') {
+        *byte = b' ';
     }
-
-    /// Where a secret is, as byte ranges of the text as it was.
-    fn find(&self, secret: &str) -> Vec<(usize, usize)> {
-        // A server may trim what it quotes.
-        let secret = secret.trim();
-        let needle = Self::new(secret).bytes;
-        if needle.is_empty() {
-            return Vec::new();
-        }
-        let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
-        memmem::find_iter(&self.bytes, &needle)
-            .filter_map(|start| {
-                let end = start + needle.len();
-                let neighbours = [start.checked_sub(1), Some(end)];
-                let mut neighbours = neighbours.into_iter().flatten();
-                let is_part = neighbours.any(|at| self.bytes.get(at).is_some_and(is_part_of_word));
-                let range = (*self.starts.get(start)?, *self.starts.get(end)?);
-                (!is_short || !is_part).then_some(range)
-            })
-            .collect()
-    }
+    unescaped
 }
 
 fn is_part_of_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || !byte.is_ascii()
 }
 
-/// The escape that a text in lower case ends with: its length, and the bytes that it stands for.
+/// The escape that a text ends with: its length, and the bytes that it stands for.
 fn escape_at_end(text: &[u8]) -> Option<(usize, Vec<u8>)> {
     match text {
         [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
@@ -171,7 +155,7 @@ fn html_at_end(text: &[u8]) -> Option<(usize, char)> {
         "nbsp" => ' ',
         number => {
             let number = number.strip_prefix('#')?;
-            let code = match number.strip_prefix('x') {
+            let code = match number.strip_prefix(['x', 'X']) {
                 Some(digits) => u32::from_str_radix(digits, 16),
                 None => number.parse(),
             };

@@ -7,7 +7,7 @@
 
 mod session;
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -16,6 +16,11 @@ use crate::session::{Session, SessionList};
 
 /// Entries of a list that are read. No account has a thousandth of it.
 const MAX_ENTRIES: usize = 100_000;
+
+/// Errors are looked for in so many objects one inside the other.
+const MAX_ERROR_DEPTH: u8 = 3;
+/// Where an error's words were seen.
+const ERROR_FIELDS: [&str; 6] = ["errMsg", "error", "message", "msg", "reason", "response"];
 
 /// A readable answer.
 #[derive(Debug, PartialEq)]
@@ -54,75 +59,74 @@ pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
     // One name in another encoding must not hide a whole list.
     let text = String::from_utf8_lossy(bytes);
     match serde_json::from_str::<&RawValue>(&text) {
-        Ok(value) => read_value(value),
+        Ok(value) => read_value(Value::read(value)),
         Err(error) if error.is_eof() => decode_error("it is empty or ends in the middle"),
         Err(error) => decode_error(format!("it is not JSON (line {})", error.line())),
     }
 }
 
 /// Reads an answer: a bare list, an envelope, or an envelope in a list of one.
-pub(super) fn read_value(value: &RawValue) -> Result<Answer, DecodeError> {
-    match Value::read(value) {
-        Value::List(entries) => {
-            // Beside others an envelope is not a session and no answer.
-            if let [only] = entries.as_slice()
-                && session::read(only, &mut HashSet::new()).is_none()
-                && let Some(answer) = envelope(&Value::read(only))
-            {
-                return answer;
+pub(super) fn read_value(value: Value<'_>) -> Result<Answer, DecodeError> {
+    match value {
+        // Beside others an envelope is not a session and no answer.
+        Value::List(entries) => match entries.as_slice() {
+            [only] if session::read(only).is_none() => {
+                read_object(&Value::read(only)).unwrap_or_else(|| sessions(entries))
             }
-            sessions(entries)
-        }
-        object @ Value::Object(_) => envelope(&object).unwrap_or_else(|| {
-            sessions_by_index(object).unwrap_or_else(|| {
-                decode_error("it is an object with neither sessions nor an error")
-            })
-        }),
+            _ => sessions(entries),
+        },
+        object @ Value::Object(_) => read_object(&object)
+            .unwrap_or_else(|| decode_error("it is an object with neither sessions nor an error")),
         other => decode_error(format!("it is {}", other.type_name())),
     }
 }
 
-/// An error, or the list under `response`; `None` where the value has neither.
-fn envelope(value: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
-    if let Some(error) = error_of(value) {
-        return Some(Ok(Answer::Error(error)));
-    }
-    let Value::Object(fields) = value else {
+/// The list under `response` or as indices, or an error; `None` where there is neither.
+fn read_object(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
+    let Value::Object(fields) = object else {
         return None;
     };
-    fields
-        .get("response")
-        .map(|response| read_response(response))
+    if object.has_error() {
+        return Some(Ok(Answer::Error(error_body(object))));
+    }
+    match fields.get("response") {
+        Some(response) => Some(read_response(&Value::read(response))),
+        None => sessions_by_index(fields).or_else(|| code_alone(object)),
+    }
 }
 
 /// What is under `response`: `res` is the list; missing or null means none.
-fn read_response(response: &RawValue) -> Result<Answer, DecodeError> {
-    let response = Value::read(response);
-    if let Some(error) = error_of(&response) {
-        return Ok(Answer::Error(error));
-    }
+fn read_response(response: &Value<'_>) -> Result<Answer, DecodeError> {
     if !matches!(response, Value::Object(_)) {
         return decode_error(format!("its `response` is {}", response.type_name()));
     }
+    if response.has_error() {
+        return Ok(Answer::Error(error_body(response)));
+    }
+    let none = || Ok(Answer::Sessions(SessionList::default()));
     match response.field("res") {
-        Value::Null => Ok(Answer::Sessions(SessionList::default())),
+        Value::Null => code_alone(response).unwrap_or_else(none),
         Value::List(list) => sessions(list),
-        object @ Value::Object(_) => sessions_by_index(object)
+        Value::Object(fields) => sessions_by_index(&fields)
             .unwrap_or_else(|| decode_error("its `res` is an object, not a list")),
         other => decode_error(format!("its `res` is {}", other.type_name())),
     }
 }
 
+/// An object without a list is an error where it has a code.
+fn code_alone(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
+    let has_code = object.field("code").is_truthy();
+    has_code.then(|| Ok(Answer::Error(error_body(object))))
+}
+
 /// A list with gaps is encoded as an object whose keys are the indices.
-fn sessions_by_index(object: Value<'_>) -> Option<Result<Answer, DecodeError>> {
+fn sessions_by_index(fields: &BTreeMap<String, &RawValue>) -> Option<Result<Answer, DecodeError>> {
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
-    let Value::Object(mut fields) = object else {
-        return None;
-    };
     // An error of false, null, "" or 0 is none, and may stand beside the indices.
-    fields.retain(|key, _| !matches!(key.as_str(), "errMsg" | "error" | "code"));
-    let is_list = !fields.is_empty() && fields.keys().all(|key| is_index(key));
-    is_list.then(|| sessions(fields.into_values().collect()))
+    let is_no_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
+    let entries = fields.iter().filter(|(key, _)| !is_no_error(key));
+    let is_list = entries.clone().count() > 0 && entries.clone().all(|(key, _)| is_index(key));
+    is_list.then(|| sessions(entries.map(|(_, entry)| *entry).collect()))
 }
 
 fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
@@ -130,11 +134,7 @@ fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
     if received > MAX_ENTRIES {
         return decode_error(format!("it has more than {MAX_ENTRIES} entries"));
     }
-    let mut logins = HashSet::new();
-    let sessions: Vec<Session> = entries
-        .into_iter()
-        .filter_map(|entry| session::read(entry, &mut logins))
-        .collect();
+    let sessions: Vec<Session> = entries.into_iter().filter_map(session::read).collect();
     let undecodable = received - sessions.len();
     // A list in which nothing is a session is not an empty list: it could not be read.
     if sessions.is_empty() && undecodable > 0 {
@@ -144,18 +144,38 @@ fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
     Ok(Answer::Sessions(list))
 }
 
-/// `error` of false, null, "" or 0 is no error, whatever the code says.
-fn error_of(value: &Value<'_>) -> Option<ApiErrorBody> {
-    let errors = ["errMsg", "error"].map(|name| value.field(name));
-    let is_error = errors.iter().any(Value::is_truthy);
-    is_error.then(|| ApiErrorBody {
-        code: value.field("code").integer(),
-        message: errors
-            .iter()
-            .find_map(Value::text)
-            .unwrap_or_default()
-            .to_owned(),
-    })
+/// An error's code and words: a text, a code, or an object with them under whichever names they come,
+/// also in a list of one or under `response`.
+pub(super) fn error_body(error: &Value<'_>) -> ApiErrorBody {
+    error_body_at(error, 0)
+}
+
+fn error_body_at(error: &Value<'_>, depth: u8) -> ApiErrorBody {
+    let inner = |value: &Value<'_>| error_body_at(value, depth + 1);
+    match error {
+        Value::Text(text) => ApiErrorBody {
+            code: None,
+            message: text.trim().to_owned(),
+        },
+        Value::Number(_) => ApiErrorBody {
+            code: error.integer(),
+            message: String::new(),
+        },
+        Value::List(entries) if depth < MAX_ERROR_DEPTH => match entries.as_slice() {
+            [only] => inner(&Value::read(only)),
+            _ => ApiErrorBody::default(),
+        },
+        Value::Object(_) if depth < MAX_ERROR_DEPTH => {
+            let words = ERROR_FIELDS.map(|name| inner(&error.field(name)));
+            let words = words.into_iter().find(|body| !body.message.is_empty());
+            let words = words.unwrap_or_default();
+            ApiErrorBody {
+                code: error.field("code").integer().or(words.code),
+                message: words.message,
+            }
+        }
+        _ => ApiErrorBody::default(),
+    }
 }
 
 #[cfg(test)]

@@ -11,9 +11,8 @@
 
 use std::time::Duration;
 
-use serde_json::value::RawValue;
-
-use super::frame::{Event, error_body, socketio_event};
+use super::frame::{Event, socketio_event};
+use super::response::error_body;
 use super::value::Value;
 
 pub(super) const PING: &str = "2";
@@ -50,10 +49,7 @@ fn message(text: &str) -> Event {
         Some('1') => Event::Closed,
         // The number of an acknowledgement may stand before the event.
         Some('2') => socketio_event(rest.trim_start_matches(|c: char| c.is_ascii_digit())),
-        Some('4') => {
-            let error = serde_json::from_str::<&RawValue>(rest);
-            Event::Refused(error.map(error_body).unwrap_or_default())
-        }
+        Some('4') => Event::Refused(error_body(&Value::parse(rest))),
         _ => Event::Other(None),
     }
 }

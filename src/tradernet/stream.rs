@@ -30,6 +30,10 @@ const MIN_PING_INTERVAL: Duration = Duration::from_secs(1);
 /// must not hold a gigabyte.
 const MAX_FRAME_BYTES: u64 = 1 << 20;
 
+/// A close has a reason of at most 123 bytes. One that is nearly as long may have been cut in the
+/// middle of a secret, so it is not shown.
+const MAX_REASON_BYTES: usize = 120;
+
 /// Requests the list, and every change of it. The vendor's Node client sends `["sessions",[]]`.
 const WEBSOCKET_REQUEST: &str = r#"["sessions"]"#;
 
@@ -249,25 +253,26 @@ impl Stream {
     }
 
     /// A server's close. The code for a violated policy and those from 4400 on, which servers use
-    /// like HTTP's statuses, point to the credential unless the reason says something else.
+    /// like HTTP's statuses, point to the credential. Of the reason only a limit counts: a server
+    /// that goes away may mention sessions too, and no login is sent for that.
     fn closed(&self, frame: Option<&CloseFrame>) -> Error {
         let Some(frame) = frame else {
             return self.broken("the server closed the stream");
         };
         let code = u16::from(frame.code);
-        let mut body = ApiErrorBody {
-            code: None,
-            message: frame.reason.to_string(),
+        let reason = Some(frame.reason.as_str()).filter(|text| text.len() < MAX_REASON_BYTES);
+        let body = ApiErrorBody {
+            code: Some(code.into()),
+            message: reason.unwrap_or_default().to_owned(),
         };
-        let error = self.error(&body);
-        body.code = Some(code.into());
         let said = classify::message(ResponseHead::default(), &body, &self.redactor);
-        match error {
-            Error::Api(_) if matches!(code, 1008 | 4400..4500) => {
-                Error::Auth(AuthError::Rejected(said))
+        match code {
+            _ if code == 4429 || classify::is_limit(&frame.reason.to_lowercase()) => {
+                Error::RateLimited(said)
             }
-            Error::Api(_) => self.broken(&format!("the server closed the stream: {said}")),
-            error => error,
+            4401 => Error::Auth(AuthError::SidRejected(said)),
+            1008 | 4400..4500 => Error::Auth(AuthError::Rejected(said)),
+            _ => self.broken(&format!("the server closed the stream: {said}")),
         }
     }
 
@@ -291,5 +296,65 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Stream")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    use super::*;
+    use crate::tradernet::Reason;
+
+    async fn closed_with(code: u16, reason: &str) -> Error {
+        let (client, server) = tokio::io::duplex(1 << 10);
+        let mut stream = Stream::over(client).await;
+        stream.set_redactor(Redactor::new(["an-sid-of-mine".into()]));
+        let mut server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        let close = CloseFrame {
+            code: code.into(),
+            reason: reason.into(),
+        };
+        server.close(Some(close)).await.unwrap();
+        stream.next().await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_close_code_may_point_to_the_credential_and_its_reason_to_a_limit() {
+        for (code, reason, counted, logs_in) in [
+            (4401, "", Reason::Auth, true),
+            (4429, "", Reason::RateLimited, false),
+            (1008, "SID expired", Reason::Auth, false),
+            (4403, "SID expired", Reason::Auth, false),
+            (1013, "Too many requests", Reason::RateLimited, false),
+            (4000, "request limit", Reason::RateLimited, false),
+            (1011, "GET /?SID=[masked] failed", Reason::Network, false),
+            (
+                1012,
+                "maintenance, SID sessions closed",
+                Reason::Network,
+                false,
+            ),
+            (1000, "Not authorized", Reason::Network, false),
+        ] {
+            let error = closed_with(code, reason).await;
+            assert_eq!(error.reason(), counted, "{code} {reason}");
+            assert_eq!(error.is_cured_by_login(), logs_in, "{code} {reason}");
+            assert!(error.to_string().contains(&code.to_string()), "{error}");
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reason_is_redacted_and_not_shown_where_it_may_be_cut() {
+        let error = closed_with(1011, "for an-sid-of-mine").await.to_string();
+        assert!(error.contains("for [redacted]"), "{error}");
+        let cut = format!("{}an-sid-of", "-".repeat(MAX_REASON_BYTES - 9));
+        let error = closed_with(1011, &cut).await.to_string();
+        assert!(!error.contains("an-sid"), "{error}");
+        assert!(error.contains("1011"), "{error}");
     }
 }

@@ -10,12 +10,11 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// A value; the entries of a list and the fields of an object are not read yet.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
-    /// `null`, or a value that no type can hold: `1e400`, half a surrogate pair.
+    /// `null`, or a text that cannot be read: half a surrogate pair.
     Null,
     Bool(bool),
-    Integer(i64),
-    /// Any other number, always finite.
-    Float(f64),
+    /// As it is written.
+    Number(&'a str),
     Text(String),
     List(Vec<&'a RawValue>),
     /// Of several fields with one name the last counts.
@@ -31,10 +30,8 @@ impl<'a> Value<'a> {
             [b'{', ..] => serde_json::from_str(text).map(Self::Object),
             [b't' | b'f', ..] => serde_json::from_str(text).map(Self::Bool),
             [b'"', ..] => serde_json::from_str(text).map(Self::Text),
-            _ => match text.parse() {
-                Ok(integer) => Ok(Self::Integer(integer)),
-                Err(_) => serde_json::from_str(text).map(Self::Float),
-            },
+            [b'n', ..] => return Self::Null,
+            _ => return Self::Number(text),
         };
         read.unwrap_or(Self::Null)
     }
@@ -59,7 +56,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "true or false",
-            Self::Integer(_) | Self::Float(_) => "a number",
+            Self::Number(_) => "a number",
             Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
@@ -68,31 +65,24 @@ impl<'a> Value<'a> {
 
     /// A whole number, also as a float without fraction or a string of digits.
     pub(super) fn integer(&self) -> Option<i64> {
-        match self {
-            Self::Integer(value) => Some(*value),
-            #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53")]
-            Self::Float(value) => {
-                (value.fract() == 0.0 && value.abs() <= MAX_EXACT).then_some(*value as i64)
-            }
-            Self::Text(text) => text.trim().parse().ok(),
-            _ => None,
-        }
+        #[expect(clippy::cast_possible_truncation, reason = "whole and within ±2^53")]
+        let whole =
+            |value: f64| (value.fract() == 0.0 && value.abs() <= MAX_EXACT).then_some(value as i64);
+        let digits = self.digits()?;
+        digits.parse().ok().or_else(|| whole(digits.parse().ok()?))
     }
 
-    /// A number, also as a string; always finite.
+    /// A number, also as a string; always finite: Rust reads `1e400` and "inf" as numbers too.
     pub(super) fn number(&self) -> Option<f64> {
-        let value = match self {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "no duration needs the digits past 2^53 ms"
-            )]
-            Self::Integer(value) => *value as f64,
-            Self::Float(value) => *value,
-            // Rust also reads "inf" and "nan" as numbers.
-            Self::Text(text) => text.trim().parse().ok()?,
-            _ => return None,
-        };
-        value.is_finite().then_some(value)
+        let number: f64 = self.digits()?.parse().ok()?;
+        number.is_finite().then_some(number)
+    }
+
+    fn digits(&self) -> Option<&str> {
+        match self {
+            Self::Number(digits) => Some(digits),
+            other => other.text(),
+        }
     }
 
     /// A string that is not empty.
@@ -106,8 +96,8 @@ impl<'a> Value<'a> {
     /// What a dynamic language takes for true; `"0"` is false, as in PHP.
     pub(super) fn is_truthy(&self) -> bool {
         match self {
-            Self::Null | Self::Bool(false) | Self::Integer(0) => false,
-            Self::Float(value) => *value != 0.0,
+            Self::Null | Self::Bool(false) => false,
+            Self::Number(_) => self.number() != Some(0.0),
             Self::Text(text) => !matches!(text.trim(), "" | "0"),
             _ => true,
         }
@@ -116,5 +106,13 @@ impl<'a> Value<'a> {
     /// [`Self::is_truthy`], where the text `"false"` is false too.
     pub(super) fn is_flag_set(&self) -> bool {
         self.is_truthy() && self.text() != Some("false")
+    }
+
+    /// Whether this is an envelope with an error: `error` of false, null, "" or 0 is none, whatever
+    /// the code says.
+    pub(super) fn has_error(&self) -> bool {
+        ["errMsg", "error"]
+            .iter()
+            .any(|name| self.field(name).is_truthy())
     }
 }

@@ -264,26 +264,46 @@ async fn missing_right_causes_no_login() {
 
 #[tokio::test(start_paused = true)]
 async fn sid_rejected_right_after_its_login_is_a_rejected_login() {
+    let upstream = SimulatedApi::start_running(account()).await;
+    upstream.fail(Fault::envelope(ErrorEnvelope::error(12, "SID expired")));
+    let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
+    advance_time(MINUTE * 60 * 5).await;
+    let page = exporter.metrics().await;
+    assert_eq!(upstream.account().login_count(), 1);
+    assert_eq!(logins(&page), (1.0, 1.0, 1.0));
+    assert_eq!(page.get("tradernet_up", &[]), 0.0);
+    // The server accepts the SID later.
+    upstream.heal();
+    advance_time(MINUTE * 10).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    assert_eq!(logins(&page), (1.0, 1.0, 0.0));
+    exporter.stop().await;
+}
+
+/// Only a dead SID leads to a login.
+#[tokio::test(start_paused = true)]
+async fn other_rejections_send_no_login() {
+    let upstream = SimulatedApi::start_running(account()).await;
+    let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
     for envelope in [
+        ErrorEnvelope::err_msg(4, "no"),
+        ErrorEnvelope::err_msg(7, "no"),
         ErrorEnvelope::err_msg(8, "unknown IP"),
-        ErrorEnvelope::error(12, "SID expired"),
+        ErrorEnvelope::err_msg(14, "no"),
     ] {
-        let upstream = SimulatedApi::start_running(account()).await;
         upstream.fail(Fault::envelope(envelope));
-        let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
-        advance_time(MINUTE * 60 * 5).await;
+        advance_time(MINUTE * 20).await;
         let page = exporter.metrics().await;
-        assert_eq!(upstream.account().login_count(), 1);
-        assert_eq!(logins(&page), (1.0, 1.0, 1.0));
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
-        // The server accepts the SID later.
+        assert_eq!(logins(&page), (1.0, 0.0, 0.0));
         upstream.heal();
         advance_time(MINUTE * 10).await;
         let page = exporter.metrics().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
-        assert_eq!(logins(&page), (1.0, 1.0, 0.0));
-        exporter.stop().await;
     }
+    assert_eq!(upstream.account().login_count(), 1);
+    exporter.stop().await;
 }
 
 #[tokio::test]

@@ -181,6 +181,31 @@ mod websocket {
         assert_eq!(error(read(&frame)), (None, String::new()));
     }
 
+    /// Refused handshakes are read as answers are.
+    #[test]
+    fn an_error_is_the_same_in_an_answer_in_place_of_a_list_and_by_itself() {
+        for (data, code, words) in [
+            (r#"{"error":{"message":"no","code":5}}"#, Some(5), "no"),
+            (r#"{"code":401}"#, Some(401), ""),
+            (r#"{"errMsg":null,"code":12}"#, Some(12), ""),
+            (r#"[{"error":"no"}]"#, None, "no"),
+            (r#"{"response":{"error":"no"}}"#, None, "no"),
+            (
+                r#"[{"response":{"errMsg":"no","code":"7"}}]"#,
+                Some(7),
+                "no",
+            ),
+        ] {
+            let expected = (code, words.to_owned());
+            let by_itself = error(read(&format!(r#"["error",{data}]"#)));
+            assert_eq!(by_itself, expected, "{data}");
+            let in_place = error(read(&format!(r#"["sessions",{data}]"#)));
+            assert_eq!(in_place, expected, "{data}");
+            let answer = Event::Sessions(response::read(data.as_bytes()));
+            assert_eq!(error(answer), expected, "{data}");
+        }
+    }
+
     #[test]
     fn a_keep_alive_is_another_event() {
         let event = read(r#"["keepAlive",[],"wstm=2026-07-31"]"#);

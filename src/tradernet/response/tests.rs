@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::*;
 
@@ -161,23 +160,6 @@ fn what_is_unreadable_is_said_without_quoting_it() {
         let DecodeError(message) = read(secret.as_bytes()).unwrap_err();
         assert!(!message.contains("secret"), "{message}");
     }
-}
-
-#[test]
-fn texts_are_kept_once_for_a_whole_list() {
-    let answer = r#"[{"id": 1, "user_login": "a"}, {"id": 2, "user_login": "a"}]"#;
-    let Ok(Answer::Sessions(list)) = read(answer.as_bytes()) else {
-        panic!("not read")
-    };
-    let logins: Vec<_> = list
-        .sessions()
-        .iter()
-        .filter_map(|s| s.user_login.as_ref())
-        .collect();
-    let [first, second] = logins.as_slice() else {
-        panic!("{logins:?}")
-    };
-    assert!(Arc::ptr_eq(first, second));
 }
 
 #[test]
