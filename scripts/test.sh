@@ -102,6 +102,7 @@ check 'clippy' cargo clippy --locked --all-targets --features e2e -- -D warnings
 # The documentation is for contributors, so it includes private items and links to them.
 check 'documentation' env RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' cargo doc --locked --no-deps --document-private-items
 check 'imports' scripts/check-imports.py
+check 'links' scripts/check-links.py
 check 'shell scripts' shellcheck .ci/run scripts/*.sh
 check 'cargo deny: bans, licences, sources' cargo-deny --locked check --hide-inclusion-graph bans licenses sources
 advisories
