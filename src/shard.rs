@@ -107,6 +107,8 @@ fn owner(account: &str, count: u32) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     const COUNTS: [u32; 8] = [1, 2, 3, 5, 8, 10, 12, 16];
@@ -143,6 +145,14 @@ mod tests {
             let even = 10_000.0 / f64::from(count);
             let largest = owned.iter().copied().fold(0.0, f64::max);
             assert!(largest <= even * 1.15, "{count}: {owned:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn each_name_has_one_owner(name in ".*", count in 1..200_u32) {
+            let owners = (0..count).filter(|&index| Shard { index, count }.owns(&name));
+            prop_assert_eq!(owners.count(), 1);
         }
     }
 

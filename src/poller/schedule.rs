@@ -117,6 +117,8 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const INTERVAL: Duration = seconds(30);
@@ -140,6 +142,29 @@ mod tests {
         for (failures, longest) in [(1, 60), (2, 90), (4, 30 + 240), (5, 330), (100, 330)] {
             assert_eq!(pause(failures, None, 1.0), seconds(longest), "{failures}");
             assert_eq!(pause(failures, None, 0.0), INTERVAL, "{failures}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn back_off_is_within_its_bounds(
+            interval in 1..7200_u64,
+            failures in prop::collection::vec((prop::option::of(0..10_000_u64), 0.0..=1.0_f64), 1..40),
+        ) {
+            let (now, interval) = (Instant::now(), seconds(interval));
+            let mut schedule = Schedule::starting_at(now);
+            for (n, (retry_after, random)) in (0..).zip(failures) {
+                let retry_after = retry_after.map(seconds);
+                schedule.failed(now, interval, retry_after, random);
+                let pause = schedule.next() - now;
+                let pause_of_server = retry_after.unwrap_or_default().min(MAX_RETRY_AFTER);
+                let longest = interval + MAX_RANDOM_PART.min(interval.saturating_mul(2_u32.saturating_pow(n)));
+                prop_assert!(pause >= interval.max(pause_of_server), "{:?}", pause);
+                prop_assert!(pause <= longest.max(pause_of_server), "{:?}", pause);
+                prop_assert_eq!(schedule.failures(), n + 1);
+            }
+            schedule.succeeded(now, interval, Duration::ZERO);
+            prop_assert_eq!(schedule.next() - now, interval);
         }
     }
 

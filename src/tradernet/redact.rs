@@ -189,6 +189,8 @@ fn hex_at_end(text: &[u8], digits: usize) -> Option<(&[u8], u32)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn redactor(secrets: &[&str]) -> Redactor {
@@ -282,6 +284,47 @@ mod tests {
             let text = format!("{}{secret}", "-".repeat(before));
             let text = redactor(&[&secret]).redact(&text);
             assert!(!text.contains('s'), "{text}");
+        }
+    }
+
+    /// How servers write what they quote.
+    fn encodings(text: &str) -> [String; 5] {
+        let form: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let html = text.replace('&', "&amp;").replace('"', "&quot;");
+        let json = serde_json::Value::from(text).to_string();
+        [
+            text.to_owned(),
+            form.replace('+', "%20"),
+            form,
+            html.replace('<', "&lt;").replace('>', "&gt;"),
+            json.get(1..json.len() - 1).unwrap_or_default().to_owned(),
+        ]
+    }
+
+    proptest! {
+        // Not in the secret: brackets and ellipsis of a redacted text. Not around it: the start of an escape,
+        // which would make one with the start of the secret.
+        #[test]
+        fn no_secret_is_left_in_any_text(
+            secret in r"[^\s\p{C}\[\]…][^\p{C}\[\]…]{2,40}[^\s\p{C}\[\]…]",
+            around in prop::array::uniform3(r"[^\p{C}%&\\]{0,120}"),
+            ways in prop::array::uniform2(0..5_usize),
+            upper in any::<bool>(),
+        ) {
+            prop_assume!(!REDACTED.contains(&secret.to_ascii_lowercase()));
+            let written = if upper { secret.to_ascii_uppercase() } else { secret.clone() };
+            let [first, second] = ways.map(|way| encodings(&written).into_iter().nth(way).unwrap_or_default());
+            let [before, between, behind] = around;
+            let text = format!("{before}{first}{between}{second}{behind}");
+            let redacted = redactor(&[&secret]).redact(&text).to_ascii_lowercase();
+            for encoded in encodings(&secret) {
+                prop_assert!(!redacted.contains(&encoded.to_ascii_lowercase()), "{}", redacted);
+            }
+        }
+
+        #[test]
+        fn text_without_a_secret_is_unchanged(text in "[ -~]{0,200}", secret in "[а-я]{4,20}") {
+            prop_assert_eq!(redactor(&[&secret]).redact(&text), text.trim());
         }
     }
 

@@ -1,5 +1,7 @@
 //! Numbers, labels and metadata in both formats.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use proptest::prelude::*;
 
 use super::*;
 
@@ -152,4 +154,56 @@ fn common_labels_precede_the_others() {
         "# HELP cats Cats.\n# TYPE cats gauge\n\
          cats{a=\"1\"} 1\ncats{a=\"1\",b=\"2\",c=\"3\"} 2\ncats{b=\"2\",c=\"3\"} 3\n"
     );
+}
+
+/// The samples of a page as name, label's value and number, by the grammar of both formats.
+fn parsed(page: &str) -> Vec<(String, String, f64)> {
+    // A line ends at a line feed only; other separators of lines may be in a label.
+    let lines = page
+        .split('\n')
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    let samples = lines.map(|line| {
+        let (name, rest) = line.split_once("{l=\"").unwrap();
+        let (mut label, mut escaped) = (String::new(), false);
+        let mut rest = rest.chars();
+        for character in rest.by_ref() {
+            match (escaped, character) {
+                (true, 'n') => label.push('\n'),
+                (true, '\\' | '"') => label.push(character),
+                (true, other) => panic!("\\{other} is not an escape"),
+                (false, '"') => break,
+                (false, '\\') => {}
+                (false, other) => label.push(other),
+            }
+            escaped = character == '\\' && !escaped;
+        }
+        let value = rest.as_str().strip_prefix("} ").unwrap();
+        (name.to_owned(), label, value.parse().unwrap())
+    });
+    samples.collect()
+}
+
+proptest! {
+    #[test]
+    fn any_label_text_is_read_back(
+        samples in prop::collection::vec(("\\PC{0,40}|.{0,40}|[\n\"\\\\]{0,9}", any::<f64>()), 0..5),
+    ) {
+        for format in [Format::Text004, Format::OpenMetrics100] {
+            let mut page = ExpositionWriter::new(format);
+            let mut family = page.family(FamilyMeta {
+                name: "cats",
+                kind: MetricType::Gauge,
+                help: "Cats.",
+            });
+            for (label, value) in &samples {
+                family.sample("", "", &[("l", label)], (*value).into());
+            }
+            let read = parsed(&page.finish());
+            prop_assert_eq!(read.len(), samples.len());
+            for ((name, label, value), (expected_label, expected)) in read.iter().zip(&samples) {
+                prop_assert_eq!((name.as_str(), label), ("cats", expected_label));
+                prop_assert!(value == expected || value.is_nan() && expected.is_nan());
+            }
+        }
+    }
 }

@@ -581,3 +581,136 @@ fn required_sessions_are_counted_where_a_minimum_is_configured() {
     let (summary, _) = tracker().record(list(sessions), after(0.0));
     assert_eq!(summary.required, None);
 }
+
+mod properties {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A session of few ids, types, logins and addresses, so that they repeat.
+    fn any_session() -> impl Strategy<Value = Session> {
+        let small = prop::option::of(0..6_u8);
+        let time = prop::option::of(-10_000.0..100_000.0_f64);
+        let lifetime = prop::option::of(0.0..200_000.0_f64);
+        (
+            0..30_u64,
+            small.clone(),
+            small.clone(),
+            small,
+            time,
+            lifetime,
+        )
+            .prop_map(
+                |(id, safety_type, login, client, time_left, lifetime_ms)| Session {
+                    safety_type: safety_type.map(i64::from),
+                    user_login: login.map(|login| format!("login-{login}").into()),
+                    client: client.and_then(|n| ClientAddress::parse(&format!("192.0.2.{n}"))),
+                    time_left,
+                    lifetime_ms,
+                    ..session(id)
+                },
+            )
+    }
+
+    fn policy() -> Policy {
+        Policy {
+            client_ips: Some(vec!["192.0.2.0/30".parse().unwrap()]),
+            safety_types: Some([2, 3].into()),
+            min_sessions: Some(4),
+            max_sessions: Some(8),
+            ..Policy::default()
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn summary_equals_a_naive_one(
+            entries in prop::collection::vec(any_session(), 0..20),
+            undecodable in 0..3_u64,
+        ) {
+            let list = SessionList::new(entries.clone(), undecodable);
+            let (summary, _) = detailed(SessionDetails::Off, policy()).record(list, after(0.0));
+            let mut sessions = BTreeMap::new();
+            for session in &entries {
+                sessions.insert(session.id, session);
+            }
+            let open = sessions.len();
+            let values = || sessions.values();
+            let count = |keep: &dyn Fn(&Session) -> bool| values().filter(|s| keep(s)).count() as u64;
+            let sorted = |of: &dyn Fn(&Session) -> Option<f64>| {
+                let mut all: Vec<f64> = values().filter_map(|session| of(session)).collect();
+                all.sort_by(f64::total_cmp);
+                all
+            };
+
+            prop_assert_eq!(summary.open, open as u64);
+            prop_assert_eq!(summary.undecodable, undecodable + (entries.len() - open) as u64);
+            for (safety_type, of_type) in &summary.by_safety_type {
+                let has_type = |session: &Session| match safety_type {
+                    SafetyType::Id(id) => session.safety_type == Some(*id),
+                    _ => session.safety_type.is_none(),
+                };
+                prop_assert_eq!(*of_type, count(&has_type), "{}", safety_type);
+            }
+            let total: u64 = summary.by_safety_type.iter().map(|(_, of_type)| of_type).sum();
+            prop_assert_eq!(total, open as u64);
+            let left = sorted(&|session| Some(session.time_left?.max(0.0)));
+            match summary.expiry {
+                Some(expiry) if open == 0 => {
+                    prop_assert_eq!(expiry.remaining_ms, Range { min: 0.0, max: 0.0 });
+                }
+                Some(Expiry { remaining_ms, .. }) => {
+                    prop_assert_eq!((remaining_ms.min, remaining_ms.max), (left[0], left[left.len() - 1]));
+                }
+                None => prop_assert!(left.is_empty()),
+            }
+            prop_assert_eq!(summary.expire_unknown, (open - left.len()) as u64);
+            let longest = sorted(&|session| session.lifetime_ms).last().copied();
+            prop_assert_eq!(summary.max_lifetime_ms, longest);
+            let logins: BTreeSet<_> = values().filter_map(|session| session.user_login.as_ref()).collect();
+            prop_assert_eq!(summary.logins, logins.len() as u64);
+            let clients: BTreeSet<_> = values().filter_map(|session| session.client.as_ref()).collect();
+            prop_assert_eq!(summary.client_ips, clients.len() as u64);
+            let outside = |session: &Session| {
+                let allowed = ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(ClientAddress::parse);
+                !allowed.contains(&session.client) || session.client.is_none()
+            };
+            let expected = [
+                (Rule::ClientIp, count(&outside)),
+                (Rule::SafetyType, count(&|session| !matches!(session.safety_type, Some(2 | 3)))),
+                (Rule::MaxSessions, open.saturating_sub(8) as u64),
+                (Rule::MinSessions, 4_usize.saturating_sub(open) as u64),
+            ];
+            prop_assert_eq!(&summary.violating[..], &expected[..]);
+        }
+
+        /// Neither the order of a list's entries nor a list that is received more than once counts.
+        #[test]
+        fn any_order_and_split_of_polls_gives_the_same_counters(
+            answers in prop::collection::vec(
+                (prop::collection::vec(any_session(), 0..8), 1..4_usize, any::<prop::sample::Index>()),
+                1..8,
+            ),
+        ) {
+            let mut once = in_unit(Unit::Milliseconds);
+            let mut repeated = in_unit(Unit::Milliseconds);
+            for (n, (sessions, times, start)) in answers.into_iter().enumerate() {
+                let at = after(n as f64 * 30.0);
+                let distinct: BTreeMap<_, _> = sessions.into_iter().map(|of| (of.id, of)).collect();
+                let mut sessions: Vec<_> = distinct.into_values().collect();
+                let (expected, _) = once.record(list(sessions.clone()), at);
+                for _ in 0..times {
+                    if !sessions.is_empty() {
+                        let by = start.index(sessions.len());
+                        sessions.rotate_left(by);
+                    }
+                    let (summary, _) = repeated.record(list(sessions.clone()), at);
+                    prop_assert_eq!(&summary, &expected);
+                }
+                prop_assert_eq!(counts_of(&repeated), counts_of(&once));
+            }
+        }
+    }
+}
