@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Counts lines of Rust code: no blank lines, no comments, test modules apart.
 #
-# A test module is a file tests.rs or test_support.rs, a folder tests/, or an inline module under #[cfg(test)].
+# A test module is a file tests.rs, test_support.rs or fuzzing.rs, a folder tests/, or an inline module under #[cfg(test)].
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # shellcheck disable=SC2016
 git ls-files -z 'src/**.rs' 'src/*.rs' 'tests/**.rs' 'benches/*.rs' build.rs | xargs -0 awk '
-  FNR == 1 { in_test = attribute = in_comment = 0; file_is_test = FILENAME ~ /(^|\/)tests?\// || FILENAME ~ /\/(tests|test_support)\.rs$/ }
+  FNR == 1 { in_test = attribute = in_comment = 0; file_is_test = FILENAME ~ /(^|\/)tests?\// || FILENAME ~ /\/(tests|test_support|fuzzing)\.rs$/ }
   { line = $0; sub(/^[ \t]+/, "", line) }
   in_comment { if (line ~ /\*\//) in_comment = 0; next }
   line ~ /^\/\*/ { if (line !~ /\*\//) in_comment = 1; next }

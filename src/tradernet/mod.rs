@@ -13,6 +13,8 @@ mod classify;
 mod client;
 mod error;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod handshake;
 mod login;
 mod redact;

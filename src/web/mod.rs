@@ -7,6 +7,8 @@ mod accept;
 mod answer_writer;
 pub(crate) mod api;
 mod csrf;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod health;
 mod page;
 mod query;

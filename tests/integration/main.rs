@@ -33,4 +33,5 @@ mod session_lists;
 mod signals_and_logging;
 mod simulated_streams;
 mod simulator;
+mod soak;
 mod tls_and_proxy;
