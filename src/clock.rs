@@ -25,6 +25,12 @@ impl Timestamps {
         self.wall_ms / 1000.0
     }
 
+    /// The wall clock less another clock, in seconds.
+    pub fn wall_seconds_since(self, other: SystemTime) -> f64 {
+        let since_epoch = other.duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.wall_seconds() - since_epoch.as_secs_f64()
+    }
+
     /// How much the wall clock moved since `earlier`; zero where it was set back.
     pub fn wall_since(self, earlier: Timestamps) -> Duration {
         Duration::try_from_secs_f64((self.wall_ms - earlier.wall_ms) / 1000.0)

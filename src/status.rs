@@ -47,6 +47,8 @@ pub struct AccountStatus {
     /// When the last list was last known to be good: its arrival, or that of a pong after it on the
     /// stream that sent it.
     pub last_success: Option<Timestamps>,
+    /// This machine's clock less the `Date` of the last answer, where that has one.
+    pub clock_offset_seconds: Option<f64>,
     /// Opened and closed sessions; `None` before the first answer.
     pub session_counters: Option<SessionCounters>,
     /// The unit of `expire` in force, and whether it is settled.

@@ -209,6 +209,11 @@ static FAMILIES: &[AccountFamily] = &[
         },
     ),
     (
+        "tradernet_clock_offset_seconds",
+        "Clock of this machine less the server's, as of the last answer.",
+        |to| to.add_opt(to.account.status.clock_offset_seconds),
+    ),
+    (
         "tradernet_poll_interval_seconds",
         "Configured poll interval.",
         |to| to.add(&[], to.account.status.interval.as_secs_f64()),
@@ -359,17 +364,11 @@ fn info(to: &mut Samples<'_, '_>) {
 /// Times left in milliseconds, to the microsecond: without the rounding errors of the conversion
 /// between units.
 fn left(view: &Summary) -> Option<Range> {
-    let left_ms = view.expiry?.remaining_ms;
-    let round = |ms: f64| {
-        if ms < 1e12 {
-            (ms * 1000.0).round() / 1000.0
-        } else {
-            ms
-        }
-    };
+    let Range { min, max } = view.expiry?.remaining_ms;
+    let round = |ms: f64| ((ms * 1000.0).round() / 1000.0).min(f64::MAX);
     Some(Range {
-        min: round(left_ms.min),
-        max: round(left_ms.max),
+        min: round(min),
+        max: round(max),
     })
 }
 

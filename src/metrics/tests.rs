@@ -64,6 +64,7 @@ impl Watched {
             last_attempt: None,
             last_failure: None,
             last_success: None,
+            clock_offset_seconds: None,
             session_counters: None,
             unit: tracker.unit(),
             view: None,
@@ -387,6 +388,7 @@ fn families(page: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
 fn documented_table_matches_the_families() {
     let mut account = Watched::reading("default", SessionDetails::Full, strict());
     account.status.stream = Some(StreamStatus::default());
+    account.status.clock_offset_seconds = Some(0.5);
     let bench = Bench::new(after(1.5)).with(account.answered(list([vendors()]), after(0.0)));
     bench.metrics.count_request("/metrics", "200");
     bench

@@ -127,6 +127,8 @@ impl Poller {
             }
             None => {
                 let answer = client.sessions(target, identity, now, &redactor).await?;
+                let offset = |server| self.now().wall_seconds_since(server);
+                self.recorder.status.clock_offset_seconds = answer.server_time.map(offset);
                 (answer.sessions, None, answer.signature)
             }
         };

@@ -5,7 +5,7 @@
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
@@ -90,6 +90,8 @@ pub struct ListResponse {
     pub sessions: SessionList,
     /// The request's signature, which an entry may quote.
     pub signature: Option<SecretString>,
+    /// The header `Date`.
+    pub server_time: Option<SystemTime>,
 }
 
 impl Client {
@@ -154,10 +156,12 @@ impl Client {
         let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
         let request = post(endpoint, request)?;
         let response = self.send_twice(request, &context).await?;
+        let server_time = date(response.headers().get(DATE));
         let sessions = self.read_list(response, &context).await?;
         Ok(ListResponse {
             sessions,
             signature,
+            server_time,
         })
     }
 
@@ -400,10 +404,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         // A number that does not fit is a very long pause.
         return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
-    let date = |value: &str| httpdate::parse_http_date(value).ok();
-    let until = date(value)?;
-    let now = date(headers.get(DATE)?.to_str().ok()?)?;
+    let until = date(headers.get(RETRY_AFTER))?;
+    let now = date(headers.get(DATE))?;
     Some(until.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+fn date(header: Option<&HeaderValue>) -> Option<SystemTime> {
+    httpdate::parse_http_date(header?.to_str().ok()?.trim()).ok()
 }
 
 #[cfg(test)]

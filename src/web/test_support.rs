@@ -77,6 +77,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         last_attempt: None,
         last_failure: None,
         last_success: None,
+        clock_offset_seconds: None,
         session_counters: None,
         unit: UnitStatus {
             unit: Unit::Milliseconds,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{ResponseShape, SessionSpec};
+use tradernet_exporter::simulator::{Fault, ResponseShape, SessionSpec};
 
 use crate::support::{Exposition, InProcessExporter, SID, SimulatedApi};
 
@@ -72,6 +72,25 @@ async fn vendor_sample_is_one_session_of_type_4_with_85299_ms_left() {
         let name = format!("tradernet_security_session_{which}_expiry_timestamp_seconds");
         assert!((page.get(&name, &[]) - ends).abs() < 0.01);
     }
+    exporter.stop().await;
+}
+
+#[tokio::test]
+async fn clock_offset_is_that_of_the_last_answer() {
+    let upstream = SimulatedApi::start().await;
+    let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
+    let offset = |page: &Exposition| page.get("tradernet_clock_offset_seconds", &[]);
+    let equal = offset(&exporter.metrics().await);
+    assert!((0.0..5.0).contains(&equal), "{equal}");
+    let two_hours_ago = upstream.world.now() - 2 * HOUR;
+    upstream.fail(Fault::Status {
+        code: 200,
+        content_type: "application/json",
+        body: "[]".into(),
+        headers: vec![("date", httpdate::fmt_http_date(two_hours_ago))],
+    });
+    let behind = offset(&exporter.poll().await) - 7200.0;
+    assert!((0.0..5.0).contains(&behind), "{behind}");
     exporter.stop().await;
 }
 
