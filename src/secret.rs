@@ -13,6 +13,8 @@ use tokio::sync::{Mutex, Semaphore};
 
 /// Larger files hold something else.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
+/// A longer SID or key would not fit into the headers of a request.
+const MAX_TOKEN_BYTES: usize = 4096;
 /// A file that takes longer, such as one on a network file system that hangs, counts as unreadable.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 /// Files that are read at once. Each may block a thread of tokio's blocking pool, which name
@@ -40,7 +42,8 @@ pub struct SecretFile {
 /// Which characters a secret may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SecretKind {
-    /// An SID or API key, which is sent in a header: printable ASCII without spaces, `;` and `,`.
+    /// An SID or API key, which is sent in a header: at most 4 KiB of printable ASCII without
+    /// spaces, `;` and `,`.
     Token,
     /// A password or API secret: anything but control characters.
     Text,
@@ -154,6 +157,8 @@ pub(crate) fn check_secret(text: &str, kind: SecretKind) -> Result<&str, &'stati
         Err("contains a line break or another control character")
     } else if kind == SecretKind::Token && !text.chars().all(in_header) {
         Err("contains a space or another character that no SID or key has; check how it was copied")
+    } else if kind == SecretKind::Token && text.len() > MAX_TOKEN_BYTES {
+        Err("is longer than 4 KiB")
     } else {
         Ok(text)
     }

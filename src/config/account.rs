@@ -8,8 +8,8 @@ use url::Url;
 
 use super::account_config::{AccountConfig, CredentialSource};
 use super::credential;
-use super::error::Location;
-use super::parse;
+use super::keys::LABELS;
+use super::parse::{self, Parsed};
 use super::settings::{Settings, shown_key, without_control_characters};
 use super::yaml::{Node, Value};
 use crate::session::expire_unit::{Unit, UnitSetting};
@@ -30,46 +30,34 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Longest value of the label `account`, in characters.
 const MAX_ACCOUNT_NAME_LEN: usize = 128;
 /// Labels that the exporter, Prometheus or Alertmanager set.
-const RESERVED_LABELS: [&str; 7] = [
-    "account",
-    "alertname",
-    "credential",
-    "instance",
-    "job",
-    "severity",
-    "transport",
-];
+const RESERVED_LABELS: &str = "account, alertname, credential, instance, job, severity, transport";
 
 /// The account, unless something is wrong with its credential or times; any other value that is
 /// wrong is replaced by its default. `names` are those of safety types.
 pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<AccountConfig> {
     let name = settings.get("account", account_name);
-    let origin = settings.get("url", |text| parse::origin(text, "https", "http"));
+    let origin = settings.get("url", parse::origin("https", "http"));
     let origin = origin.or_else(|| Url::parse(DEFAULT_ORIGIN).ok())?;
     let transports = Transport::ALL.map(|transport| (transport.name(), transport));
-    let transport = settings.get("transport", |text| parse::one_of(text, &transports));
+    let transport = settings.get("transport", parse::word(transports));
     let transport = transport.unwrap_or(Transport::Http);
     let times = times(settings);
     let login = credential::login(settings);
     let credential = credential::resolve(settings, login.as_deref());
     let stream = stream(settings, transport, &origin, credential.as_ref(), login);
     let policy = policy(settings, names);
-    let expire_unit = settings.get("expire_unit", |text| {
-        let units = [
-            ("auto", UnitSetting::Auto),
-            ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
-            ("s", UnitSetting::Fixed(Unit::Seconds)),
-        ];
-        parse::one_of(text, &units)
-    });
-    let details = settings.get("session_details", |text| {
-        let details = [
-            ("off", SessionDetails::Off),
-            ("anonymous", SessionDetails::Anonymous),
-            ("full", SessionDetails::Full),
-        ];
-        parse::one_of(text, &details)
-    });
+    let units = [
+        ("auto", UnitSetting::Auto),
+        ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
+        ("s", UnitSetting::Fixed(Unit::Seconds)),
+    ];
+    let expire_unit = settings.get("expire_unit", parse::word(units));
+    let details = [
+        ("off", SessionDetails::Off),
+        ("anonymous", SessionDetails::Anonymous),
+        ("full", SessionDetails::Full),
+    ];
+    let details = settings.get("session_details", parse::word(details));
     let labels = labels(settings);
     let (interval, timeout, max_age) = times?;
     let credential = credential?;
@@ -94,7 +82,7 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
     })
 }
 
-fn account_name(text: &str) -> Result<Arc<str>, String> {
+fn account_name(text: &str) -> Parsed<Arc<str>> {
     if text.trim() != text || text.is_empty() {
         return Err("must not be empty or begin or end with a space".to_owned());
     }
@@ -110,35 +98,31 @@ fn account_name(text: &str) -> Result<Arc<str>, String> {
 
 /// Interval, timeout and maximum age. A value is not compared with one that is wrong itself.
 fn times(settings: &Settings<'_>) -> Option<(Duration, Duration, Duration)> {
-    let interval = settings.get_or("poll_interval", DEFAULT_INTERVAL, |text| {
-        parse::duration(text, Duration::from_secs(1), DAY)
-    });
+    let bounds = parse::duration(Duration::from_secs(1), DAY);
+    let interval = settings.get_or("poll_interval", DEFAULT_INTERVAL, bounds);
     let default = DEFAULT_TIMEOUT.min(interval.unwrap_or(DEFAULT_TIMEOUT));
-    let timeout = settings.get_or("timeout", default, |text| {
-        let timeout = parse::duration(text, Duration::from_millis(10), DAY)?;
-        match interval {
-            Some(interval) if timeout > interval => Err(format!(
-                "is longer than {}, which is {}",
-                settings.name("poll_interval"),
-                humantime::format_duration(interval),
-            )),
-            _ => Ok(timeout),
-        }
-    });
+    let bounds = parse::duration(Duration::from_millis(10), DAY);
+    let timeout = settings.get_or("timeout", default, bounds);
     let default = interval.unwrap_or(DEFAULT_INTERVAL) * 3;
-    let max_age = settings.get_or("max_age", default, |text| {
-        let max_age = parse::duration(text, Duration::ZERO, DAY * 30)?;
-        match interval
-            .zip(timeout)
-            .map(|(interval, timeout)| interval + timeout)
-        {
-            Some(min) if max_age < min => Err(format!(
-                "is too short; use at least {} (polling interval and timeout together)",
-                humantime::format_duration(min)
-            )),
-            _ => Ok(max_age),
+    let bounds = parse::duration(Duration::ZERO, DAY * 30);
+    let max_age = settings.get_or("max_age", default, bounds);
+    if let (Some(interval), Some(timeout)) = (interval, timeout) {
+        if timeout > interval {
+            let name = settings.name("poll_interval");
+            let interval = humantime::format_duration(interval);
+            let message = format!("is longer than {name}, which is {interval}");
+            settings.reject("timeout", message);
         }
-    });
+        let min = interval + timeout;
+        if max_age.is_some_and(|max_age| max_age < min) {
+            let min = humantime::format_duration(min);
+            let sum = "polling interval and timeout together";
+            settings.reject(
+                "max_age",
+                format!("is too short; use at least {min} ({sum})"),
+            );
+        }
+    }
     Some((interval?, timeout?, max_age?))
 }
 
@@ -151,39 +135,39 @@ fn stream(
     login: Option<String>,
 ) -> Option<StreamEndpoint> {
     // Both are checked, whichever is used.
-    let [websocket, socketio] = ["ws_url", "socketio_url"]
-        .map(|key| settings.get(key, |text| parse::origin(text, "wss", "ws")));
+    let websocket = settings.get("ws_url", parse::origin("wss", "ws"));
+    let socketio = settings.get("socketio_url", parse::origin("wss", "ws"));
     let (key, given, subdomain) = match transport {
         Transport::Http => return None,
         Transport::Websocket => ("ws_url", websocket, "wss"),
         Transport::Socketio => ("socketio_url", socketio, "ws"),
     };
-    let protocol = match (transport, credential) {
-        (Transport::Socketio, Some(CredentialSource::KeyPair { .. })) => {
-            let message =
-                "socketio requires an SID or a login; a key pair works with http and websocket";
-            settings.error("transport", message);
-            return None;
-        }
-        (Transport::Socketio, _) if !settings.is_set("login") => {
-            let name = settings.name("login");
-            let message = format!("socketio requires {name}: it subscribes with that name");
-            settings.error("transport", &message);
-            return None;
-        }
-        (Transport::Socketio, _) => StreamProtocol::Socketio { login: login? },
-        _ => StreamProtocol::Websocket,
+    let is_socketio = transport == Transport::Socketio;
+    if is_socketio && matches!(credential, Some(CredentialSource::KeyPair { .. })) {
+        let message =
+            "socketio requires an SID or a login; a key pair works with http and websocket";
+        settings.error("transport", message);
+        return None;
+    }
+    if is_socketio && !settings.is_set("login") {
+        let name = settings.name("login");
+        let message = format!("socketio requires {name}: it subscribes with that name");
+        settings.error("transport", message);
+    }
+    let origin = given.or_else(|| stream_origin(origin, subdomain));
+    if origin.is_none() && !settings.is_set(key) {
+        let name = settings.name("url");
+        let message = format!("is required: {name} has an IP address or a port");
+        settings.error(key, message);
+    }
+    let protocol = match is_socketio {
+        true => StreamProtocol::Socketio { login: login? },
+        false => StreamProtocol::Websocket,
     };
-    let origin = match settings.is_set(key) {
-        true => given?,
-        false => stream_origin(origin, subdomain).or_else(|| {
-            let name = settings.name("url");
-            let message = format!("is required: {name} has an IP address or a port");
-            settings.error(key, &message);
-            None
-        })?,
-    };
-    Some(StreamEndpoint { origin, protocol })
+    Some(StreamEndpoint {
+        origin: origin?,
+        protocol,
+    })
 }
 
 /// `wss://wss.<domain>` or `wss://ws.<domain>` of an API origin; none for an IP address, a port, or
@@ -198,22 +182,23 @@ fn stream_origin(origin: &Url, subdomain: &str) -> Option<Url> {
 }
 
 fn policy(settings: &Settings<'_>, names: &SafetyNames) -> Policy {
-    let count = |text: &str| parse::integer(text, 0, u64::from(u32::MAX));
+    let count = parse::integer(0, u64::from(u32::MAX));
     let safety_types = |key| {
         let types = settings.list(key, |text| parse::safety_types(text, names))?;
         Some(types.into_iter().flatten().collect())
     };
-    let min_sessions = settings.get("min_sessions", count);
-    let max_sessions = settings.get("max_sessions", |text| {
-        let max = count(text)?;
-        match min_sessions {
-            Some(min) if max < min => Err(format!(
-                "is less than {}, which is {min}",
-                settings.name("min_sessions")
-            )),
-            _ => Ok(max),
-        }
-    });
+    let min_sessions = settings.get("min_sessions", &count);
+    let max_sessions = settings.get("max_sessions", &count);
+    if let (Some(min), Some(max)) = (min_sessions, max_sessions)
+        && max < min
+    {
+        let name = settings.name("min_sessions");
+        settings.reject(
+            "max_sessions",
+            format!("is less than {name}, which is {min}"),
+        );
+    }
+    let lifetime = parse::duration(Duration::from_secs(1), DAY * 36_500);
     Policy {
         client_ips: settings.list("allowed_client_ips", parse::network),
         safety_types: safety_types("allowed_safety_types"),
@@ -223,58 +208,47 @@ fn policy(settings: &Settings<'_>, names: &SafetyNames) -> Policy {
         min_sessions,
         min_sessions_safety_types: safety_types("min_sessions_safety_types"),
         max_sessions,
-        max_lifetime: settings.get("max_lifetime", |text| {
-            parse::duration(text, Duration::from_secs(1), DAY * 36_500)
-        }),
+        max_lifetime: settings.get("max_lifetime", lifetime),
     }
 }
 
 /// Labels of `tradernet_account_info`, which only the accounts file can hold.
 fn labels(settings: &Settings<'_>) -> BTreeMap<String, String> {
     let mut labels = BTreeMap::new();
-    let pairs = match settings.values.get("labels").map(|setting| &setting.value) {
+    let pairs = match settings.values.get(LABELS).map(|node| &node.value) {
         None => return labels,
         Some(Value::Map(pairs)) => pairs,
         Some(_) => {
-            settings.error("labels", "must be a mapping of label names to values");
+            settings.error(LABELS, "must be a mapping of label names to values");
             return labels;
         }
     };
-    for (name, Node { line, value }) in pairs {
-        let key = settings.location("labels").name;
-        let shown = shown_key(name, value).map(|name| format!("{key}.{name}"));
-        let location = Location::line(*line, shown.unwrap_or(key));
-        match label(name, value.text()) {
+    for Node { line, name, value } in pairs {
+        let shown =
+            shown_key(name, value).map_or("labels".to_owned(), |name| format!("labels.{name}"));
+        match label(name, value) {
             Ok(value) if !labels.contains_key(name) => {
                 labels.insert(name.clone(), value);
             }
-            Ok(_) => settings.errors.push(&location, "duplicate label"),
-            Err(message) => settings.errors.push(&location, message),
+            Ok(_) => settings.errors.push(*line, &shown, "duplicate label"),
+            Err(message) => settings.errors.push(*line, &shown, message),
         }
     }
     labels
 }
 
 /// The value of a label, if it and the name are valid.
-fn label(name: &str, value: Option<&str>) -> Result<String, String> {
-    let mut chars = name.chars();
-    let is_valid = chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && !name.starts_with("__");
-    if !is_valid {
-        return Err(
-            "is not a Prometheus label name: letters, digits and _, not beginning with a \
-                    digit or __"
-                .to_owned(),
-        );
+fn label(name: &str, value: &Value) -> Parsed<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_first = |c: char| is_part(c) && !c.is_ascii_digit();
+    if !name.starts_with(is_first) || !name.chars().all(is_part) || name.starts_with("__") {
+        let form = "letters, digits and _, not beginning with a digit or __";
+        return Err(format!("is not a Prometheus label name: {form}"));
     }
-    if RESERVED_LABELS.contains(&name) {
-        let reserved = RESERVED_LABELS.join(", ");
-        return Err(format!("is reserved, as are {reserved}"));
+    if RESERVED_LABELS.split(", ").any(|label| label == name) {
+        return Err(format!("is reserved, as are {RESERVED_LABELS}"));
     }
-    let value = value.ok_or("must be a single value")?;
+    let value = value.text().ok_or("must be a single value")?;
     without_control_characters(value)?;
     Ok(value.to_owned())
 }

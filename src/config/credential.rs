@@ -1,8 +1,9 @@
 //! An account's credential: exactly one kind, and all that it needs.
 
 use super::account_config::CredentialSource;
+use super::keys::SECRET_KEYS;
 use super::parse;
-use super::settings::{SECRET_KEYS, Settings};
+use super::settings::Settings;
 use crate::secret::{SecretKind, SecretSource, check_secret, check_unquoted_and_filled};
 use crate::tradernet::KeyVersion;
 
@@ -57,7 +58,7 @@ pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<Cr
     }
     let require = |key: &str| {
         if !settings.is_set(key) && !settings.is_set(&format!("{key}_file")) {
-            settings.error(first, &format!("requires {}", settings.name(key)));
+            settings.error(first, format!("requires {}", settings.name(key)));
         }
     };
     match kind {
@@ -76,7 +77,7 @@ pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<Cr
             require("api_key");
             require("api_secret");
             Some(CredentialSource::KeyPair {
-                version: version?,
+                version,
                 key: api_key?,
                 secret: api_secret?,
             })
@@ -86,7 +87,7 @@ pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<Cr
 
 fn secret(settings: &Settings<'_>, [key, file_key]: [&str; 2]) -> Option<SecretSource> {
     if settings.is_set(key) && settings.is_set(file_key) {
-        settings.error(key, &conflict(settings, file_key));
+        settings.error(key, conflict(settings, file_key));
         return None;
     }
     let kind = match key {
@@ -108,58 +109,50 @@ fn inline(text: &str, kind: SecretKind) -> Result<String, String> {
 }
 
 fn conflict(settings: &Settings<'_>, with: &str) -> String {
-    let with = settings.location(with);
+    let with = settings.name(with);
     format!("conflicts with {with}; unset one of them")
 }
 
 fn report_missing(settings: &Settings<'_>) {
     let name = |key| settings.name(key);
+    let (sid, sid_file, login) = (name("sid"), name("sid_file"), name("login"));
+    let (password, password_file) = (name("password"), name("password_file"));
+    let (key, secret) = (name("api_key"), name("api_secret"));
     if settings.is_set("login") {
-        let message = format!("requires {} or {}", name("password"), name("password_file"));
-        settings.error("login", &message);
-        return;
+        let message = format!("requires {password} or {password_file}");
+        return settings.error("login", message);
     }
     let message = format!(
-        "no credential; set {}, or {} and {}, or {} and {} (each secret also as a file, such as {})",
-        name("sid"),
-        name("login"),
-        name("password"),
-        name("api_key"),
-        name("api_secret"),
-        name("sid_file"),
+        "no credential; set {sid}, or {login} and {password}, or {key} and {secret} (each secret also \
+         as a file, such as {sid_file})"
     );
-    settings.error("sid", &message);
+    settings.error("sid", message);
 }
 
-/// Version 1 goes with an SID or a login, 2 and 3 with a key pair; `kind` is unknown where no
-/// credential is set.
-fn key_version(settings: &Settings<'_>, kind: Option<Kind>) -> Option<KeyVersion> {
-    settings.get_or("api_version", KeyVersion::V3, |text| {
-        let versions = [
-            ("1", None),
-            ("2", Some(KeyVersion::V2)),
-            ("3", Some(KeyVersion::V3)),
-        ];
-        match (parse::one_of(text, &versions)?, kind) {
-            (None, Some(Kind::KeyPair)) => {
-                Err("is not possible with a key pair; use 2 or 3".to_owned())
-            }
-            (Some(_), Some(Kind::Sid | Kind::Login)) => {
-                Err("requires a key pair; use 1 with an SID or a login".to_owned())
-            }
-            // With an SID or a login it is not used.
-            (version, _) => Ok(version.unwrap_or(KeyVersion::V3)),
-        }
-    })
+/// How requests are signed: 1 goes with an SID or a login, 2 and 3 with a key pair.
+fn key_version(settings: &Settings<'_>, kind: Option<Kind>) -> KeyVersion {
+    let versions = [
+        ("1", None),
+        ("2", Some(KeyVersion::V2)),
+        ("3", Some(KeyVersion::V3)),
+    ];
+    let version = settings.get("api_version", parse::word(versions));
+    if let (Some(version), Some(kind)) = (version, kind)
+        && version.is_some() != (kind == Kind::KeyPair)
+    {
+        let message = "must be 1 with an SID or a login, 2 or 3 with a key pair";
+        settings.reject("api_version", message);
+    }
+    version.flatten().unwrap_or(KeyVersion::V3)
 }
 
 /// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
 fn view_only(settings: &Settings<'_>) -> Option<(bool, Option<u64>)> {
     let view_only = settings.get_or("login_view_only", false, parse::boolean);
-    let user_id = settings.get("user_id", |text| parse::integer(text, 1, u64::MAX));
+    let user_id = settings.get("user_id", parse::integer(1, u64::MAX));
     if settings.is_set("user_id") && view_only == Some(false) {
         let name = settings.name("login_view_only");
-        settings.error("user_id", &format!("requires {name} to be true"));
+        settings.error("user_id", format!("requires {name} to be true"));
     }
     Some((view_only?, user_id))
 }

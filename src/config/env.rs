@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use super::error::{ErrorCollector, Location};
-use super::settings::{ACCOUNT_KEYS, Keys, PROCESS_KEYS, Setting, variable};
+use super::error::ErrorCollector;
+use super::keys::{ACCOUNT_KEYS, Key, LABELS, PROCESS_KEYS, variable};
+use super::settings::SettingsByKey;
 use super::suggest::suggest;
-use super::yaml::Value;
+use super::yaml::{Node, Value};
 
 /// Variables that other programs read too. Of several for one key, the first that is set counts.
 const SHARED_VARIABLES: [(&str, &str); 7] = [
@@ -26,8 +27,9 @@ const SHARED_VARIABLES: [(&str, &str); 7] = [
 pub(super) fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     errors: &ErrorCollector,
-) -> (Keys, Vec<String>) {
-    let known: BTreeMap<String, &'static str> = keys().map(|key| (variable(key), key)).collect();
+) -> (SettingsByKey, Vec<String>) {
+    let keys = keys();
+    let known: BTreeMap<_, _> = keys.iter().map(|(key, _)| (variable(key), *key)).collect();
     let mut ours = BTreeMap::new();
     let mut warnings = Vec::new();
     for (name, value) in variables {
@@ -35,59 +37,54 @@ pub(super) fn read(
             continue;
         };
         let is_shared = SHARED_VARIABLES.iter().any(|(shared, _)| *shared == name);
-        let location = Location::variable(name.escape_debug().to_string());
+        let shown = name.escape_debug().to_string();
         if value.is_empty() || is_from_kubernetes(&name) {
             continue;
         }
         if known.contains_key(&name) || is_shared {
             match value.into_string() {
                 Ok(value) => drop(ours.insert(name, value)),
-                Err(_) => errors.push(&location, "is not valid UTF-8"),
+                Err(_) => errors.push(0, &shown, "is not valid UTF-8"),
             }
         } else if let Some(key) = name.strip_prefix("TRADERNET_") {
-            errors.push(&location, unknown_variable(key));
+            errors.push(0, &shown, unknown_variable(key, &keys));
         } else if name.starts_with("WEB_")
             && let Some(key) = suggest(&name, PROCESS_KEYS)
         {
             let key = variable(key);
             warnings.push(format!(
-                "unknown variable {location} is ignored; did you mean {key}?"
+                "unknown variable {shown} is ignored; did you mean {key}?"
             ));
         }
     }
-    let setting = |name: &str, text: String| Setting {
-        location: Location::variable(name),
-        value: Value::Text(text),
-    };
-    let mut keys = Keys::new();
+    let mut settings = SettingsByKey::new();
     for (name, key) in SHARED_VARIABLES {
         if let Some(text) = ours.remove(name) {
-            keys.entry(key).or_insert_with(|| setting(name, text));
+            let shared = settings.entry(key);
+            shared.or_insert_with(|| Node::new(0, name, Value::Text(text)));
         }
     }
-    // The names in lower case.
+    // It names them in lower case.
     let mut texts: BTreeMap<String, String> = envy::from_iter(ours).unwrap_or_default();
     for (name, key) in known {
         if let Some(text) = texts.remove(&name.to_ascii_lowercase()) {
-            keys.insert(key, setting(&name, text));
+            settings.insert(key, Node::new(0, name, Value::Text(text)));
         }
     }
-    (keys, warnings)
+    (settings, warnings)
 }
 
-/// The keys that variables can set: labels are a mapping, which a variable cannot hold.
-fn keys() -> impl Iterator<Item = &'static str> {
+/// The keys that variables can set.
+fn keys() -> Vec<Key> {
     let keys = ACCOUNT_KEYS.iter().chain(PROCESS_KEYS).copied();
-    keys.filter(|key| *key != "labels")
+    keys.filter(|(key, _)| *key != LABELS).collect()
 }
 
-fn unknown_variable(key: &str) -> String {
-    let known: Vec<_> = keys().collect();
-    let suggestion = suggest(key, &known).or_else(|| suggest(&format!("web_{key}"), &known));
-    match suggestion {
+fn unknown_variable(key: &str, known: &[Key]) -> String {
+    match suggest(key, known) {
         Some(key) => format!("unknown variable; did you mean {}?", variable(key)),
         None => {
-            let names: Vec<_> = known.into_iter().map(variable).collect();
+            let names: Vec<_> = known.iter().map(|(key, _)| variable(key)).collect();
             format!("unknown variable; known variables are {}", names.join(", "))
         }
     }

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, and where.
 
 use std::cell::RefCell;
-use std::fmt;
+use std::fmt::{self, Display};
 use std::path::Path;
 
 /// Where ten thousand accounts share a mistake, the first ones show it.
@@ -9,50 +9,15 @@ const MAX_ERRORS: usize = 50;
 /// Characters of a value that are shown.
 const MAX_VALUE_LEN: usize = 256;
 
-/// Where a value is written.
-#[derive(Clone)]
-pub(super) struct Location {
-    /// The line of the accounts file, from 1; 0 for the whole file, none for a flag or variable.
-    pub(super) line: Option<usize>,
-    /// The flag, variable or key; empty for a whole line or file.
-    pub(super) name: String,
-}
-
-impl Location {
-    /// A flag or variable.
-    pub(super) fn variable(name: impl Into<String>) -> Self {
-        let name = name.into();
-        Self { line: None, name }
-    }
-
-    /// A line of the accounts file.
-    pub(super) fn line(line: usize, name: impl Into<String>) -> Self {
-        let (line, name) = (Some(line), name.into());
-        Self { line, name }
-    }
-}
-
-/// As a text about another place names it.
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)?;
-        match self.line {
-            Some(line) => write!(f, " (line {line})"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Collects what is wrong, so that all errors are reported at once.
 #[derive(Default)]
-pub(super) struct ErrorCollector(RefCell<Vec<(Option<usize>, String)>>);
+pub(super) struct ErrorCollector(RefCell<Vec<(usize, String, String)>>);
 
 impl ErrorCollector {
-    pub(super) fn push(&self, location: &Location, message: impl fmt::Display) {
-        let error = match location.name.as_str() {
-            "" => (location.line, message.to_string()),
-            name => (location.line, format!("{name}: {message}")),
-        };
+    /// Adds an error about a flag, a variable or, where `line` is not 0, a key of the accounts file.
+    /// Without a name it is about the line, or about the file.
+    pub(super) fn push(&self, line: usize, name: &str, message: impl Display) {
+        let error = (line, name.to_owned(), message.to_string());
         let mut errors = self.0.borrow_mut();
         // A wrong default is wrong in each account, and is one error.
         if errors.len() <= MAX_ERRORS && !errors.contains(&error) {
@@ -60,23 +25,21 @@ impl ErrorCollector {
         }
     }
 
-    /// The value of a result. Its error is added with the value as written, unless that is hidden.
-    pub(super) fn ok<T>(
+    /// The same about a value, which is quoted unless it is hidden.
+    pub(super) fn push_value(
         &self,
-        result: Result<T, String>,
-        location: &Location,
+        line: usize,
+        name: &str,
         shown: Option<&str>,
-    ) -> Option<T> {
-        let report = |message| match shown {
-            Some(value) => {
-                let mut chars = value.chars();
-                let start: String = chars.by_ref().take(MAX_VALUE_LEN).collect();
-                let dots = chars.next().map_or("", |_| "…");
-                self.push(location, format_args!("{start:?}{dots} {message}"));
-            }
-            None => self.push(location, format_args!("the value {message}")),
+        message: impl Display,
+    ) {
+        let Some(value) = shown else {
+            return self.push(line, name, format_args!("the value {message}"));
         };
-        result.map_err(report).ok()
+        let mut chars = value.chars();
+        let start: String = chars.by_ref().take(MAX_VALUE_LEN).collect();
+        let dots = chars.next().map_or("", |_| "…");
+        self.push(line, name, format_args!("{start:?}{dots} {message}"));
     }
 
     /// All errors, if there are any; `file` is the accounts file.
@@ -87,19 +50,19 @@ impl ErrorCollector {
         }
         let has_more = errors.len() > MAX_ERRORS;
         errors.truncate(MAX_ERRORS);
-        errors.sort_by_key(|(line, _)| *line);
+        errors.sort_by_key(|(line, ..)| *line);
         let file = file.to_string_lossy();
         let file = file.escape_debug();
-        let text = |(line, error)| match line {
-            None => error,
-            Some(0) => format!("{file}: {error}"),
-            Some(line) => format!("{file}:{line}: {error}"),
+        let text = |(line, name, message): &(usize, String, String)| match (line, name.as_str()) {
+            (0, "") => format!("{file}: {message}"),
+            (0, name) => format!("{name}: {message}"),
+            (line, "") => format!("{file}:{line}: {message}"),
+            (line, name) => format!("{file}:{line}: {name}: {message}"),
         };
-        let mut lines: Vec<String> = errors.into_iter().map(text).collect();
+        let mut lines: Vec<String> = errors.iter().map(text).collect();
         if has_more {
-            lines.push(format!(
-                "there are more errors; the first {MAX_ERRORS} are shown"
-            ));
+            let more = format!("there are more errors; the first {MAX_ERRORS} are shown");
+            lines.push(more);
         }
         Err(ConfigErrors(lines.join("\n")))
     }
@@ -110,7 +73,7 @@ impl ErrorCollector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(String);
 
-impl fmt::Display for ConfigErrors {
+impl Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

@@ -3,21 +3,19 @@
 //! An account's keys become the same settings that variables are, and the same code judges them.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::account::{self, DEFAULT_NAME};
 use super::account_config::AccountConfig;
 use super::credential::Kind;
-use super::error::{ConfigErrors, ErrorCollector, Location};
-use super::parse;
-use super::settings::{ACCOUNT_KEYS, Keys, PROCESS_KEYS, Setting, Settings, shown_key, variable};
+use super::error::{ConfigErrors, ErrorCollector};
+use super::keys::{ACCOUNT_KEYS, Key, PROCESS_KEYS, SECRET_KEYS, TOP_KEYS, find, variable};
+use super::settings::{Settings, SettingsByKey, named_safety_types, shown_key};
 use super::suggest::suggest;
 use super::yaml::{self, Node, Value, YamlError};
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
-
-const TOP_KEYS: &[&str] = &["accounts", "defaults", "safety_types"];
 
 /// `--config.file`, and the settings beside it that decide which accounts result.
 #[derive(Clone, Debug)]
@@ -58,17 +56,13 @@ impl AccountsFile {
             has_listed_keys: Cell::new(false),
             errors,
         };
-        let mut found = match yaml::read(&self.path) {
-            Ok(root) => reader.file(root, &self.names).unwrap_or_default(),
-            Err(YamlError { line, message }) => {
-                errors.push(&Location::line(line, ""), message);
-                Accounts::default()
-            }
-        };
-        found
-            .accounts
-            .retain(|account| self.shard.owns(&account.name));
-        found
+        let root = yaml::read(&self.path);
+        let root = root.map_err(|YamlError { line, message }| errors.push(line, "", message));
+        let accounts = root.ok().and_then(|root| reader.file(root, &self.names));
+        let mut accounts = accounts.unwrap_or_default();
+        let all = &mut accounts.accounts;
+        all.retain(|account| self.shard.owns(&account.name));
+        accounts
     }
 }
 
@@ -81,33 +75,24 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn file(&self, root: Node, names: &[(i64, String)]) -> Option<Accounts> {
-        let file = Location::line(0, "");
-        if matches!(root.value, Value::Empty) {
-            let message = "is empty; list the accounts under accounts:";
-            self.errors.push(&file, message);
-            return None;
-        }
-        let mut sections = self.keys(root.value, TOP_KEYS, &Location::line(root.line, ""))?;
-        let mut safety_names = SafetyNames::default();
-        if let Some(setting) = sections.remove("safety_types") {
-            self.safety_types(&setting, &mut safety_names);
-        }
-        for (id, name) in names {
-            safety_names.set(*id, name.clone());
-        }
-        let defaults = sections.remove("defaults");
+        let mut sections = self.mapping(root, TOP_KEYS, "")?;
         // A mapping whose keys are all commented out is empty, which is valid.
-        let defaults = defaults.filter(|setting| !setting.value.is_empty());
-        let defaults = defaults
-            .and_then(|Setting { location, value }| self.keys(value, ACCOUNT_KEYS, &location));
-        let mut defaults = defaults.unwrap_or_default();
-        if let Some(setting) = defaults.remove("account") {
-            let message = "is not allowed under defaults: each account has its own name";
-            self.errors.push(&setting.location, message);
+        let mut section = |key| sections.remove(key).filter(|node| !node.value.is_empty());
+        let mut safety_names = SafetyNames::default();
+        if let Some(node) = section("safety_types") {
+            safety_names.extend(self.safety_types(node));
         }
-        let Some(accounts) = sections.remove("accounts") else {
+        safety_names.extend(names.iter().cloned());
+        let defaults = section("defaults");
+        let defaults = defaults.and_then(|node| self.mapping(node, ACCOUNT_KEYS, "defaults."));
+        let mut defaults = defaults.unwrap_or_default();
+        if let Some(node) = defaults.remove("account") {
+            let message = "is not allowed under defaults: each account has its own name";
+            self.errors.push(node.line, &node.name, message);
+        }
+        let Some(accounts) = section("accounts") else {
             let message = "has no accounts; list them under accounts:";
-            self.errors.push(&file, message);
+            self.errors.push(0, "", message);
             return None;
         };
         Some(Accounts {
@@ -116,120 +101,122 @@ impl Reader<'_> {
         })
     }
 
-    /// The known keys of the mapping that is written at a place.
-    fn keys(&self, value: Value, known: &[&'static str], place: &Location) -> Option<Keys> {
-        let Value::Map(pairs) = value else {
-            self.errors
-                .push(place, "must be a mapping of keys to values");
+    /// The known keys of a mapping, which errors name with the prefix.
+    fn mapping(&self, node: Node, known: &[Key], prefix: &str) -> Option<SettingsByKey> {
+        let Value::Map(pairs) = node.value else {
+            let message = "must be a mapping of keys to values";
+            self.errors.push(node.line, &node.name, message);
             return None;
         };
-        let prefix = if place.name == "defaults" {
-            "defaults."
-        } else {
-            ""
-        };
-        let mut keys = Keys::new();
-        for (name, Node { line, value }) in pairs {
-            let key = known.iter().copied().find(|key| *key == name);
+        let mut settings = SettingsByKey::new();
+        for Node { line, name, value } in pairs {
+            let key = find(known, &name);
             let shown = key.or(shown_key(&name, &value));
-            let shown = shown.map(|name| format!("{prefix}{name}"));
-            let location = Location::line(line, shown.unwrap_or_default());
-            let Some(key) = key else {
-                self.errors.push(&location, self.unknown_key(&name, known));
-                continue;
-            };
-            if let Some(first) = keys.get(key).and_then(|setting| setting.location.line) {
-                let message = format!("duplicate key (first defined on line {first})");
-                self.errors.push(&location, message);
-                continue;
+            let shown = shown.map_or(String::new(), |name| format!("{prefix}{name}"));
+            match key.map(|key| (key, settings.get(key))) {
+                None => self
+                    .errors
+                    .push(line, &shown, self.unknown_key(&name, known)),
+                Some((_, Some(Node { line: first, .. }))) => {
+                    let message = format!("duplicate key (first defined on line {first})");
+                    self.errors.push(line, &shown, message);
+                }
+                Some((key, None)) => drop(settings.insert(key, Node::new(line, shown, value))),
             }
-            keys.insert(key, Setting { location, value });
         }
-        Some(keys)
+        Some(settings)
     }
 
-    /// The error about a key that does not belong where the `known` ones do.
-    fn unknown_key(&self, name: &str, known: &[&'static str]) -> String {
+    /// The error about a key that is not among the known ones.
+    fn unknown_key(&self, name: &str, known: &[Key]) -> String {
         let is_top = known == TOP_KEYS;
         if name == "<<" {
             return "merge keys are not supported; write shared keys under defaults".to_owned();
         }
-        if is_top && ACCOUNT_KEYS.contains(&name) {
+        if is_top && find(ACCOUNT_KEYS, name).is_some() {
             return "is a key of an account; write it under defaults or in an account".to_owned();
         }
-        if TOP_KEYS.contains(&name) {
-            return "is a key of the file; write it without indentation".to_owned();
-        }
-        if PROCESS_KEYS.contains(&name) {
+        if find(PROCESS_KEYS, name).is_some() {
             let variable = variable(name);
-            return format!("is not a key of the file; set the variable {variable}");
+            return format!("cannot be set here; set the variable {variable}");
         }
-        match suggest(name, known) {
-            Some(key) => format!("unknown key; did you mean {key}?"),
-            None if !is_top && self.has_listed_keys.replace(true) => "unknown key".to_owned(),
-            None => format!("unknown key; known keys are {}", known.join(", ")),
+        if let Some(key) = suggest(name, known) {
+            return format!("unknown key; did you mean {key}?");
         }
+        if !is_top && self.has_listed_keys.replace(true) {
+            return "unknown key".to_owned();
+        }
+        let known: Vec<_> = known.iter().map(|(key, _)| *key).collect();
+        format!("unknown key; known keys are {}", known.join(", "))
     }
 
     fn accounts(
         &self,
-        Setting { location, value }: Setting,
-        defaults: &Keys,
+        node: Node,
+        defaults: &SettingsByKey,
         names: &SafetyNames,
     ) -> Vec<AccountConfig> {
-        let items = match value {
+        let items = match node.value {
             Value::List(items) if !items.is_empty() => items,
             _ => {
                 let message = "must be a list: - account: NAME for each";
-                self.errors.push(&location, message);
+                self.errors.push(node.line, &node.name, message);
                 return Vec::new();
             }
         };
         let mut accounts = Vec::new();
         let mut lines_by_name = HashMap::new();
-        for (Node { line, value }, number) in items.into_iter().zip(1..) {
-            let place = Location::line(line, format!("accounts, item {number}"));
-            let Some(own) = self.keys(value, ACCOUNT_KEYS, &place) else {
+        for (mut item, number) in items.into_iter().zip(1..) {
+            item.name = format!("accounts, item {number}");
+            let line = item.line;
+            let Some(own) = self.mapping(item, ACCOUNT_KEYS, "") else {
                 continue;
             };
-            let settings = Settings {
-                values: merge(&own, defaults),
-                folder: self.folder,
-                line: Some(line),
-                errors: self.errors,
-            };
-            let name = own.get("account").and_then(|setting| setting.value.text());
-            let name = name.unwrap_or(DEFAULT_NAME).to_owned();
-            let location = settings.location("account");
-            if let Some(first) = lines_by_name.insert(name, location.line).flatten() {
+            let settings = self.settings(merge(&own, defaults), line);
+            let name = own.get("account");
+            let line = name.map_or(line, |node| node.line);
+            let name = name
+                .and_then(|node| node.value.text())
+                .unwrap_or(DEFAULT_NAME);
+            if let Some(first) = lines_by_name.insert(name.to_owned(), line) {
                 let message = format!("duplicate account name (first defined on line {first})");
-                self.errors.push(&location, message);
+                settings.error("account", message);
             }
             accounts.extend(account::resolve(&settings, names));
         }
         accounts
     }
 
-    fn safety_types(&self, setting: &Setting, names: &mut SafetyNames) {
-        let pairs = match &setting.value {
-            Value::Map(pairs) => pairs,
-            Value::Empty | Value::Null => return,
-            _ => {
-                let message = "must be a mapping of ids to names, such as 2: token";
-                self.errors.push(&setting.location, message);
-                return;
-            }
+    /// The mapping of ids to names, read like the variable's list of `2=token`.
+    fn safety_types(&self, mut node: Node) -> Vec<(i64, String)> {
+        let line = node.line;
+        let Value::Map(pairs) = node.value else {
+            let message = "must be a mapping of ids to names, such as 2: token";
+            self.errors.push(line, &node.name, message);
+            return Vec::new();
         };
-        let mut ids = HashSet::new();
-        for (id, Node { line, value }) in pairs {
-            let result = match value.text() {
-                Some(name) => parse::named_safety_type(id, name, &mut ids),
-                None => Err("must be an id and a name, such as 2: token".to_owned()),
-            };
-            let location = Location::line(*line, "safety_types");
-            if let Some((id, name)) = self.errors.ok(result, &location, None) {
-                names.set(id, name);
-            }
+        let item = |Node {
+                        line,
+                        name: id,
+                        value,
+                    }| {
+            let text = value.text().map(|name| Value::Text(format!("{id}={name}")));
+            Node::new(line, "", text.unwrap_or(Value::Null))
+        };
+        node.value = Value::List(pairs.into_iter().map(item).collect());
+        named_safety_types(&self.settings([("safety_types", &node)].into(), line))
+    }
+
+    fn settings<'s>(
+        &'s self,
+        values: BTreeMap<&'static str, &'s Node>,
+        line: usize,
+    ) -> Settings<'s> {
+        Settings {
+            values,
+            folder: self.folder,
+            line,
+            errors: self.errors,
         }
     }
 }
@@ -237,26 +224,27 @@ impl Reader<'_> {
 /// An account's own keys and the defaults that apply: a secret and its file are one setting, and an
 /// account that has a credential of its own takes no default of another kind. `null` removes a
 /// default.
-fn merge<'a>(own: &'a Keys, defaults: &'a Keys) -> BTreeMap<&'static str, &'a Setting> {
-    let is_null = |setting: &Setting| matches!(setting.value, Value::Null);
-    let own_kinds: Vec<Kind> = own
-        .iter()
-        .filter(|(_, setting)| !is_null(setting))
-        .filter_map(|(key, _)| Kind::of(key))
-        .collect();
+fn merge<'a>(
+    own: &'a SettingsByKey,
+    defaults: &'a SettingsByKey,
+) -> BTreeMap<&'static str, &'a Node> {
+    let is_null = |node: &Node| matches!(node.value, Value::Null);
+    let own_keys = own.iter().filter(|(_, node)| !is_null(node));
+    let own_kinds: Vec<Kind> = own_keys.filter_map(|(key, _)| Kind::of(key)).collect();
     let applies = |key: &str| {
-        let other_form = match key.strip_suffix("_file") {
-            Some(key) => key.to_owned(),
-            None => format!("{key}_file"),
-        };
+        let mut secrets = SECRET_KEYS.iter().filter(|forms| forms.contains(&key));
+        let is_replaced = secrets.any(|forms| forms.iter().any(|form| own.contains_key(form)));
         let kind_applies = match Kind::of(key) {
             Some(kind) => own_kinds.is_empty() || own_kinds.contains(&kind),
             None => key != "login" || !own_kinds.contains(&Kind::KeyPair),
         };
-        kind_applies && !own.contains_key(other_form.as_str())
+        kind_applies && !is_replaced
     };
     let defaults = defaults.iter().filter(|(key, _)| applies(key));
-    let mut merged: BTreeMap<_, _> = defaults.chain(own).map(|(key, s)| (*key, s)).collect();
-    merged.retain(|_, setting| !is_null(setting));
+    let mut merged: BTreeMap<_, _> = defaults
+        .chain(own)
+        .map(|(key, node)| (*key, node))
+        .collect();
+    merged.retain(|_, node| !is_null(node));
     merged
 }

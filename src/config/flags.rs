@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::error::Location;
-use super::settings::{Keys, PROCESS_KEYS, Setting};
+use super::keys::{PROCESS_KEYS, find};
+use super::settings::SettingsByKey;
 use super::yaml::{Node, Value};
 
 /// Flags as given.
@@ -62,8 +62,9 @@ impl Flags {
     }
 
     /// Sets the keys whose flags are given.
-    pub(super) fn override_variables(&self, keys: &mut Keys) {
+    pub(super) fn override_variables(&self, settings: &mut SettingsByKey) {
         let switch = |is_on: bool| is_on.then(|| "true".to_owned());
+        let addresses = self.listen_addresses.join(",");
         for (flag, text) in [
             ("--config.file", self.config_file.clone()),
             ("--log.format", self.log_format.clone()),
@@ -73,35 +74,20 @@ impl Flags {
             ("--web.enable-lifecycle", switch(self.enable_lifecycle)),
             ("--web.external-url", self.external_url.clone()),
             (
+                "--web.listen-address",
+                Some(addresses).filter(|_| !self.listen_addresses.is_empty()),
+            ),
+            (
                 "--web.probe-listen-address",
                 self.probe_listen_address.clone(),
             ),
             ("--web.systemd-socket", switch(self.systemd_socket)),
             ("--web.telemetry-path", self.telemetry_path.clone()),
         ] {
-            if let Some(text) = text {
-                set(keys, flag, Value::Text(text));
+            let key = flag.trim_start_matches('-').replace(['-', '.'], "_");
+            if let (Some(text), Some(key)) = (text, find(PROCESS_KEYS, &key)) {
+                settings.insert(key, Node::new(0, flag, Value::Text(text)));
             }
         }
-        let addresses = self.listen_addresses.iter().map(|address| Node {
-            line: 0,
-            value: Value::Text(address.clone()),
-        });
-        if addresses.len() > 0 {
-            set(
-                keys,
-                "--web.listen-address",
-                Value::List(addresses.collect()),
-            );
-        }
-    }
-}
-
-/// `--web.external-url` sets the key `web_external_url`.
-fn set(keys: &mut Keys, flag: &str, value: Value) {
-    let name = flag.trim_start_matches('-').replace(['-', '.'], "_");
-    if let Some(key) = PROCESS_KEYS.iter().find(|key| **key == name) {
-        let location = Location::variable(flag);
-        keys.insert(key, Setting { location, value });
     }
 }

@@ -10,22 +10,25 @@ mod env;
 mod error;
 mod file;
 mod flags;
+mod keys;
 mod parse;
 mod settings;
 mod suggest;
 mod web;
 mod yaml;
 
-use std::collections::HashSet;
 use std::ffi::OsString;
 use std::time::Duration;
+
+use tracing::Level;
 
 pub use self::account_config::{AccountConfig, CredentialSource};
 pub use self::error::ConfigErrors;
 use self::error::ErrorCollector;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
-use self::settings::{ACCOUNT_KEYS, Settings};
+use self::keys::ACCOUNT_KEYS;
+use self::settings::{Settings, named_safety_types};
 pub use self::web::WebSettings;
 use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
@@ -68,7 +71,7 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
     /// The least important lines that are written.
-    pub level: tracing::Level,
+    pub level: Level,
     /// How a line is written.
     pub format: LogFormat,
 }
@@ -116,11 +119,12 @@ impl Config {
         demo: Option<Vec<AccountConfig>>,
     ) -> Result<Self, ConfigErrors> {
         let errors = ErrorCollector::default();
-        let (mut keys, warnings) = env::read(variables, &errors);
-        flags.override_variables(&mut keys);
-        let settings = &Settings::of_process(&keys, &errors);
-        let names = safety_names(settings);
-        let safety_names = with_vendor_names(&names);
+        let (mut values, warnings) = env::read(variables, &errors);
+        flags.override_variables(&mut values);
+        let settings = &Settings::of_process(&values, &errors);
+        let names = named_safety_types(settings);
+        let mut safety_names = SafetyNames::default();
+        safety_names.extend(names.iter().cloned());
         let mut shard = shard(settings);
         let accounts_file = accounts_file(settings, shard, names);
         let found = if let Some(accounts) = demo {
@@ -146,18 +150,14 @@ impl Config {
             }
         };
         let log = log(settings);
-        let number = |key, min, max, default| {
-            let number = settings.get(key, |text| parse::integer(text, min, max));
-            number.unwrap_or(default)
-        };
-        let max_requests_per_host = number("max_requests_per_host", 1, 1024, 16);
-        let max_logins_per_minute = number("max_logins_per_minute", 1, 1000, 10);
-        let max_response_bytes = number("max_response_bytes", 1024, 1 << 40, 4 << 20);
+        let requests = settings.get("max_requests_per_host", parse::integer(1, 1024));
+        let logins = settings.get("max_logins_per_minute", parse::integer(1, 1000));
+        let bytes = settings.get("max_response_bytes", parse::integer(1 << 10, 1 << 40));
         let web = web::resolve(settings);
         let outbound = ClientConfig {
             proxy: settings.get("proxy", parse::proxy),
             no_proxy: settings.get("no_proxy", |text| Ok(text.to_owned())),
-            max_response_bytes,
+            max_response_bytes: bytes.unwrap_or(4 << 20),
         };
         let path = accounts_file.as_ref().map(|file| file.path.clone());
         errors.finish(&path.unwrap_or_default())?;
@@ -166,8 +166,8 @@ impl Config {
             accounts_file,
             shard,
             outbound,
-            max_requests_per_host: usize::try_from(max_requests_per_host).unwrap_or(usize::MAX),
-            max_logins_per_minute: usize::try_from(max_logins_per_minute).unwrap_or(usize::MAX),
+            max_requests_per_host: requests.unwrap_or(16),
+            max_logins_per_minute: logins.unwrap_or(10),
             safety_names: found.safety_names,
             web,
             log,
@@ -193,29 +193,12 @@ fn accounts_file(
 }
 
 fn refuse_account_variables(settings: &Settings<'_>) {
-    let file = settings.location("config_file");
+    let file = settings.values.get("config_file").map(|node| &node.name);
+    let Some(file) = file else { return };
     let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
-    let set = ACCOUNT_KEYS.iter().filter(|key| settings.is_set(key));
+    let keys = ACCOUNT_KEYS.iter().map(|(key, _)| *key);
+    let set = keys.filter(|key| settings.is_set(key));
     set.for_each(|key| settings.error(key, &message));
-}
-
-fn with_vendor_names(names: &[(i64, String)]) -> SafetyNames {
-    let mut safety_names = SafetyNames::default();
-    for (id, name) in names {
-        safety_names.set(*id, name.clone());
-    }
-    safety_names
-}
-
-fn safety_names(settings: &Settings<'_>) -> Vec<(i64, String)> {
-    let mut ids = HashSet::new();
-    let names = settings.list("safety_types", |item| {
-        let (id, name) = item
-            .split_once('=')
-            .ok_or("is not an id with a name; use 2=token")?;
-        parse::named_safety_type(id, name, &mut ids)
-    });
-    names.unwrap_or_default()
 }
 
 fn shard(settings: &Settings<'_>) -> Shard {
@@ -231,21 +214,17 @@ fn shard(settings: &Settings<'_>) -> Shard {
 }
 
 fn log(settings: &Settings<'_>) -> Log {
-    let level = settings.get("log_level", |text| {
-        let levels = [
-            ("debug", tracing::Level::DEBUG),
-            ("info", tracing::Level::INFO),
-            ("warn", tracing::Level::WARN),
-            ("error", tracing::Level::ERROR),
-        ];
-        parse::one_of(text, &levels)
-    });
-    let format = settings.get("log_format", |text| {
-        let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
-        parse::one_of(text, &formats)
-    });
+    let levels = [
+        ("debug", Level::DEBUG),
+        ("info", Level::INFO),
+        ("warn", Level::WARN),
+        ("error", Level::ERROR),
+    ];
+    let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
+    let level = settings.get("log_level", parse::word(levels));
+    let format = settings.get("log_format", parse::word(formats));
     Log {
-        level: level.unwrap_or(tracing::Level::INFO),
+        level: level.unwrap_or(Level::INFO),
         format: format.unwrap_or(LogFormat::Logfmt),
     }
 }

@@ -1,118 +1,41 @@
 //! Values as written, each with its place: the form in which flags, variables and the accounts file
 //! reach the code that judges them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
 use std::path::Path;
 
 use url::Url;
 
-use super::error::{ErrorCollector, Location};
-use super::yaml::Value;
+use super::error::ErrorCollector;
+use super::keys::{is_secret, variable};
+use super::parse::{self, Parsed};
+use super::yaml::{Node, Value};
 
 /// A longer key is not a name.
 const MAX_KEY_LEN: usize = 40;
 
-/// The keys of an account: variables in lower case without `TRADERNET_`, and `labels`.
-pub(super) const ACCOUNT_KEYS: &[&str] = &[
-    "account",
-    "allowed_client_ips",
-    "allowed_logins",
-    "allowed_safety_types",
-    "api_key",
-    "api_key_file",
-    "api_secret",
-    "api_secret_file",
-    "api_version",
-    "expire_unit",
-    "labels",
-    "login",
-    "login_view_only",
-    "max_age",
-    "max_lifetime",
-    "max_sessions",
-    "min_sessions",
-    "min_sessions_safety_types",
-    "password",
-    "password_file",
-    "poll_interval",
-    "session_details",
-    "sid",
-    "sid_file",
-    "socketio_url",
-    "timeout",
-    "transport",
-    "url",
-    "user_id",
-    "ws_url",
-];
+/// Settings by key; each node's name is the key, flag or variable as errors name it.
+pub(super) type SettingsByKey = BTreeMap<&'static str, Node>;
 
-/// The other variables' keys: in lower case, without `TRADERNET_`.
-pub(super) const PROCESS_KEYS: &[&str] = &[
-    "config_file",
-    "log_format",
-    "log_level",
-    "max_logins_per_minute",
-    "max_requests_per_host",
-    "max_response_bytes",
-    "safety_types",
-    "shard",
-    "web_config_file",
-    "web_enable_lifecycle",
-    "web_external_url",
-    "web_listen_address",
-    "web_probe_listen_address",
-    "web_systemd_socket",
-    "web_telemetry_path",
-];
-
-/// The secrets; the second key is that of a file.
-pub(super) const SECRET_KEYS: [[&str; 2]; 4] = [
-    ["sid", "sid_file"],
-    ["password", "password_file"],
-    ["api_key", "api_key_file"],
-    ["api_secret", "api_secret_file"],
-];
-
-pub(super) fn is_secret(key: &str) -> bool {
-    SECRET_KEYS.iter().any(|[secret, _]| *secret == key)
-}
-
-/// The variable of a key.
-pub(super) fn variable(key: &str) -> String {
-    let prefix = if key.starts_with("web_") {
-        ""
-    } else {
-        "TRADERNET_"
-    };
-    format!("{prefix}{}", key.to_ascii_uppercase())
-}
-
-/// A value and its place.
-pub(super) struct Setting {
-    pub(super) location: Location,
-    pub(super) value: Value,
-}
-
-/// Settings by key.
-pub(super) type Keys = BTreeMap<&'static str, Setting>;
-
-/// The settings of the process, or of one account.
+/// The settings of the process, of one account, or of the file's top.
 pub(super) struct Settings<'a> {
-    pub(super) values: BTreeMap<&'static str, &'a Setting>,
+    pub(super) values: BTreeMap<&'static str, &'a Node>,
     /// The folder that paths are relative to; empty for variables.
     pub(super) folder: &'a Path,
-    /// The line of the accounts file where the account begins; none for variables.
-    pub(super) line: Option<usize>,
+    /// The line of the accounts file where they begin; 0 for variables.
+    pub(super) line: usize,
     pub(super) errors: &'a ErrorCollector,
 }
 
 impl<'a> Settings<'a> {
     /// Flags and variables.
-    pub(super) fn of_process(keys: &'a Keys, errors: &'a ErrorCollector) -> Self {
+    pub(super) fn of_process(values: &'a SettingsByKey, errors: &'a ErrorCollector) -> Self {
+        let values = values.iter().map(|(key, node)| (*key, node));
         Self {
-            values: keys.iter().map(|(key, setting)| (*key, setting)).collect(),
+            values: values.collect(),
             folder: Path::new(""),
-            line: None,
+            line: 0,
             errors,
         }
     }
@@ -124,64 +47,39 @@ impl<'a> Settings<'a> {
     /// What a key is called where it could be set.
     pub(super) fn name(&self, key: &str) -> String {
         match self.line {
-            None => variable(key),
-            Some(_) => key.to_owned(),
-        }
-    }
-
-    /// Where a key is set, or would be.
-    pub(super) fn location(&self, key: &str) -> Location {
-        match self.values.get(key) {
-            Some(setting) => setting.location.clone(),
-            None => Location {
-                line: self.line,
-                name: self.name(key),
-            },
+            0 => variable(key),
+            _ => key.to_owned(),
         }
     }
 
     /// Adds an error about a key, which need not be set.
-    pub(super) fn error(&self, key: &str, message: &str) {
-        self.errors.push(&self.location(key), message);
+    pub(super) fn error(&self, key: &str, message: impl Display) {
+        match self.values.get(key) {
+            Some(node) => self.errors.push(node.line, &node.name, message),
+            None => self.errors.push(self.line, &self.name(key), message),
+        }
+    }
+
+    /// Adds an error about the value of a key.
+    pub(super) fn reject(&self, key: &str, message: impl Display) {
+        self.get_unchecked(key, |_| Err::<(), _>(message.to_string()));
     }
 
     /// Parses the value of a key; none where it is not set or invalid. The error names the value and
     /// what would be right.
-    pub(super) fn get<T>(
-        &self,
-        key: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
+    pub(super) fn get<T>(&self, key: &str, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         self.get_unchecked(key, |text| {
             without_control_characters(text)?;
             parse(text)
         })
     }
 
-    /// The same for a value that may contain control characters.
-    pub(super) fn get_unchecked<T>(
-        &self,
-        key: &str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        let Setting { location, value } = self.values.get(key)?;
-        let message = match value {
-            Value::Text(text) => return self.errors.ok(parse(text), location, shown(key, text)),
-            Value::Empty | Value::Null => {
-                "has no value; write one, quoted where it begins with & or #, or remove the key"
-            }
-            Value::List(_) | Value::Map(_) => "must be a single value",
-        };
-        self.errors.push(location, message);
-        None
-    }
-
-    /// The same with a default for a key that is not set; none where the value is invalid.
+    /// The same with a default for a key that is not set.
     pub(super) fn get_or<T>(
         &self,
         key: &str,
         default: T,
-        parse: impl FnOnce(&str) -> Result<T, String>,
+        parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Option<T> {
         match self.is_set(key) {
             true => self.get(key, parse),
@@ -189,90 +87,114 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Parses each item of a list. A variable separates items by commas.
+    /// The same as `get` for a value that may contain control characters.
+    pub(super) fn get_unchecked<T>(
+        &self,
+        key: &str,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        let Node { line, name, value } = self.values.get(key)?;
+        let message = match value {
+            Value::Text(text) => return self.check(*line, name, key, text, parse),
+            Value::Empty | Value::Null => {
+                "has no value; write one, quoted where it begins with & or #, or remove the key"
+            }
+            Value::List(_) | Value::Map(_) => "must be a single value",
+        };
+        self.errors.push(*line, name, message);
+        None
+    }
+
+    /// The value of a text that is written at a place.
+    fn check<T>(
+        &self,
+        line: usize,
+        name: &str,
+        key: &str,
+        text: &str,
+        parse: impl FnOnce(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        let report = |message| {
+            let shown = self.shown(key, text);
+            self.errors.push_value(line, name, shown, message);
+        };
+        parse(text).map_err(report).ok()
+    }
+
+    /// Parses each item of a list; a text is split at commas.
     pub(super) fn list<T>(
         &self,
         key: &str,
-        mut parse: impl FnMut(&str) -> Result<T, String>,
+        mut parse: impl FnMut(&str) -> Parsed<T>,
     ) -> Option<Vec<T>> {
-        let Setting { location, value } = self.values.get(key)?;
-        let line = location.line;
+        let Node { line, name, value } = self.values.get(key)?;
         let items: Vec<_> = match value {
-            Value::Text(text) if line.is_none() => {
-                let items = text.split(',');
-                items.map(|item| (line, Some(item.trim()))).collect()
+            Value::Text(text) => {
+                let items = text.split(',').map(str::trim);
+                items.map(|item| (*line, Some(item))).collect()
             }
-            Value::Text(text) if text.contains(',') => {
-                let error = "contains a comma; use a YAML list such as [a, b]";
-                return self
-                    .errors
-                    .ok(Err(error.to_owned()), location, shown(key, text));
-            }
-            Value::Text(text) => vec![(line, Some(text.as_str()))],
-            Value::List(items) if !items.is_empty() => {
+            Value::List(items) => {
                 let items = items.iter();
-                items
-                    .map(|item| (line.map(|_| item.line), item.value.text()))
-                    .collect()
-            }
-            Value::List(_) => {
-                self.error(key, "is an empty list; remove the key to allow any value");
-                return None;
+                items.map(|node| (node.line, node.value.text())).collect()
             }
             _ => {
                 self.error(key, "must be a list");
                 return None;
             }
         };
+        if items.is_empty() {
+            self.error(key, "is an empty list; remove the key to allow any value");
+        }
         let count = items.len();
         let mut values = Vec::with_capacity(count);
         for ((line, item), number) in items.into_iter().zip(1..) {
             let name = match count {
-                1 => location.name.clone(),
-                _ => format!("{}, item {number}", location.name),
+                1 => name.clone(),
+                _ => format!("{name}, item {number}"),
             };
-            let location = Location { line, name };
             let Some(item) = item else {
-                self.errors.push(&location, "must be a single value");
+                self.errors.push(line, &name, "must be a single value");
                 continue;
             };
-            let result = match item.trim() {
-                "" => Err("is empty; write a value or remove the item".to_owned()),
-                _ => without_control_characters(item).and_then(|()| parse(item)),
-            };
-            values.extend(self.errors.ok(result, &location, Some(item)));
+            values.extend(
+                self.check(line, &name, key, item, |item| match item.trim() {
+                    "" => Err("is empty; write a value or remove the item".to_owned()),
+                    _ => without_control_characters(item).and_then(|()| parse(item)),
+                }),
+            );
         }
-        (values.len() == count).then_some(values)
+        Some(values)
+    }
+
+    /// A value as an error may quote it; none where it is or may contain a secret.
+    fn shown<'t>(&self, key: &str, text: &'t str) -> Option<&'t str> {
+        let is_url = |url: Url| url.has_host() && !text.contains(['@', '?', '#']);
+        let may_be_shown = match key {
+            // `me:password` is a mistake that is made.
+            "login" | "proxy" => false,
+            // In the file, another key may have slipped in.
+            "safety_types" => self.line == 0,
+            "url" | "ws_url" | "socketio_url" | "web_external_url" => {
+                Url::parse(text).is_ok_and(is_url)
+            }
+            _ => !is_secret(key),
+        };
+        may_be_shown.then_some(text)
     }
 }
 
-pub(super) fn without_control_characters(text: &str) -> Result<(), String> {
-    if text.contains(char::is_control) {
-        return Err("contains a line break or another control character".to_owned());
+/// The names that a list such as `2=token` gives to safety types.
+pub(super) fn named_safety_types(settings: &Settings<'_>) -> Vec<(i64, String)> {
+    let mut ids = HashSet::new();
+    let parse = |text: &str| parse::named_safety_type(text, &mut ids);
+    settings.list("safety_types", parse).unwrap_or_default()
+}
+
+pub(super) fn without_control_characters(text: &str) -> Parsed<()> {
+    match text.contains(char::is_control) {
+        true => Err("contains a line break or another control character".to_owned()),
+        false => Ok(()),
     }
-    Ok(())
-}
-
-/// The value as an error may quote it; none where it is or may contain a secret.
-fn shown<'a>(key: &str, text: &'a str) -> Option<&'a str> {
-    let may_be_shown = match key {
-        // `me:password` is a mistake that is made.
-        "login" | "proxy" => false,
-        "url" | "ws_url" | "socketio_url" | "web_external_url" => is_plain_url(text),
-        _ => !is_secret(key),
-    };
-    may_be_shown.then_some(text)
-}
-
-/// A URL without user name, password, query and fragment, in which a secret may stand.
-fn is_plain_url(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        url.has_host()
-            && url.username().is_empty()
-            && url.password().is_none()
-            && url.query().is_none()
-            && url.fragment().is_none()
-    })
 }
 
 /// A key as an error may name it. Where a space after a colon or a line break is missing, a part of a

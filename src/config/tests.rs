@@ -71,7 +71,7 @@ fn an_sid_is_enough_and_the_rest_has_defaults() {
     assert_eq!(config.web.listen_addresses, ["127.0.0.1:10460"]);
     assert_eq!(config.web.telemetry_path, "/metrics");
     assert!(!config.web.enable_lifecycle);
-    assert_eq!(config.log.level, tracing::Level::INFO);
+    assert_eq!(config.log.level, Level::INFO);
     assert_eq!(config.log.format, LogFormat::Logfmt);
     assert_eq!(config.warnings, [""; 0]);
 }
@@ -276,18 +276,18 @@ fn each_wrong_item_of_a_list_is_reported() {
             ("TRADERNET_ALLOWED_SAFETY_TYPES", "sms,tokens"),
             ("TRADERNET_ALLOWED_LOGINS", " "),
             ("TRADERNET_SAFETY_TYPES", "2=token,x=sms,4=,2=dongle"),
-            ("WEB_LISTEN_ADDRESS", ":80,127.0.0.1:0,[::]:80,127.0.0.1:0"),
+            ("WEB_LISTEN_ADDRESS", ":80,127.0.0.1:0,[0::0]:80,127.0.0.1:0"),
             ("WEB_PROBE_LISTEN_ADDRESS", ":80"),
         ],
         &[
-            "TRADERNET_SAFETY_TYPES, item 2: \"x=sms\" must have the id of a safety type, such as 4",
+            "TRADERNET_SAFETY_TYPES, item 2: \"x=sms\" does not begin with the id of a safety type, such as 2",
             "TRADERNET_SAFETY_TYPES, item 3: \"4=\" must have a name of 1 to 64 characters",
             "TRADERNET_SAFETY_TYPES, item 4: \"2=dongle\" is a second name for safety type 2",
             "TRADERNET_ALLOWED_CLIENT_IPS, item 2: \"desk\" is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24",
             "TRADERNET_ALLOWED_CLIENT_IPS, item 3: \"\" is empty; write a value or remove the item",
             &format!("TRADERNET_ALLOWED_SAFETY_TYPES, item 2: \"tokens\" {types}"),
             "TRADERNET_ALLOWED_LOGINS: \"\" is empty; write a value or remove the item",
-            "WEB_LISTEN_ADDRESS, item 3: \"[::]:80\" is a duplicate listen address",
+            "WEB_LISTEN_ADDRESS, item 3: \"[0::0]:80\" is a duplicate listen address",
             "WEB_PROBE_LISTEN_ADDRESS: \":80\" is a duplicate listen address",
         ]
         .join("\n"),

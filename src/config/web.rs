@@ -14,16 +14,6 @@ use super::settings::Settings;
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:10460";
 
-/// Paths that the exporter answers itself.
-const ROUTES: [&str; 6] = [
-    "/",
-    "/-/healthy",
-    "/-/ready",
-    "/-/reload",
-    "/api/v1/accounts",
-    "/favicon.ico",
-];
-
 /// What is served where; valid except for what only the system knows: whether an address exists
 /// and is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,10 +42,10 @@ impl WebSettings {
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
         // The exporter itself reports errors in other variables.
-        let (mut keys, _) = env::read(variables, &ErrorCollector::default());
-        flags.override_variables(&mut keys);
+        let (mut values, _) = env::read(variables, &ErrorCollector::default());
+        flags.override_variables(&mut values);
         let errors = ErrorCollector::default();
-        let settings = resolve(&Settings::of_process(&keys, &errors));
+        let settings = resolve(&Settings::of_process(&values, &errors));
         errors.finish(Path::new(""))?;
         Ok(settings)
     }
@@ -105,15 +95,13 @@ fn telemetry_path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') || !text.chars().all(is_safe) {
         return Err("is not a valid path; use /metrics".to_owned());
     }
-    if ROUTES.contains(&text) || text.starts_with("/-/") {
+    let is_other = matches!(text, "/" | "/favicon.ico" | "/api/v1/accounts");
+    if is_other || text.starts_with("/-/") {
         return Err("is the path of another page; use /metrics".to_owned());
     }
     Ok(text.to_owned())
 }
 
 fn external_url(text: &str) -> Result<Url, String> {
-    Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
-        .ok_or_else(|| "is not a valid URL; use https://host/path".to_owned())
+    parse::http_url(text).ok_or_else(|| "is not a valid URL; use https://host/path".to_owned())
 }

@@ -15,6 +15,9 @@ const MAX_FILE_BYTES: u64 = 64 << 20;
 /// An accounts file nests four deep.
 const MAX_DEPTH: usize = 8;
 const TOO_DEEP: &str = "nested more than 8 deep; an accounts file needs four";
+const SEVERAL_LINES: &str = "a value over several lines; check for a missing colon or quote";
+const CHECK: &str = "check indentation, quotes, brackets and the space after a colon, here and above; \
+                     quote a value that starts with & * ! % @ or a backtick";
 /// Reading an alias costs the same as reading what it stands for.
 const MAX_ALIASES: usize = 100_000;
 /// Size of the tree: the bytes of all texts and [`NODE_BYTES`] a value.
@@ -30,14 +33,17 @@ pub(super) enum Value {
     Null,
     Text(String),
     List(Vec<Node>),
-    /// Pairs in the order of the file; a key that is not a text is empty.
-    Map(Vec<(String, Node)>),
+    /// In the order of the file.
+    Map(Vec<Node>),
 }
 
-/// A value and the line, from 1, where it begins, or its key in a mapping.
+/// A value and its place.
 #[derive(Clone)]
 pub(super) struct Node {
+    /// The line of the file, from 1, where it or its key begins; 0 for a flag or variable.
     pub(super) line: usize,
+    /// The key in a mapping, empty where it is not a text; the flag or variable.
+    pub(super) name: String,
     pub(super) value: Value,
 }
 
@@ -84,8 +90,7 @@ fn parse(text: &str) -> Result<Node> {
         }
     }
     // A text without a document is an empty one.
-    let (line, value) = (1, Value::Empty);
-    Ok(root.unwrap_or(Node { line, value }))
+    Ok(root.unwrap_or(Node::new(1, "", Value::Map(Vec::new()))))
 }
 
 fn fail<T>(line: usize, message: impl Into<String>) -> Result<T> {
@@ -93,19 +98,20 @@ fn fail<T>(line: usize, message: impl Into<String>) -> Result<T> {
     Err(YamlError { line, message })
 }
 
-/// The parser's own words, except where they quote a character of the file.
+/// The parser's own words up to the first character of the file, which it quotes in backticks.
 fn syntax_error(info: &str) -> String {
     if info.contains("recursion limit") {
-        TOO_DEEP.to_owned()
-    } else if info.contains("unknown anchor") {
-        "an alias to nothing; quote a value that starts with \"*\"".to_owned()
-    } else if info.contains('`') {
-        "invalid YAML: quote a value that starts with %, @ or a backtick".to_owned()
-    } else {
-        format!(
-            "invalid YAML: {info}; check indentation, quotes, brackets and the space after a colon, \
-             here and above"
-        )
+        return TOO_DEEP.to_owned();
+    }
+    let words = info.split('`').next().unwrap_or_default();
+    let words = words.trim_end_matches([':', ' ']);
+    format!("invalid YAML: {words}; {CHECK}")
+}
+
+impl Node {
+    pub(super) fn new(line: usize, name: impl Into<String>, value: Value) -> Self {
+        let name = name.into();
+        Self { line, name, value }
     }
 }
 
@@ -120,24 +126,6 @@ impl Value {
             _ => None,
         }
     }
-
-    fn bytes(&self) -> usize {
-        let of_items: usize = match self {
-            Self::Empty | Self::Null => 0,
-            Self::Text(text) => text.len(),
-            Self::List(items) => items.iter().map(|item| item.value.bytes()).sum(),
-            Self::Map(pairs) => {
-                let pair = |(key, node): &(String, Node)| key.len() + node.value.bytes();
-                pairs.iter().map(pair).sum()
-            }
-        };
-        NODE_BYTES + of_items
-    }
-}
-
-/// A value after `|` or `>`.
-fn is_block(style: ScalarStyle) -> bool {
-    matches!(style, ScalarStyle::Literal | ScalarStyle::Folded)
 }
 
 fn scalar(text: &str, style: ScalarStyle) -> Value {
@@ -145,15 +133,17 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         (ScalarStyle::Plain, "") => Value::Empty,
         (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
         // A block ends in a line break that is not meant.
-        _ if is_block(style) => Value::Text(text.trim_end_matches('\n').to_owned()),
+        (ScalarStyle::Literal | ScalarStyle::Folded, text) => {
+            Value::Text(text.trim_end_matches('\n').to_owned())
+        }
         _ => Value::Text(text.to_owned()),
     }
 }
 
 struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
-    /// Copies of the values that aliases can stand for.
-    anchors: HashMap<usize, Value>,
+    /// Copies of the values that aliases can stand for, and their sizes.
+    anchors: HashMap<usize, (Value, usize)>,
     aliases: usize,
     /// Of all values and copies so far.
     bytes: usize,
@@ -168,25 +158,21 @@ impl<'a> Reader<'a> {
             event.or_else(|error| fail(error.marker().line(), syntax_error(error.info())))?;
         let line = span.start.line();
         spend(&mut self.bytes, NODE_BYTES, line)?;
-        // A missing colon or quote makes one value of several lines, a secret among them.
+        // A missing colon or quote makes one value of several lines, a secret among them. Only a
+        // value after `|` or `>` may have several.
+        let is_several = span.end.line() > line;
         match &event {
-            Event::Scalar(_, style, ..) if span.end.line() > line && !is_block(*style) => fail(
-                line,
-                "a value over several lines; check for a missing colon or quote",
-            ),
-            _ => Ok((event, line)),
+            Event::Scalar(_, ScalarStyle::Literal | ScalarStyle::Folded, ..) => {}
+            Event::Scalar(..) if is_several => return fail(line, SEVERAL_LINES),
+            _ => {}
         }
+        Ok((event, line))
     }
 
     /// The value that begins with this event.
     fn node(&mut self, event: Event<'_>, line: usize, depth: usize) -> Result<Node> {
+        let bytes_before = self.bytes;
         let (value, anchor) = match event {
-            Event::Scalar(_, _, _, Some(_))
-            | Event::SequenceStart(_, Some(_))
-            | Event::MappingStart(_, Some(_)) => {
-                let message = "tags are not supported; quote a value that starts with \"!\"";
-                return fail(line, message);
-            }
             Event::SequenceStart(..) | Event::MappingStart(..) if depth >= MAX_DEPTH => {
                 return fail(line, TOO_DEEP);
             }
@@ -199,10 +185,12 @@ impl<'a> Reader<'a> {
             }
             Event::MappingStart(anchor, None) => {
                 let mut pairs = Vec::new();
-                while let Some(Node { line, value }) = self.child(depth + 1)? {
-                    let key = value.text().unwrap_or_default().to_owned();
-                    let value = self.child(depth + 1)?.map_or(Value::Empty, |n| n.value);
-                    pairs.push((key, Node { line, value }));
+                while let Some(key) = self.child(depth + 1)? {
+                    let name = key.value.text().unwrap_or_default();
+                    let value = self
+                        .child(depth + 1)?
+                        .map_or(Value::Empty, |node| node.value);
+                    pairs.push(Node::new(key.line, name, value));
                 }
                 (Value::Map(pairs), anchor)
             }
@@ -213,23 +201,30 @@ impl<'a> Reader<'a> {
                     return fail(line, message);
                 }
                 // A collection is known from its end on: it cannot contain itself.
-                let Some(value) = self.anchors.get(&anchor) else {
+                let Some((value, bytes)) = self.anchors.get(&anchor) else {
                     return fail(line, "an alias within the value that it stands for");
                 };
-                spend(&mut self.bytes, value.bytes(), line)?;
+                spend(&mut self.bytes, *bytes, line)?;
                 (value.clone(), 0)
             }
             Event::Scalar(text, style, anchor, None) => {
                 spend(&mut self.bytes, text.len(), line)?;
                 (scalar(&text, style), anchor)
             }
-            _ => (Value::Empty, 0),
+            // A tag, which begins with `!`.
+            _ => {
+                return fail(
+                    line,
+                    "tags are not supported; quote a value that starts with !",
+                );
+            }
         };
         if anchor > 0 {
-            spend(&mut self.bytes, value.bytes(), line)?;
-            self.anchors.insert(anchor, value.clone());
+            let bytes = NODE_BYTES + self.bytes - bytes_before;
+            spend(&mut self.bytes, bytes, line)?;
+            self.anchors.insert(anchor, (value.clone(), bytes));
         }
-        Ok(Node { line, value })
+        Ok(Node::new(line, "", value))
     }
 
     /// The next value of a collection; none at its end.

@@ -50,10 +50,10 @@ async fn an_sid_or_key_fits_into_a_header() {
             "contains a space or another character that no SID or key has; check how it was copied"
         );
     }
-    assert_eq!(
-        read(b"s3-cret", SecretKind::Token).await.unwrap(),
-        "s3-cret"
-    );
+    let error = read(&[b'x'; 4097], SecretKind::Token).await.unwrap_err();
+    assert_eq!(error, "is longer than 4 KiB");
+    let longest = read(&[b'x'; 4096], SecretKind::Token).await.unwrap();
+    assert_eq!(longest.len(), 4096);
 }
 
 #[tokio::test]

@@ -88,6 +88,12 @@ impl SafetyNames {
     }
 }
 
+impl Extend<(i64, String)> for SafetyNames {
+    fn extend<T: IntoIterator<Item = (i64, String)>>(&mut self, names: T) {
+        self.0.extend(names);
+    }
+}
+
 /// The types that an account has shown: each keeps its series, at 0 while no session has it.
 #[derive(Debug)]
 pub(super) struct KnownTypes(BTreeSet<SafetyType>);

@@ -80,11 +80,11 @@ fn the_version_belongs_to_the_credential() {
     for (pairs, error) in [
         (
             &[SID, ("TRADERNET_API_VERSION", "3")][..],
-            "TRADERNET_API_VERSION: \"3\" requires a key pair; use 1 with an SID or a login",
+            "TRADERNET_API_VERSION: \"3\" must be 1 with an SID or a login, 2 or 3 with a key pair",
         ),
         (
             &[KEY, SECRET, ("TRADERNET_API_VERSION", "1")],
-            "TRADERNET_API_VERSION: \"1\" is not possible with a key pair; use 2 or 3",
+            "TRADERNET_API_VERSION: \"1\" must be 1 with an SID or a login, 2 or 3 with a key pair",
         ),
         (
             &[SID, ("TRADERNET_API_VERSION", "4")],
@@ -140,10 +140,13 @@ fn secrets_and_logins_are_free_of_what_shells_and_templates_leave() {
             assert_refused(&pairs, &format!("{secret}: the value {message}"));
         }
     }
-    assert_refused(
-        &[("TRADERNET_SID", "hunter 2")],
-        &format!("TRADERNET_SID: the value {header}"),
-    );
+    for (sid, message) in [
+        ("hunter 2", header),
+        (&"x".repeat(4097), "is longer than 4 KiB"),
+    ] {
+        let error = format!("TRADERNET_SID: the value {message}");
+        assert_refused(&[("TRADERNET_SID", sid)], &error);
+    }
     let pairs = [
         ("TRADERNET_LOGIN", "me\n"),
         ("TRADERNET_PASSWORD", "hunter 2\r\n"),

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::*;
-use crate::config::settings::{PROCESS_KEYS, variable};
+use crate::config::keys::{PROCESS_KEYS, variable};
 
 #[test]
 fn an_unknown_variable_is_refused_without_its_value() {
@@ -120,7 +120,7 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
         ("WEB_ENABLE_LIFECYCLE", "false"),
     ]);
     let config = Config::load(&flags, pairs.clone()).unwrap();
-    assert_eq!(config.log.level, tracing::Level::WARN);
+    assert_eq!(config.log.level, Level::WARN);
     assert_eq!(config.web.listen_addresses, ["[::]:1", "127.0.0.1:2"]);
     assert!(config.web.enable_lifecycle);
     let flags = Flags {
@@ -143,7 +143,7 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
 #[test]
 fn every_variable_is_documented() {
     let documentation = include_str!("../../../docs/configuration.md");
-    for key in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
+    for (key, _) in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
         // Labels are a key of the file only; each secret's file is documented once, with the first.
         let name = variable(key.strip_suffix("_file").unwrap_or(key));
         assert!(*key == "labels" || documentation.contains(&name), "{name}");

