@@ -45,7 +45,8 @@ tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owne
   -C "$staging" -c "$name" | gzip -n -9 >"$to/$name.tar.gz"
 
 cargo cyclonedx --quiet --format json --target "$triple" --override-filename sbom
-mv sbom.json "$to/$name.cdx.json"
+sed "s|file://$PWD|file:///build|g" sbom.json >"$to/$name.cdx.json"
+rm sbom.json
 
 cargo deb --quiet --no-build --no-strip --target "$triple" --output "$to/"
 (cd "$to" && sha256sum "$name.tar.gz" "$name.cdx.json" ./*_"$architecture".deb | sed 's, \./, ,')

@@ -52,7 +52,7 @@ reproducible() {
     rm -rf "$work/$folder/target"
   done
   local file
-  for file in "$work"/first/dist/*.tar.gz "$work"/first/dist/*.deb; do
+  for file in "$work"/first/dist/*; do
     cmp "$file" "$work/second-build/dist/${file##*/}"
   done
 }
@@ -141,7 +141,7 @@ syscalls() {
   }
   expand @system-service | sort -u >"$allowed"
   { expand @privileged; expand @resources; } | sort -u | comm -23 "$allowed" - >"$allowed.rest"
-  comm -23 "$used" "$allowed.rest" | grep -vxF execve | tee "$work/refused"
+  comm -23 "$used" "$allowed.rest" | tee "$work/refused"
   [ ! -s "$work/refused" ]
 }
 
