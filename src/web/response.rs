@@ -58,8 +58,7 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
 pub(super) fn method_not_allowed(allow: &'static str) -> Response {
     let reason = format!("method not allowed; use {allow}");
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, reason);
-    let headers = response.headers_mut();
-    headers.insert(ALLOW, HeaderValue::from_static(allow));
+    (response.headers_mut()).insert(ALLOW, HeaderValue::from_static(allow));
     response
 }
 

@@ -130,8 +130,7 @@ impl App {
             Ok(page.map_err(io::Error::other)?.into())
         };
         let mut response = render(headers, "text/html; charset=utf-8", html).await;
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_SECURITY_POLICY, page::POLICY);
+        (response.headers_mut()).insert(CONTENT_SECURITY_POLICY, page::POLICY);
         Ok(response)
     }
 

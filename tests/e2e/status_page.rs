@@ -375,7 +375,7 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
             "Documentation",
         ]
     );
-    for _ in 0..5 {
+    for _ in 0..7 {
         browser.press("Shift+Tab").await;
     }
     browser.press("Enter").await;
@@ -545,7 +545,7 @@ async fn retry_polls_the_account() {
     browser.wait(".state", "no data").await;
     upstream.account().clear_faults();
     // Search, its button, two states, Retry.
-    for _ in 0..5 {
+    for _ in 0..7 {
         browser.press("Tab").await;
     }
     browser.press("Enter").await;
