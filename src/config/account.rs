@@ -44,7 +44,13 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
     let times = times(settings);
     let login = credential::login(settings);
     let credential = credential::resolve(settings, login.as_deref());
-    let stream = stream(settings, transport, &origin, credential.as_ref(), login);
+    let stream = stream(
+        settings,
+        transport,
+        &origin,
+        credential.as_ref(),
+        login.clone(),
+    );
     let policy = policy(settings, names);
     let units = [
         ("auto", UnitSetting::Auto),
@@ -69,6 +75,7 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
         name: name.unwrap_or_else(|| DEFAULT_NAME.into()),
         target: Endpoint { origin, timeout },
         credential,
+        login,
         transport,
         stream,
         info,

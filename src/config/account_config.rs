@@ -16,6 +16,8 @@ pub struct AccountConfig {
     pub target: Endpoint,
     /// The credential that requests carry.
     pub credential: CredentialSource,
+    /// The login, with any kind of credential that has one beside it.
+    pub login: Option<String>,
     /// How the list is read.
     pub transport: Transport,
     /// Where the list is pushed from, with a transport that pushes.

@@ -114,6 +114,7 @@ impl Demo {
                 timeout: TIMEOUT,
             },
             credential,
+            login: Some(spec.login.clone()),
             transport: account.transport,
             stream: protocol.map(|protocol| StreamEndpoint {
                 origin: self.stream_origin.clone(),

@@ -10,7 +10,8 @@ use super::host::{Host, Permit};
 use super::login_breaker::CredentialFingerprint;
 use crate::session::SessionList;
 use crate::session::summary::SessionDetails;
-use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream, StreamProtocol};
+use crate::status::LoginBlock;
+use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream};
 
 /// A list, and with a streaming transport the stream that sent it.
 pub(super) type Answer = (SessionList, Option<Stream>);
@@ -44,6 +45,14 @@ impl Poller {
         self.breaker.check(self.now(), self.fingerprint())
     }
 
+    /// Why no login may be sent, in short.
+    pub(super) fn login_block(&self) -> Option<LoginBlock> {
+        self.check_breaker().err().map(|blocked| match blocked {
+            AuthError::BlockedAfterRejection(_) => LoginBlock::Rejected,
+            _ => LoginBlock::RateLimited,
+        })
+    }
+
     /// Identifies the account's next login.
     fn fingerprint(&self) -> Option<CredentialFingerprint> {
         let login = self.credential.login(&self.account.credential)?;
@@ -65,12 +74,7 @@ impl Poller {
         let Error::Auth(error) = error else {
             return None;
         };
-        if self.credential.sid_accepted
-            || matches!(
-                self.check_breaker(),
-                Err(AuthError::BlockedAfterRejection(_))
-            )
-        {
+        if self.credential.sid_accepted || self.login_block() == Some(LoginBlock::Rejected) {
             return None;
         }
         let rejection = AuthError::NewSidRejected(Box::new(error.clone()));
@@ -92,13 +96,7 @@ impl Poller {
     pub(super) fn redactor(&self) -> Redactor {
         let mut secrets: Vec<_> = self.credential.all().collect();
         if self.account.tracking.details != SessionDetails::Full {
-            let login = self.credential.login(&self.account.credential);
-            secrets.extend(login.map(|login| login.name.into()));
-            if let Some(stream) = &self.account.stream
-                && let StreamProtocol::Socketio { login } = &stream.protocol
-            {
-                secrets.push(login.as_str().into());
-            }
+            secrets.extend(self.account.login.as_deref().map(Into::into));
         }
         Redactor::new(secrets)
     }

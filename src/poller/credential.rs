@@ -1,11 +1,16 @@
 //! An account's credential: the secrets of its source as they are now, and the SID of its last login.
 
+use std::collections::VecDeque;
+
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::debug;
 
 use crate::config::{AccountConfig, CredentialSource};
 use crate::secret::SecretError;
 use crate::tradernet::{Credentials, Error, Login};
+
+/// Replaced secrets that are remembered: those of a few rotations.
+const MAX_REPLACED: usize = 8;
 
 /// An account's credential.
 #[derive(Debug, Default)]
@@ -18,8 +23,8 @@ pub(super) struct Credential {
     sid: Option<SecretString>,
     /// Whether a request with that SID was accepted.
     pub(super) sid_accepted: bool,
-    /// What the last replacement replaced: a server may still quote it, and it may still be valid.
-    replaced: Vec<SecretString>,
+    /// What was replaced last: a server may still quote it, and it may still be valid.
+    replaced: VecDeque<SecretString>,
     /// The signature of the last answered request, which its answer may quote.
     pub(super) signature: Option<SecretString>,
 }
@@ -59,8 +64,20 @@ impl Credential {
     }
 
     fn replace(&mut self, secrets: Vec<SecretString>) {
-        self.replaced = std::mem::replace(&mut self.secrets, secrets);
-        self.replaced.extend(self.sid.take());
+        let former = std::mem::replace(&mut self.secrets, secrets);
+        former.into_iter().for_each(|secret| self.retire(secret));
+        self.forget_sid();
+    }
+
+    fn retire(&mut self, secret: SecretString) {
+        let is_same = |other: &SecretString| other.expose_secret() == secret.expose_secret();
+        if self.secrets.iter().any(is_same) {
+            return;
+        }
+        if self.replaced.len() == MAX_REPLACED {
+            self.replaced.pop_front();
+        }
+        self.replaced.push_back(secret);
     }
 
     /// Whether the secrets could be read.
@@ -139,7 +156,52 @@ impl Credential {
     /// Drops a rejected SID of a login.
     pub(super) fn forget_sid(&mut self) {
         if let Some(sid) = self.sid.take() {
-            self.replaced = vec![sid];
+            self.retire(sid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets(texts: &[&str]) -> Vec<SecretString> {
+        texts.iter().map(|&text| text.into()).collect()
+    }
+
+    fn all(credential: &Credential) -> Vec<String> {
+        let all = credential
+            .all()
+            .map(|secret| secret.expose_secret().to_owned());
+        all.collect()
+    }
+
+    #[test]
+    fn the_last_replaced_secrets_are_remembered_whichever_was_replaced() {
+        let mut credential = Credential::default();
+        credential.replace(secrets(&["password-1"]));
+        credential.replace(secrets(&["password-2"]));
+        for sid in ["sid-1", "sid-2"] {
+            credential.keep_sid(sid.into());
+            credential.forget_sid();
+        }
+        let expected = ["password-2", "password-1", "sid-1", "sid-2"];
+        assert_eq!(all(&credential), expected);
+
+        // One of two at a time.
+        let mut credential = Credential::default();
+        for pair in [
+            ["key-1", "secret-1"],
+            ["key-2", "secret-1"],
+            ["key-2", "secret-2"],
+        ] {
+            credential.replace(secrets(&pair));
+        }
+        let expected = ["key-2", "secret-2", "key-1", "secret-1"];
+        assert_eq!(all(&credential), expected);
+        for n in 3..20 {
+            credential.replace(secrets(&[&format!("key-{n}"), "secret-2"]));
+        }
+        assert_eq!(all(&credential).len(), 2 + MAX_REPLACED);
     }
 }

@@ -32,7 +32,7 @@ use crate::clock::{Clock, Timestamps};
 use crate::config::AccountConfig;
 use crate::session::SessionList;
 use crate::status::{AccountStatus, LoginBlock, StatusStore, StreamStatus};
-use crate::tradernet::{AuthError, Client, Error, Reason, Stream};
+use crate::tradernet::{Client, Error, Reason, Stream};
 
 /// While an account fails, its secret files are read this often: a corrected credential need not
 /// wait for the back-off.
@@ -55,9 +55,9 @@ pub struct PollerContext {
     pub min_retry_interval: Duration,
 }
 
-/// What a poller is to do from its next pause on.
+/// What a poller applies from its next pause on.
 #[derive(Clone, Debug)]
-struct Orders {
+struct DesiredState {
     account: AccountConfig,
     /// Retries that an operator has requested so far.
     retries: u64,
@@ -68,7 +68,7 @@ struct Orders {
 pub struct Poller {
     account: AccountConfig,
     /// The latest wins.
-    orders: watch::Receiver<Orders>,
+    desired: watch::Receiver<DesiredState>,
     /// Requested retries that the schedule knows.
     retries: u64,
     shared: PollerContext,
@@ -91,8 +91,8 @@ impl Poller {
         shared: PollerContext,
         breaker: LoginBreaker,
         first: Instant,
-    ) -> (Self, watch::Sender<Orders>) {
-        let (sender, orders) = watch::channel(Orders {
+    ) -> (Self, watch::Sender<DesiredState>) {
+        let (sender, desired) = watch::channel(DesiredState {
             account: account.clone(),
             retries: 0,
         });
@@ -100,7 +100,7 @@ impl Poller {
             recorder: Recorder::new(&account, shared.changes.clone()),
             schedule: Schedule::starting_at(first),
             account,
-            orders,
+            desired,
             retries: 0,
             shared,
             credential: Credential::default(),
@@ -134,7 +134,7 @@ impl Poller {
     /// Attempts an account once.
     pub async fn poll_once(account: AccountConfig, shared: PollerContext) -> AccountStatus {
         let breaker = LoginBreaker::default();
-        let (mut poller, _orders) = Self::new(account, shared, breaker, Instant::now());
+        let (mut poller, _desired) = Self::new(account, shared, breaker, Instant::now());
         poller.poll().await;
         poller.status()
     }
@@ -157,17 +157,17 @@ impl Poller {
                     let interval = self.account.tracking.interval;
                     self.schedule.within_interval(Instant::now(), interval, fastrand::f64());
                 }
-                Ok(()) = self.orders.changed() => {
-                    self.take_orders().await;
+                Ok(()) = self.desired.changed() => {
+                    self.apply_desired_state().await;
                 }
             }
         }
     }
 
-    /// Applies the latest orders; whether the account must be attempted at once, since its
+    /// Applies the latest desired state; whether the account must be attempted at once, since its
     /// credential or its transport has changed.
-    async fn take_orders(&mut self) -> bool {
-        let Orders { account, retries } = self.orders.borrow_and_update().clone();
+    async fn apply_desired_state(&mut self) -> bool {
+        let DesiredState { account, retries } = self.desired.borrow_and_update().clone();
         let is_retry = std::mem::replace(&mut self.retries, retries) != retries;
         if is_retry {
             self.schedule.request_retry();
@@ -195,7 +195,12 @@ impl Poller {
         let now = Instant::now();
         let is_retry = (self.schedule).take_retry(now, self.shared.min_retry_interval);
         if is_retry {
+            let is_rejected = self.login_block() == Some(LoginBlock::Rejected);
             self.breaker.reset();
+            if is_rejected && !self.credential.sid_accepted && self.check_breaker().is_ok() {
+                // The SID of the rejected login: an operator allows another login.
+                self.credential.forget_sid();
+            }
             let account = &*self.account.name;
             // Three logins in 15 minutes are the limit also for an operator.
             let blocked = self.check_breaker().err().map(|error| error.to_string());
@@ -278,10 +283,7 @@ impl Poller {
     fn status(&self) -> AccountStatus {
         let (recorder, tracker) = (&self.recorder, &self.recorder.tracker);
         AccountStatus {
-            login_blocked: self.check_breaker().err().map(|blocked| match blocked {
-                AuthError::BlockedAfterRejection(_) => LoginBlock::Rejected,
-                _ => LoginBlock::RateLimited,
-            }),
+            login_blocked: self.login_block(),
             last_success: tracker.confirmed_at(),
             session_counters: tracker.counters(),
             unit: tracker.unit(),

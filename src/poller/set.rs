@@ -14,7 +14,7 @@ use tracing::{debug, error, info};
 
 use crate::config::AccountConfig;
 use crate::poller::login_breaker::LoginBreaker;
-use crate::poller::{Orders, Poller, PollerContext};
+use crate::poller::{DesiredState, Poller, PollerContext};
 
 /// First attempts are at most this far apart, so that a few accounts are all polled at once.
 const MAX_FIRST_SPREAD: Duration = Duration::from_millis(100);
@@ -31,7 +31,7 @@ pub struct PollerSet {
 }
 
 struct PollerHandle {
-    orders: watch::Sender<Orders>,
+    desired: watch::Sender<DesiredState>,
     task: AbortOnDropHandle<()>,
 }
 
@@ -75,8 +75,10 @@ impl PollerSet {
         for account in accounts {
             let name = Arc::clone(&account.name);
             match running.remove(&name) {
-                Some(poller) if account.is_same_as(&poller.orders.borrow().account) => {
-                    poller.orders.send_modify(|orders| orders.account = account);
+                Some(poller) if account.is_same_as(&poller.desired.borrow().account) => {
+                    poller
+                        .desired
+                        .send_modify(|desired| desired.account = account);
                     self.pollers.insert(name, poller);
                 }
                 replaced => {
@@ -113,10 +115,10 @@ impl PollerSet {
             let name = Arc::clone(&account.name);
             debug!(account = &*name, "account started");
             let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
-            let (mut poller, orders) = Poller::new(account, self.shared.clone(), breaker, first);
+            let (mut poller, desired) = Poller::new(account, self.shared.clone(), breaker, first);
             poller.first_attempt = latch.clone();
             let task = AbortOnDropHandle::new(tokio::spawn(supervise(poller)));
-            self.pollers.insert(name, PollerHandle { orders, task });
+            self.pollers.insert(name, PollerHandle { desired, task });
         }
         self.shared.changes.set_accounts(self.pollers.len());
     }
@@ -124,8 +126,8 @@ impl PollerSet {
     /// Has the secret files of all accounts read again. `by` is who asked.
     pub fn reload_secrets(&self, by: &str) {
         for poller in self.pollers.values() {
-            // Whatever is ordered, the secrets are read again.
-            poller.orders.send_modify(|_| ());
+            // The secrets are read again whenever the desired state is applied.
+            poller.desired.send_modify(|_| ());
         }
         info!(by, "secrets reloaded");
     }
@@ -135,7 +137,7 @@ impl PollerSet {
     pub fn retry_now(&self, name: &str) -> bool {
         let poller = self.pollers.get(name);
         if let Some(poller) = poller {
-            poller.orders.send_modify(|orders| orders.retries += 1);
+            poller.desired.send_modify(|desired| desired.retries += 1);
         }
         poller.is_some()
     }

@@ -117,8 +117,8 @@ impl Poller {
             () = sleep_until(connection.last_frame + SILENCE_TIMEOUT) => return late(SILENCE_TIMEOUT),
             () = sleep(max_age.saturating_sub(age)) => return late(max_age),
             () = sleep_until(connection.last_list + list_timeout) => return late(list_timeout),
-            Ok(()) = self.orders.changed() => {
-                if self.take_orders().await {
+            Ok(()) = self.desired.changed() => {
+                if self.apply_desired_state().await {
                     return Ok(false);
                 }
                 connection.stream.set_redactor(self.redactor());

@@ -320,7 +320,7 @@ impl AuthError {
                 "wait: another login is allowed 15 minutes after the first of three; find out who ends the sessions"
             }
             Self::BlockedAfterFailures => {
-                "wait for the next login, or allow one with POST /-/reload?account=NAME once the server is well"
+                "wait: the next login is sent an hour after the last one; POST /-/reload?account=NAME allows one earlier, from 15 minutes after the first of the three on"
             }
         }
     }

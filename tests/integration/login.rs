@@ -272,12 +272,15 @@ async fn sid_rejected_right_after_its_login_is_a_rejected_login() {
     assert_eq!(upstream.account().login_count(), 1);
     assert_eq!(logins(&page), (1.0, 1.0, 1.0));
     assert_eq!(page.get("tradernet_up", &[]), 0.0);
+    // An operator allows another login, whose SID is rejected too.
+    let page = exporter.poll().await;
+    assert_eq!(logins(&page), (2.0, 2.0, 1.0));
     // The server accepts the SID later.
     upstream.heal();
     advance_time(MINUTE * 10).await;
     let page = exporter.metrics().await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(logins(&page), (1.0, 1.0, 0.0));
+    assert_eq!(logins(&page), (2.0, 2.0, 0.0));
     exporter.stop().await;
 }
 

@@ -17,7 +17,7 @@ use crate::config::{AccountConfig, CredentialSource};
 use crate::poller::change_log::ChangeLog;
 use crate::poller::host::Hosts;
 use crate::poller::login_breaker::LoginBreaker;
-use crate::poller::{Orders, PollerContext};
+use crate::poller::{DesiredState, PollerContext};
 use crate::secret::{SecretKind, SecretSource};
 use crate::session::expire_unit::{Unit, UnitSetting};
 use crate::session::rules::Policy;
@@ -39,7 +39,7 @@ struct Bench {
     poller: Poller,
     stream: Option<Stream>,
     server: Option<Server>,
-    orders: watch::Sender<Orders>,
+    desired: watch::Sender<DesiredState>,
     store: StatusStore,
     clock: Clock,
 }
@@ -79,6 +79,7 @@ impl Bench {
                 timeout: Duration::from_secs(5),
             },
             credential: CredentialSource::Sid(sid),
+            login: None,
             transport: Transport::Websocket,
             stream: Some(StreamEndpoint {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
@@ -92,7 +93,7 @@ impl Bench {
                 max_age: interval * 3,
             },
         };
-        let (mut poller, orders) = Poller::new(account, shared, LoginBreaker::default(), start);
+        let (mut poller, desired) = Poller::new(account, shared, LoginBreaker::default(), start);
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
             panic!("no list")
         };
@@ -105,7 +106,7 @@ impl Bench {
             poller,
             stream: Some(Stream::over(ours).await),
             server: Some(WebSocketStream::from_raw_socket(theirs, Role::Server, None).await),
-            orders,
+            desired,
             store,
             clock,
         }
@@ -382,7 +383,7 @@ async fn a_new_credential_opens_another_stream_at_once() {
     let sid = SecretSource::file(file.clone(), SecretKind::Token);
     let mut bench = Bench::with(INTERVAL, &list(80_000_000), sid).await;
     std::fs::write(&file, "two").unwrap();
-    bench.orders.send_modify(|_| ());
+    bench.desired.send_modify(|_| ());
     assert_eq!(bench.follow().await, Instant::now());
     assert!(!bench.status().stream.unwrap().connected);
     assert_eq!(failures(&bench.store), []);
@@ -392,10 +393,10 @@ async fn a_new_credential_opens_another_stream_at_once() {
 async fn retries_of_an_operator_request_the_list_at_most_once_in_five_seconds() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
-    let orders = bench.orders.clone();
+    let desired = bench.desired.clone();
     let script = async {
         for _ in 0..80 {
-            orders.send_modify(|orders| orders.retries += 1);
+            desired.send_modify(|desired| desired.retries += 1);
             sleep(Duration::from_millis(100)).await;
         }
     };
@@ -424,8 +425,8 @@ async fn streams_that_are_cut_at_once_reconnect_spread() {
 async fn another_interval_applies_to_the_same_connection() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
-    bench.orders.send_modify(|orders| {
-        let account = &mut orders.account;
+    bench.desired.send_modify(|desired| {
+        let account = &mut desired.account;
         account.tracking.interval = INTERVAL;
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
@@ -439,8 +440,8 @@ async fn another_interval_applies_to_the_same_connection() {
 async fn another_transport_ends_the_stream_and_is_polled_at_once() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let _server = bench.server.take().unwrap();
-    bench.orders.send_modify(|orders| {
-        let account = &mut orders.account;
+    bench.desired.send_modify(|desired| {
+        let account = &mut desired.account;
         account.transport = Transport::Http;
         account.stream = None;
     });
@@ -454,7 +455,7 @@ async fn another_transport_ends_the_stream_and_is_polled_at_once() {
 #[tokio::test(start_paused = true)]
 async fn another_origin_of_a_stream_is_another_account() {
     let bench = Bench::new(INTERVAL, "[]").await;
-    let one = bench.orders.borrow().account.clone();
+    let one = bench.desired.borrow().account.clone();
     let mut other = one.clone();
     assert!(one.is_same_as(&other));
     other.stream.as_mut().unwrap().origin = "wss://elsewhere.example".parse().unwrap();

@@ -290,6 +290,28 @@ fn refuses_the_sid(fault: &Fault) -> bool {
     }
 }
 
+/// A login beside an SID is as private as one that logs in.
+#[tokio::test]
+async fn of_a_login_beside_an_sid() {
+    let upstream = upstream().await;
+    let variables = [
+        ("TRADERNET_URL", upstream.origin.as_str()),
+        ("TRADERNET_SID", SID),
+        ("TRADERNET_LOGIN", LOGIN),
+    ];
+    let words = format!("no list for {LOGIN}");
+    upstream.fail(Fault::envelope(ErrorEnvelope::err_msg(2, words)));
+    let program = ExporterProcess::start(&variables).await;
+    program.wait_for_value("tradernet_up", 0.0).await;
+    let texts = shown(&program).await;
+    assert!(
+        texts
+            .iter()
+            .any(|(_, text)| text.contains("no list for [redacted]"))
+    );
+    assert_nothing_leaked(&texts, &forbidden(&upstream.world, &[LOGIN]));
+}
+
 /// Requests after the first carry an SID and neither login nor password.
 #[tokio::test]
 async fn of_a_login_that_later_answers_quote() {
