@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sd_notify::NotifyState;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -85,6 +86,7 @@ pub fn poller_context(
     config: &Config,
     store: StatusStore,
     observe: RequestObserver,
+    runtime: &Handle,
 ) -> Result<PollerContext, SetupError> {
     let plain = !config.accounts.iter().any(AccountConfig::uses_tls);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
@@ -96,18 +98,25 @@ pub fn poller_context(
         client: Client::new(&config.outbound, roots, observe)?,
         hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         changes: ChangeLog::default(),
+        runtime: runtime.clone(),
         store,
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,
     })
 }
 
-/// Polls every account and serves the metrics and pages until shutdown.
+/// Polls every account in the runtime `polling`, and serves the metrics and pages in this one,
+/// until shutdown.
 ///
 /// # Errors
 ///
 /// Where outgoing connections cannot be prepared; nothing is served then.
-pub async fn run(config: Config, listeners: Listeners, signals: Signals) -> Result<(), SetupError> {
+pub async fn run(
+    config: Config,
+    listeners: Listeners,
+    signals: Signals,
+    polling: &Handle,
+) -> Result<(), SetupError> {
     let store = StatusStore::default();
     let (safety_names, names) = watch::channel(config.safety_names.clone());
     let metrics = Metrics::new(store.clone(), config.clock.clone(), names, config.shard);
@@ -115,7 +124,7 @@ pub async fn run(config: Config, listeners: Listeners, signals: Signals) -> Resu
     let observe = RequestObserver(Arc::new(move |transport, took| {
         observer.observe_api_request(transport, took)
     }));
-    let shared = poller_context(&config, store, observe)?;
+    let shared = poller_context(&config, store, observe, polling)?;
     let pollers = PollerSet::start(config.accounts, &shared);
     let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);
     let settings = web::Settings {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 use crate::app::poller_context;
@@ -41,7 +42,7 @@ pub struct Report {
 /// Where outgoing connections cannot be prepared.
 pub async fn run(config: &Config) -> Result<Report, SetupError> {
     let observe = RequestObserver(Arc::new(|_, _| {}));
-    let context = poller_context(config, StatusStore::default(), observe)?;
+    let context = poller_context(config, StatusStore::default(), observe, &Handle::current())?;
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
         polls.spawn(Poller::poll_once(account, context.clone()));

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser as _;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
@@ -31,6 +32,13 @@ struct ExitError(u8, String);
 fn main() -> ExitCode {
     let cli = Cli::parse();
     raise_fd_limit();
+    // Until the log is started, which has a hook of its own: where no thread can be started, tokio
+    // panics and waits for those that it has started.
+    let print_panic = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        print_panic(panic);
+        std::process::exit(FAILED.into());
+    }));
     // A panic has written its message already.
     let result = std::panic::catch_unwind(|| run_to_end(&cli));
     logging::flush(LOG_FLUSH_TIMEOUT);
@@ -45,18 +53,21 @@ fn main() -> ExitCode {
 }
 
 fn run_to_end(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let runtime = runtime().map_err(runtime_error)?;
+    let result = runtime.block_on(run_command(cli));
+    // Without waiting for threads: name resolution or a file may hang in one.
+    runtime.shutdown_background();
+    result
+}
+
+fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    tokio::runtime::Builder::new_multi_thread()
         // Tasks wait for the network: a few threads serve any number of accounts.
         .worker_threads(cores.min(MAX_WORKER_THREADS))
         .max_blocking_threads(MAX_BLOCKING_THREADS)
         .enable_all()
         .build()
-        .map_err(runtime_error)?;
-    let result = runtime.block_on(run_command(cli));
-    // Without waiting for threads: name resolution or a file may hang in one.
-    runtime.shutdown_background();
-    result
 }
 
 /// Every connection is a file descriptor, and the usual soft limit of 1024 is for programs that use
@@ -107,9 +118,11 @@ async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
                 "cannot listen on {address}: {error}; choose another with --web.listen-address"
             ))
         })?;
-    run(config, listeners, signals)
-        .await
-        .map_err(config_error)?;
+    // Threads of their own for polls: whatever a server sends, it does not delay a scrape.
+    let polling = runtime().map_err(runtime_error)?;
+    let result = run(config, listeners, signals, polling.handle()).await;
+    polling.shutdown_background();
+    result.map_err(config_error)?;
     Ok(ExitCode::SUCCESS)
 }
 

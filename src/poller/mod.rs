@@ -18,6 +18,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing::info;
@@ -45,6 +46,8 @@ pub struct PollerContext {
     pub client: Client,
     /// What the accounts of a host share.
     pub hosts: Hosts,
+    /// Where the pollers run.
+    pub runtime: Handle,
     /// Where changes of accounts are logged.
     pub changes: ChangeLog,
     /// Where statuses are published.

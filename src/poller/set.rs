@@ -117,7 +117,7 @@ impl PollerSet {
             let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
             let (mut poller, desired) = Poller::new(account, self.shared.clone(), breaker, first);
             poller.first_attempt = latch.clone();
-            let task = AbortOnDropHandle::new(tokio::spawn(supervise(poller)));
+            let task = AbortOnDropHandle::new(self.shared.runtime.spawn(supervise(poller)));
             self.pollers.insert(name, PollerHandle { desired, task });
         }
         self.shared.changes.set_accounts(self.pollers.len());

@@ -19,6 +19,7 @@ use super::error::{Error, ResponseHead};
 use super::login::{Login, LoginReply};
 use super::redact::Redactor;
 use super::request::{ApiRequest, Credentials, Endpoint, signature_of};
+use super::resolver::SharedResolver;
 use super::transport::Transport;
 use super::transport_error::{RequestContext, address, was_cut_off};
 use super::{classify, login, response};
@@ -107,6 +108,7 @@ impl Client {
         observe: RequestObserver,
     ) -> Result<Self, SetupError> {
         let tls = client_tls(roots)?;
+        let resolver = Arc::new(SharedResolver::default());
         let client = |proxy: Option<Proxy>| {
             let builder = reqwest::Client::builder()
                 .user_agent(USER_AGENT)
@@ -114,6 +116,7 @@ impl Client {
                 .referer(false)
                 .tls_backend_preconfigured(tls.clone())
                 .pool_idle_timeout(Duration::from_secs(90))
+                .dns_resolver(Arc::clone(&resolver))
                 .no_proxy();
             match proxy {
                 Some(proxy) => builder.proxy(proxy),

@@ -19,6 +19,7 @@ mod handshake;
 mod login;
 mod redact;
 mod request;
+mod resolver;
 pub mod response;
 mod signature;
 mod socketio;

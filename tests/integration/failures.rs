@@ -8,7 +8,9 @@ use bytes::Bytes;
 use tokio::net::TcpSocket;
 use tradernet_exporter::simulator::{AccountSpec, ErrorEnvelope, Fault, RetryAfter, SessionSpec};
 
-use crate::support::{Ca, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, answer, json};
+use crate::support::{
+    Ca, ExporterProcess, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, answer, json,
+};
 
 const MAX_AGE: Duration = Duration::from_secs(3 * 3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -296,4 +298,39 @@ async fn all_reasons_exist_at_zero_before_the_first_attempt() {
     assert_eq!(page.find("tradernet_up", &[]), None);
     assert_eq!(page.get("tradernet_polls_total", &[]), 0.0);
     exporter.stop().await;
+}
+
+/// Answers every request with interim responses, and no other, for as long as it is read.
+fn flood(listener: &std::net::TcpListener) {
+    use std::io::{Read as _, Write as _};
+    while let Ok((mut stream, _)) = listener.accept() {
+        std::thread::spawn(move || {
+            let interim = "HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n".repeat(1000);
+            let _ = stream.read(&mut [0; 4096]);
+            while stream.write_all(interim.as_bytes()).is_ok() {}
+        });
+    }
+}
+
+#[tokio::test]
+async fn servers_that_send_without_end_delay_no_scrape() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || flood(&listener));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("accounts.yml");
+    let accounts: String = (0..16)
+        .map(|n| format!("  - {{account: desk-{n}, sid: an-sid}}\n"))
+        .collect();
+    let defaults = format!("defaults: {{url: \"{origin}\", timeout: 30s}}\naccounts:\n");
+    std::fs::write(&path, defaults + &accounts).unwrap();
+    let variables = [
+        ("TRADERNET_CONFIG_FILE", path.to_str().unwrap()),
+        ("TRADERNET_POLL_INTERVAL", ""),
+    ];
+    let program = ExporterProcess::start(&variables).await;
+    for _ in 0..10 {
+        let scrape = tokio::time::timeout(Duration::from_secs(5), program.get("/metrics"));
+        assert_eq!(scrape.await.unwrap().status, 200);
+    }
 }

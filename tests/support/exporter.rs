@@ -91,7 +91,10 @@ impl InProcessExporter {
             shutdown: shut_down,
             hangup: hung_up,
         };
-        let task = tokio::spawn(async { run(config, listeners, signals).await.unwrap() });
+        let task = tokio::spawn(async {
+            let polling = tokio::runtime::Handle::current();
+            run(config, listeners, signals, &polling).await.unwrap();
+        });
         Self {
             client: ExporterClient { address },
             shutdown,

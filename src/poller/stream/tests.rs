@@ -67,6 +67,7 @@ impl Bench {
             client: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
             hosts: Hosts::new(16, 10),
             changes: ChangeLog::default(),
+            runtime: tokio::runtime::Handle::current(),
             store: store.clone(),
             clock: clock.clone(),
             min_retry_interval: Duration::from_secs(5),
