@@ -1,4 +1,5 @@
-"""docs/accounts.schema.json accepts what the exporter accepts, and shows an editor the usual mistakes."""
+"""docs/accounts.schema.json accepts what the exporter accepts, and shows an editor the usual mistakes; docs/configuration.md has every
+variable."""
 
 import json
 import os
@@ -39,6 +40,13 @@ class Schema(unittest.TestCase):
             error = subprocess.run(command, capture_output=True, text=True, check=False, env={}).stderr
         known = re.search(r"qqqqqqqq: unknown key; known keys are (.*)", error)[1].split(", ")
         self.assertEqual(sorted(self.validator.schema["$defs"]["account"]["properties"]), sorted(known))
+
+    def test_every_variable_is_documented(self):
+        environment = {"TRADERNET_QQQQQQQQ": "1"}
+        run = subprocess.run([os.environ["EXPORTER"], "check", "--offline"], capture_output=True, text=True, check=False, env=environment)
+        known = re.search(r"unknown variable; known variables are (.*)", run.stderr)[1].split(", ")
+        page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+        self.assertEqual([name for name in known if f"`{name}`" not in page and not name.endswith("_FILE")], [])
 
     def test_accepted_files_are_valid(self):
         files = [*FIXTURES.glob("*.good.yml"), ROOT / "examples" / "accounts.yml"]
