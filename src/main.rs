@@ -7,12 +7,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser as _;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
-use tradernet_exporter::cli::{CheckOptions, Cli, Command, ReportFormat};
+use tradernet_exporter::cli::{self, CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
 use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
@@ -30,7 +29,7 @@ const MAX_BLOCKING_THREADS: usize = 64;
 struct ExitError(u8, String);
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     raise_fd_limit();
     // Until the log is started, which has a hook of its own: where no thread can be started, tokio
     // panics and waits for those that it has started.
@@ -91,6 +90,8 @@ async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
         Some(Command::Demo) => demo(cli).await,
         Some(Command::Check(options)) => check(cli, options).await,
         Some(Command::Healthcheck) => healthcheck(cli).await,
+        Some(Command::Completions { shell }) => print(cli::completions(shell)),
+        Some(Command::Man) => print(cli::manual_page().map_err(runtime_error)?),
     }
 }
 
@@ -134,11 +135,10 @@ async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> 
             ReportFormat::Text => format!("the configuration is valid; accounts: {accounts}\n"),
             ReportFormat::Json => format!("{{\"valid\": true, \"accounts\": {accounts}}}\n"),
         };
-        print(&text)?;
-        return Ok(ExitCode::SUCCESS);
+        return print(text);
     }
     let report = check::run(&config).await.map_err(config_error)?;
-    print(&match options.format {
+    print(match options.format {
         ReportFormat::Text => report.text(),
         ReportFormat::Json => report.json().map_err(runtime_error)?,
     })?;
@@ -167,7 +167,7 @@ fn container_flags() -> Option<Flags> {
     let (_, arguments) = arguments.split_last()?;
     let program = Path::new(arguments.first()?).file_name()?;
     (program == env!("CARGO_PKG_NAME"))
-        .then(|| Cli::try_parse_from(arguments).ok())?
+        .then(|| cli::parse(arguments).ok())?
         .map(|cli| cli.flags)
 }
 
@@ -244,12 +244,12 @@ fn print_error(message: &str) {
 }
 
 /// Writes a command's output. A reader that closes its end early is not a failure.
-fn print(text: &str) -> Result<(), ExitError> {
+fn print(text: impl AsRef<[u8]>) -> Result<ExitCode, ExitError> {
     let mut to = std::io::stdout().lock();
-    match to.write_all(text.as_bytes()).and_then(|()| to.flush()) {
+    match to.write_all(text.as_ref()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(runtime_error(format!("cannot write the report: {error}")))
         }
-        _ => Ok(()),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::keys::{PROCESS_KEYS, find};
+use super::keys::{PROCESS_KEYS, find, variable};
 use super::settings::SettingsByKey;
 use super::yaml::{Node, Value};
 
@@ -10,48 +10,39 @@ use super::yaml::{Node, Value};
 #[derive(Args, Clone, Debug, Default)]
 pub struct Flags {
     /// YAML file that lists the accounts
-    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    #[arg(long = "config.file", value_name = "FILE")]
     pub config_file: Option<String>,
     /// Watch only shard I, counted from 0, of N; auto/N takes I from the end of
     /// POD_NAME or of the host's name [default: 0/1]
-    #[arg(long = "shard", value_name = "I/N", global = true)]
+    #[arg(long = "shard", value_name = "I/N")]
     pub shard: Option<String>,
     /// Address to listen on; repeatable [default: 127.0.0.1:10460]
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen_addresses: Vec<String>,
     /// Address for /-/healthy and /-/ready only
-    #[arg(
-        long = "web.probe-listen-address",
-        value_name = "ADDRESS",
-        global = true
-    )]
+    #[arg(long = "web.probe-listen-address", value_name = "ADDRESS")]
     pub probe_listen_address: Option<String>,
     /// Path of the metrics [default: /metrics]
-    #[arg(long = "web.telemetry-path", value_name = "PATH", global = true)]
+    #[arg(long = "web.telemetry-path", value_name = "PATH")]
     pub telemetry_path: Option<String>,
     /// URL at which the pages are reached, for example through a proxy
-    #[arg(long = "web.external-url", value_name = "URL", global = true)]
+    #[arg(long = "web.external-url", value_name = "URL")]
     pub external_url: Option<String>,
-    /// Allow POST /-/reload
-    #[arg(long = "web.enable-lifecycle", global = true)]
+    /// Allow POST /-/reload and PUT /-/log-level
+    #[arg(long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
     /// Log level: debug, info, warn or error [default: info]
-    #[arg(long = "log.level", value_name = "LEVEL", global = true)]
+    #[arg(long = "log.level", value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// Log format: logfmt or json [default: logfmt]
-    #[arg(long = "log.format", value_name = "FORMAT", global = true)]
+    #[arg(long = "log.format", value_name = "FORMAT")]
     pub log_format: Option<String>,
     // Not supported yet: refused with a reason, so not advertised.
     /// Not supported in this version
-    #[arg(
-        long = "web.config.file",
-        value_name = "FILE",
-        global = true,
-        hide = true
-    )]
+    #[arg(long = "web.config.file", value_name = "FILE", hide = true)]
     pub web_config_file: Option<String>,
     /// Not supported in this version
-    #[arg(long = "web.systemd-socket", global = true, hide = true)]
+    #[arg(long = "web.systemd-socket", hide = true)]
     pub systemd_socket: bool,
 }
 
@@ -84,10 +75,19 @@ impl Flags {
             ("--web.systemd-socket", switch(self.systemd_socket)),
             ("--web.telemetry-path", self.telemetry_path.clone()),
         ] {
-            let key = flag.trim_start_matches('-').replace(['-', '.'], "_");
-            if let (Some(text), Some(key)) = (text, find(PROCESS_KEYS, &key)) {
+            if let (Some(text), Some(key)) = (text, find(PROCESS_KEYS, &key(flag))) {
                 settings.insert(key, Node::new(0, flag, Value::Text(text)));
             }
         }
     }
+}
+
+/// `--web.external-url` sets the key `web_external_url`.
+fn key(flag: &str) -> String {
+    flag.trim_start_matches('-').replace(['-', '.'], "_")
+}
+
+/// The variable that a flag beats.
+pub(crate) fn variable_of(flag: &str) -> String {
+    variable(&key(flag))
 }

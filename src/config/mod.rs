@@ -27,6 +27,7 @@ pub use self::error::ConfigErrors;
 use self::error::ErrorCollector;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
+pub(crate) use self::flags::variable_of;
 use self::keys::ACCOUNT_KEYS;
 use self::settings::{Settings, named_safety_types};
 pub use self::web::WebSettings;

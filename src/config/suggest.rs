@@ -5,6 +5,9 @@ use super::keys::{Key, SECRET_KEYS};
 /// A name with one of these in it probably holds a secret.
 const SECRET_WORDS: &[&str] = &["pass", "phrase", "pin", "private", "pw", "secret", "token"];
 
+/// Letters in which a long name differs from the key that is suggested.
+const MAX_DISTANCE: usize = 2;
+
 /// The known key that this name is another name of, or that differs from it in one letter, two for a
 /// long name. Case, separators and the prefix `TRADERNET_` do not matter. None where several keys are
 /// as near, and never one that is sent or shown in clear for a name that probably holds a secret.
@@ -17,15 +20,19 @@ pub(super) fn suggest(name: &str, known: &[Key]) -> Option<&'static str> {
     if let Some((key, _)) = known.iter().find(is_named) {
         return Some(key);
     }
-    let distance = |(key, _): &Key| (strsim::damerau_levenshtein(name, &letters(key)), *key);
-    let mut distances: Vec<_> = known.iter().map(distance).collect();
-    distances.sort_unstable();
-    let [(nearest, key), (second, _), ..] = distances[..] else {
-        return None;
+    let distance = |(key, _): &Key| {
+        let letters = letters(key);
+        // At least the difference of the lengths, which is faster to see.
+        let is_near = letters.len().abs_diff(name.len()) <= MAX_DISTANCE;
+        is_near.then(|| (strsim::damerau_levenshtein(name, &letters), *key))
     };
-    let max_distance = if name.len() < 6 { 1 } else { 2 };
+    let mut distances: Vec<_> = known.iter().filter_map(distance).collect();
+    distances.sort_unstable();
+    let (nearest, key) = *distances.first()?;
+    let is_only = distances.get(1).is_none_or(|(second, _)| nearest < *second);
+    let max_distance = if name.len() < 6 { 1 } else { MAX_DISTANCE };
     let may_leak = SECRET_WORDS.iter().any(|word| name.contains(word)) && !is_hidden(key);
-    (nearest <= max_distance && nearest < second && !may_leak).then_some(key)
+    (nearest <= max_distance && is_only && !may_leak).then_some(key)
 }
 
 /// Whether a key's value is never sent or shown in clear. API keys are secrets, but a header has them.

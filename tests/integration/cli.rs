@@ -13,37 +13,63 @@ async fn upstream() -> SimulatedApi {
     SimulatedApi::start_for_process(AccountSpec::new(LOGIN).sid(SID), None).await
 }
 
+/// That every variable is listed is tested in `src/config/tests/names.rs`.
 #[tokio::test]
-async fn help_fits_80_columns_and_lists_commands_flags_and_variables() {
-    let run = run_to_exit(&["--help"], &[]).await;
-    assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
-    for line in run.stdout.lines() {
-        assert!(line.chars().count() <= 80, "{line:?}");
-    }
-    for name in [
-        "demo",
-        "check",
-        "healthcheck",
-        "--web.listen-address",
-        "--log.level",
-        "--log.format",
-        "--version",
-        "TRADERNET_SID",
-        "TRADERNET_LOGIN",
-        "TRADERNET_PASSWORD",
-        "TRADERNET_API_KEY",
-        "TRADERNET_API_SECRET",
-        "TRADERNET_POLL_INTERVAL",
-        "TRADERNET_MAX_AGE",
-        "HTTPS_PROXY",
-        "SSL_CERT_FILE",
+async fn help_lists_what_applies_to_a_command_in_80_columns() {
+    for (command, listed, not_listed) in [
+        (
+            "",
+            "demo --shard [env: TRADERNET_SHARD] TRADERNET_SID NO_PROXY",
+            "--strict",
+        ),
+        (
+            "check",
+            "--strict --config.file TRADERNET_SID NO_PROXY",
+            "--web. --log.",
+        ),
+        (
+            "demo",
+            "--web.listen-address --log.level NO_PROXY",
+            "--config.file TRADERNET_SID",
+        ),
+        (
+            "healthcheck",
+            "[env: WEB_PROBE_LISTEN_ADDRESS]",
+            "--web.telemetry-path --log. NO_PROXY",
+        ),
+        ("completions", "bash", "--web. NO_PROXY"),
+        ("man", "manual", "NO_PROXY --web."),
     ] {
-        assert!(run.stdout.contains(name), "{name}");
+        let arguments: Vec<&str> = [command, "--help"]
+            .into_iter()
+            .filter(|a| !a.is_empty())
+            .collect();
+        let run = run_to_exit(&arguments, &[]).await;
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        for line in run.stdout.lines() {
+            assert!(line.chars().count() <= 80, "{line:?}");
+        }
+        let words: Vec<&str> = run.stdout.split_whitespace().collect();
+        let help = words.join(" ");
+        for word in listed.split(' ') {
+            assert!(help.contains(word), "{command}: {word}");
+        }
+        for word in not_listed.split(' ') {
+            assert!(!help.contains(word), "{command}: {word}");
+        }
     }
-    for command in ["demo", "check", "healthcheck"] {
-        let run = run_to_exit(&[command, "--help"], &[]).await;
-        assert_eq!(run.code, Some(0));
-        assert!(run.stdout.lines().all(|line| line.chars().count() <= 80));
+}
+
+#[tokio::test]
+async fn completions_and_manual_page_name_the_flags() {
+    for (arguments, expected) in [
+        (&["completions", "bash"][..], "--web.listen-address"),
+        (&["completions", "fish"], "web.listen-address"),
+        (&["man"], "web.listen\\-address"),
+    ] {
+        let run = run_to_exit(arguments, &[]).await;
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        assert!(run.stdout.contains(expected), "{arguments:?}");
     }
 }
 

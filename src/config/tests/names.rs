@@ -143,9 +143,13 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
 #[test]
 fn every_variable_is_documented() {
     let documentation = include_str!("../../../docs/configuration.md");
+    let help = crate::cli::command().render_help().to_string();
     for (key, _) in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
-        // Labels are a key of the file only; each secret's file is documented once, with the first.
+        // Each secret's file is documented once, with the first.
         let name = variable(key.strip_suffix("_file").unwrap_or(key));
+        // A key of the file only.
         assert!(*key == "labels" || documentation.contains(&name), "{name}");
+        let is_hidden = ["labels", "web_config_file", "web_systemd_socket"].contains(key);
+        assert!(is_hidden || help.contains(&name), "{name}");
     }
 }
