@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Checks of a release that take long: reproducible builds, the Debian package in a fresh Debian, the image, the system calls.
+# Checks of a release that take long: reproducible builds, the Debian package in a fresh Debian, the image, the system calls;
+# limits of the system, two simulated hours of chaos, fuzzing.
 # Needs root on Debian 12, and installs debootstrap, buildah, bubblewrap, strace, lintian and the tools of release-build.sh.
 #
 # KEEP=FOLDER  work there and keep the result; a temporary folder otherwise
-# ONLY=NAMES   reproducible, package, image, syscalls: only these; the last three need the result of the first
+# ONLY=NAMES   reproducible, package, image, syscalls, limits, soak, fuzz: only these; package, image and syscalls need the
+#              result of reproducible
+# FUZZ_SECONDS for each of the six targets, 600 by default
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 [ "$(id -u)" -eq 0 ] || { echo 'release-checks: needs root' >&2; exit 1; }
@@ -21,7 +24,7 @@ failures=()
 
 # check NAME: runs the function of this name in a shell of its own.
 check() {
-  case " ${ONLY:-reproducible package image syscalls} " in *" $1 "*) ;; *) return 0 ;; esac
+  case " ${ONLY:-reproducible package image syscalls limits soak fuzz} " in *" $1 "*) ;; *) return 0 ;; esac
   local status=0
   printf '\n== %s\n' "$1"
   # A function that is part of a condition would go on after an error.
@@ -145,11 +148,30 @@ syscalls() {
   [ ! -s "$work/refused" ]
 }
 
-install_tools
+# The demo without descriptors, with little memory, and killed.
+limits() {
+  cargo build --locked
+  EXPORTER=${CARGO_TARGET_DIR:-target}/debug/tradernet-exporter python3 scripts/check-limits.py
+}
+
+# 200 accounts over all transports.
+soak() { cargo nextest run --locked --features soak --test integration --no-capture two_hours_of_chaos; }
+
+# Needs a nightly toolchain.
+fuzz() {
+  cargo fuzz --version || cargo install --quiet --locked cargo-fuzz@0.13.2
+  cargo +nightly --version || rustup toolchain install nightly --profile minimal
+  scripts/fuzz.sh "${FUZZ_SECONDS:-600}"
+}
+
+case ${ONLY:-package} in *reproducible* | *package* | *image* | *syscalls*) install_tools ;; esac
 check reproducible
 check package
 check image
 check syscalls
+check limits
+check soak
+check fuzz
 
 printf '\n== result\n'
 for failure in "${failures[@]}"; do printf 'failed: %s\n' "$failure"; done

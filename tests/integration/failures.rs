@@ -1,15 +1,13 @@
-//! How a poll fails: its reason, and what the metrics keep. How each error of the API is classified is tested in
-//! `src/tradernet/classify.rs`, and each answer in `tests/fixtures/answers`.
+//! How a poll fails, and what the metrics keep: what `fault_matrix` does not cover.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::net::TcpSocket;
-use tradernet_exporter::simulator::{AccountSpec, ErrorEnvelope, Fault, RetryAfter, SessionSpec};
+use tradernet_exporter::simulator::{AccountSpec, Fault, SessionSpec};
 
 use crate::support::{
-    Ca, ExporterProcess, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi, answer, json,
+    Ca, ExporterProcess, Exposition, InProcessExporter, LOGIN, SID, SimulatedApi,
 };
 
 const MAX_AGE: Duration = Duration::from_secs(3 * 3600);
@@ -68,81 +66,6 @@ fn sessions(page: &Exposition) -> BTreeMap<&str, Vec<String>> {
     let gauges: BTreeMap<_, _> = gauges.map(|name| (name, series(name))).collect();
     assert!(gauges.contains_key("tradernet_security_sessions_open"));
     gauges
-}
-
-fn envelope(status: u16, envelope: ErrorEnvelope) -> Fault {
-    Fault::ErrorEnvelope { status, envelope }
-}
-
-#[tokio::test]
-async fn each_failure_has_its_reason() {
-    let limited = |retry_after| Fault::RateLimited { retry_after };
-    let not_gzip = Fault::Status {
-        code: 200,
-        body: Bytes::from_static(b"\x1f\x8b but no gzip"),
-        content_type: "application/json",
-        headers: vec![("content-encoding", "gzip".to_owned())],
-    };
-    let account = FailingAccount::start(&[]).await;
-    for (reason, faults) in [
-        ("network", vec![Fault::Reset, Fault::Truncated]),
-        (
-            "rate_limited",
-            vec![
-                limited(RetryAfter::Absent),
-                limited(RetryAfter::Seconds(1)),
-                limited(RetryAfter::Date(SECOND)),
-                Fault::rate_limit_envelope(),
-            ],
-        ),
-        (
-            "auth",
-            vec![
-                Fault::envelope(ErrorEnvelope::err_msg(12, "no")),
-                envelope(400, ErrorEnvelope::error(7, "no")),
-                answer(401, "text/html", "<h1>401</h1>"),
-                json(403, r#"{"error":"no"}"#),
-            ],
-        ),
-        (
-            "api_error",
-            vec![
-                Fault::envelope(ErrorEnvelope::err_msg(None, "no")),
-                envelope(500, ErrorEnvelope::error(2, "no")),
-            ],
-        ),
-        (
-            "http_status",
-            vec![
-                Fault::status(404),
-                Fault::status(500),
-                Fault::HtmlForbidden,
-                json(500, "[]"),
-            ],
-        ),
-        (
-            "decode",
-            vec![
-                Fault::InvalidJson,
-                Fault::HtmlPage,
-                Fault::EmptyBody,
-                Fault::NestedBrackets(100_000),
-                json(204, ""),
-                not_gzip,
-            ],
-        ),
-    ] {
-        account.all_fail_as(reason, faults).await;
-    }
-    account.exporter.stop().await;
-}
-
-#[tokio::test]
-async fn timeout() {
-    let account = FailingAccount::start(&[("TRADERNET_TIMEOUT", "700ms")]).await;
-    let faults = [Fault::NoResponse, Fault::StallBody];
-    account.all_fail_as("timeout", faults).await;
-    account.exporter.stop().await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod config_errors;
 mod credentials;
 mod expire_unit;
 mod failures;
+mod fault_matrix;
 mod login;
 mod poll_schedule;
 mod probes;

@@ -1,11 +1,9 @@
-//! Streams from the simulator to the metrics page: pushes, reconnects, refusals. The details of both protocols
+//! Streams from the simulator to the metrics page: pushes and reconnects. The details of both protocols
 //! are tested against servers of other projects, in `tests/e2e`.
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{
-    AccountSpec, Disconnect, ErrorEnvelope, Repeat, SessionSpec, StreamFault,
-};
+use tradernet_exporter::simulator::{AccountSpec, Disconnect, SessionSpec};
 
 use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
@@ -101,40 +99,5 @@ async fn revoked_sid_triggers_one_relogin() {
         assert_eq!(page.get(OPEN, &[]), 1.0);
         assert_eq!(account.login_count(), 2);
         exporter.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn refusals_have_their_reason() {
-    let refused = |status| StreamFault::RefuseHandshake {
-        status,
-        retry_after: None,
-    };
-    let error = |code, message: &str| StreamFault::ErrorEvent(ErrorEnvelope::error(code, message));
-    for transport in TRANSPORTS {
-        for (fault, reason) in [
-            (refused(503), "http_status"),
-            (refused(429), "rate_limited"),
-            (error(99, "not today"), "api_error"),
-            (error(429, "Request limit exceeded"), "rate_limited"),
-            (error(12, "Access denied"), "auth"),
-            (StreamFault::DemoMode, "auth"),
-            (StreamFault::Disconnect(Disconnect::Reset), "network"),
-        ] {
-            let what = format!("{transport} {fault:?}");
-            let upstream = upstream().await;
-            let account = upstream.account();
-            account.inject_stream_fault(Repeat::Forever, fault);
-            let exporter = start(&upstream, transport, ("TRADERNET_SID", SID)).await;
-            let page = exporter.first_attempt().await;
-            assert!(
-                page.failures().contains_key(reason),
-                "{what}: {:?}",
-                page.failures()
-            );
-            assert_eq!(page.get("tradernet_up", &[]), 0.0, "{what}");
-            assert_eq!(page.find(OPEN, &[]), None, "{what}");
-            exporter.stop().await;
-        }
     }
 }

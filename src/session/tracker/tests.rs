@@ -99,72 +99,6 @@ fn vendor_sample() {
 }
 
 #[test]
-fn empty_list_has_zero_remaining_and_no_expiry() {
-    let summary = tracker()
-        .record(SessionList::new(Vec::new(), 2), after(0.0))
-        .0;
-    assert_eq!(summary.open, 0);
-    assert_eq!(remaining(&summary), (0.0, 0.0));
-    assert_eq!(summary.expiry.unwrap().expires_at_ms, None);
-    assert_eq!(summary.expire_unknown, 0);
-    assert_eq!(summary.max_lifetime_ms, None);
-    assert_eq!((summary.client_ips, summary.logins), (0, 0));
-    assert_eq!(summary.undecodable, 2);
-}
-
-#[test]
-fn unreadable_time_left_is_excluded_from_min_and_max() {
-    let dated = Session {
-        expire_datetime_hash: Some(20160615131413),
-        ..session(2)
-    };
-    let sessions = [
-        expiring(1, 5000.0),
-        dated,
-        expiring(3, 60_000.0),
-        session(4),
-        Session {
-            time_left: Some(7000.0),
-            ..session(5)
-        },
-        Session {
-            time_left: Some(8000.0),
-            ..session(6)
-        },
-        Session {
-            time_left: Some(9000.0),
-            ..session(7)
-        },
-    ];
-    let summary = tracker().record(list(sessions), after(0.0)).0;
-    assert_eq!(summary.open, 7);
-    assert_eq!(summary.expire_unknown, 2);
-    assert_eq!(remaining(&summary), (5000.0, 60_000.0));
-    assert_eq!(expiries(&summary), (5.0, 60.0));
-}
-
-#[test]
-fn no_expiry_where_no_time_left_is_readable() {
-    let summary = tracker()
-        .record(list([session(1), session(2)]), after(0.0))
-        .0;
-    assert_eq!(summary.open, 2);
-    assert_eq!(summary.expire_unknown, 2);
-    assert_eq!(summary.expiry, None);
-}
-
-#[test]
-fn negative_time_left_is_zero() {
-    for unit in Unit::ALL {
-        let sessions = [expiring(1, -7.0), expiring(2, -1e300)];
-        let summary = in_unit(unit).record(list(sessions), after(3.0)).0;
-        assert_eq!(remaining(&summary), (0.0, 0.0));
-        assert_eq!(expiries(&summary), (3.0, 3.0));
-        assert_eq!(summary.expire_unknown, 0);
-    }
-}
-
-#[test]
 fn expiry_is_kept_within_two_seconds() {
     let mut tracker = in_unit(Unit::Milliseconds);
     let mut end_of = |seconds: f64, left_s: f64| {
@@ -356,39 +290,6 @@ fn types_past_32_are_other() {
     assert!(summary.by_safety_type.iter().all(|(_, count)| *count == 0));
 }
 
-#[test]
-fn distinct_addresses_and_logins() {
-    let of = |id, login: Option<&str>, client: &str| Session {
-        user_login: login.map(Into::into),
-        client: ClientAddress::parse(client),
-        ..session(id)
-    };
-    let sessions = [
-        of(1, Some("a"), "192.0.2.1"),
-        of(2, Some("a"), "::ffff:192.0.2.1"),
-        of(3, Some("b"), "2001:db8::1"),
-        of(4, None, "2001:DB8:0::1"),
-        of(5, Some("A"), "somewhere"),
-        of(6, None, ""),
-    ];
-    let summary = tracker().record(list(sessions), after(0.0)).0;
-    assert_eq!(summary.client_ips, 3);
-    assert_eq!(summary.logins, 3);
-}
-
-#[test]
-fn longest_known_lifetime() {
-    let of = |id, lifetime_ms| Session {
-        lifetime_ms,
-        ..session(id)
-    };
-    let sessions = [of(1, Some(5.0)), of(2, None), of(3, Some(7.0))];
-    let summary = tracker().record(list(sessions), after(0.0)).0;
-    assert_eq!(summary.max_lifetime_ms, Some(7.0));
-    let summary = tracker().record(list([of(1, None)]), after(0.0)).0;
-    assert_eq!(summary.max_lifetime_ms, None);
-}
-
 fn picky() -> Policy {
     Policy {
         safety_types: Some([2].into()),
@@ -396,32 +297,6 @@ fn picky() -> Policy {
         max_lifetime: Some(Duration::from_secs(60)),
         ..Policy::default()
     }
-}
-
-#[test]
-fn configured_rules_are_counted() {
-    let mut tracker = in_unit(Unit::Seconds);
-    assert_eq!(tracker.record(list([]), after(0.0)).0.violating, []);
-
-    let mut tracker = SessionTracker::new(TrackingConfig {
-        policy: picky(),
-        expire_unit: UnitSetting::Fixed(Unit::Seconds),
-        ..config()
-    });
-    let summary = tracker.record(list([]), after(0.0)).0;
-    let rules = |broken: [u64; 3]| {
-        let rules = [Rule::SafetyType, Rule::Lifetime, Rule::MinSessions];
-        rules.into_iter().zip(broken).collect::<Vec<_>>()
-    };
-    assert_eq!(summary.violating, rules([0, 0, 2]));
-    let sessions = [
-        of_type(1, Some(2)),
-        expiring(2, 60.0),
-        expiring(3, 61.0),
-        vendors(),
-    ];
-    let summary = tracker.record(list(sessions), after(30.0)).0;
-    assert_eq!(summary.violating, rules([3, 3, 0]));
 }
 
 #[test]
@@ -620,6 +495,7 @@ mod properties {
             safety_types: Some([2, 3].into()),
             min_sessions: Some(4),
             max_sessions: Some(8),
+            max_lifetime: Some(Duration::from_secs(60)),
             ..Policy::default()
         }
     }
@@ -657,15 +533,16 @@ mod properties {
             let total: u64 = summary.by_safety_type.iter().map(|(_, of_type)| of_type).sum();
             prop_assert_eq!(total, open as u64);
             let left = sorted(&|session| Some(session.time_left?.max(0.0)));
-            match summary.expiry {
-                Some(expiry) if open == 0 => {
-                    prop_assert_eq!(expiry.remaining_ms, Range { min: 0.0, max: 0.0 });
-                }
-                Some(Expiry { remaining_ms, .. }) => {
-                    prop_assert_eq!((remaining_ms.min, remaining_ms.max), (left[0], left[left.len() - 1]));
-                }
-                None => prop_assert!(left.is_empty()),
-            }
+            let expected = match left.as_slice() {
+                [] => (open == 0).then_some((0.0, 0.0, None)),
+                [min, .., max] => Some((*min, *max, Some((WALL_MS + min, WALL_MS + max)))),
+                [only] => Some((*only, *only, Some((WALL_MS + only, WALL_MS + only)))),
+            };
+            let expiry = summary.expiry.map(|expiry| {
+                let ends = expiry.expires_at_ms.map(|ends| (ends.min, ends.max));
+                (expiry.remaining_ms.min, expiry.remaining_ms.max, ends)
+            });
+            prop_assert_eq!(expiry, expected);
             prop_assert_eq!(summary.expire_unknown, (open - left.len()) as u64);
             let longest = sorted(&|session| session.lifetime_ms).last().copied();
             prop_assert_eq!(summary.max_lifetime_ms, longest);
@@ -677,9 +554,14 @@ mod properties {
                 let allowed = ["192.0.2.0", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(ClientAddress::parse);
                 !allowed.contains(&session.client) || session.client.is_none()
             };
+            let too_long = |session: &Session| {
+                let length = session.lifetime_ms.or(session.time_left.map(|left| left.max(0.0)));
+                length.is_none_or(|length| length > 60_000.0)
+            };
             let expected = [
                 (Rule::ClientIp, count(&outside)),
                 (Rule::SafetyType, count(&|session| !matches!(session.safety_type, Some(2 | 3)))),
+                (Rule::Lifetime, count(&too_long)),
                 (Rule::MaxSessions, open.saturating_sub(8) as u64),
                 (Rule::MinSessions, 4_usize.saturating_sub(open) as u64),
             ];
