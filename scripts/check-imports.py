@@ -24,6 +24,7 @@ LAYERS = {
     "metrics": "clock logging session shard status tradernet",
     "poller": "clock config secret session status tradernet",
     "web": "clock config logging metrics session shard status text tradernet",
+    "hash_password": "secret",
     "healthcheck": "config tradernet",
     "simulator": "",
     "demo": "config secret session simulator status tradernet",

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
-use crate::config::{AccountConfig, AccountsFile, Config, WebSettings};
+use crate::config::{AccountConfig, AccountsFile, Config, WebConfig, WebSettings};
 use crate::metrics::Metrics;
 use crate::poller::PollerContext;
 use crate::poller::change_log::ChangeLog;
@@ -127,18 +127,26 @@ pub async fn run(
     let shared = poller_context(&config, store, observe, polling)?;
     let pollers = PollerSet::start(config.accounts, &shared);
     let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);
+    let (web_config_file, web_config) = config.web_config.unzip();
+    let web_config = web_config.unwrap_or_default();
     let settings = web::Settings {
         telemetry_path: config.web.telemetry_path,
         external_url: (config.web.external_url).and_then(|url| url.as_str().parse().ok()),
         enable_lifecycle: config.web.enable_lifecycle,
         shard: config.shard,
         scrape_interval: config.scrape_interval,
+        web_config: Arc::clone(&web_config),
     };
     let app = App::new(settings, metrics.clone(), pollers.readiness(), reload);
-    let mut servers = serve(listeners, &Arc::new(app), &signals.shutdown);
+    let app = Arc::new(app);
+    let mut servers = serve(listeners, &app, &web_config, &signals.shutdown);
+    let mut background = JoinSet::new();
+    if let Some(file) = web_config_file {
+        background.spawn(async move { app.follow_web_config(file).await });
+    }
 
     notify_systemd(NotifyState::Ready);
-    let watchdog = tokio::spawn(notify_watchdog());
+    background.spawn(notify_watchdog());
     let reloader = Reloader {
         pollers,
         file: config.accounts_file,
@@ -149,18 +157,23 @@ pub async fn run(
     reloader.run(signals, reloads).await;
     shared.changes.flush();
     notify_systemd(NotifyState::Stopping);
-    watchdog.abort();
+    drop(background);
     while servers.join_next().await.is_some() {}
     Ok(())
 }
 
 /// Serves on each listener until shutdown.
-fn serve(listeners: Listeners, app: &Arc<App>, shutdown: &watch::Receiver<bool>) -> JoinSet<()> {
+fn serve(
+    listeners: Listeners,
+    app: &Arc<App>,
+    web_config: &WebConfig,
+    shutdown: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut servers = JoinSet::new();
     let web = listeners.web.into_iter().map(|of| (of, ListenerKind::Main));
     let probes = (listeners.probes.into_iter()).map(|of| (of, ListenerKind::Probe));
     for (listener, kind) in web.chain(probes) {
-        log_address(&listener, kind);
+        log_address(&listener, kind, web_config);
         let mut shutdown = shutdown.clone();
         let ended = async move { stopped(&mut shutdown).await };
         servers.spawn(web::serve(listener, Arc::clone(app), kind, ended));
@@ -249,7 +262,7 @@ async fn notify_watchdog() {
     }
 }
 
-fn log_address(listener: &TcpListener, kind: ListenerKind) {
+fn log_address(listener: &TcpListener, kind: ListenerKind, web_config: &WebConfig) {
     let Ok(address) = listener.local_addr() else {
         return;
     };
@@ -258,7 +271,20 @@ fn log_address(listener: &TcpListener, kind: ListenerKind) {
         return;
     }
     info!(%address, "listening");
-    if !address.ip().to_canonical().is_loopback() {
-        warn!(%address, "anyone who can reach this address can read the metrics: there is no TLS and no password");
+    if address.ip().to_canonical().is_loopback() {
+        return;
+    }
+    let knows_clients = web_config.verifies_clients || !web_config.users.is_empty();
+    match (web_config.tls.is_some(), knows_clients) {
+        (true, true) => {}
+        (false, false) => {
+            warn!(%address, "anyone who can reach this address can read the metrics: there is no TLS and no password");
+        }
+        (true, false) => {
+            warn!(%address, "anyone who can reach this address can read the metrics: there is no password and no client certificate");
+        }
+        (false, true) => {
+            warn!(%address, "passwords and metrics are sent unencrypted: there is no TLS");
+        }
     }
 }

@@ -66,11 +66,12 @@ const EXIT_CODES: &str =
     "Exit codes: 0 success, 1 failure, 2 invalid command line or configuration.";
 
 /// The flags that apply to a command, by their beginnings: its help lists these only.
-const FLAGS_OF_COMMANDS: [(&str, &[&str]); 5] = [
+const FLAGS_OF_COMMANDS: [(&str, &[&str]); 6] = [
     ("check", &["config.file", "shard"]),
     ("completions", &[]),
     ("demo", &["web.", "log."]),
-    ("healthcheck", &["web.listen-", "web.probe-"]),
+    ("hash-password", &[]),
+    ("healthcheck", &["web.config", "web.listen-", "web.probe-"]),
     ("man", &[]),
 ];
 
@@ -165,6 +166,9 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+    /// Print the bcrypt hash of a password for the web configuration; reads the
+    /// terminal, asking twice, or standard input
+    HashPassword,
 }
 
 /// Options of `check`.

@@ -2,13 +2,20 @@
 //! shell.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http_body_util::Empty;
 use hyper::header::{HOST, USER_AGENT};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::config::WebSettings;
 use crate::tradernet;
@@ -22,14 +29,23 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// The reason why the exporter is not healthy, or cannot be reached.
 pub async fn probe(settings: &WebSettings) -> Result<(), String> {
-    let address = settings
-        .probe_listen_address
-        .as_ref()
-        .or(settings.listen_addresses.first())
-        .ok_or("no listen address is configured")?;
-    match tokio::time::timeout(PROBE_TIMEOUT, get(address)).await {
+    let (address, has_tls) = match &settings.probe_listen_address {
+        Some(address) => (address, false),
+        None => {
+            let web_config = settings.read_config_file();
+            let web_config = web_config.map_err(|errors| errors.to_string())?;
+            let has_tls = web_config.is_some_and(|(_, config)| config.tls.is_some());
+            let address = settings.listen_addresses.first();
+            (address.ok_or("no listen address is configured")?, has_tls)
+        }
+    };
+    match tokio::time::timeout(PROBE_TIMEOUT, get(address, has_tls)).await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
         Ok(Ok(status)) => Err(format!("{address} answered HTTP {}", status.as_u16())),
+        Ok(Err(error)) if has_tls => Err(format!(
+            "{address}: {error}; where client certificates are required, set \
+             --web.probe-listen-address"
+        )),
         Ok(Err(error)) => Err(format!("{address}: {error}")),
         Err(_) => Err(format!(
             "{address}: no answer within {}s",
@@ -38,8 +54,27 @@ pub async fn probe(settings: &WebSettings) -> Result<(), String> {
     }
 }
 
-async fn get(address: &str) -> Result<StatusCode, Box<dyn std::error::Error + Send + Sync>> {
+type Error = Box<dyn std::error::Error + Send + Sync>;
+
+async fn get(address: &str, has_tls: bool) -> Result<StatusCode, Error> {
     let stream = connect(address).await?;
+    if !has_tls {
+        return get_on(stream, address).await;
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
+        .with_no_client_auth();
+    let connector = TlsConnector::from(Arc::new(config));
+    let stream = connector.connect("localhost".try_into()?, stream).await?;
+    get_on(stream, address).await
+}
+
+async fn get_on(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    address: &str,
+) -> Result<StatusCode, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get("/-/healthy")
@@ -50,6 +85,49 @@ async fn get(address: &str) -> Result<StatusCode, Box<dyn std::error::Error + Se
     let status = sender.send_request(request).await?.status();
     connection.abort();
     Ok(status)
+}
+
+/// Accepts any server: the certificate names another host than this machine's loopback address, and
+/// nothing secret is sent.
+#[derive(Debug)]
+struct AnyCertificate;
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let provider = ring::default_provider();
+        provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
 }
 
 /// A wildcard address includes loopback.

@@ -26,6 +26,7 @@ pub mod demo;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod hash_password;
 pub mod healthcheck;
 pub mod logging;
 pub mod metrics;

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use tradernet_exporter::cli::{self, CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
-use tradernet_exporter::{Listeners, Signals, check, healthcheck, logging, run};
+use tradernet_exporter::{Listeners, Signals, check, hash_password, healthcheck, logging, run};
 
 const FAILED: u8 = 1;
 const INVALID_CONFIGURATION: u8 = 2;
@@ -31,6 +31,7 @@ struct ExitError(u8, String);
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
     raise_fd_limit();
+    disable_core_dumps();
     // Until the log is started, which has a hook of its own: where no thread can be started, tokio
     // panics and waits for those that it has started.
     let print_panic = std::panic::take_hook();
@@ -84,6 +85,21 @@ fn raise_fd_limit() {
     );
 }
 
+/// A core dump would hold the secrets.
+fn disable_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Some(0);
+    let limit = Rlimit {
+        current: none,
+        maximum: none,
+    };
+    // A program that lowers its own limit is always allowed to.
+    let _ = setrlimit(Resource::Core, limit);
+    // The limit does not bind a kernel that pipes core dumps to a program.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
     match cli.command {
         None => serve(cli).await,
@@ -92,6 +108,10 @@ async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
         Some(Command::Healthcheck) => healthcheck(cli).await,
         Some(Command::Completions { shell }) => print(cli::completions(shell)),
         Some(Command::Man) => print(cli::manual_page().map_err(runtime_error)?),
+        Some(Command::HashPassword) => {
+            let hash = hash_password::run().map_err(runtime_error)?;
+            print(format!("{hash}\n"))
+        }
     }
 }
 
@@ -183,7 +203,9 @@ fn start_log(config: &Config) -> Result<(), ExitError> {
     let config_file = file.map(|file| file.path.display().to_string());
     let (accounts, shard) = (config.accounts.len(), config.shard);
     info!(version, revision, config_file, accounts, %shard, "starting");
-    for warning in &config.warnings {
+    let web_config = config.web_config.iter().map(|(_, config)| config);
+    let web_warnings = web_config.flat_map(|config| &config.warnings);
+    for warning in config.warnings.iter().chain(web_warnings) {
         warn!(warning, "doubtful setting");
     }
     Ok(())

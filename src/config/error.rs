@@ -73,6 +73,13 @@ impl ErrorCollector {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigErrors(String);
 
+impl ConfigErrors {
+    /// Those of another file too.
+    pub(super) fn and(self, more: &Self) -> Self {
+        Self(format!("{self}\n{more}"))
+    }
+}
+
 impl Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -28,6 +28,9 @@ pub struct Flags {
     /// URL at which the pages are reached, for example through a proxy
     #[arg(long = "web.external-url", value_name = "URL")]
     pub external_url: Option<String>,
+    /// YAML file with TLS, passwords, headers and rate limit of the pages
+    #[arg(long = "web.config.file", value_name = "FILE")]
+    pub web_config_file: Option<String>,
     /// Allow POST /-/reload and PUT /-/log-level
     #[arg(long = "web.enable-lifecycle")]
     pub enable_lifecycle: bool,
@@ -38,9 +41,6 @@ pub struct Flags {
     #[arg(long = "log.format", value_name = "FORMAT")]
     pub log_format: Option<String>,
     // Not supported yet: refused with a reason, so not advertised.
-    /// Not supported in this version
-    #[arg(long = "web.config.file", value_name = "FILE", hide = true)]
-    pub web_config_file: Option<String>,
     /// Not supported in this version
     #[arg(long = "web.systemd-socket", hide = true)]
     pub systemd_socket: bool,

@@ -15,9 +15,11 @@ mod parse;
 mod settings;
 mod suggest;
 mod web;
+mod web_config;
 mod yaml;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -31,6 +33,7 @@ pub(crate) use self::flags::variable_of;
 use self::keys::ACCOUNT_KEYS;
 use self::settings::{Settings, named_safety_types};
 pub use self::web::WebSettings;
+pub use self::web_config::{RateLimit, WebConfig, WebConfigFile};
 use crate::clock::Clock;
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
@@ -55,6 +58,8 @@ pub struct Config {
     pub safety_names: SafetyNames,
     /// What is served where.
     pub web: WebSettings,
+    /// The web configuration file and its content at the start, where one is set.
+    pub web_config: Option<(WebConfigFile, Arc<WebConfig>)>,
     /// Level and format of the log.
     pub log: Log,
     /// The clocks.
@@ -161,7 +166,13 @@ impl Config {
             max_response_bytes: bytes.unwrap_or(4 << 20),
         };
         let path = accounts_file.as_ref().map(|file| file.path.clone());
-        errors.finish(&path.unwrap_or_default())?;
+        let found_errors = errors.finish(&path.unwrap_or_default());
+        let web_config = web.read_config_file();
+        let web_config = match (found_errors, web_config) {
+            (Ok(()), web_config) => web_config?,
+            (Err(errors), Ok(_)) => return Err(errors),
+            (Err(errors), Err(more)) => return Err(errors.and(&more)),
+        };
         Ok(Self {
             accounts: found.accounts,
             accounts_file,
@@ -171,6 +182,7 @@ impl Config {
             max_logins_per_minute: logins.unwrap_or(10),
             safety_names: found.safety_names,
             web,
+            web_config,
             log,
             clock: Clock::system(),
             scrape_interval: Duration::from_secs(1),

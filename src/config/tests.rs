@@ -394,10 +394,8 @@ fn a_proxy_and_an_external_url_may_contain_a_password() {
 #[test]
 fn what_is_not_supported_is_refused() {
     assert_refused_with_sid(
-        &[("WEB_CONFIG_FILE", "web.yml"), ("WEB_SYSTEMD_SOCKET", "1")],
-        "WEB_CONFIG_FILE: TLS and passwords are not supported in this version; unset it and put a \
-         reverse proxy in front, or listen on loopback only\n\
-         WEB_SYSTEMD_SOCKET: sockets from systemd are not supported in this version; unset it and \
+        &[("WEB_SYSTEMD_SOCKET", "1")],
+        "WEB_SYSTEMD_SOCKET: sockets from systemd are not supported in this version; unset it and \
          use --web.listen-address",
     );
     assert!(load_with_sid(&[("WEB_SYSTEMD_SOCKET", "off")]).is_ok());

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -11,6 +12,7 @@ use super::error::{ConfigErrors, ErrorCollector};
 use super::flags::Flags;
 use super::parse;
 use super::settings::Settings;
+use super::web_config::{WebConfig, WebConfigFile};
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:10460";
 
@@ -28,6 +30,8 @@ pub struct WebSettings {
     pub external_url: Option<Url>,
     /// Whether `POST /-/reload` is allowed.
     pub enable_lifecycle: bool,
+    /// The file with TLS, passwords, headers and rate limit.
+    pub config_file: Option<PathBuf>,
 }
 
 impl WebSettings {
@@ -49,6 +53,22 @@ impl WebSettings {
         errors.finish(Path::new(""))?;
         Ok(settings)
     }
+
+    /// Reads the web configuration file, where one is set. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, at once.
+    pub fn read_config_file(
+        &self,
+    ) -> Result<Option<(WebConfigFile, Arc<WebConfig>)>, ConfigErrors> {
+        let Some(path) = self.config_file.clone() else {
+            return Ok(None);
+        };
+        let mut file = WebConfigFile::new(path);
+        let config = file.read()?;
+        Ok(Some((file, Arc::new(config))))
+    }
 }
 
 pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
@@ -67,22 +87,22 @@ pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
     let external_url = settings.get("web_external_url", external_url);
     let enable_lifecycle = settings.get("web_enable_lifecycle", parse::boolean);
     refuse_unsupported(settings);
+    let config_file = settings.get("web_config_file", |text| match text {
+        // A flag; an empty variable is unset.
+        "" => Err("is empty; use the path of a file".to_owned()),
+        path => Ok(path.into()),
+    });
     WebSettings {
         listen_addresses: listen_addresses.unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()]),
         probe_listen_address,
         telemetry_path: telemetry_path.unwrap_or_else(|| "/metrics".to_owned()),
         external_url,
         enable_lifecycle: enable_lifecycle.unwrap_or(false),
+        config_file,
     }
 }
 
-/// To ignore a request for TLS or a password would be worse than not to start.
 fn refuse_unsupported(settings: &Settings<'_>) {
-    if settings.is_set("web_config_file") {
-        let message = "TLS and passwords are not supported in this version; unset it and put a \
-                       reverse proxy in front, or listen on loopback only";
-        settings.error("web_config_file", message);
-    }
     if settings.get("web_systemd_socket", parse::boolean) == Some(true) {
         let message = "sockets from systemd are not supported in this version; unset it and use \
                        --web.listen-address";

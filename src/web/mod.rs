@@ -4,8 +4,9 @@
 //! configuration and no signal, and chooses no port: [`serve`] is given a listener and a shutdown.
 
 mod accept;
-mod answer_writer;
+mod answer_stream;
 pub(crate) mod api;
+mod auth;
 mod csrf;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -18,14 +19,18 @@ mod scrape;
 mod server;
 #[cfg(test)]
 mod test_support;
+mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 
+use self::auth::AccessControl;
 use self::scrape::ScrapeCache;
 use crate::clock::Timestamps;
+use crate::config::{WebConfig, WebConfigFile};
 use crate::metrics::Metrics;
 use crate::shard::Shard;
 
@@ -44,6 +49,8 @@ pub struct Settings {
     pub shard: Shard,
     /// A page of metrics is rendered at most once in this time for each format and encoding.
     pub scrape_interval: Duration,
+    /// TLS, passwords, headers and rate limit.
+    pub web_config: Arc<WebConfig>,
 }
 
 /// A request to reload.
@@ -65,6 +72,7 @@ pub struct App {
     ready: watch::Receiver<bool>,
     reload: mpsc::Sender<ReloadRequest>,
     scrapes: ScrapeCache,
+    access: AccessControl,
 }
 
 impl App {
@@ -77,11 +85,17 @@ impl App {
     ) -> Self {
         Self {
             scrapes: ScrapeCache::new(settings.scrape_interval),
+            access: AccessControl::new(Arc::clone(&settings.web_config)),
             started: metrics.clock.now(),
             settings,
             metrics,
             ready,
             reload,
         }
+    }
+
+    /// Keeps up with the web configuration file and those that it names, forever.
+    pub async fn follow_web_config(&self, file: WebConfigFile) {
+        self.access.follow(file).await;
     }
 }

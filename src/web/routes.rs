@@ -31,11 +31,13 @@ impl App {
     pub(super) async fn respond(&self, kind: ListenerKind, request: Request<Incoming>) -> Response {
         let (request, body) = request.into_parts();
         let handler = self.handler(kind, request.uri.path());
-        let response = AssertUnwindSafe(self.route(kind, handler, &request, body)).catch_unwind();
-        let response = response.await.unwrap_or_else(|_| {
+        let answer = self.check_and_route(kind, handler, &request, body);
+        let response = AssertUnwindSafe(answer).catch_unwind();
+        let mut response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
             response::internal_error()
         });
+        self.access.add_headers(response.headers_mut());
         self.metrics
             .count_request(handler, response.status().as_str());
         response
@@ -55,6 +57,24 @@ impl App {
             "/api/v1/accounts" => "/api/v1/accounts",
             _ => "other",
         }
+    }
+
+    /// Answers a request that may be answered; probes always may.
+    async fn check_and_route(
+        &self,
+        kind: ListenerKind,
+        handler: &'static str,
+        request: &Parts,
+        body: Incoming,
+    ) -> Response {
+        let is_probe = matches!(handler, "/-/healthy" | "/-/ready");
+        if kind == ListenerKind::Main
+            && !is_probe
+            && let Err(refused) = self.access.check(&request.headers).await
+        {
+            return refused;
+        }
+        self.route(kind, handler, request, body).await
     }
 
     async fn route(

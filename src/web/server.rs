@@ -10,14 +10,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::join;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::App;
-use super::answer_writer::AnswerWriter;
+use super::answer_stream::AnswerStream;
+use super::tls;
 
 /// Connections of one listener; more wait in the system's queue. A Prometheus needs one.
 const MAX_CONNECTIONS: usize = 512;
@@ -78,18 +79,19 @@ async fn serve_at_most(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY cannot be set");
         }
-        let (reader, stream) = stream.into_split();
-        let deadline = None;
-        let stream = join(reader, AnswerWriter { stream, deadline });
+        let (http, watcher) = (http.clone(), graceful.watcher());
         let app = Arc::clone(&app);
-        let service = service_fn(move |request| {
-            let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(app.respond(kind, request).await) }
-        });
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        let connection = graceful.watch(connection);
         connections.spawn(async move {
-            if let Err(error) = connection.await {
+            let stream = match secure(stream, &app, kind).await {
+                Ok(stream) => AnswerStream::new(stream),
+                Err(error) => return tracing::debug!(%error, "connection failed"),
+            };
+            let service = service_fn(move |request| {
+                let app = Arc::clone(&app);
+                async move { Ok::<_, Infallible>(app.respond(kind, request).await) }
+            });
+            let connection = http.serve_connection(TokioIo::new(stream), service);
+            if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "connection failed");
             }
             drop(permit);
@@ -101,6 +103,21 @@ async fn serve_at_most(
         () = sleep(DRAIN_TIMEOUT) => tracing::debug!("connections cut off at shutdown"),
     }
     connections.shutdown().await;
+}
+
+/// A connection, with or without TLS.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// The connection after its handshake, where TLS is configured. Probes are served without.
+async fn secure(stream: TcpStream, app: &App, kind: ListenerKind) -> io::Result<Box<dyn Stream>> {
+    Ok(
+        match app.access.tls().filter(|_| kind == ListenerKind::Main) {
+            Some(config) => Box::new(tls::accept(stream, config).await?),
+            None => Box::new(stream),
+        },
+    )
 }
 
 /// The next connection within the limit, however many end before they are accepted.

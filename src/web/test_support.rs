@@ -146,6 +146,7 @@ pub(super) fn settings() -> Settings {
         enable_lifecycle: false,
         shard: Shard::default(),
         scrape_interval: Duration::ZERO,
+        web_config: Arc::default(),
     }
 }
 
@@ -185,6 +186,7 @@ pub(super) fn still() -> Clock {
 /// A server under test on a port of the system's choice.
 pub(super) struct Served {
     pub(super) address: SocketAddr,
+    pub(super) app: Arc<App>,
     pub(super) sources: Sources,
     pub(super) stop: Option<oneshot::Sender<()>>,
     pub(super) server: JoinHandle<()>,
@@ -210,6 +212,7 @@ impl Served {
         let stopped = Stop(stopped);
         Self {
             address,
+            app: Arc::clone(&app),
             sources,
             stop: Some(stop),
             server: tokio::spawn(serve(listener, app, stopped)),

@@ -39,6 +39,7 @@ async fn help_lists_what_applies_to_a_command_in_80_columns() {
         ),
         ("completions", "bash", "--web. NO_PROXY"),
         ("man", "manual", "NO_PROXY --web."),
+        ("hash-password", "bcrypt", "NO_PROXY --web."),
     ] {
         let arguments: Vec<&str> = [command, "--help"]
             .into_iter()

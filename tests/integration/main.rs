@@ -36,3 +36,5 @@ mod simulated_streams;
 mod simulator;
 mod soak;
 mod tls_and_proxy;
+mod web_config;
+mod web_tls;

@@ -1,13 +1,15 @@
 //! One request, one answer, over a connection of its own: nothing is followed, decoded or retried.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use super::wait::within_timeout;
 
@@ -61,25 +63,55 @@ pub(crate) async fn ask(
 ) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
     let asked = async {
         let stream = TcpStream::connect(address).await?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
-        let mut request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", address.to_string());
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_owned())))?);
-        let (head, body) = response.await?.into_parts();
-        let body = body.collect().await?.to_bytes();
-        connection.abort();
-        Ok(Reply {
-            status: head.status.as_u16(),
-            headers: head.headers,
-            body,
-        })
+        ask_on(stream, &address.to_string(), method, path, headers, body).await
     };
     within_timeout(&format!("{method} {path}"), asked).await
+}
+
+/// The same over TLS; the server's name is localhost.
+///
+/// # Errors
+/// Where the handshake fails too.
+pub(crate) async fn get_over_tls(
+    address: SocketAddr,
+    tls: Arc<rustls::ClientConfig>,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    let asked = async {
+        let stream = TcpStream::connect(address).await?;
+        let name = "localhost".try_into()?;
+        let stream = TlsConnector::from(tls).connect(name, stream).await?;
+        ask_on(stream, "localhost", "GET", path, headers, "").await
+    };
+    within_timeout(&format!("GET {path}"), asked).await
+}
+
+async fn ask_on(
+    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", host);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_owned())))?);
+    let (head, body) = response.await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    connection.abort();
+    Ok(Reply {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body,
+    })
 }

@@ -30,8 +30,10 @@ mod wait;
 pub(crate) use clock::TestClock;
 pub(crate) use exporter::InProcessExporter;
 pub(crate) use exposition::Exposition;
-pub(crate) use http::{Reply, ask, get, post, send_raw};
-pub(crate) use process::{ExporterProcess, ProcessOutput, other, run_to_exit, run_until};
+pub(crate) use http::{Reply, ask, get, get_over_tls, post, send_raw};
+pub(crate) use process::{
+    ExporterProcess, ProcessOutput, other, run_to_exit, run_until, run_with_input,
+};
 pub(crate) use proxy::{Proxy, tls_terminator};
 pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi, answer, json};
 pub(crate) use wait::{advance_time, wait_until_some, within_timeout};

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, watch};
 
@@ -57,6 +57,18 @@ fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
 /// Runs the binary to its end with exactly these variables.
 pub(crate) async fn run_to_exit(arguments: &[&str], given: &[(&str, &str)]) -> ProcessOutput {
     let output = command(arguments, given).output();
+    let output = within_timeout("the program ends", output).await.unwrap();
+    output.into()
+}
+
+/// Runs the binary to its end in an empty environment with this standard input.
+pub(crate) async fn run_with_input(arguments: &[&str], input: &str) -> ProcessOutput {
+    let mut command = command(arguments, &[]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).await.unwrap();
+    drop(stdin);
+    let output = child.wait_with_output();
     let output = within_timeout("the program ends", output).await.unwrap();
     output.into()
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::clock::Clock;
-use crate::web::answer_writer::ANSWER_TIMEOUT;
+use crate::web::answer_stream::ANSWER_TIMEOUT;
 use crate::web::test_support::{Answer, NOW, Served, request_on, settings, starting};
 
 /// How far the runtime's timers may round up.

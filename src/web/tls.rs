@@ -1,0 +1,49 @@
+//! TLS of an accepted connection.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// For the whole handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of an answer that are encrypted ahead for a client that reads slowly.
+const MAX_BUFFERED_BYTES: usize = 16 * 1024;
+/// The first byte of a handshake.
+const HANDSHAKE: u8 = 22;
+/// The words of Go's servers.
+const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n\
+                            Client sent an HTTP request to an HTTPS server.\n";
+
+/// Completes the handshake. Plain HTTP is answered with 400.
+pub(super) async fn accept(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+) -> io::Result<TlsStream<TcpStream>> {
+    let handshake = async {
+        let mut first = [HANDSHAKE];
+        if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
+            return Err(refuse_plain(stream).await);
+        }
+        TlsAcceptor::from(config).accept(stream).await
+    };
+    let mut stream = timeout(HANDSHAKE_TIMEOUT, handshake).await??;
+    let (_, connection) = stream.get_mut();
+    connection.set_buffer_limit(Some(MAX_BUFFERED_BYTES));
+    Ok(stream)
+}
+
+async fn refuse_plain(mut stream: TcpStream) -> io::Error {
+    // What is unread would reset the connection, and the client might not see the answer.
+    let _ = stream.try_read(&mut [0; 4096]);
+    let written = stream.write_all(PLAIN_HTTP).await;
+    written
+        .err()
+        .unwrap_or_else(|| io::Error::other("plain HTTP on a port with TLS"))
+}
