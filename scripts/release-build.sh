@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the files of a release for this machine's architecture into dist/ (or the folder that is named):
 #
-#   tradernet-exporter-VERSION-linux-ARCH.tar.gz         static binary with its list of dependencies, units, rules, dashboard
+#   tradernet-exporter-VERSION-linux-ARCH.tar.gz         static binary with its list of dependencies, manual page,
+#                                                        completions, units, rules, dashboard
 #   tradernet-exporter-VERSION-linux-ARCH.cdx.json       SBOM in CycloneDX
 #   tradernet-exporter_VERSION-1_ARCH.deb                the same for Debian and Ubuntu
 #
@@ -35,11 +36,18 @@ export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
 cargo auditable build --locked --release --target "$triple"
 binary=$target/$triple/release/tradernet-exporter
 
+# Manual page and completions; Cargo.toml lists them for the Debian package.
+package=$target/$triple/release/package
+mkdir -p "$package"
+"$binary" man >"$package/tradernet-exporter.1"
+for shell in bash zsh fish; do "$binary" completions "$shell" >"$package/tradernet-exporter.$shell"; done
+
 staging=$(mktemp -d)
 trap 'rm -rf "$staging"' EXIT
 mkdir "$staging/$name"
 cp "$binary" LICENSE README.md CHANGELOG.md "$staging/$name/"
 cp -r deploy/systemd examples dashboards "$staging/$name/"
+cp -r "$package" "$staging/$name/shell"
 rm "$staging/$name"/dashboards/*.test.yaml "$staging/$name"/examples/*.rs
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX \
   -C "$staging" -c "$name" | gzip -n -9 >"$to/$name.tar.gz"

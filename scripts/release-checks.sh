@@ -83,6 +83,7 @@ package() {
   chroot "$root" apt-get -qq install --yes --no-install-recommends /exporter.deb
   chroot "$root" getent passwd tradernet-exporter
   chroot "$root" stat -c '%a %G' /etc/tradernet-exporter/secrets | grep -x '750 tradernet-exporter'
+  ls "$root"/usr/share/man/man1/tradernet-exporter.1*
   chroot "$root" systemctl is-enabled tradernet-exporter | grep -x disabled
   # shellcheck disable=SC2016 # expanded inside
   inside "$root" sh -ec '
