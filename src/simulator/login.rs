@@ -1,8 +1,8 @@
-//! Logins: the form and `authByLogin`, their limit, their refusals, and where the SID is handed out.
+//! Logins: the form and `authByLogin`, their refusals, and where the SID is handed out.
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde_json::{Value, json};
 
@@ -12,9 +12,6 @@ use super::response::{RequestSecrets, Response};
 use super::session::SessionSpec;
 use super::state::State;
 
-/// Logins are counted over this time.
-const RATE_LIMIT_WINDOW: Duration = Duration::from_secs(60);
-
 /// The id that every account's user has.
 const USER_ID: i64 = 1_002_003;
 
@@ -23,25 +20,16 @@ pub(super) struct LoginOptions {
     remember: bool,
     view_only: bool,
     user_id: Option<String>,
-    /// A rate limit is an envelope in the V1 API, a 429 elsewhere.
-    limit_as_envelope: bool,
 }
 
-/// Reads the fields of `check-login-password`: a form, multipart, or the query, as clients send them.
+/// Reads the fields of `check-login-password`: a form, or the query, as clients send them.
 pub(super) fn read_form(request: &ApiRequest) -> (LoginOptions, RequestSecrets) {
-    let multipart = multipart(request);
-    read(false, |name| {
-        let field = field(request.form(), name).or_else(|| request.query_field(name));
-        field.or_else(|| {
-            let part = multipart.iter().find(|(known, _)| known == name);
-            part.map(|(_, value)| value.clone())
-        })
-    })
+    read(|name| field(request.form(), name).or_else(|| request.query_field(name)))
 }
 
 /// Reads the fields of `authByLogin`.
-pub(super) fn read_json(fields: &Value, v1: bool) -> (LoginOptions, RequestSecrets) {
-    read(v1, |name| match fields.get(name)? {
+pub(super) fn read_json(fields: &Value) -> (LoginOptions, RequestSecrets) {
+    read(|name| match fields.get(name)? {
         Value::String(text) => Some(text.clone()),
         Value::Bool(flag) => Some(u8::from(*flag).to_string()),
         Value::Number(number) => Some(number.to_string()),
@@ -49,17 +37,13 @@ pub(super) fn read_json(fields: &Value, v1: bool) -> (LoginOptions, RequestSecre
     })
 }
 
-fn read(
-    limit_as_envelope: bool,
-    field: impl Fn(&str) -> Option<String>,
-) -> (LoginOptions, RequestSecrets) {
+fn read(field: impl Fn(&str) -> Option<String>) -> (LoginOptions, RequestSecrets) {
     let is_set = |name| field(name).is_some_and(|value| !matches!(value.as_str(), "" | "0"));
     let options = LoginOptions {
         // Early vendor SDKs write it with an underscore.
         remember: is_set("rememberMe") || is_set("remember_me"),
         view_only: is_set("viewOnlyMode"),
         user_id: field("userId"),
-        limit_as_envelope,
     };
     let secrets = RequestSecrets {
         login: field("login").unwrap_or_default(),
@@ -67,27 +51,6 @@ fn read(
         ..RequestSecrets::default()
     };
     (options, secrets)
-}
-
-/// The text fields of a `multipart/form-data` body.
-fn multipart(request: &ApiRequest) -> Vec<(String, String)> {
-    let content_type = request.header("content-type");
-    let boundary = content_type
-        .strip_prefix("multipart/form-data")
-        .and_then(|rest| rest.split_once("boundary="));
-    let Some((_, boundary)) = boundary else {
-        return Vec::new();
-    };
-    let delimiter = format!("--{}", boundary.trim_matches('"'));
-    let body = String::from_utf8_lossy(&request.body);
-    let fields = body.split(delimiter.as_str()).filter_map(|part| {
-        let (head, value) = part.split_once("\r\n\r\n")?;
-        let (_, name) = head.split_once(" name=\"")?;
-        let (name, _) = name.split_once('"')?;
-        let value = value.strip_suffix("\r\n").unwrap_or(value);
-        Some((name.to_owned(), value.to_owned()))
-    });
-    fields.collect()
 }
 
 /// Answers a login, and issues an SID where it succeeds.
@@ -102,13 +65,6 @@ pub(super) fn respond(
     let Some(login) = login.map(|(login, _)| Arc::clone(login)) else {
         return error(secrets, &ErrorEnvelope::error(7, "User not found"));
     };
-    if let Some(wait) = rate_limited(state, &login, now) {
-        if options.limit_as_envelope {
-            return error(secrets, &ErrorEnvelope::error(429, "Too many logins"));
-        }
-        let page = Response::html_page(429, "429 Too Many Requests");
-        return page.header("retry-after", wait.as_secs().max(1).to_string());
-    }
     let spec = state.accounts.get(&login).map(|account| &account.spec);
     let accepted = spec.filter(|spec| spec.password.as_deref() == Some(secrets.password.as_str()));
     let Some(behaviour) = accepted.map(|spec| spec.login_behaviour.clone()) else {
@@ -162,20 +118,6 @@ fn success(key: &str, sid: &str) -> Value {
     json!({
         "success": true, "logged": true, key: sid, "userId": USER_ID, "isSecuritySessionOpened": false
     })
-}
-
-/// Counts a login; how long to wait where there were too many.
-fn rate_limited(state: &mut State, login: &Arc<str>, now: SystemTime) -> Option<Duration> {
-    let account = state.accounts.get_mut(login)?;
-    let age = |time: &SystemTime| now.duration_since(*time).unwrap_or_default();
-    let recent = &mut account.recent_logins;
-    recent.retain(|time| age(time) < RATE_LIMIT_WINDOW);
-    if recent.len() < account.spec.logins_per_minute {
-        recent.push_back(now);
-        return None;
-    }
-    let oldest = recent.front().map(age).unwrap_or_default();
-    Some(RATE_LIMIT_WINDOW.saturating_sub(oldest))
 }
 
 /// Issues an SID for the account, and opens the security session that the login is, where it is one.

@@ -29,8 +29,6 @@ pub struct AccountSpec {
     pub key_session: Option<Duration>,
     /// Whether a SID of a view-only login may read the list.
     pub view_only_reads_list: bool,
-    /// Logins allowed in any minute; more are refused as a rate limit.
-    pub logins_per_minute: usize,
     /// How the answers look.
     pub options: ResponseOptions,
 }
@@ -48,7 +46,6 @@ impl AccountSpec {
             login_session: None,
             key_session: None,
             view_only_reads_list: true,
-            logins_per_minute: 5,
             options: ResponseOptions::default(),
         }
     }

@@ -147,7 +147,6 @@ fn v1(request: &ApiRequest) -> (Route, RequestSecrets) {
         request,
         command,
         params,
-        true,
         sid,
         (Credential::Nothing, secrets),
     )
@@ -170,7 +169,6 @@ fn v2(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
         request,
         command,
         Value::Null,
-        false,
         None,
         (Credential::V2(form), secrets),
     )
@@ -194,7 +192,7 @@ fn v3(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
     };
     let (timestamp, secrets) = signed(|name| request.header(name).to_owned());
     let credential = Credential::V3 { timestamp, body };
-    list_or_login(request, command, params, false, None, (credential, secrets))
+    list_or_login(request, command, params, None, (credential, secrets))
 }
 
 /// Timestamp, key and signature, from headers or from the query of a WebSocket.
@@ -212,7 +210,6 @@ fn list_or_login(
     request: &ApiRequest,
     command: &str,
     params: Value,
-    v1: bool,
     sid: Option<String>,
     (credential, secrets): (Credential, RequestSecrets),
 ) -> (Route, RequestSecrets) {
@@ -225,7 +222,7 @@ fn list_or_login(
             None => (Route::SessionList(credential), secrets),
         },
         "authByLogin" => {
-            let (options, secrets) = login::read_json(&params, v1);
+            let (options, secrets) = login::read_json(&params);
             (Route::Login(options), secrets)
         }
         _ => rejected(3, "Command not found"),

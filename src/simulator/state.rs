@@ -33,7 +33,6 @@ pub(super) struct AccountState {
     login: Arc<str>,
     /// Sessions, SIDs and keys apart, what the account was added with.
     pub(super) spec: AccountSpec,
-    pub(super) recent_logins: VecDeque<SystemTime>,
     sessions: BTreeMap<i64, Session>,
     sids: VecDeque<String>,
     pub(super) faults: FaultQueue,
@@ -113,7 +112,6 @@ impl State {
         let account = AccountState {
             login: Arc::clone(&login),
             spec,
-            recent_logins: VecDeque::new(),
             sessions: BTreeMap::new(),
             sids: VecDeque::new(),
             faults: FaultQueue::default(),

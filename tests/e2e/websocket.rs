@@ -108,37 +108,6 @@ async fn unrelated_frames_are_ignored() {
 }
 
 #[tokio::test]
-async fn undecodable_list_then_recovery() {
-    let mut peer = peer().await;
-    let exporter = stream_from(&peer, &[]).await;
-    exporter.wait_for_value(OPEN, 1.0).await;
-    peer.tell(json!({"send": r#"["sessions",[{"id":1"#})).await;
-    let page = exporter.wait_for_value(UP, 0.0).await;
-    assert_eq!(page.failures(), [("decode".to_owned(), 1.0)].into());
-    assert_eq!(page.get(OPEN, &[]), 1.0);
-    assert_eq!(page.get(CONNECTED, &[]), 1.0);
-    peer.tell(json!({"send": list(2)})).await;
-    let page = exporter.wait_for_value(OPEN, 2.0).await;
-    assert_eq!(page.get(UP, &[]), 1.0);
-    assert_eq!(peer.all("handshake").len(), 1);
-    exporter.stop().await;
-}
-
-#[tokio::test]
-async fn refusals_in_frames_are_told_apart() {
-    for (frame, reason) in [
-        (r#"["userData",{"mode":"demo"}]"#, "auth"),
-        (r#"["error",{"errMsg":"bad","code":5}]"#, "api_error"),
-        (r#"["sessions",null]"#, "decode"),
-    ] {
-        let mut peer = StreamServer::start(WEBSOCKET).await;
-        peer.tell(json!({"first": [frame]})).await;
-        let exporter = stream_from(&peer, &[]).await;
-        assert_eq!(first_failure(exporter).await, reason, "{frame}");
-    }
-}
-
-#[tokio::test]
 async fn refused_handshakes_are_told_apart() {
     for (status, headers, body, reason) in [
         (401, json!({}), "", "auth"),
@@ -153,15 +122,6 @@ async fn refused_handshakes_are_told_apart() {
         assert_eq!(first_failure(exporter).await, reason, "{status} {body}");
         assert_eq!(peer.all("handshake").len(), 1, "{status} is not followed");
     }
-}
-
-#[tokio::test]
-async fn a_list_past_the_limit_is_too_large() {
-    let mut peer = StreamServer::start(WEBSOCKET).await;
-    peer.tell(json!({"answers": [list(100)]})).await;
-    let limit = [("TRADERNET_MAX_RESPONSE_BYTES", "2048")];
-    let exporter = stream_from(&peer, &limit).await;
-    assert_eq!(first_failure(exporter).await, "too_large");
 }
 
 #[tokio::test]

@@ -60,15 +60,6 @@ fn unit(page: &Exposition) -> (&'static str, bool) {
 }
 
 #[tokio::test]
-async fn lifetime_settles_milliseconds_with_the_first_answer() {
-    let account = Account::start(ExpireUnit::Milliseconds, &[]).await;
-    let page = account.exporter.metrics().await;
-    assert_eq!(unit(&page), ("ms", true));
-    account.assert_real_times(&page);
-    account.exporter.stop().await;
-}
-
-#[tokio::test]
 async fn two_pairs_of_answers_settle_seconds() {
     let account = Account::start(ExpireUnit::Seconds, &[]).await;
     let page = account.exporter.metrics().await;

@@ -25,11 +25,7 @@ const EVERY_30_SECONDS: [(&str, &str); 3] = [
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn account() -> AccountSpec {
-    AccountSpec {
-        // The simulator's own limit is not tested here.
-        logins_per_minute: 1000,
-        ..AccountSpec::new(LOGIN).password(PASSWORD)
-    }
+    AccountSpec::new(LOGIN).password(PASSWORD)
 }
 
 async fn upstream(behaviour: LoginBehaviour) -> SimulatedApi {

@@ -180,38 +180,3 @@ async fn secret_in_session_fields_is_redacted() {
     assert!(!page.text.to_lowercase().contains(&SID.to_lowercase()));
     exporter.stop().await;
 }
-
-#[tokio::test]
-async fn opened_and_closed_counters() {
-    let upstream = SimulatedApi::start().await;
-    let variables = [("TRADERNET_SID", SID), ("TRADERNET_EXPIRE_UNIT", "ms")];
-    let account = upstream.account();
-    account.open_session(SessionSpec::new(2, HOUR));
-    let exporter = InProcessExporter::start(&upstream, &variables).await;
-    let counts = |page: &Exposition| {
-        let closed = |reason| {
-            page.get(
-                "tradernet_security_sessions_closed_total",
-                &[("reason", reason)],
-            )
-        };
-        let opened = page.get("tradernet_security_sessions_opened_total", &[]);
-        [
-            opened,
-            closed("expired"),
-            closed("ended"),
-            closed("unknown"),
-        ]
-    };
-    assert_eq!(counts(&exporter.metrics().await), [0.0; 4]);
-
-    let short = SessionSpec::new(3, Duration::from_secs(60));
-    account.open_session(short);
-    let ended = account.open_session(SessionSpec::new(4, HOUR));
-    assert_eq!(counts(&exporter.poll().await), [2.0, 0.0, 0.0, 0.0]);
-
-    upstream.clock.advance(Duration::from_secs(61));
-    account.close_session(ended);
-    assert_eq!(counts(&exporter.poll().await), [2.0, 1.0, 1.0, 0.0]);
-    exporter.stop().await;
-}

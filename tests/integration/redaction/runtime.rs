@@ -197,10 +197,7 @@ fn login(target: FaultTarget) -> Case {
 }
 
 async fn upstream() -> SimulatedApi {
-    let account = AccountSpec {
-        logins_per_minute: 1000,
-        ..AccountSpec::new(LOGIN)
-    };
+    let account = AccountSpec::new(LOGIN);
     let account = account.sid(SID).password(PASSWORD).key(KEY, SECRET);
     let upstream = SimulatedApi::start_for_process(account, None).await;
     let session = SessionSpec::new(4, Duration::from_secs(3600));
