@@ -170,73 +170,39 @@ mod tests {
         }
     }
 
+    /// Shard, host, what it is or what is wrong.
+    const TEXTS: &str = "
+0/1 | | 0/1
+2/3 | exporter-0 | 2/3
+auto/3 | exporter-2 | 2/3
+auto/20 | exporter-2-13 | 13/20
+auto/3 | exporter-1.exporter.monitoring.svc | 1/3
+3/3 | | names shard 3, but 3 shards are 0 to 2
+auto/3 | exporter-7 | names shard 7, but 3 shards are 0 to 2
+0/0 | | must have 1 to 65536 shards
+0/65537 | | must have 1 to 65536 shards
+1 | | is not a shard; use 0/3, the first of three, or auto/3
++1/3 | | is not a shard; use 0/3, the first of three, or auto/3
+1/ 3 | | is not a shard; use 0/3, the first of three, or auto/3
+-1/3 | | is not a shard; use 0/3, the first of three, or auto/3
+99999999999/3 | | is not a shard; use 0/3, the first of three, or auto/3
+auto/3 | exporter | requires the name of a StatefulSet's pod, such as exporter-0, not HOST
+auto/3 | exporter-7d9f8b6c5-x2k1p | requires the name of a StatefulSet's pod, such as exporter-0, not HOST
+auto/3 | exporter1 | requires the name of a StatefulSet's pod, such as exporter-0, not HOST
+";
+
     #[test]
     fn numbers_and_names() {
-        let host = |name: &'static str| move || Some(name.to_owned());
-        let shard = |text, name| Shard::parse(text, host(name)).map(|shard| shard.to_string());
-        for (text, name, expected) in [
-            ("0/1", "", Ok("0/1")),
-            ("2/3", "exporter-0", Ok("2/3")),
-            ("auto/3", "exporter-2", Ok("2/3")),
-            ("auto/20", "exporter-2-13", Ok("13/20")),
-            ("auto/3", "exporter-1.exporter.monitoring.svc", Ok("1/3")),
-            ("3/3", "", Err("names shard 3, but 3 shards are 0 to 2")),
-            (
-                "auto/3",
-                "exporter-7",
-                Err("names shard 7, but 3 shards are 0 to 2"),
-            ),
-            ("0/0", "", Err("must have 1 to 65536 shards")),
-            ("0/65537", "", Err("must have 1 to 65536 shards")),
-            (
-                "1",
-                "",
-                Err("is not a shard; use 0/3, the first of three, or auto/3"),
-            ),
-            (
-                "+1/3",
-                "",
-                Err("is not a shard; use 0/3, the first of three, or auto/3"),
-            ),
-            (
-                "1/ 3",
-                "",
-                Err("is not a shard; use 0/3, the first of three, or auto/3"),
-            ),
-            (
-                "-1/3",
-                "",
-                Err("is not a shard; use 0/3, the first of three, or auto/3"),
-            ),
-            (
-                "99999999999/3",
-                "",
-                Err("is not a shard; use 0/3, the first of three, or auto/3"),
-            ),
-            (
-                "auto/3",
-                "exporter",
-                Err(
-                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter\"; set POD_NAME, or use 0/3",
-                ),
-            ),
-            (
-                "auto/3",
-                "exporter-7d9f8b6c5-x2k1",
-                Err(
-                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter-7d9f8b6c5-x2k1\"; set POD_NAME, or use 0/3",
-                ),
-            ),
-            (
-                "auto/3",
-                "exporter1",
-                Err(
-                    "requires the name of a StatefulSet's pod, such as exporter-0, not \"exporter1\"; set POD_NAME, or use 0/3",
-                ),
-            ),
-        ] {
-            let expected = expected.map(str::to_owned).map_err(str::to_owned);
-            assert_eq!(shard(text, name), expected, "{text} on {name}");
+        for row in TEXTS.trim().lines() {
+            let mut cells = row.split('|').map(str::trim);
+            let [text, host, expected] = [(); 3].map(|()| cells.next().unwrap());
+            let advice = "; set POD_NAME, or use 0/3";
+            let expected = expected.replace("HOST", &format!("{host:?}{advice}"));
+            let found = match Shard::parse(text, || Some(host.to_owned())) {
+                Ok(shard) => shard.to_string(),
+                Err(message) => message,
+            };
+            assert_eq!(found, expected, "{row}");
         }
         assert_eq!(
             Shard::parse("auto/3", || None),

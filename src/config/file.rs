@@ -13,7 +13,7 @@ use super::error::{ConfigErrors, ErrorCollector};
 use super::keys::{ACCOUNT_KEYS, Key, PROCESS_KEYS, SECRET_KEYS, TOP_KEYS, find, variable};
 use super::settings::{Settings, SettingsByKey, named_safety_types, shown_key};
 use super::suggest::suggest;
-use super::yaml::{self, Node, Value, YamlError};
+use super::yaml::{self, Node, Value};
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
 
@@ -57,7 +57,7 @@ impl AccountsFile {
             errors,
         };
         let root = yaml::read(&self.path);
-        let root = root.map_err(|YamlError { line, message }| errors.push(line, "", message));
+        let root = root.map_err(|(line, message)| errors.push(line, "", message));
         let accounts = root.ok().and_then(|root| reader.file(root, &self.names));
         let mut accounts = accounts.unwrap_or_default();
         let all = &mut accounts.accounts;

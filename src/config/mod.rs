@@ -131,28 +131,25 @@ impl Config {
         let names = named_safety_types(settings);
         let mut safety_names = SafetyNames::default();
         safety_names.extend(names.iter().cloned());
-        let mut shard = shard(settings);
+        let shard = Some(shard(settings)).filter(|_| demo.is_none());
+        let shard = shard.unwrap_or_default();
         let accounts_file = accounts_file(settings, shard, names);
-        let found = if let Some(accounts) = demo {
-            if accounts_file.is_some() {
+        let (accounts, safety_names) = match (demo, &accounts_file) {
+            (Some(accounts), None) => (accounts, safety_names),
+            (Some(_), Some(_)) => {
                 let message = "is not possible with the demo, which has its own accounts";
                 settings.error("config_file", message);
+                Default::default()
             }
-            shard = Shard::default();
-            Accounts {
-                accounts,
-                safety_names,
+            (None, Some(file)) => {
+                refuse_account_variables(settings);
+                let found = file.read_into(&errors);
+                (found.accounts, found.safety_names)
             }
-        } else if let Some(file) = &accounts_file {
-            refuse_account_variables(settings);
-            file.read_into(&errors)
-        } else {
-            let account = account::resolve(settings, &safety_names);
-            let account = account.filter(|account| shard.owns(&account.name));
-            let accounts = account.into_iter().collect();
-            Accounts {
-                accounts,
-                safety_names,
+            (None, None) => {
+                let account = account::resolve(settings, &safety_names);
+                let account = account.filter(|account| shard.owns(&account.name));
+                (account.into_iter().collect(), safety_names)
             }
         };
         let log = log(settings);
@@ -174,13 +171,13 @@ impl Config {
             (Err(errors), Err(more)) => return Err(errors.and(&more)),
         };
         Ok(Self {
-            accounts: found.accounts,
+            accounts,
             accounts_file,
             shard,
             outbound,
             max_requests_per_host: requests.unwrap_or(16),
             max_logins_per_minute: logins.unwrap_or(10),
-            safety_names: found.safety_names,
+            safety_names,
             web,
             web_config,
             log,

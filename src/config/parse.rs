@@ -65,14 +65,11 @@ pub(super) fn word<T: Copy, const N: usize>(words: [(&str, T); N]) -> impl Fn(&s
 }
 
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
-    word([
-        ("true", true),
-        ("false", false),
-        ("1", true),
-        ("0", false),
-        ("on", true),
-        ("off", false),
-    ])(text)
+    match text {
+        "true" | "1" | "on" => Ok(true),
+        "false" | "0" | "off" => Ok(false),
+        _ => Err("must be one of true, false, 1, 0, on, off".to_owned()),
+    }
 }
 
 /// An address or a network; an IPv4 address mapped into IPv6 is the IPv4 address.

@@ -15,7 +15,10 @@ pub(super) fn suggest(name: &str, known: &[Key]) -> Option<&'static str> {
     let name = letters(name);
     let name = name.strip_prefix("tradernet").unwrap_or(&name);
     let is_named = |(key, others): &&Key| {
-        letters(key) == name || others.iter().any(|other| letters(other) == name)
+        letters(key) == name
+            || others
+                .split_whitespace()
+                .any(|other| letters(other) == name)
     };
     if let Some((key, _)) = known.iter().find(is_named) {
         return Some(key);

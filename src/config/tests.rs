@@ -133,126 +133,58 @@ fn a_short_interval_shortens_the_timeout() {
     assert_eq!(account.tracking.max_age, Duration::from_secs(9));
 }
 
+/// Variable, value, message.
+const INVALID_VALUES: &str = "
+TRADERNET_POLL_INTERVAL | 0 | is too short; use at least 1s
+TRADERNET_POLL_INTERVAL | 500ms | is too short; use at least 1s
+TRADERNET_POLL_INTERVAL | 2d | is too long; use at most 1day
+TRADERNET_POLL_INTERVAL | soon | is not a valid duration; use 30s, 5m or a number of seconds
+TRADERNET_POLL_INTERVAL | -5 | is not a valid duration; use 30s, 5m or a number of seconds
+TRADERNET_POLL_INTERVAL | nan | is not a valid duration; use 30s, 5m or a number of seconds
+TRADERNET_TIMEOUT | 0s | is too short; use at least 10ms
+TRADERNET_TIMEOUT | 31s | is longer than TRADERNET_POLL_INTERVAL, which is 30s
+TRADERNET_MAX_AGE | 39s | is too short; use at least 40s (polling interval and timeout together)
+TRADERNET_MAX_LIFETIME | never | is not a valid duration; use 30s, 5m or a number of seconds
+TRADERNET_EXPIRE_UNIT | min | must be one of auto, ms, s
+TRADERNET_SESSION_DETAILS | on | must be one of off, anonymous, full
+TRADERNET_ALLOWED_CLIENT_IPS | 10.0.0.0/40 | is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24
+TRADERNET_MIN_SESSIONS | -1 | must be a whole number from 0 to 4294967295
+TRADERNET_MAX_SESSIONS | 99999999999999999999999 | must be a whole number from 0 to 4294967295
+TRADERNET_MAX_RESPONSE_BYTES | 12 | must be a whole number from 1024 to 1099511627776
+TRADERNET_MAX_REQUESTS_PER_HOST | +1 | must be a whole number from 1 to 1024
+TRADERNET_SAFETY_TYPES | 2:token | is not an id with a name; use 2=token
+TRADERNET_LOG_LEVEL | loud | must be one of debug, info, warn, error
+TRADERNET_LOG_FORMAT | xml | must be one of logfmt, json
+TRADERNET_TRANSPORT | pigeon | must be one of http, websocket, socketio
+WEB_TELEMETRY_PATH | metrics | is not a valid path; use /metrics
+WEB_TELEMETRY_PATH | /-/ready | is the path of another page; use /metrics
+WEB_LISTEN_ADDRESS | localhost | is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460
+WEB_LISTEN_ADDRESS | :99999 | is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460
+WEB_LISTEN_ADDRESS | ::1:10460 | needs brackets around the IPv6 address: [::1]:10460
+WEB_ENABLE_LIFECYCLE | maybe | must be one of true, false, 1, 0, on, off
+";
+
 #[test]
 fn invalid_values_are_quoted_with_what_would_be_right() {
-    let duration = "is not a valid duration; use 30s, 5m or a number of seconds";
-    let network = "is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24";
-    let address = "is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460";
+    let rows = INVALID_VALUES.trim().lines().map(|row| {
+        let mut cells = row.split(" | ");
+        [(); 3].map(|()| cells.next().unwrap())
+    });
     let name = "must not be empty or begin or end with a space";
-    for (variable, value, message) in [
-        ("TRADERNET_ACCOUNT", " ", name),
-        ("TRADERNET_ACCOUNT", "desk-1 ", name),
-        (
-            "TRADERNET_ACCOUNT",
-            "desk\u{202e}1",
-            "contains an invisible formatting character; remove it",
-        ),
-        (
-            "TRADERNET_ACCOUNT",
-            "desk\n1",
-            "contains a line break or another control character",
-        ),
-        (
+    let control = "contains a line break or another control character";
+    let format = "contains an invisible formatting character; remove it";
+    let others = [
+        ["TRADERNET_ACCOUNT", " ", name],
+        ["TRADERNET_ACCOUNT", "desk-1 ", name],
+        ["TRADERNET_ACCOUNT", "desk\u{202e}1", format],
+        ["TRADERNET_ACCOUNT", "desk\n1", control],
+        [
             "TRADERNET_ALLOWED_LOGINS",
             "a@example.com\nb@example.com",
-            "contains a line break or another control character",
-        ),
-        (
-            "TRADERNET_POLL_INTERVAL",
-            "0",
-            "is too short; use at least 1s",
-        ),
-        (
-            "TRADERNET_POLL_INTERVAL",
-            "500ms",
-            "is too short; use at least 1s",
-        ),
-        (
-            "TRADERNET_POLL_INTERVAL",
-            "2d",
-            "is too long; use at most 1day",
-        ),
-        ("TRADERNET_POLL_INTERVAL", "soon", duration),
-        ("TRADERNET_POLL_INTERVAL", "-5", duration),
-        ("TRADERNET_POLL_INTERVAL", "nan", duration),
-        ("TRADERNET_TIMEOUT", "0s", "is too short; use at least 10ms"),
-        (
-            "TRADERNET_TIMEOUT",
-            "31s",
-            "is longer than TRADERNET_POLL_INTERVAL, which is 30s",
-        ),
-        (
-            "TRADERNET_MAX_AGE",
-            "39s",
-            "is too short; use at least 40s (polling interval and timeout together)",
-        ),
-        ("TRADERNET_MAX_LIFETIME", "never", duration),
-        ("TRADERNET_EXPIRE_UNIT", "min", "must be one of auto, ms, s"),
-        (
-            "TRADERNET_SESSION_DETAILS",
-            "on",
-            "must be one of off, anonymous, full",
-        ),
-        ("TRADERNET_ALLOWED_CLIENT_IPS", "10.0.0.0/40", network),
-        (
-            "TRADERNET_MIN_SESSIONS",
-            "-1",
-            "must be a whole number from 0 to 4294967295",
-        ),
-        (
-            "TRADERNET_MAX_SESSIONS",
-            "99999999999999999999999",
-            "must be a whole number from 0 to 4294967295",
-        ),
-        (
-            "TRADERNET_MAX_RESPONSE_BYTES",
-            "12",
-            "must be a whole number from 1024 to 1099511627776",
-        ),
-        (
-            "TRADERNET_MAX_REQUESTS_PER_HOST",
-            "+1",
-            "must be a whole number from 1 to 1024",
-        ),
-        (
-            "TRADERNET_SAFETY_TYPES",
-            "2:token",
-            "is not an id with a name; use 2=token",
-        ),
-        (
-            "TRADERNET_LOG_LEVEL",
-            "loud",
-            "must be one of debug, info, warn, error",
-        ),
-        ("TRADERNET_LOG_FORMAT", "xml", "must be one of logfmt, json"),
-        (
-            "TRADERNET_TRANSPORT",
-            "pigeon",
-            "must be one of http, websocket, socketio",
-        ),
-        (
-            "WEB_TELEMETRY_PATH",
-            "metrics",
-            "is not a valid path; use /metrics",
-        ),
-        (
-            "WEB_TELEMETRY_PATH",
-            "/-/ready",
-            "is the path of another page; use /metrics",
-        ),
-        ("WEB_LISTEN_ADDRESS", "localhost", address),
-        ("WEB_LISTEN_ADDRESS", ":99999", address),
-        (
-            "WEB_LISTEN_ADDRESS",
-            "::1:10460",
-            "needs brackets around the IPv6 address: [::1]:10460",
-        ),
-        (
-            "WEB_ENABLE_LIFECYCLE",
-            "maybe",
-            "must be one of true, false, 1, 0, on, off",
-        ),
-    ] {
+            control,
+        ],
+    ];
+    for [variable, value, message] in rows.chain(others) {
         let error = format!("{variable}: {value:?} {message}");
         assert_refused_with_sid(&[(variable, value)], &error);
     }

@@ -18,11 +18,11 @@ const TOO_DEEP: &str = "nested more than 8 deep; an accounts file needs four";
 const SEVERAL_LINES: &str = "a value over several lines; check for a missing colon or quote";
 const CHECK: &str = "check indentation, quotes, brackets and the space after a colon, here and above; \
                      quote a value that starts with & * ! % @ or a backtick";
-/// Reading an alias costs the same as reading what it stands for.
-const MAX_ALIASES: usize = 100_000;
-/// Size of the tree: the bytes of all texts and [`NODE_BYTES`] a value.
+/// Size of the tree: the bytes of all texts and [`NODE_BYTES`] a value. An alias counts as a copy of
+/// the value that it stands for, and at least as [`ALIAS_BYTES`].
 const MAX_TREE_BYTES: usize = 128 << 20;
 const NODE_BYTES: usize = 64;
+const ALIAS_BYTES: usize = 1 << 10;
 
 /// A value as written. It may be a secret, so it cannot be printed.
 #[derive(Clone)]
@@ -47,12 +47,8 @@ pub(super) struct Node {
     pub(super) value: Value,
 }
 
-/// Why a file cannot be read.
-pub(super) struct YamlError {
-    /// From 1; 0 for the whole file.
-    pub(super) line: usize,
-    pub(super) message: String,
-}
+/// The line, from 1, or 0 for the whole file, and why the file cannot be read.
+type YamlError = (usize, String);
 
 type Result<T> = std::result::Result<T, YamlError>;
 
@@ -75,7 +71,6 @@ fn parse(text: &str) -> Result<Node> {
     let mut reader = Reader {
         events: Parser::new_from_str(text),
         anchors: HashMap::new(),
-        aliases: 0,
         bytes: 0,
     };
     let mut root = None;
@@ -94,8 +89,7 @@ fn parse(text: &str) -> Result<Node> {
 }
 
 fn fail<T>(line: usize, message: impl Into<String>) -> Result<T> {
-    let message = message.into();
-    Err(YamlError { line, message })
+    Err((line, message.into()))
 }
 
 /// The parser's own words up to the first character of the file, which it quotes in backticks.
@@ -144,7 +138,6 @@ struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
     /// Copies of the values that aliases can stand for, and their sizes.
     anchors: HashMap<usize, (Value, usize)>,
-    aliases: usize,
     /// Of all values and copies so far.
     bytes: usize,
 }
@@ -195,16 +188,11 @@ impl<'a> Reader<'a> {
                 (Value::Map(pairs), anchor)
             }
             Event::Alias(anchor) => {
-                self.aliases += 1;
-                if self.aliases > MAX_ALIASES {
-                    let message = "more than 100000 aliases; write shared keys under defaults";
-                    return fail(line, message);
-                }
                 // A collection is known from its end on: it cannot contain itself.
                 let Some((value, bytes)) = self.anchors.get(&anchor) else {
                     return fail(line, "an alias within the value that it stands for");
                 };
-                spend(&mut self.bytes, *bytes, line)?;
+                spend(&mut self.bytes, ALIAS_BYTES.max(*bytes), line)?;
                 (value.clone(), 0)
             }
             Event::Scalar(text, style, anchor, None) => {
@@ -239,7 +227,7 @@ impl<'a> Reader<'a> {
 fn spend(spent: &mut usize, bytes: usize, line: usize) -> Result<()> {
     *spent = spent.saturating_add(bytes);
     if *spent > MAX_TREE_BYTES {
-        let message = "more than 128 MiB of values, each alias counted as a copy";
+        let message = "more than 128 MiB of values, each alias counted as a copy of at least 1 KiB";
         return fail(line, message);
     }
     Ok(())

@@ -60,5 +60,5 @@ fn a_secret_is_never_put_where_it_is_sent_in_clear() {
         }
     }
     // By letters, this one is next to `api_key`.
-    assert_eq!(suggest("pin_key", &[("api_key", &[])]), None);
+    assert_eq!(suggest("pin_key", &[("api_key", "")]), None);
 }

@@ -20,7 +20,7 @@ pub use self::content::{RateLimit, WebConfig};
 use self::section::{Section, boolean};
 use super::error::{ConfigErrors, ErrorCollector};
 use super::parse;
-use super::yaml::{self, Node, YamlError};
+use super::yaml::{self, Node};
 use crate::secret::read_regular_file;
 
 /// The configuration, a certificate, a key or CA certificates.
@@ -82,7 +82,7 @@ impl WebConfigFile {
                 errors: &errors,
             }
             .config(root),
-            Err(YamlError { line, message }) => {
+            Err((line, message)) => {
                 errors.push(line, "", message);
                 WebConfig::default()
             }

@@ -170,7 +170,7 @@ fn path(section: &str, key: &str) -> String {
 }
 
 fn unknown_key(key: &str, known: &[&'static str]) -> String {
-    let keys: Vec<Key> = known.iter().map(|key| (*key, &[][..])).collect();
+    let keys: Vec<Key> = known.iter().map(|key| (*key, "")).collect();
     match suggest(key, &keys) {
         Some(key) => format!("unknown key; did you mean {key}?"),
         None => format!("unknown key; known keys are {}", known.join(", ")),
