@@ -67,7 +67,8 @@ impl ChangeLog {
         if collected.failures.is_empty() && collected.answers.is_empty() {
             let log = self.clone();
             tokio::spawn(async move {
-                sleep(interval).await;
+                // First attempts are spread over an interval; the last answer comes after it.
+                sleep(interval + interval / 10).await;
                 log.flush();
             });
         }

@@ -108,6 +108,8 @@ impl PollerSet {
 
     /// Starts pollers, their first attempts spread over the interval.
     fn add(&mut self, accounts: Vec<AccountConfig>, latch: Option<mpsc::Sender<Infallible>>) {
+        // First: the first of many accounts answers before the last one is started.
+        (self.shared.changes).set_accounts(self.pollers.len() + accounts.len());
         let count = u32::try_from(accounts.len()).unwrap_or(u32::MAX).max(1);
         for (index, account) in (0..count).zip(accounts) {
             let apart = MAX_FIRST_SPREAD.min(account.tracking.interval / count);
@@ -120,7 +122,6 @@ impl PollerSet {
             let task = AbortOnDropHandle::new(self.shared.runtime.spawn(supervise(poller)));
             self.pollers.insert(name, PollerHandle { desired, task });
         }
-        self.shared.changes.set_accounts(self.pollers.len());
     }
 
     /// Has the secret files of all accounts read again. `by` is who asked.

@@ -56,7 +56,7 @@ const ERROR: Error = Error::Timeout {
 
 /// Waits until changes are logged together.
 async fn collect() {
-    sleep(INTERVAL + Duration::from_millis(1)).await;
+    sleep(INTERVAL.mul_f64(1.2)).await;
 }
 
 #[tokio::test(start_paused = true)]
