@@ -12,7 +12,7 @@ use super::keys::LABELS;
 use super::parse::{self, Parsed};
 use super::settings::{Settings, shown_key, without_control_characters};
 use super::yaml::{Node, Value};
-use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::expire_unit::Unit;
 use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
@@ -53,9 +53,9 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
     );
     let policy = policy(settings, names);
     let units = [
-        ("auto", UnitSetting::Auto),
-        ("ms", UnitSetting::Fixed(Unit::Milliseconds)),
-        ("s", UnitSetting::Fixed(Unit::Seconds)),
+        ("auto", None),
+        ("ms", Some(Unit::Milliseconds)),
+        ("s", Some(Unit::Seconds)),
     ];
     let expire_unit = settings.get("expire_unit", parse::word(units));
     let details = [
@@ -79,13 +79,13 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
         transport,
         stream,
         info,
-        tracking: TrackingConfig {
+        tracking: Arc::new(TrackingConfig {
             policy,
             details: details.unwrap_or_default(),
-            expire_unit: expire_unit.unwrap_or(UnitSetting::Auto),
+            expire_unit: expire_unit.flatten(),
             interval,
             max_age,
-        },
+        }),
     })
 }
 

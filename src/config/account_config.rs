@@ -25,7 +25,7 @@ pub struct AccountConfig {
     /// Its labels, and the kind of its credential.
     pub info: Arc<AccountInfo>,
     /// How answers are read and judged, and the polling interval.
-    pub tracking: TrackingConfig,
+    pub tracking: Arc<TrackingConfig>,
 }
 
 /// A credential as configured.

@@ -14,7 +14,7 @@ mod streams;
 use std::time::Duration;
 
 use super::*;
-use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::expire_unit::Unit;
 use crate::session::summary::SessionDetails;
 use crate::tradernet::{KeyVersion, StreamProtocol, Transport};
 
@@ -61,7 +61,7 @@ fn an_sid_is_enough_and_the_rest_has_defaults() {
     assert_eq!(account.stream, None);
     assert_eq!(account.tracking.interval, Duration::from_secs(30));
     assert_eq!(account.tracking.max_age, Duration::from_secs(90));
-    assert_eq!(account.tracking.expire_unit, UnitSetting::Auto);
+    assert_eq!(account.tracking.expire_unit, None);
     assert_eq!(account.tracking.details, SessionDetails::Off);
     assert_eq!(account.tracking.policy, Default::default());
     assert!(matches!(account.credential, CredentialSource::Sid(_)));
@@ -104,10 +104,10 @@ fn every_value_is_read() {
     let reading = account.tracking;
     assert_eq!(reading.interval, Duration::from_secs(60));
     assert_eq!(reading.max_age, Duration::from_secs(150));
-    assert_eq!(reading.expire_unit, UnitSetting::Fixed(Unit::Seconds));
+    assert_eq!(reading.expire_unit, Some(Unit::Seconds));
     assert_eq!(reading.details, SessionDetails::Full);
-    let policy = reading.policy;
-    let networks = policy.client_ips.unwrap();
+    let policy = &reading.policy;
+    let networks = policy.client_ips.as_ref().unwrap();
     let networks: Vec<_> = networks.iter().map(ToString::to_string).collect();
     assert_eq!(
         networks,
@@ -120,7 +120,7 @@ fn every_value_is_read() {
     );
     assert_eq!(policy.safety_types, Some([2, 3, 77, 78].into()));
     assert_eq!(policy.min_sessions_safety_types, Some([3].into()));
-    assert_eq!(policy.logins.unwrap().len(), 2);
+    assert_eq!(policy.logins.as_ref().unwrap().len(), 2);
     assert_eq!(policy.min_sessions, Some(1));
     assert_eq!(policy.max_sessions, Some(4));
     assert_eq!(policy.max_lifetime, Some(Duration::from_secs(86_400)));

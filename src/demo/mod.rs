@@ -15,7 +15,6 @@ use url::Url;
 
 use crate::config::{AccountConfig, CredentialSource};
 use crate::secret::SecretSource;
-use crate::session::expire_unit::UnitSetting;
 use crate::session::tracker::TrackingConfig;
 use crate::simulator::{Simulator, serve, serve_streams};
 use crate::status::{AccountInfo, Transport};
@@ -121,13 +120,13 @@ impl Demo {
                 protocol,
             }),
             info,
-            tracking: TrackingConfig {
+            tracking: Arc::new(TrackingConfig {
                 policy: account.policy,
                 details: account.details,
-                expire_unit: UnitSetting::Auto,
+                expire_unit: None,
                 interval: POLL_INTERVAL,
                 max_age: POLL_INTERVAL * 3,
-            },
+            }),
         }
     }
 }

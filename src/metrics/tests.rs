@@ -14,7 +14,7 @@ use ipnet::IpNet;
 
 use super::*;
 use crate::clock::Timestamps;
-use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::expire_unit::Unit;
 use crate::session::rules::Policy;
 use crate::session::summary::SessionDetails;
 use crate::session::test_support::{after, expiring, list, moment, session, vendors};
@@ -42,7 +42,7 @@ impl Watched {
         let tracker = SessionTracker::new(TrackingConfig {
             policy,
             details,
-            expire_unit: UnitSetting::Auto,
+            expire_unit: None,
             interval,
             max_age: MAX_AGE,
         });
@@ -597,7 +597,7 @@ fn seconds_convert_to_milliseconds_without_rounding_errors() {
     let reading = TrackingConfig {
         policy: Policy::default(),
         details: SessionDetails::Off,
-        expire_unit: UnitSetting::Fixed(Unit::Seconds),
+        expire_unit: Some(Unit::Seconds),
         interval: Duration::from_secs(30),
         max_age: MAX_AGE,
     };

@@ -54,7 +54,7 @@ impl Recorder {
     pub(super) fn new(account: &AccountConfig, changes: ChangeLog) -> Self {
         Self {
             changes,
-            tracker: SessionTracker::new(account.tracking.clone()),
+            tracker: SessionTracker::new(Arc::clone(&account.tracking)),
             status: configured(account, AccountStatus::default()),
             connected: false,
             connections: 0,
@@ -67,7 +67,7 @@ impl Recorder {
     /// Applies another configuration of the same account to the last list.
     pub(super) fn reconfigure(&mut self, account: &AccountConfig, redactor: &Redactor) {
         self.status = configured(account, self.status.clone());
-        if let Some(summary) = self.tracker.reconfigure(account.tracking.clone()) {
+        if let Some(summary) = self.tracker.reconfigure(Arc::clone(&account.tracking)) {
             self.show(summary, redactor);
         }
     }

@@ -1,53 +1,39 @@
 //! Sessions opened and closed between two good answers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamps;
-use crate::session::{Session, SessionList};
+use crate::session::expire_unit::{Unit, UnitStatus};
+use crate::session::{Session, SessionList, Snapshot};
 
 /// Server and exporter round: a session may be gone this long before its computed expiry, and a
 /// computed expiry may move this far from one answer to the next.
 pub(super) const EXPIRY_SLACK_MS: f64 = 2000.0;
 
-/// Why a session is gone from an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// At its expiry.
-    Expired,
-    /// Before its expiry.
-    Ended,
-    /// The expiry is unknown, or lies in a gap without answers.
-    Unknown,
-}
-
-impl CloseReason {
-    /// All of them, in the order in which they are listed.
-    pub const ALL: [CloseReason; 3] = [
-        CloseReason::Expired,
-        CloseReason::Ended,
-        CloseReason::Unknown,
-    ];
-
-    /// The label value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Expired => "expired",
-            Self::Ended => "ended",
-            Self::Unknown => "unknown",
-        }
+labels! {
+    /// Why a session is gone from an answer.
+    pub enum CloseReason {
+        /// At its expiry.
+        Expired = "expired",
+        /// Before its expiry.
+        Ended = "ended",
+        /// The expiry is unknown, or lies in a gap without answers.
+        Unknown = "unknown",
     }
 }
 
-/// The last good answer, as the next one is compared with it.
-pub(super) struct PreviousAnswer<'a> {
-    pub(super) list: &'a SessionList,
+/// The last good answer, with what is known about it.
+#[derive(Debug)]
+pub(super) struct LastAnswer {
+    pub(super) snapshot: Arc<Snapshot>,
     /// When it was received, or last confirmed by a stream.
-    pub(super) valid_as_of: Timestamps,
-    /// Each session's last known expiry in milliseconds since the epoch.
-    pub(super) expiry_ms: &'a HashMap<u64, f64>,
-    /// Whether these expiries were computed in a unit that is settled.
-    pub(super) unit_settled: bool,
+    pub(super) confirmed_at: Timestamps,
+    /// The unit of the expiries.
+    pub(super) unit: Unit,
+    /// Each readable session's expiry in milliseconds since the epoch.
+    pub(super) expiry_ms: HashMap<u64, f64>,
 }
 
 /// Sessions opened and closed between two good answers. A renewal (same id) is neither.
@@ -59,25 +45,29 @@ pub struct SessionDiff {
     pub closed: Vec<(Session, CloseReason)>,
 }
 
-/// Compares an answer with the one before it. A gap longer than `max_age` hides renewals.
+/// Compares an answer with the one before it. A gap longer than `max_age` hides renewals; expiries
+/// count only in a unit that is settled.
 pub(super) fn diff(
-    previous: &PreviousAnswer<'_>,
-    current: &SessionList,
-    received_at: Timestamps,
+    last: &LastAnswer,
+    current: &Snapshot,
+    unit: UnitStatus,
     max_age: Duration,
 ) -> SessionDiff {
-    let long_gap = received_at.age_of(previous.valid_as_of) > max_age;
-    let close_reason = |session: &Session| match previous.expiry_ms.get(&session.id) {
+    let received_at = current.received_at;
+    let unit_settled = unit.confirmed && unit.unit == last.unit;
+    let long_gap = received_at.age_of(last.confirmed_at) > max_age;
+    let close_reason = |session: &Session| match last.expiry_ms.get(&session.id) {
         None => CloseReason::Unknown,
-        Some(_) if !previous.unit_settled => CloseReason::Unknown,
+        Some(_) if !unit_settled => CloseReason::Unknown,
         Some(expiry) if *expiry > received_at.wall_ms + EXPIRY_SLACK_MS => CloseReason::Ended,
         // Between the answers it may have been renewed or closed.
-        Some(expiry) if long_gap && *expiry > previous.valid_as_of.wall_ms => CloseReason::Unknown,
+        Some(expiry) if long_gap && *expiry > last.confirmed_at.wall_ms => CloseReason::Unknown,
         Some(_) => CloseReason::Expired,
     };
+    let (before, now) = (&last.snapshot.list, &current.list);
     SessionDiff {
-        opened: missing_in(previous.list, current).cloned().collect(),
-        closed: missing_in(current, previous.list)
+        opened: missing_in(before, now).cloned().collect(),
+        closed: missing_in(now, before)
             .map(|session| (session.clone(), close_reason(session)))
             .collect(),
     }

@@ -15,35 +15,22 @@ const TOLERANCE: f64 = 0.1;
 /// A session in seconds may have this much more left than its dates allow.
 const LIFETIME_SLACK_S: f64 = 5.0;
 
-/// A unit of the time left.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unit {
-    /// As the vendor documents it.
-    #[default]
-    Milliseconds,
-    /// As the vendor's samples look.
-    Seconds,
+labels! {
+    /// A unit of the time left.
+    #[derive(Default)]
+    pub enum Unit {
+        /// As the vendor documents it.
+        #[default]
+        Milliseconds = "milliseconds",
+        /// As the vendor's samples look.
+        Seconds = "seconds",
+    }
 }
 
 impl Unit {
-    /// Both, in the order in which they are listed.
-    pub const ALL: [Unit; 2] = [Unit::Milliseconds, Unit::Seconds];
-
-    /// The label value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Milliseconds => "milliseconds",
-            Self::Seconds => "seconds",
-        }
-    }
-
     /// A time left in this unit, in milliseconds; at least 0.
     pub fn to_milliseconds(self, time_left: f64) -> f64 {
-        let milliseconds = match self {
-            Self::Milliseconds => time_left,
-            Self::Seconds => time_left * 1000.0,
-        };
-        milliseconds.clamp(0.0, f64::MAX)
+        (time_left * (1000.0 / self.per_second())).clamp(0.0, f64::MAX)
     }
 
     fn per_second(self) -> f64 {
@@ -52,15 +39,6 @@ impl Unit {
             Self::Seconds => 1.0,
         }
     }
-}
-
-/// `TRADERNET_EXPIRE_UNIT`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnitSetting {
-    /// Decided by evidence.
-    Auto,
-    /// As configured.
-    Fixed(Unit),
 }
 
 /// The unit in force.
@@ -85,17 +63,13 @@ pub struct UnitDetector {
 
 impl UnitDetector {
     /// Starts with the configured unit, or with unconfirmed milliseconds.
-    pub fn new(setting: UnitSetting) -> Self {
-        let (unit, fixed) = match setting {
-            UnitSetting::Auto => (Unit::Milliseconds, false),
-            UnitSetting::Fixed(unit) => (unit, true),
-        };
+    pub fn new(configured: Option<Unit>) -> Self {
         Self {
             status: UnitStatus {
-                unit,
-                confirmed: fixed,
+                unit: configured.unwrap_or_default(),
+                confirmed: configured.is_some(),
             },
-            fixed,
+            fixed: configured.is_some(),
             pending: None,
             reference: None,
         }
@@ -112,11 +86,11 @@ impl UnitDetector {
             return;
         }
         if current.list.sessions().iter().any(outlives_seconds) {
+            // One piece is enough where no unit is settled.
             if !self.status.confirmed {
-                self.settle(Unit::Milliseconds);
-            } else {
-                self.record_evidence(Unit::Milliseconds);
+                self.pending = Some(Unit::Milliseconds);
             }
+            self.record_evidence(Unit::Milliseconds);
             self.reference = Some(Arc::clone(current));
             return;
         }
@@ -140,21 +114,17 @@ impl UnitDetector {
     }
 
     fn record_evidence(&mut self, unit: Unit) {
-        if self.status.confirmed && unit == self.status.unit {
-            self.pending = None;
-        } else if self.pending == Some(unit) {
-            self.settle(unit);
-        } else {
-            self.pending = Some(unit);
+        let is_second = self.pending.replace(unit) == Some(unit);
+        let confirmed = self.status.confirmed;
+        if is_second {
+            self.status = UnitStatus {
+                unit,
+                confirmed: true,
+            };
         }
-    }
-
-    fn settle(&mut self, unit: Unit) {
-        self.pending = None;
-        self.status = UnitStatus {
-            unit,
-            confirmed: true,
-        };
+        if is_second || (confirmed && unit == self.status.unit) {
+            self.pending = None;
+        }
     }
 }
 

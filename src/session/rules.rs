@@ -35,44 +35,21 @@ pub struct SessionLimits {
     pub max: Option<u64>,
 }
 
-/// A rule that sessions can break.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Rule {
-    /// The client's address is not allowed, or missing.
-    ClientIp,
-    /// The safety type is not allowed, or missing.
-    SafetyType,
-    /// The login is not allowed, or missing.
-    Login,
-    /// The lifetime is longer than allowed, or unknown together with the time left.
-    Lifetime,
-    /// More sessions are open than allowed.
-    MaxSessions,
-    /// Fewer sessions are open than required.
-    MinSessions,
-}
-
-impl Rule {
-    /// All of them, in the order in which they are listed.
-    pub const ALL: [Rule; 6] = [
-        Rule::ClientIp,
-        Rule::SafetyType,
-        Rule::Login,
-        Rule::Lifetime,
-        Rule::MaxSessions,
-        Rule::MinSessions,
-    ];
-
-    /// The label value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClientIp => "client_ip",
-            Self::SafetyType => "safety_type",
-            Self::Login => "login",
-            Self::Lifetime => "lifetime",
-            Self::MaxSessions => "max_sessions",
-            Self::MinSessions => "min_sessions",
-        }
+labels! {
+    /// A rule that sessions can break.
+    pub enum Rule {
+        /// The client's address is not allowed, or missing.
+        ClientIp = "client_ip",
+        /// The safety type is not allowed, or missing.
+        SafetyType = "safety_type",
+        /// The login is not allowed, or missing.
+        Login = "login",
+        /// The lifetime is longer than allowed, or unknown together with the time left.
+        Lifetime = "lifetime",
+        /// More sessions are open than allowed.
+        MaxSessions = "max_sessions",
+        /// Fewer sessions are open than required.
+        MinSessions = "min_sessions",
     }
 }
 
@@ -118,17 +95,6 @@ impl Policy {
             .into_iter()
             .filter_map(|(rule, allowed)| (allowed == Some(false)).then_some(rule))
             .collect()
-    }
-
-    /// Sessions above the maximum, where one is configured.
-    pub fn excess(&self, open: u64) -> Option<u64> {
-        self.max_sessions.map(|max| open.saturating_sub(max))
-    }
-
-    /// Sessions missing to the minimum, where one is configured. `required` is the number of open
-    /// sessions that [count](Self::counts_for_minimum).
-    pub fn shortfall(&self, required: u64) -> Option<u64> {
-        self.min_sessions.map(|min| min.saturating_sub(required))
     }
 
     /// The bounds of the number of open sessions.

@@ -1,14 +1,15 @@
 //! The last good answer in numbers.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::clock::Timestamps;
-use crate::session::expire_unit::Unit;
+use crate::session::diff::LastAnswer;
 use crate::session::rules::{Policy, Rule};
 use crate::session::safety_type::{KnownTypes, SafetyType};
-use crate::session::{ClientAddress, Session, Snapshot};
+use crate::session::{ClientAddress, Session};
 
 /// Sessions that have series of their own.
 const MAX_DETAILS: usize = 100;
@@ -114,37 +115,32 @@ pub struct SessionDetail {
     pub violated_rules: Vec<Rule>,
 }
 
-/// What [`Self::summary`] is made of.
-pub(super) struct Facts<'a> {
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) policy: &'a Policy,
-    pub(super) detail_level: SessionDetails,
-    pub(super) unit: Unit,
-    /// Each readable session's expiry in milliseconds since the epoch.
-    pub(super) expiry_ms: &'a HashMap<u64, f64>,
-}
-
-impl Facts<'_> {
-    pub(super) fn summary(&self, known_types: &mut KnownTypes) -> Summary {
+impl LastAnswer {
+    pub(super) fn summary(
+        &self,
+        policy: &Policy,
+        detail_level: SessionDetails,
+        known_types: &mut KnownTypes,
+    ) -> Summary {
         let sessions = self.sessions();
-        let by_safety_type = known_types.count(sessions);
-        let violations: Vec<Vec<Rule>> = sessions.iter().map(|s| self.violations(s)).collect();
-        let required = self.policy.min_sessions.map(|_| self.required());
+        let broken_rules = |session| policy.violations(session, self.remaining_ms(session));
+        let violations: Vec<Vec<Rule>> = sessions.iter().map(broken_rules).collect();
+        let lifetimes = Range::of(sessions.iter().filter_map(|s| s.lifetime_ms));
+        let required = policy.min_sessions.map(|_| self.required(policy));
         Summary {
             received_at: self.snapshot.received_at,
             open: sessions.len() as u64,
-            by_safety_type,
+            by_safety_type: known_types.count(sessions),
             expiry: self.expiry(),
             expire_unknown: sessions.iter().filter(|s| s.time_left.is_none()).count() as u64,
-            max_lifetime_ms: Range::of(sessions.iter().filter_map(|s| s.lifetime_ms))
-                .map(|range| range.max),
+            max_lifetime_ms: lifetimes.map(|range| range.max),
             client_ips: distinct(sessions.iter().filter_map(|s| s.client.as_ref())),
             logins: distinct(sessions.iter().filter_map(|s| s.user_login.as_ref())),
             required,
-            violating: self.violating(&violations, required),
+            violating: violating(policy, &violations, required),
             undecodable: self.snapshot.list.undecodable(),
-            detail_level: self.detail_level,
-            details: self.details(violations, known_types),
+            detail_level,
+            details: self.details(detail_level, violations, known_types),
         }
     }
 
@@ -163,21 +159,22 @@ impl Facts<'_> {
     }
 
     fn expiry(&self) -> Option<Expiry> {
+        let mut remaining_ms =
+            Range::of(self.sessions().iter().filter_map(|s| self.remaining_ms(s)));
         if self.sessions().is_empty() {
-            return Some(Expiry {
-                remaining_ms: Range { min: 0.0, max: 0.0 },
-                expires_at_ms: None,
-            });
+            remaining_ms = Some(Range { min: 0.0, max: 0.0 });
         }
         Some(Expiry {
-            remaining_ms: Range::of(self.sessions().iter().filter_map(|s| self.remaining_ms(s)))?,
+            remaining_ms: remaining_ms?,
             expires_at_ms: Range::of(self.expiry_ms.values().copied()),
         })
     }
 
-    fn required(&self) -> RequiredSessions {
-        let counts_for_minimum = |session: &&Session| self.policy.counts_for_minimum(session);
-        let required = self.sessions().iter().filter(counts_for_minimum);
+    fn required(&self, policy: &Policy) -> RequiredSessions {
+        let required = self
+            .sessions()
+            .iter()
+            .filter(|s| policy.counts_for_minimum(s));
         let expiries = required.clone().filter_map(|s| self.expires_at_ms(s));
         RequiredSessions {
             max_expiry_ms: Range::of(expiries).map(|range| range.max),
@@ -185,32 +182,16 @@ impl Facts<'_> {
         }
     }
 
-    fn violations(&self, session: &Session) -> Vec<Rule> {
-        self.policy.violations(session, self.remaining_ms(session))
-    }
-
-    fn violating(
+    fn details(
         &self,
-        violations: &[Vec<Rule>],
-        required: Option<RequiredSessions>,
-    ) -> Vec<(Rule, u64)> {
-        let open = self.sessions().len() as u64;
-        let count = |rule: Rule| match rule {
-            Rule::MaxSessions => self.policy.excess(open).unwrap_or_default(),
-            Rule::MinSessions => required
-                .and_then(|required| self.policy.shortfall(required.open))
-                .unwrap_or_default(),
-            _ => violations.iter().filter(|of| of.contains(&rule)).count() as u64,
-        };
-        let configured = Rule::ALL.into_iter().filter(|rule| self.policy.has(*rule));
-        configured.map(|rule| (rule, count(rule))).collect()
-    }
-
-    fn details(&self, violations: Vec<Vec<Rule>>, known_types: &KnownTypes) -> Vec<SessionDetail> {
-        if self.detail_level == SessionDetails::Off {
+        level: SessionDetails,
+        violations: Vec<Vec<Rule>>,
+        known_types: &KnownTypes,
+    ) -> Vec<SessionDetail> {
+        if level == SessionDetails::Off {
             return Vec::new();
         }
-        let full = self.detail_level == SessionDetails::Full;
+        let full = level == SessionDetails::Full;
         let mut details: Vec<_> = (self.sessions().iter().zip(violations))
             .map(|(session, violated_rules)| SessionDetail {
                 id: session.id,
@@ -221,17 +202,31 @@ impl Facts<'_> {
                 violated_rules,
             })
             .collect();
-        let expiry = |detail: &SessionDetail| detail.expires_at_ms.unwrap_or(f64::INFINITY);
-        details.sort_by(|a, b| {
-            (a.violated_rules
-                .is_empty()
-                .cmp(&b.violated_rules.is_empty()))
-            .then(expiry(a).total_cmp(&expiry(b)))
-            .then(a.id.cmp(&b.id))
-        });
+        let order = |detail: &SessionDetail| {
+            let expiry = detail.expires_at_ms.unwrap_or(f64::INFINITY);
+            (detail.violated_rules.is_empty(), expiry, detail.id)
+        };
+        details.sort_by(|a, b| order(a).partial_cmp(&order(b)).unwrap_or(Ordering::Equal));
         details.truncate(MAX_DETAILS);
         details
     }
+}
+
+/// How many sessions break each configured rule; of the bounds, how many are too many or missing.
+fn violating(
+    policy: &Policy,
+    violations: &[Vec<Rule>],
+    required: Option<RequiredSessions>,
+) -> Vec<(Rule, u64)> {
+    let open = violations.len() as u64;
+    let required = required.map_or(0, |required| required.open);
+    let count = |rule: Rule| match rule {
+        Rule::MaxSessions => open.saturating_sub(policy.max_sessions.unwrap_or(open)),
+        Rule::MinSessions => policy.min_sessions.unwrap_or(0).saturating_sub(required),
+        _ => violations.iter().filter(|of| of.contains(&rule)).count() as u64,
+    };
+    let configured = Rule::ALL.into_iter().filter(|rule| policy.has(*rule));
+    configured.map(|rule| (rule, count(rule))).collect()
 }
 
 fn distinct<T: Ord + Hash>(values: impl Iterator<Item = T>) -> u64 {

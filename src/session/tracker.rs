@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Timestamps;
-use crate::session::diff::{self, CloseReason, EXPIRY_SLACK_MS, PreviousAnswer, SessionDiff};
-use crate::session::expire_unit::{Unit, UnitDetector, UnitSetting, UnitStatus};
+use crate::session::diff::{self, CloseReason, EXPIRY_SLACK_MS, LastAnswer, SessionDiff};
+use crate::session::expire_unit::{Unit, UnitDetector, UnitStatus};
 use crate::session::rules::Policy;
 use crate::session::safety_type::KnownTypes;
-use crate::session::summary::{Facts, SessionDetails, Summary};
+use crate::session::summary::{SessionDetails, Summary};
 use crate::session::{SessionList, Snapshot};
 
 /// How an account's answers are interpreted.
@@ -21,8 +21,8 @@ pub struct TrackingConfig {
     pub policy: Policy,
     /// Whether single sessions are published.
     pub details: SessionDetails,
-    /// The unit of the time left.
-    pub expire_unit: UnitSetting,
+    /// The unit of the time left; without one, evidence decides.
+    pub expire_unit: Option<Unit>,
     /// The polling interval.
     pub interval: Duration,
     /// Age past which an answer is not published.
@@ -34,29 +34,22 @@ pub struct TrackingConfig {
 pub struct SessionCounters {
     /// First seen after the first answer.
     pub opened: u64,
-    expired: u64,
-    ended: u64,
-    unknown: u64,
+    closed: [u64; CloseReason::ALL.len()],
 }
 
 impl SessionCounters {
     /// Sessions gone for that reason.
     pub fn closed(&self, reason: CloseReason) -> u64 {
-        match reason {
-            CloseReason::Expired => self.expired,
-            CloseReason::Ended => self.ended,
-            CloseReason::Unknown => self.unknown,
-        }
+        let counts = CloseReason::ALL.into_iter().zip(self.closed);
+        counts
+            .filter_map(|(of, count)| (of == reason).then_some(count))
+            .sum()
     }
 
     fn add(&mut self, diff: &SessionDiff) {
         self.opened += diff.opened.len() as u64;
-        for (_, reason) in &diff.closed {
-            match reason {
-                CloseReason::Expired => self.expired += 1,
-                CloseReason::Ended => self.ended += 1,
-                CloseReason::Unknown => self.unknown += 1,
-            }
+        for (count, reason) in self.closed.iter_mut().zip(CloseReason::ALL) {
+            *count += diff.closed.iter().filter(|(_, of)| *of == reason).count() as u64;
         }
     }
 }
@@ -64,25 +57,17 @@ impl SessionCounters {
 /// One account's state over its good answers.
 #[derive(Debug)]
 pub struct SessionTracker {
-    config: TrackingConfig,
+    config: Arc<TrackingConfig>,
     unit_detector: UnitDetector,
     last: Option<LastAnswer>,
     known_types: KnownTypes,
     counters: SessionCounters,
 }
 
-#[derive(Debug)]
-struct LastAnswer {
-    snapshot: Arc<Snapshot>,
-    confirmed_at: Timestamps,
-    unit: Unit,
-    /// Each readable session's expiry in milliseconds since the epoch.
-    expiry_ms: HashMap<u64, f64>,
-}
-
 impl SessionTracker {
     /// An account without an answer.
-    pub fn new(config: TrackingConfig) -> Self {
+    pub fn new(config: impl Into<Arc<TrackingConfig>>) -> Self {
+        let config = config.into();
         Self {
             unit_detector: UnitDetector::new(config.expire_unit),
             config,
@@ -93,7 +78,8 @@ impl SessionTracker {
     }
 
     /// Applies another configuration, and summarizes the last answer again.
-    pub fn reconfigure(&mut self, config: TrackingConfig) -> Option<Summary> {
+    pub fn reconfigure(&mut self, config: impl Into<Arc<TrackingConfig>>) -> Option<Summary> {
+        let config = config.into();
         if config.expire_unit != self.config.expire_unit {
             self.unit_detector = UnitDetector::new(config.expire_unit);
         }
@@ -112,14 +98,7 @@ impl SessionTracker {
         self.unit_detector.observe(&snapshot, self.config.interval);
         let (mut diff, mut expiry_ms) = (SessionDiff::default(), HashMap::new());
         if let Some(last) = self.last.take() {
-            let UnitStatus { unit, confirmed } = self.unit();
-            let previous = PreviousAnswer {
-                list: &last.snapshot.list,
-                valid_as_of: last.confirmed_at,
-                expiry_ms: &last.expiry_ms,
-                unit_settled: confirmed && last.unit == unit,
-            };
-            diff = diff::diff(&previous, &snapshot.list, at, self.config.max_age);
+            diff = diff::diff(&last, &snapshot, self.unit(), self.config.max_age);
             self.counters.add(&diff);
             expiry_ms = last.expiry_ms;
         }
@@ -172,21 +151,15 @@ impl SessionTracker {
         confirmed_at: Timestamps,
         expiry_ms: HashMap<u64, f64>,
     ) -> Summary {
-        let unit = self.unit().unit;
-        let facts = Facts {
-            snapshot: &snapshot,
-            policy: &self.config.policy,
-            detail_level: self.config.details,
-            unit,
-            expiry_ms: &expiry_ms,
-        };
-        let summary = facts.summary(&mut self.known_types);
-        self.last = Some(LastAnswer {
+        let answer = LastAnswer {
             snapshot,
             confirmed_at,
-            unit,
+            unit: self.unit().unit,
             expiry_ms,
-        });
+        };
+        let (policy, details) = (&self.config.policy, self.config.details);
+        let summary = answer.summary(policy, details, &mut self.known_types);
+        self.last = Some(answer);
         summary
     }
 }

@@ -38,48 +38,51 @@ impl Redactor {
         Self { secrets: all }
     }
 
-    /// The text without secrets and characters that may not be shown, cut to 200 characters. Where a
-    /// secret was found, the rest is shown without escapes. Secrets are replaced before the text is
-    /// cut, so no start of one is left at its end.
+    /// The text without secrets and characters that may not be shown, cut to 200 characters. Where an
+    /// escaped secret was found, the rest is shown without escapes. Secrets are replaced before the
+    /// text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
-        let unescaped = unescape(text);
-        let mut redacted = String::new();
-        let mut rest = 0;
-        for (start, end) in self.find(&unescaped) {
-            let before = unescaped.get(rest..start).unwrap_or_default();
-            redacted.push_str(&String::from_utf8_lossy(before));
-            redacted.push_str(REDACTED);
-            rest = end;
+        let mut text = text.replace(|c| !is_printable(c), " ");
+        for form in FORMS {
+            text = self.replace(&text, form).unwrap_or(text);
         }
-        match rest {
-            0 => redacted.push_str(text),
-            _ => redacted.push_str(&String::from_utf8_lossy(
-                unescaped.get(rest..).unwrap_or_default(),
-            )),
+        if let Some((end, _)) = text.char_indices().nth(MAX_TEXT_CHARS) {
+            text.truncate(end);
+            text.push('…');
         }
-        let mut redacted = redacted.replace(|c| !is_printable(c), " ");
-        if let Some((end, _)) = redacted.char_indices().nth(MAX_TEXT_CHARS) {
-            redacted.truncate(end);
-            redacted.push('…');
-        }
-        redacted.trim().to_owned()
+        text.trim().to_owned()
     }
 
     /// Whether a secret is part of the text.
     pub fn contains_secret(&self, text: &str) -> bool {
-        !self.find(&unescape(text)).is_empty()
+        let mut forms = FORMS.into_iter();
+        forms.any(|form| self.replace(text, form).is_some())
     }
 
-    /// Where secrets are in an unescaped text, in order and apart from each other. Linear in the
+    /// The text in one form without secrets; `None` where there is none.
+    fn replace(&self, text: &str, form: Form) -> Option<String> {
+        let text = form(text);
+        let mut replaced = String::new();
+        let mut rest = 0;
+        for (start, end) in self.find(&text, form) {
+            replaced.push_str(&String::from_utf8_lossy(text.get(rest..start)?));
+            replaced.push_str(REDACTED);
+            rest = end;
+        }
+        replaced.push_str(&String::from_utf8_lossy(text.get(rest..)?));
+        (rest > 0).then_some(replaced)
+    }
+
+    /// Where secrets are in a text of one form, in order and apart from each other. Linear in the
     /// text's length.
-    fn find(&self, text: &[u8]) -> Vec<(usize, usize)> {
+    fn find(&self, text: &[u8], form: Form) -> Vec<(usize, usize)> {
         // ASCII letters are compared without case.
         let text = text.to_ascii_lowercase();
         let mut found = Vec::new();
         for secret in &self.secrets {
             // A server may trim what it quotes.
             let secret = secret.expose_secret().trim();
-            let needle = unescape(secret).to_ascii_lowercase();
+            let needle = form(secret).to_ascii_lowercase();
             let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
             for start in memmem::find_iter(&text, &needle).filter(|_| !needle.is_empty()) {
                 let end = start + needle.len();
@@ -101,6 +104,12 @@ impl Redactor {
         found
     }
 }
+
+/// A text as it is compared with secrets.
+type Form = fn(&str) -> Vec<u8>;
+
+/// As written and without escapes: a text around a secret may make an escape of the secret's start.
+const FORMS: [Form; 2] = [|text| text.as_bytes().to_vec(), unescape];
 
 /// A text without escapes, also those that appear where others are replaced: so a secret that looks
 /// like an escape is the same in every encoding. A form has `+` for a blank.
@@ -204,6 +213,7 @@ mod tests {
             ("bad SID 0123456789abcdef!", "bad SID [redacted]!"),
             ("BAD 0123456789ABCDEF", "BAD [redacted]"),
             ("x0123456789abcdefx", "x[redacted]x"),
+            ("100%0123456789abcdef", "100%[redacted]"),
             ("0123456789abcdef-and-more.", "[redacted]."),
             (
                 "bad SID 0123456… (16 expected)",
@@ -303,7 +313,7 @@ mod tests {
 
     proptest! {
         // Not in the secret: brackets and ellipsis of a redacted text. Not around it: the start of an escape,
-        // which would make one with the start of the secret.
+        // which would make one with the start of an escaped secret.
         #[test]
         fn no_secret_is_left_in_any_text(
             secret in r"[^\s\p{C}\[\]…][^\p{C}\[\]…]{2,40}[^\s\p{C}\[\]…]",

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{App, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
-use crate::session::expire_unit::{Unit, UnitSetting, UnitStatus};
+use crate::session::expire_unit::{Unit, UnitStatus};
 use crate::session::rules::{Policy, SessionLimits};
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
@@ -41,7 +41,7 @@ pub(super) fn reading(policy: Policy, details: SessionDetails) -> TrackingConfig
     TrackingConfig {
         policy,
         details,
-        expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
+        expire_unit: Some(Unit::Milliseconds),
         interval: Duration::from_secs(30),
         max_age: Duration::from_secs(90),
     }

@@ -19,7 +19,7 @@ use crate::poller::host::Hosts;
 use crate::poller::login_breaker::LoginBreaker;
 use crate::poller::{DesiredState, PollerContext};
 use crate::secret::{SecretKind, SecretSource};
-use crate::session::expire_unit::{Unit, UnitSetting};
+use crate::session::expire_unit::Unit;
 use crate::session::rules::Policy;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
@@ -86,13 +86,13 @@ impl Bench {
                 origin: "wss://wss.tradernet.example".parse().unwrap(),
                 protocol: StreamProtocol::Websocket,
             }),
-            tracking: TrackingConfig {
+            tracking: Arc::new(TrackingConfig {
                 policy: Policy::default(),
                 details: SessionDetails::Off,
-                expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
+                expire_unit: Some(Unit::Milliseconds),
                 interval,
                 max_age: interval * 3,
-            },
+            }),
         };
         let (mut poller, desired) = Poller::new(account, shared, LoginBreaker::default(), start);
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
@@ -428,7 +428,7 @@ async fn another_interval_applies_to_the_same_connection() {
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
     bench.desired.send_modify(|desired| {
         let account = &mut desired.account;
-        account.tracking.interval = INTERVAL;
+        Arc::make_mut(&mut account.tracking).interval = INTERVAL;
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
     assert!(ended.is_err());

@@ -6,14 +6,38 @@ use crate::session::test_support::{after, list, moment, session, vendors};
 
 const MAX_AGE: Duration = Duration::from_secs(90);
 
+/// The last answer, in milliseconds.
+fn last(list: &SessionList, expiry_ms: HashMap<u64, f64>) -> LastAnswer {
+    LastAnswer {
+        snapshot: Arc::new(snapshot(list, after(0.0))),
+        confirmed_at: after(0.0),
+        unit: Unit::Milliseconds,
+        expiry_ms,
+    }
+}
+
+fn snapshot(list: &SessionList, received_at: Timestamps) -> Snapshot {
+    Snapshot {
+        list: list.clone(),
+        received_at,
+    }
+}
+
+fn unit(confirmed: bool) -> UnitStatus {
+    UnitStatus {
+        unit: Unit::Milliseconds,
+        confirmed,
+    }
+}
+
 fn compare(previous: &SessionList, current: &SessionList) -> SessionDiff {
-    let previous = PreviousAnswer {
-        list: previous,
-        valid_as_of: after(0.0),
-        expiry_ms: &HashMap::new(),
-        unit_settled: true,
-    };
-    diff(&previous, current, after(30.0), MAX_AGE)
+    let current = snapshot(current, after(30.0));
+    diff(
+        &last(previous, HashMap::new()),
+        &current,
+        unit(true),
+        MAX_AGE,
+    )
 }
 
 #[test]
@@ -52,13 +76,9 @@ fn reason(
     unit_settled: bool,
 ) -> CloseReason {
     let expiry = expiry_after_ms.map(|ms| (1, received_at.wall_ms + ms));
-    let previous = PreviousAnswer {
-        list: &list([session(1)]),
-        valid_as_of: after(0.0),
-        expiry_ms: &expiry.into_iter().collect(),
-        unit_settled,
-    };
-    let closed = diff(&previous, &list([]), received_at, MAX_AGE).closed;
+    let last = last(&list([session(1)]), expiry.into_iter().collect());
+    let current = snapshot(&list([]), received_at);
+    let closed = diff(&last, &current, unit(unit_settled), MAX_AGE).closed;
     assert_eq!(closed.len(), 1);
     closed.first().unwrap().1
 }

@@ -30,12 +30,12 @@ struct Account {
 
 impl Account {
     fn new() -> Self {
-        Self::with(UnitSetting::Auto)
+        Self::with(None)
     }
 
-    fn with(setting: UnitSetting) -> Self {
+    fn with(configured: Option<Unit>) -> Self {
         Self {
-            detector: UnitDetector::new(setting),
+            detector: UnitDetector::new(configured),
             interval: INTERVAL,
         }
     }
@@ -73,7 +73,7 @@ fn two_pairs_settle_the_unit() {
 fn configured_unit_ignores_evidence() {
     for unit in Unit::ALL {
         for per_second in [1.0, 1000.0] {
-            let mut account = Account::with(UnitSetting::Fixed(unit));
+            let mut account = Account::with(Some(unit));
             let statuses = account.poll(&[0.0, 30.0, 60.0, 90.0], per_second);
             assert_eq!(statuses, [settled(unit); 4]);
         }

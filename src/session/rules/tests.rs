@@ -25,8 +25,6 @@ fn everything_is_allowed_by_default() {
     bare.safety_type = None;
     assert_eq!(policy.violations(&bare, None), []);
     assert_eq!(policy.violations(&vendors(), Some(1e12)), []);
-    assert_eq!(policy.excess(1000), None);
-    assert_eq!(policy.shortfall(0), None);
     assert!(!Rule::ALL.into_iter().any(|rule| policy.has(rule)));
 }
 
@@ -135,27 +133,6 @@ fn unknown_lifetime_is_judged_by_the_time_left() {
         let broken = policy.violations(&session, left_ms) == [Rule::Lifetime];
         assert_eq!(broken, breaks, "{lifetime_ms:?} {left_ms:?}");
     }
-}
-
-#[test]
-fn excess_and_shortfall() {
-    let policy = Policy {
-        min_sessions: Some(2),
-        max_sessions: Some(4),
-        ..Policy::default()
-    };
-    let counts = [0, 1, 2, 4, 5, 9].map(|open| {
-        (
-            policy.shortfall(open).unwrap(),
-            policy.excess(open).unwrap(),
-        )
-    });
-    assert_eq!(counts, [(2, 0), (1, 0), (0, 0), (0, 0), (0, 1), (0, 5)]);
-    assert_eq!(
-        policy.violations(&session(1), None),
-        [],
-        "no session breaks a count"
-    );
 }
 
 #[test]

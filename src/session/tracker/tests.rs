@@ -12,7 +12,7 @@ fn config() -> TrackingConfig {
     TrackingConfig {
         policy: Policy::default(),
         details: SessionDetails::Off,
-        expire_unit: UnitSetting::Auto,
+        expire_unit: None,
         interval: Duration::from_secs(30),
         max_age: Duration::from_secs(90),
     }
@@ -25,7 +25,7 @@ fn tracker() -> SessionTracker {
 /// The server sends that unit, and the operator said so.
 fn in_unit(unit: Unit) -> SessionTracker {
     SessionTracker::new(TrackingConfig {
-        expire_unit: UnitSetting::Fixed(unit),
+        expire_unit: Some(unit),
         ..config()
     })
 }
@@ -34,7 +34,7 @@ fn detailed(details: SessionDetails, policy: Policy) -> SessionTracker {
     SessionTracker::new(TrackingConfig {
         details,
         policy,
-        expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
+        expire_unit: Some(Unit::Milliseconds),
         ..config()
     })
 }
@@ -375,7 +375,7 @@ fn reconfigure_applies_in_place() {
     let strict = TrackingConfig {
         policy: picky(),
         details: SessionDetails::Full,
-        expire_unit: UnitSetting::Fixed(Unit::Seconds),
+        expire_unit: Some(Unit::Seconds),
         ..config()
     };
     let summary = tracker.reconfigure(strict).unwrap();
@@ -409,7 +409,7 @@ fn unit_evidence_survives_unrelated_changes() {
     tracker.reconfigure(slower.clone());
     assert_eq!(tracker.unit(), status(Unit::Seconds, true));
     tracker.reconfigure(TrackingConfig {
-        expire_unit: UnitSetting::Fixed(Unit::Milliseconds),
+        expire_unit: Some(Unit::Milliseconds),
         ..slower.clone()
     });
     assert_eq!(tracker.unit(), status(Unit::Milliseconds, true));
