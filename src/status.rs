@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use crate::clock::Timestamps;
 use crate::session::expire_unit::UnitStatus;
-use crate::session::rules::SessionLimits;
 use crate::session::summary::Summary;
-use crate::session::tracker::SessionCounters;
+use crate::session::tracker::{SessionCounters, TrackingConfig};
 pub use crate::tradernet::Transport;
 use crate::tradernet::{Error, Reason};
 
@@ -24,12 +23,8 @@ pub struct AccountStatus {
     pub transport: Transport,
     /// What it is configured to be.
     pub info: Arc<AccountInfo>,
-    /// The polling interval as configured.
-    pub interval: Duration,
-    /// The summary is not shown past this age.
-    pub max_age: Duration,
-    /// The configured bounds of the number of open sessions.
-    pub limits: SessionLimits,
+    /// Its interval, the age past which the summary is not shown, and its rules, as configured.
+    pub tracking: Arc<TrackingConfig>,
     /// Attempts so far.
     pub polls: u64,
     /// Failed attempts so far.
@@ -133,7 +128,7 @@ impl AccountStatus {
         let held = self.last_success?;
         self.view
             .as_deref()
-            .filter(|_| now.age_of(held) <= self.max_age)
+            .filter(|_| now.age_of(held) <= self.tracking.max_age)
     }
 
     /// Whether the last attempt succeeded and its stream is still connected; `None` before the first.

@@ -84,8 +84,8 @@ static FAMILIES: &[AccountFamily] = &[
         "tradernet_security_sessions_limit",
         "Configured bounds of the number of open sessions.",
         |to| {
-            let limits = to.account.status.limits;
-            for (bound, limit) in [("min", limits.min), ("max", limits.max)] {
+            let policy = &to.account.status.tracking.policy;
+            for (bound, limit) in [("min", policy.min_sessions), ("max", policy.max_sessions)] {
                 if let Some(limit) = limit {
                     to.add(&[("bound", &bound)], limit);
                 }
@@ -216,7 +216,7 @@ static FAMILIES: &[AccountFamily] = &[
     (
         "tradernet_poll_interval_seconds",
         "Configured poll interval.",
-        |to| to.add(&[], to.account.status.interval.as_secs_f64()),
+        |to| to.add(&[], to.account.status.tracking.interval.as_secs_f64()),
     ),
     ("tradernet_logins_total", "Login attempts.", |to| {
         to.add(&[], to.account.status.logins)

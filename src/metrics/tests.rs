@@ -37,15 +37,14 @@ impl Watched {
     }
 
     fn reading(account: &str, details: SessionDetails, policy: Policy) -> Self {
-        let interval = Duration::from_secs(30);
-        let limits = policy.limits();
-        let tracker = SessionTracker::new(TrackingConfig {
+        let tracking = Arc::new(TrackingConfig {
             policy,
             details,
             expire_unit: None,
-            interval,
+            interval: Duration::from_secs(30),
             max_age: MAX_AGE,
         });
+        let tracker = SessionTracker::new(Arc::clone(&tracking));
         let status = AccountStatus {
             account: account.into(),
             transport: Transport::Http,
@@ -53,9 +52,7 @@ impl Watched {
                 credential: "login",
                 labels: Default::default(),
             }),
-            interval,
-            max_age: MAX_AGE,
-            limits,
+            tracking,
             polls: 0,
             failures: FailureCounts::default(),
             logins: 0,

@@ -38,7 +38,7 @@ impl ChangeLog {
     /// An account fails for another reason, or its last list has become `stale`: older than its
     /// `max_age`.
     pub(super) fn failed(&self, account: &AccountStatus, error: &Error, stale: bool) {
-        match self.collect(account.interval) {
+        match self.collect(account.tracking.interval) {
             None => log_failure(&account.account, error, stale),
             Some(mut collected) => {
                 let name = Arc::clone(&account.account);
@@ -49,7 +49,7 @@ impl ChangeLog {
 
     /// An account has answered for the first time, or again after an outage.
     pub(super) fn answered(&self, account: &AccountStatus, open: u64, outage: Option<Duration>) {
-        match self.collect(account.interval) {
+        match self.collect(account.tracking.interval) {
             None => log_answer(&account.account, open, outage),
             Some(mut collected) => {
                 let name = Arc::clone(&account.account);

@@ -105,7 +105,7 @@ impl Recorder {
         debug!(account = &**account, reason = reason.name(), %error, took_ms, "attempt failed");
         self.status.failures.add(reason);
         self.failing_since.get_or_insert(at);
-        let (confirmed_at, max_age) = (self.tracker.confirmed_at(), self.status.max_age);
+        let (confirmed_at, max_age) = (self.tracker.confirmed_at(), self.status.tracking.max_age);
         let is_stale =
             |at: Timestamps| confirmed_at.is_some_and(|confirmed| at.age_of(confirmed) > max_age);
         let (last, stale) = (self.status.last_attempt.as_ref(), is_stale(at));
@@ -199,9 +199,7 @@ fn configured(account: &AccountConfig, status: AccountStatus) -> AccountStatus {
         account: Arc::clone(&account.name),
         transport: account.transport,
         info: Arc::clone(&account.info),
-        interval: account.tracking.interval,
-        max_age: account.tracking.max_age,
-        limits: account.tracking.policy.limits(),
+        tracking: Arc::clone(&account.tracking),
         ..status
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamps;
 use crate::session::expire_unit::{Unit, UnitStatus};
-use crate::session::{Session, SessionList, Snapshot};
+use crate::session::{Session, Snapshot};
 
 /// Server and exporter round: a session may be gone this long before its computed expiry, and a
 /// computed expiry may move this far from one answer to the next.
@@ -65,20 +65,12 @@ pub(super) fn diff(
         Some(_) => CloseReason::Expired,
     };
     let (before, now) = (&last.snapshot.list, &current.list);
+    let opened = now.sessions().iter().filter(|s| before.get(s.id).is_none());
+    let closed = before.sessions().iter().filter(|s| now.get(s.id).is_none());
     SessionDiff {
-        opened: missing_in(before, now).cloned().collect(),
-        closed: missing_in(now, before)
-            .map(|session| (session.clone(), close_reason(session)))
-            .collect(),
+        opened: opened.cloned().collect(),
+        closed: closed.map(|s| (s.clone(), close_reason(s))).collect(),
     }
-}
-
-fn missing_in<'a>(
-    list: &'a SessionList,
-    of: &'a SessionList,
-) -> impl Iterator<Item = &'a Session> + 'a {
-    let sessions = of.sessions().iter();
-    sessions.filter(|session| list.get(session.id).is_none())
 }
 
 #[cfg(test)]

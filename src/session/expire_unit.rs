@@ -130,12 +130,10 @@ impl UnitDetector {
 
 /// Whether the time left, read in seconds, is longer than the session's whole lifetime.
 fn outlives_seconds(session: &Session) -> bool {
-    match (session.time_left, session.lifetime_ms) {
-        (Some(left), Some(lifetime_ms)) if lifetime_ms > 0.0 => {
-            left > lifetime_ms / 1000.0 + LIFETIME_SLACK_S
-        }
-        _ => false,
-    }
+    let left_and_lifetime = session.time_left.zip(session.lifetime_ms);
+    left_and_lifetime.is_some_and(|(left, lifetime_ms)| {
+        lifetime_ms > 0.0 && left > lifetime_ms / 1000.0 + LIFETIME_SLACK_S
+    })
 }
 
 /// The unit that two answers `gap_s` seconds apart show, if the sessions in both of them agree.

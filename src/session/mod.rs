@@ -46,10 +46,7 @@ pub enum ClientAddress {
 impl ClientAddress {
     /// Parses an address; empty text is no address.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim();
-        if text.is_empty() {
-            return None;
-        }
+        let text = Some(text.trim()).filter(|text| !text.is_empty())?;
         Some(match text.parse::<IpAddr>() {
             Ok(ip) => Self::Ip(ip.to_canonical()),
             Err(_) => Self::Unparsed(text.into()),

@@ -26,15 +26,6 @@ pub struct Policy {
     pub max_lifetime: Option<Duration>,
 }
 
-/// The configured bounds of the number of open sessions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SessionLimits {
-    /// Fewest sessions that should be open.
-    pub min: Option<u64>,
-    /// Most sessions that should be open.
-    pub max: Option<u64>,
-}
-
 labels! {
     /// A rule that sessions can break.
     pub enum Rule {
@@ -95,14 +86,6 @@ impl Policy {
             .into_iter()
             .filter_map(|(rule, allowed)| (allowed == Some(false)).then_some(rule))
             .collect()
-    }
-
-    /// The bounds of the number of open sessions.
-    pub fn limits(&self) -> SessionLimits {
-        SessionLimits {
-            min: self.min_sessions,
-            max: self.max_sessions,
-        }
     }
 
     /// Whether the session counts for the minimum.

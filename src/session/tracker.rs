@@ -15,7 +15,7 @@ use crate::session::summary::{SessionDetails, Summary};
 use crate::session::{SessionList, Snapshot};
 
 /// How an account's answers are interpreted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrackingConfig {
     /// The rules.
     pub policy: Policy,

@@ -15,7 +15,7 @@ use super::{App, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
 use crate::session::expire_unit::{Unit, UnitStatus};
-use crate::session::rules::{Policy, SessionLimits};
+use crate::session::rules::Policy;
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::{SessionTracker, TrackingConfig};
@@ -66,9 +66,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         account: account.into(),
         transport: Transport::Http,
         info: Default::default(),
-        interval: Duration::from_secs(30),
-        max_age: Duration::from_secs(90),
-        limits: SessionLimits::default(),
+        tracking: Arc::new(reading(Policy::default(), SessionDetails::Off)),
         polls: 0,
         failures: FailureCounts::default(),
         logins: 0,
@@ -95,11 +93,11 @@ pub(super) fn answered(
     sessions: Vec<Session>,
     arrival: Timestamps,
 ) -> AccountStatus {
-    let limits = reading.policy.limits();
-    let mut tracker = SessionTracker::new(reading);
+    let tracking = Arc::new(reading);
+    let mut tracker = SessionTracker::new(Arc::clone(&tracking));
     let (view, _) = tracker.record(SessionList::new(sessions, 0), arrival);
     AccountStatus {
-        limits,
+        tracking,
         polls: 1,
         last_attempt: Some(Attempt {
             at: arrival,

@@ -7,6 +7,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
+use crate::session::tracker::TrackingConfig;
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -44,7 +45,10 @@ impl Lines {
 fn accounts(count: usize) -> impl Iterator<Item = (usize, AccountStatus)> {
     let status = |n| AccountStatus {
         account: format!("desk-{n:02}").into(),
-        interval: INTERVAL,
+        tracking: Arc::new(TrackingConfig {
+            interval: INTERVAL,
+            ..TrackingConfig::default()
+        }),
         ..AccountStatus::default()
     };
     (0..count).map(move |n| (n, status(n)))

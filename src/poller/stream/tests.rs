@@ -432,7 +432,7 @@ async fn another_interval_applies_to_the_same_connection() {
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
     assert!(ended.is_err());
-    assert_eq!(bench.status().interval, INTERVAL);
+    assert_eq!(bench.status().tracking.interval, INTERVAL);
     drop(bench.poller);
     assert_eq!(server.await.unwrap(), [30, 60, 90]);
 }

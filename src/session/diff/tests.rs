@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::session::SessionList;
 use crate::session::test_support::{after, list, moment, session, vendors};
 
 const MAX_AGE: Duration = Duration::from_secs(90);

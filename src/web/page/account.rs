@@ -40,7 +40,8 @@ impl<'a> Account<'a> {
 
     /// `, at most 3 allowed`, after the number of open sessions.
     pub(super) fn limits(&self) -> String {
-        match (self.status.limits.min, self.status.limits.max) {
+        let policy = &self.status.tracking.policy;
+        match (policy.min_sessions, policy.max_sessions) {
             (None, None) => String::new(),
             (Some(min), None) => format!(", at least {min} required"),
             (None, Some(max)) => format!(", at most {max} allowed"),
@@ -132,7 +133,7 @@ impl<'a> Account<'a> {
     }
 
     pub(super) fn interval(&self) -> HumanDuration {
-        self.status.interval.into()
+        self.status.tracking.interval.into()
     }
 
     pub(super) fn left_ms(&self, at_ms: &f64) -> f64 {
