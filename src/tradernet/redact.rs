@@ -42,10 +42,11 @@ impl Redactor {
     /// escaped secret was found, the rest is shown without escapes. Secrets are replaced before the
     /// text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
-        let mut text = text.replace(|c| !is_printable(c), " ");
+        let mut text = text.to_owned();
         for form in FORMS {
             text = self.replace(&text, form).unwrap_or(text);
         }
+        let mut text = text.replace(|c| !is_printable(c), " ");
         if let Some((end, _)) = text.char_indices().nth(MAX_TEXT_CHARS) {
             text.truncate(end);
             text.push('…');
