@@ -2,11 +2,14 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
+
+use super::connections::Connection;
 
 /// For an answer to be written, from its first delay on, however slowly the client reads.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -14,14 +17,18 @@ pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// The connection to a client. hyper flushes after each answer.
 pub(super) struct AnswerStream<S> {
     stream: S,
+    connection: Arc<Connection>,
     /// Set while an answer is delayed.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> AnswerStream<S> {
-    pub(super) fn new(stream: S) -> Self {
-        let deadline = None;
-        Self { stream, deadline }
+    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
+        Self {
+            stream,
+            connection,
+            deadline: None,
+        }
     }
 
     /// The result of a write or flush, which fails once the answer has been delayed too long.
@@ -75,6 +82,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for AnswerStream<S> {
         let flushed = Pin::new(&mut self.stream).poll_flush(cx);
         ready!(self.within_deadline(cx, flushed))?;
         self.deadline = None;
+        self.connection.finish_answer();
         Poll::Ready(Ok(()))
     }
 

@@ -16,26 +16,20 @@ use ring::hmac;
 use ring::rand::SystemRandom;
 use rustls::ServerConfig;
 use secrecy::zeroize::Zeroizing;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
 use super::response::{Response, text};
+use super::turns::Turns;
 use crate::config::{RateLimit, WebConfig, WebConfigFile};
 
 /// Between two looks at the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Password checks that wait for one another; a check takes about 0.1 s. More are refused: otherwise
-/// wrong passwords would fill the listener.
-const MAX_WAITING_CHECKS: usize = 16;
-
 /// The web configuration in force.
 #[derive(Debug)]
 pub(super) struct AccessControl {
     current: RwLock<Current>,
-    /// Permits for the checks that run or wait, and for the one that runs.
-    waiting: Arc<Semaphore>,
-    turn: Arc<Semaphore>,
+    checks: Turns,
     /// Decides which hash stands for an unknown user.
     unknown_users: RandomState,
 }
@@ -66,8 +60,7 @@ impl AccessControl {
                 policy: Arc::new(Policy::new(config)),
                 is_valid: true,
             }),
-            waiting: Arc::new(Semaphore::new(MAX_WAITING_CHECKS)),
-            turn: Arc::new(Semaphore::new(1)),
+            checks: Turns::new(),
             unknown_users: RandomState::new(),
         }
     }
@@ -184,14 +177,10 @@ impl AccessControl {
         password: Zeroizing<Vec<u8>>,
         hash: String,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, Response> {
-        let busy = |_| too_many_requests(Duration::from_secs(1));
-        let waiting = Arc::clone(&self.waiting)
-            .try_acquire_owned()
-            .map_err(busy)?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await;
+        let turn = self.checks.take().await;
+        let turn = turn.ok_or_else(|| too_many_requests(Duration::from_secs(1)))?;
         let matches = spawn_blocking(move || {
-            // Released when the comparison is over, even if the client has gone.
-            let _permits = (waiting, turn);
+            let _turn = turn;
             let matches = bcrypt::verify(password.as_slice(), &hash).unwrap_or(false);
             matches.then_some(password)
         });

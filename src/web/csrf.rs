@@ -3,7 +3,7 @@
 //! A reload needs no password by default. A web page that an operator visits must not be able to
 //! request one: neither by posting to the exporter (the browser then sends the page as `Origin`),
 //! nor by resolving a name of its own to the exporter's address (the browser then sends that name
-//! as `Host`).
+//! as `Host`). For the same reason, a listener on loopback shows its pages under no foreign `Host`.
 
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName, ORIGIN};
@@ -20,23 +20,8 @@ pub(super) fn check_same_origin(
     headers: &HeaderMap,
     external: Option<&Url>,
 ) -> Result<(), &'static str> {
-    let unreadable = "refused: the request needs exactly one readable Host header";
-    let authority = match values(headers, &HOST)[..] {
-        [host] if !host.contains('@') => host,
-        _ => return Err(unreadable),
-    };
+    let authority = check_host(headers, external)?;
     let url = |scheme: &str| Url::parse(&format!("{scheme}://{authority}")).ok();
-    let host = url("http").ok_or(unreadable)?;
-    let is_local = match host.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        // No foreign DNS zone can resolve an address to this machine.
-        address => address.is_some(),
-    };
-    if !is_local && external.and_then(Url::host) != host.host() {
-        return Err(
-            "refused: Host is neither localhost, nor an IP address, nor the host of --web.external-url",
-        );
-    }
     let is_own = |origin: &str| {
         Url::parse(origin).is_ok_and(|origin| {
             let own = [url(origin.scheme()), external.cloned()];
@@ -54,6 +39,31 @@ pub(super) fn check_same_origin(
         return Err("refused: the request was made by another site");
     }
     Ok(())
+}
+
+/// Rejects a foreign `Host`: one that is neither localhost, nor an IP address, nor the external URL's.
+/// Returns it.
+pub(super) fn check_host<'a>(
+    headers: &'a HeaderMap,
+    external: Option<&Url>,
+) -> Result<&'a str, &'static str> {
+    let unreadable = "refused: the request needs exactly one readable Host header";
+    let authority = match values(headers, &HOST)[..] {
+        [host] if !host.contains('@') => host,
+        _ => return Err(unreadable),
+    };
+    let url = Url::parse(&format!("http://{authority}")).map_err(|_| unreadable)?;
+    let is_local = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        // No foreign DNS zone can resolve an address to this machine.
+        address => address.is_some(),
+    };
+    if !is_local && external.and_then(Url::host) != url.host() {
+        return Err(
+            "refused: Host is neither localhost, nor an IP address, nor the host of --web.external-url",
+        );
+    }
+    Ok(authority)
 }
 
 /// The values of a header; one that is not text is empty.

@@ -7,6 +7,7 @@ mod accept;
 mod answer_stream;
 pub(crate) mod api;
 mod auth;
+mod connections;
 mod csrf;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -20,6 +21,7 @@ mod server;
 #[cfg(test)]
 mod test_support;
 mod tls;
+mod turns;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,7 @@ use url::Url;
 
 use self::auth::AccessControl;
 use self::scrape::ScrapeCache;
+use self::turns::Turns;
 use crate::clock::Timestamps;
 use crate::config::{WebConfig, WebConfigFile};
 use crate::metrics::Metrics;
@@ -53,6 +56,14 @@ pub struct Settings {
     pub web_config: Arc<WebConfig>,
 }
 
+impl Settings {
+    /// The path of the external URL without a slash at its end; empty for none.
+    fn path_prefix(&self) -> &str {
+        let path = self.external_url.as_ref().map(Url::path);
+        path.unwrap_or_default().trim_end_matches('/')
+    }
+}
+
 /// A request to reload.
 #[derive(Debug)]
 pub struct ReloadRequest {
@@ -73,6 +84,8 @@ pub struct App {
     reload: mpsc::Sender<ReloadRequest>,
     scrapes: ScrapeCache,
     access: AccessControl,
+    /// For pages that are not shared.
+    renderings: Turns,
 }
 
 impl App {
@@ -85,6 +98,7 @@ impl App {
     ) -> Self {
         Self {
             scrapes: ScrapeCache::new(settings.scrape_interval),
+            renderings: Turns::new(),
             access: AccessControl::new(Arc::clone(&settings.web_config)),
             started: metrics.clock.now(),
             settings,

@@ -9,13 +9,17 @@ use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
 use super::accept::ContentCoding;
 
 /// An answer with its whole body.
 pub(super) type Response = hyper::Response<Full<Bytes>>;
+
+/// The bytes of an answer, among its extensions.
+#[derive(Clone)]
+pub(super) struct Body(pub(super) Bytes);
 
 // The fast end of both scales: the lines are so alike that more effort saves little.
 const GZIP_LEVEL: u32 = 3;
@@ -27,8 +31,10 @@ pub(super) fn with_type(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response {
-    let mut response = Response::new(Full::new(body.into()));
+    let body = body.into();
+    let mut response = Response::new(Full::new(body.clone()));
     *response.status_mut() = status;
+    response.extensions_mut().insert(Body(body));
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, content_type),
@@ -59,6 +65,15 @@ pub(super) fn method_not_allowed(allow: &'static str) -> Response {
     let reason = format!("method not allowed; use {allow}");
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, reason);
     (response.headers_mut()).insert(ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// To the same path with a slash at its end, to which links within the pages are relative.
+pub(super) fn redirect(path: &str) -> Response {
+    let mut response = text(StatusCode::PERMANENT_REDIRECT, "moved");
+    if let Ok(location) = HeaderValue::from_str(&format!("{path}/")) {
+        response.headers_mut().insert(LOCATION, location);
+    }
     response
 }
 

@@ -28,10 +28,16 @@ type Answer = Result<Response, Refusal>;
 
 impl App {
     /// Answers one request and counts it; an answer that panics is an internal error.
-    pub(super) async fn respond(&self, kind: ListenerKind, request: Request<Incoming>) -> Response {
+    /// `is_loopback` is whether the listener can be reached from this machine only.
+    pub(super) async fn respond(
+        &self,
+        kind: ListenerKind,
+        is_loopback: bool,
+        request: Request<Incoming>,
+    ) -> Response {
         let (request, body) = request.into_parts();
         let handler = self.handler(kind, request.uri.path());
-        let answer = self.check_and_route(kind, handler, &request, body);
+        let answer = self.check_and_route(kind, is_loopback, handler, &request, body);
         let response = AssertUnwindSafe(answer).catch_unwind();
         let mut response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
@@ -46,6 +52,15 @@ impl App {
     /// The route, also the label `handler`: the telemetry path has one value wherever it is, and
     /// unknown paths share one.
     fn handler(&self, kind: ListenerKind, path: &str) -> &'static str {
+        match self.route_name(kind, path) {
+            // A reverse proxy may keep the path of the external URL.
+            "other" => (path.strip_prefix(self.settings.path_prefix()))
+                .map_or("other", |path| self.route_name(kind, path)),
+            name => name,
+        }
+    }
+
+    fn route_name(&self, kind: ListenerKind, path: &str) -> &'static str {
         match path {
             "/-/healthy" => "/-/healthy",
             "/-/ready" => "/-/ready",
@@ -63,16 +78,20 @@ impl App {
     async fn check_and_route(
         &self,
         kind: ListenerKind,
+        is_loopback: bool,
         handler: &'static str,
         request: &Parts,
         body: Incoming,
     ) -> Response {
         let is_probe = matches!(handler, "/-/healthy" | "/-/ready");
-        if kind == ListenerKind::Main
-            && !is_probe
-            && let Err(refused) = self.access.check(&request.headers).await
-        {
-            return refused;
+        if kind == ListenerKind::Main && !is_probe {
+            let external = self.settings.external_url.as_ref();
+            if is_loopback && let Err(reason) = csrf::check_host(&request.headers, external) {
+                return text(StatusCode::FORBIDDEN, reason);
+            }
+            if let Err(refused) = self.access.check(&request.headers).await {
+                return refused;
+            }
         }
         self.route(kind, handler, request, body).await
     }
@@ -97,6 +116,11 @@ impl App {
             "/metrics" => ("GET, HEAD", self.scrape(headers).boxed()),
             "/" => ("GET, HEAD", self.status_page(headers, query).boxed()),
             "/api/v1/accounts" => ("GET, HEAD", self.accounts(headers, query).boxed()),
+            _ if kind == ListenerKind::Main
+                && request.uri.path() == self.settings.path_prefix() =>
+            {
+                return response::redirect(self.settings.path_prefix());
+            }
             _ => return self.not_found(kind),
         };
         if !allow.split(", ").any(|name| request.method == name) {
@@ -137,7 +161,7 @@ impl App {
             let json = api::render(&metrics.store, &names, &query, metrics.clock.now());
             Ok(json?)
         };
-        Ok(render(headers, "application/json", json).await)
+        self.render(headers, "application/json", json).await
     }
 
     async fn status_page(&self, headers: &HeaderMap, query: &str) -> Answer {
@@ -149,9 +173,37 @@ impl App {
             let page = page::render(&metrics.store, &names, &query, &settings, started, now);
             Ok(page.map_err(io::Error::other)?.into())
         };
-        let mut response = render(headers, "text/html; charset=utf-8", html).await;
+        let response = self.render(headers, "text/html; charset=utf-8", html);
+        let mut response = response.await?;
         (response.headers_mut()).insert(CONTENT_SECURITY_POLICY, page::POLICY);
         Ok(response)
+    }
+
+    /// Renders and compresses a body on a thread that polls nothing: for many accounts it takes a
+    /// while.
+    async fn render(
+        &self,
+        headers: &HeaderMap,
+        content_type: &'static str,
+        body: impl FnOnce() -> io::Result<Bytes> + Send + 'static,
+    ) -> Answer {
+        let busy = || {
+            let reason = "too many pages are requested at once; try again";
+            (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
+        };
+        let turn = self.renderings.take().await.ok_or_else(busy)?;
+        let coding = accept::coding(headers);
+        let body = spawn_blocking(move || {
+            let _turn = turn;
+            compress(body()?, coding)
+        });
+        let body = body.await.unwrap_or_else(|panic| Err(panic.into()));
+        Ok(response::encoded(
+            "Accept-Encoding",
+            content_type,
+            coding,
+            body,
+        ))
     }
 
     async fn reload(&self, headers: &HeaderMap, query: &str) -> Answer {
@@ -217,18 +269,6 @@ impl App {
 
 fn bad_request(reason: impl Into<String>) -> Refusal {
     (StatusCode::BAD_REQUEST, reason.into())
-}
-
-/// Renders and compresses a body on a thread that polls nothing: for many accounts it takes a while.
-async fn render(
-    headers: &HeaderMap,
-    content_type: &'static str,
-    body: impl FnOnce() -> io::Result<Bytes> + Send + 'static,
-) -> Response {
-    let coding = accept::coding(headers);
-    let body = spawn_blocking(move || compress(body()?, coding)).await;
-    let body = body.unwrap_or_else(|panic| Err(panic.into()));
-    response::encoded("Accept-Encoding", content_type, coding, body)
 }
 
 /// `?account=NAME`; `None` is the whole configuration. Other parameters are an error: with a

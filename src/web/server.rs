@@ -6,27 +6,32 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep;
 
 use super::App;
 use super::answer_stream::AnswerStream;
+use super::connections::{Connection, Connections};
+use super::response::{Body, Response};
 use super::tls;
 
-/// Connections of one listener; more wait in the system's queue. A Prometheus needs one.
+/// Connections of one listener. A Prometheus needs one.
 const MAX_CONNECTIONS: usize = 512;
 /// For a request's head, and for an idle connection to be used again: longer than the usual
 /// scrape interval.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Bytes of a request's head.
-const MAX_HEADER_BYTES: usize = 64 * 1024;
+const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// Of all answers of one listener that are being sent; a page of 1000 accounts has about 2 MiB.
+const MAX_ANSWER_BYTES: usize = 32 << 20;
 /// For answers in progress at shutdown: the whole process has a second.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(400);
 /// After an accept that failed for lack of descriptors or memory: the log has a line for each.
@@ -63,17 +68,19 @@ async fn serve_at_most(
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES);
-    let permits = Arc::new(Semaphore::new(max_connections));
+    let connections = Arc::new(Connections::new(max_connections, MAX_ANSWER_BYTES));
+    let address = listener.local_addr();
+    let is_loopback = address.is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
-        let (permit, stream) = tokio::select! {
+        let stream = tokio::select! {
             () = &mut shutdown => break,
-            accepted = accept(&listener, &permits) => accepted,
+            stream = accept(&listener) => stream,
         };
         // Frees the memory of connections that have ended.
-        while connections.try_join_next().is_some() {}
+        while tasks.try_join_next().is_some() {}
 
         // Answers are written whole: waiting to fill a segment would only delay them.
         if let Err(error) = stream.set_nodelay(true) {
@@ -81,20 +88,25 @@ async fn serve_at_most(
         }
         let (http, watcher) = (http.clone(), graceful.watcher());
         let app = Arc::clone(&app);
-        connections.spawn(async move {
-            let stream = match secure(stream, &app, kind).await {
-                Ok(stream) => AnswerStream::new(stream),
-                Err(error) => return tracing::debug!(%error, "connection failed"),
+        let connection = Arc::new(connections.open());
+        tasks.spawn(async move {
+            let served = async {
+                let stream = secure(stream, &app, kind).await?;
+                let stream = AnswerStream::new(stream, Arc::clone(&connection));
+                let service = service_fn(|request| {
+                    let (app, connection) = (Arc::clone(&app), Arc::clone(&connection));
+                    answer(connection, app, kind, is_loopback, request)
+                });
+                let served = http.serve_connection(TokioIo::new(stream), service);
+                watcher.watch(served).await.map_err(io::Error::other)
             };
-            let service = service_fn(move |request| {
-                let app = Arc::clone(&app);
-                async move { Ok::<_, Infallible>(app.respond(kind, request).await) }
-            });
-            let connection = http.serve_connection(TokioIo::new(stream), service);
-            if let Err(error) = watcher.watch(connection).await {
+            let served = tokio::select! {
+                served = served => served,
+                () = connection.closed() => Err(io::Error::other("closed to make room")),
+            };
+            if let Err(error) = served {
                 tracing::debug!(%error, "connection failed");
             }
-            drop(permit);
         });
     }
     drop(listener);
@@ -102,7 +114,23 @@ async fn serve_at_most(
         () = graceful.shutdown() => {}
         () = sleep(DRAIN_TIMEOUT) => tracing::debug!("connections cut off at shutdown"),
     }
-    connections.shutdown().await;
+    tasks.shutdown().await;
+}
+
+async fn answer(
+    connection: Arc<Connection>,
+    app: Arc<App>,
+    kind: ListenerKind,
+    is_loopback: bool,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    connection.start_request();
+    // Requests that are sent ahead must not keep other connections waiting.
+    yield_now().await;
+    let response = app.respond(kind, is_loopback, request).await;
+    let body = response.extensions().get::<Body>();
+    connection.start_answer(body.map(|Body(bytes)| bytes.clone()).unwrap_or_default());
+    Ok(response)
 }
 
 /// A connection, with or without TLS.
@@ -120,17 +148,12 @@ async fn secure(stream: TcpStream, app: &App, kind: ListenerKind) -> io::Result<
     )
 }
 
-/// The next connection within the limit, however many end before they are accepted.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (Option<OwnedSemaphorePermit>, TcpStream) {
+/// The next connection, however many end before they are accepted.
+async fn accept(listener: &TcpListener) -> TcpStream {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    // `None` is impossible: the semaphore is not closed.
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return (permit, stream),
+            Ok((stream, _)) => return stream,
             Err(error) => match error.kind() {
                 ConnectionAborted | ConnectionRefused | ConnectionReset => {}
                 _ => {

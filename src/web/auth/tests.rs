@@ -8,6 +8,7 @@ use base64::prelude::{BASE64_STANDARD, Engine as _};
 
 use super::*;
 use crate::web::test_support::{Answer, Served, request_on, settings};
+use crate::web::turns::MAX_WAITING;
 
 /// Hashes of the least cost of `right`.
 fn config(users: &[&str]) -> WebConfig {
@@ -88,8 +89,8 @@ async fn passwords_are_checked_one_at_a_time_beside_other_requests() {
         200
     );
 
-    let access = &served.app.access;
-    let running = access.turn.acquire().await.unwrap();
+    let checks = &served.app.access.checks;
+    let running = checks.turn.acquire().await.unwrap();
     let ask = |user: &'static str| {
         let (line, address) = (authorization(user, "wrong"), served.address);
         tokio::spawn(async move {
@@ -101,10 +102,10 @@ async fn passwords_are_checked_one_at_a_time_beside_other_requests() {
     let waiting: Vec<_> = ["alice", "nobody"]
         .into_iter()
         .cycle()
-        .take(MAX_WAITING_CHECKS)
+        .take(MAX_WAITING)
         .map(ask)
         .collect();
-    while access.waiting.available_permits() > 0 {
+    while checks.waiting.available_permits() > 0 {
         tokio::task::yield_now().await;
     }
     // Neither a check that succeeded before nor a probe waits.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamps};
 use crate::session::summary::SessionDetails;
 use crate::web::test_support::{NOW, Served, answered, reading, session, settings, starting};
+use crate::web::turns::MAX_WAITING;
 use crate::web::{ListenerKind, ReloadRequest, Settings, serve};
 
 const PROMETHEUS: &str = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
@@ -379,4 +380,69 @@ async fn request_body_is_ignored() {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).await.unwrap();
     assert_eq!(crate::web::test_support::Answer::parse(&bytes).status, 400);
+}
+
+#[tokio::test]
+async fn foreign_host_sees_no_page_on_loopback() {
+    let external_url = Some("https://sessions.example/".parse().unwrap());
+    let served = Served::start(Settings {
+        external_url,
+        ..settings()
+    })
+    .await;
+    for path in ["/", "/metrics", "/api/v1/accounts", "/no"] {
+        let answer = served.request("GET", path, &["Host: evil.example"]).await;
+        assert_eq!(answer.status, 403, "{path}");
+    }
+    for (path, host) in [
+        ("/metrics", "Host: sessions.example"),
+        ("/-/healthy", "Host: evil.example"),
+    ] {
+        let answer = served.request("GET", path, &[host]).await;
+        assert_eq!(answer.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pages_are_also_under_the_path_of_the_external_url() {
+    let external_url = Some("https://sessions.example/tradernet/".parse().unwrap());
+    let served = Served::start(Settings {
+        external_url,
+        ..settings()
+    })
+    .await;
+    for prefix in ["", "/tradernet"] {
+        for path in ["/", "/metrics", "/api/v1/accounts", "/-/healthy"] {
+            let answer = served.get(&format!("{prefix}{path}")).await;
+            assert_eq!(answer.status, 200, "{prefix}{path}");
+        }
+    }
+    let answer = served.get("/tradernet").await;
+    let location = answer.header("location");
+    assert_eq!((answer.status, location), (308, Some("/tradernet/")));
+    for path in [
+        "/tradernetx",
+        "/tradernetx/metrics",
+        "/tradernet/tradernet/",
+        "/x/metrics",
+    ] {
+        assert_eq!(served.get(path).await.status, 404, "{path}");
+    }
+    let metrics = served.get("/metrics").await;
+    let count = "tradernet_exporter_http_requests_total{code=\"200\",handler=\"/metrics\"} 2\n";
+    assert!(metrics.text().contains(count));
+}
+
+#[tokio::test]
+async fn long_queue_for_pages_is_refused() {
+    let served = Served::start(settings()).await;
+    let waiting = &served.app.renderings.waiting;
+    let all = u32::try_from(MAX_WAITING).unwrap();
+    let held = waiting.acquire_many(all).await.unwrap();
+    for path in ["/", "/api/v1/accounts"] {
+        assert_eq!(served.get(path).await.status, 503, "{path}");
+    }
+    assert_eq!(served.get("/metrics").await.status, 200);
+    drop(held);
+    assert_eq!(served.get("/").await.status, 200);
 }
