@@ -117,16 +117,26 @@ impl Poller {
         let (redactor, now) = (self.redactor(), self.now());
         let identity = self.credential.identity(&self.account.credential);
         let identity = identity.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))?;
+        let clock = &self.shared.clock;
+        let offset = |server| clock.now().wall_seconds_since(server);
+        let with_offset = |error: Error| match error.server_time() {
+            Some(server) => error.with_clock_offset(offset(server)),
+            None => error,
+        };
         let (list, stream, signature) = match &self.account.stream {
             Some(stream) => {
                 let opened = client.stream(stream, identity, now, target.timeout, &redactor);
-                let (stream, list) = opened.await?;
+                let (stream, list) = opened.await.map_err(with_offset)?;
                 (list, Some(stream), None)
             }
             None => {
-                let answer = client.sessions(target, identity, now, &redactor).await?;
-                let offset = |server| self.now().wall_seconds_since(server);
-                self.recorder.status.clock_offset_seconds = answer.server_time.map(offset);
+                let answer = client.sessions(target, identity, now, &redactor).await;
+                let server_time = match &answer {
+                    Ok(answer) => answer.server_time,
+                    Err(error) => error.server_time(),
+                };
+                self.recorder.status.clock_offset_seconds = server_time.map(offset);
+                let answer = answer.map_err(with_offset)?;
                 (answer.sessions, None, answer.signature)
             }
         };

@@ -99,7 +99,12 @@ impl Poller {
         let request_due = connection.last_request + interval;
         let request_due =
             (self.schedule.retry_due()).map_or(request_due, |due| due.min(request_due));
-        let late = |after| Err(Error::Timeout { after });
+        let late = |after| {
+            Err(Error::Timeout {
+                after,
+                received: None,
+            })
+        };
         tokio::select! {
             event = connection.stream.next() => self.receive(connection, event?)?,
             () = sleep_until(connection.next_update), if connection.pending.is_some() => {
@@ -217,7 +222,10 @@ impl Connection {
 async fn send(sending: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
     let after = SEND_TIMEOUT;
     let sent = timeout(SEND_TIMEOUT, sending).await;
-    sent.unwrap_or(Err(Error::Timeout { after }))
+    sent.unwrap_or(Err(Error::Timeout {
+        after,
+        received: None,
+    }))
 }
 
 #[cfg(test)]

@@ -115,6 +115,7 @@ pub(super) fn message(
         head,
         code: body.code,
         text: redactor.redact(&body.message),
+        clock_offset: None,
     }
 }
 
@@ -139,6 +140,7 @@ mod tests {
         let head = ResponseHead {
             status: Some(status),
             retry_after: Some(Duration::from_secs(7)),
+            ..ResponseHead::default()
         };
         list(head, answer, &Redactor::default())
     }

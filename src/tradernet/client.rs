@@ -29,6 +29,8 @@ use crate::session::SessionList;
 /// The content network refuses well-known libraries' names, so requests carry our own.
 pub const USER_AGENT: &str = concat!("tradernet-exporter/", env!("CARGO_PKG_VERSION"));
 
+/// Header lines of an answer: browsers accept as many, and a login may set hundreds of cookies.
+const MAX_HEADERS: usize = 1000;
 /// Longest answer to a login, in bytes.
 const MAX_LOGIN_BYTES: u64 = 1 << 20;
 
@@ -114,6 +116,7 @@ impl Client {
                 .user_agent(USER_AGENT)
                 .redirect(reqwest::redirect::Policy::none())
                 .referer(false)
+                .http1_max_headers(MAX_HEADERS)
                 .tls_backend_preconfigured(tls.clone())
                 .pool_idle_timeout(Duration::from_secs(90))
                 .dns_resolver(Arc::clone(&resolver))
@@ -159,7 +162,7 @@ impl Client {
         let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
         let request = post(endpoint, request)?;
         let response = self.send_twice(request, &context).await?;
-        let server_time = date(response.headers().get(DATE));
+        let server_time = head(&response).server_time;
         let sessions = self.read_list(response, &context).await?;
         Ok(ListResponse {
             sessions,
@@ -396,6 +399,7 @@ fn head(response: &Response) -> ResponseHead {
     ResponseHead {
         status: Some(response.status().as_u16()),
         retry_after: retry_after(response.headers()),
+        server_time: date(response.headers().get(DATE)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::mem::discriminant;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// `Retry-After` counts up to this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -22,6 +22,8 @@ pub enum Error {
     Timeout {
         /// `TRADERNET_TIMEOUT`.
         after: Duration,
+        /// The name of the last event that a stream sent instead of the list, redacted.
+        received: Option<String>,
     },
     /// A connection was not made, or broke.
     Connection {
@@ -78,6 +80,8 @@ pub struct ResponseHead {
     pub status: Option<u16>,
     /// `Retry-After`, as a time from now.
     pub retry_after: Option<Duration>,
+    /// `Date`.
+    pub server_time: Option<SystemTime>,
 }
 
 /// An error in the server's words.
@@ -89,7 +93,12 @@ pub struct ServerMessage {
     pub code: Option<i64>,
     /// The server's words, redacted; empty where there were none.
     pub text: String,
+    /// This machine's clock less the server's, in seconds, where it is known.
+    pub clock_offset: Option<i64>,
 }
+
+/// Signatures contain the time: a clock that is off by more, in seconds, explains their rejection.
+const MAX_CLOCK_OFFSET: i64 = 60;
 
 /// How a credential was not accepted, or why no login was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +205,25 @@ impl Error {
         Some(self.head()?.retry_after?.min(MAX_RETRY_AFTER))
     }
 
+    /// The server's clock when it answered, where it sent `Date`.
+    pub fn server_time(&self) -> Option<SystemTime> {
+        self.head()?.server_time
+    }
+
+    /// Adds this machine's clock less the server's, in seconds, for the advice on a signature.
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "`as` saturates, and a fraction of a second does not matter"
+    )]
+    pub fn with_clock_offset(mut self, seconds: f64) -> Self {
+        if let Self::Auth(AuthError::KeyPairRejected(said) | AuthError::Rejected(said)) = &mut self
+        {
+            said.clock_offset = Some(seconds as i64);
+        }
+        self
+    }
+
     /// Whether a login may replace the SID that this error is about.
     pub fn is_cured_by_login(&self) -> bool {
         matches!(
@@ -216,6 +244,13 @@ impl Error {
 
     /// What a person does about it, lower case, no full stop.
     pub fn advice(&self) -> String {
+        if let Some(seconds) = self.wrong_clock() {
+            let direction = if seconds > 0 { "ahead of" } else { "behind" };
+            let seconds = seconds.unsigned_abs();
+            return format!(
+                "this machine's clock is {seconds} s {direction} the server's, and a signature contains the time: correct the clock"
+            );
+        }
         match self {
             Self::Credential { .. } => {
                 "check that the file exists, that this program may read it and that it holds the secret only; it is read again every few seconds"
@@ -231,13 +266,16 @@ impl Error {
             Self::Auth(error) => error.advice(),
             Self::Api(_) => "look the code up on the vendor's API page; it may pass by itself",
             Self::HttpStatus(head) => match head.status.unwrap_or_default() {
+                407 => Stage::Proxy.advice(),
                 300..400 => {
                     "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
                 }
                 403 => {
                     "the content network in front of the API refused this address: ask the broker"
                 }
-                404 => "check that TRADERNET_URL, or the stream's URL, is the right origin",
+                400..500 => {
+                    "the server did not accept the request: check that TRADERNET_URL, or the stream's URL, is the origin of a Tradernet API"
+                }
                 _ => "the server is in trouble; it may pass by itself",
             },
             Self::Decode { .. } => {
@@ -246,6 +284,19 @@ impl Error {
             Self::Internal => "report the line that the log has about the panic",
         }
         .to_owned()
+    }
+}
+
+impl Error {
+    /// How far this machine's clock is off, where that explains why a signature was rejected.
+    fn wrong_clock(&self) -> Option<i64> {
+        let said = match self {
+            Self::Auth(AuthError::KeyPairRejected(said)) => said,
+            Self::Auth(AuthError::Rejected(said)) if said.code == Some(4) => said,
+            _ => return None,
+        };
+        said.clock_offset
+            .filter(|offset| offset.abs() > MAX_CLOCK_OFFSET)
     }
 }
 
@@ -342,8 +393,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Credential { detail } => write!(f, "no usable secret: {detail}"),
-            Self::Timeout { after } => {
-                write!(f, "no complete answer within {}s", after.as_secs_f64())
+            Self::Timeout { after, received } => {
+                write!(f, "no complete answer within {}s", after.as_secs_f64())?;
+                match received {
+                    Some(event) => write!(f, "; the server sent the event {event:?} instead"),
+                    None => Ok(()),
+                }
             }
             Self::Connection {
                 stage,

@@ -18,6 +18,7 @@ fn head(status: u16) -> ResponseHead {
     ResponseHead {
         status: Some(status),
         retry_after: None,
+        ..ResponseHead::default()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -34,6 +34,9 @@ const MAX_FRAME_BYTES: u64 = 1 << 20;
 /// middle of a secret, so it is not shown.
 const MAX_REASON_BYTES: usize = 120;
 
+/// Events that a server sends beside the list.
+const EXPECTED_EVENTS: [&str; 2] = ["keepAlive", "userData"];
+
 /// Requests the list, and every change of it. The vendor's Node client sends `["sessions",[]]`.
 const WEBSOCKET_REQUEST: &str = r#"["sessions"]"#;
 
@@ -45,6 +48,8 @@ pub struct Stream {
     ping_interval: Option<Duration>,
     /// Whether events can be sent: a server of socket.io says so.
     connected: bool,
+    /// The last event that was sent for no known reason.
+    unexpected: Option<String>,
     limit: u64,
     /// Host and port of the server.
     address: String,
@@ -80,28 +85,31 @@ impl Client {
         redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
         let _timer = self.timer(endpoint.protocol.transport());
-        let opened = async {
-            let parameters = handshake::parameters(credentials, now);
-            let redactor = redactor.with(signature_of(&parameters));
-            let context = self.context(&endpoint.origin, allowed, &redactor);
-            let limit = self.max_response_bytes.min(MAX_FRAME_BYTES);
-            let (origin, protocol) = (&endpoint.origin, &endpoint.protocol);
-            let socket =
-                handshake::open(self, origin, protocol, &parameters, limit, &context).await?;
-            let mut stream = Stream {
-                socket,
-                protocol: protocol.clone(),
-                ping_interval: None,
-                connected: *protocol == StreamProtocol::Websocket,
-                limit,
-                address: address(origin),
-                redactor,
-            };
-            let list = stream.first_list().await?;
-            Ok((stream, list))
+        let deadline = Instant::now() + allowed;
+        let late = |received| Error::Timeout {
+            after: allowed,
+            received,
         };
-        let opened = timeout(allowed, opened).await;
-        opened.unwrap_or(Err(Error::Timeout { after: allowed }))
+        let parameters = handshake::parameters(credentials, now);
+        let redactor = redactor.with(signature_of(&parameters));
+        let context = self.context(&endpoint.origin, allowed, &redactor);
+        let limit = self.max_response_bytes.min(MAX_FRAME_BYTES);
+        let (origin, protocol) = (&endpoint.origin, &endpoint.protocol);
+        let socket = handshake::open(self, origin, protocol, &parameters, limit, &context);
+        let socket = timeout_at(deadline, socket).await;
+        let mut stream = Stream {
+            socket: socket.unwrap_or_else(|_| Err(late(None)))?,
+            protocol: protocol.clone(),
+            ping_interval: None,
+            connected: *protocol == StreamProtocol::Websocket,
+            unexpected: None,
+            limit,
+            address: address(origin),
+            redactor,
+        };
+        let list = timeout_at(deadline, stream.first_list()).await;
+        let list = list.unwrap_or_else(|_| Err(late(stream.unexpected.take())))?;
+        Ok((stream, list))
     }
 }
 
@@ -114,6 +122,7 @@ impl Stream {
             protocol: StreamProtocol::Websocket,
             ping_interval: None,
             connected: true,
+            unexpected: None,
             limit: MAX_FRAME_BYTES,
             address: String::new(),
             redactor: Redactor::default(),
@@ -229,6 +238,9 @@ impl Stream {
             Event::Ping(echo) => {
                 let pong = format!("{}{echo}", socketio::PONG);
                 self.send(Message::text(pong)).await?;
+            }
+            Event::Other(Some(name)) if !EXPECTED_EVENTS.contains(&name.as_str()) => {
+                self.unexpected = Some(self.redactor.redact(&name));
             }
             Event::Other(_) => {}
         }

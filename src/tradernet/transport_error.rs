@@ -25,6 +25,7 @@ impl RequestContext<'_> {
         if error.is_timeout() {
             return Error::Timeout {
                 after: self.timeout,
+                received: None,
             };
         }
         // A body whose compression is broken arrived whole; without hyper's error nothing was cut.

@@ -75,16 +75,16 @@ impl AccessControl {
                 (file, changed)
             });
             let Ok((same, changed)) = looked.await else {
-                tracing::error!("reading the web configuration panicked; it is not reloaded");
+                tracing::error!("reading the web configuration panicked; it is not read again");
                 return;
             };
             file = same;
             match changed {
                 None => {}
                 Some(Ok(config)) => {
-                    tracing::info!("reloaded the web configuration");
+                    tracing::info!("web configuration reloaded");
                     for warning in &config.warnings {
-                        tracing::warn!("{warning}");
+                        tracing::warn!(warning, "doubtful setting");
                     }
                     let policy = Arc::new(Policy::new(Arc::new(config)));
                     self.set(|current| {
@@ -97,8 +97,7 @@ impl AccessControl {
                 Some(Err(error)) => {
                     tracing::error!(
                         %error,
-                        "the web configuration is invalid; every request is answered with 500 until it is \
-                         corrected, except for the probes"
+                        "web configuration invalid; answering with 500, except for the probes"
                     );
                     self.set(|current| current.is_valid = false);
                 }

@@ -124,8 +124,9 @@ async fn connect_error_is_auth_and_relogins() {
     let page = exporter.first_attempt().await;
     assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
     peer.tell(json!({"refuse": null})).await;
+    // A retry on request allows another login.
     let page = exporter.poll().await;
-    assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
+    assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
     assert_eq!(page.get(OPEN, &[]), 1.0);
     exporter.stop().await;
 }

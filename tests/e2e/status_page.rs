@@ -545,7 +545,7 @@ async fn retry_polls_the_account() {
     browser.wait(".state", "no data").await;
     upstream.account().clear_faults();
     // Search, its button, two states, Retry.
-    for _ in 0..7 {
+    for _ in 0..5 {
         browser.press("Tab").await;
     }
     browser.press("Enter").await;

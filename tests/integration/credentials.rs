@@ -186,6 +186,30 @@ async fn wrong_credentials_fail_with_auth() {
 }
 
 #[tokio::test]
+async fn rejected_signature_names_a_clock_that_is_wrong_by_more_than_a_minute() {
+    let upstream = upstream().await;
+    let keys = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
+    for (seconds_ago, is_named) in [(300_u32, true), (5, false)] {
+        let date = upstream.world.now() - Duration::from_secs(seconds_ago.into());
+        upstream.fail(Fault::Status {
+            code: 403,
+            body: r#"{"error":"Bad signature","code":4}"#.into(),
+            content_type: "application/json",
+            headers: vec![("date", httpdate::fmt_http_date(date))],
+        });
+        let exporter = InProcessExporter::start(&upstream, &keys).await;
+        let page = exporter.metrics().await;
+        assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+        let offset = page.get("tradernet_clock_offset_seconds", &[]);
+        assert!((offset - f64::from(seconds_ago)).abs() < 5.0, "{offset}");
+        let accounts = exporter.get("/api/v1/accounts").await;
+        let names_clock = accounts.text().contains("s ahead of the server's");
+        assert_eq!(names_clock, is_named, "{}", accounts.text());
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_secret_in_a_file_is_read_again_when_it_changes() {
     let upstream = upstream().await;
     let folder = tempfile::tempdir().unwrap();

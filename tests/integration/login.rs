@@ -73,6 +73,29 @@ async fn sid_locations() {
     }
 }
 
+/// Browsers accept hundreds of header lines.
+#[tokio::test]
+async fn login_answer_with_300_cookies_is_read() {
+    let sid = "sid-of-the-login";
+    let upstream = SimulatedApi::start_with(account().sid(sid)).await;
+    let mut headers: Vec<_> = (0..300)
+        .map(|n| ("set-cookie", format!("visit{n}=x; Path=/")))
+        .collect();
+    headers.push(("set-cookie", format!("SID={sid}; Path=/")));
+    let answer = Fault::Status {
+        code: 200,
+        body: "{}".into(),
+        content_type: "application/json",
+        headers,
+    };
+    fail_logins(&upstream, Repeat::Count(1), answer);
+    let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
+    let page = exporter.metrics().await;
+    assert_eq!(page.failures(), [].into());
+    assert_eq!(received(&upstream.world), (1, 1));
+    exporter.stop().await;
+}
+
 /// No list is requested after a rejected login, and no login is tried, for half an hour of polls.
 #[tokio::test(start_paused = true)]
 async fn rejected_login_is_not_retried() {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, Disconnect, SessionSpec};
+use tradernet_exporter::simulator::{AccountSpec, Disconnect, Repeat, SessionSpec, StreamFault};
 
 use crate::support::{Exposition, InProcessExporter, LOGIN, SID, SimulatedApi};
 
@@ -53,6 +53,27 @@ async fn changes_are_pushed() {
         );
         assert_eq!(account.counters().handshakes, 1);
         assert_eq!(account.list_request_count(), 0);
+        exporter.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn timeout_names_the_event_that_came_instead_of_the_list() {
+    for (transport, frame) in [
+        ("websocket", r#"["quotes",{}]"#),
+        ("socketio", r#"42["quotes",{}]"#),
+    ] {
+        let upstream = upstream().await;
+        let frames = StreamFault::RawFrames(vec![frame.to_owned()]);
+        upstream
+            .account()
+            .inject_stream_fault(Repeat::Forever, frames);
+        let exporter = start(&upstream, transport, ("TRADERNET_SID", SID)).await;
+        let page = exporter.wait_for_value("tradernet_up", 0.0).await;
+        assert_eq!(page.failures(), [("timeout".to_owned(), 1.0)].into());
+        let accounts = exporter.get("/api/v1/accounts").await;
+        let named = r#"the server sent the event \"quotes\" instead"#;
+        assert!(accounts.text().contains(named), "{}", accounts.text());
         exporter.stop().await;
     }
 }

@@ -56,6 +56,7 @@ fn accounts(count: usize) -> impl Iterator<Item = (usize, AccountStatus)> {
 
 const ERROR: Error = Error::Timeout {
     after: Duration::from_secs(10),
+    received: None,
 };
 
 /// Waits until changes are logged together.

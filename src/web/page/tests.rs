@@ -20,6 +20,7 @@ use crate::web::test_support::{
 fn timeout() -> Error {
     Error::Timeout {
         after: Duration::from_secs(10),
+        received: None,
     }
 }
 
