@@ -85,7 +85,7 @@ const POLICIES: [(&str, Policy); 6] = [
 
 type ReadFile<'a> = dyn FnMut(&str) -> io::Result<Vec<u8>> + 'a;
 
-/// Sets what the section is about, where it is valid. An empty section is no TLS.
+/// Sets TLS as the section configures it, where it is valid. An empty section configures no TLS.
 pub(super) fn resolve(section: &Section<'_>, read: &mut ReadFile<'_>, config: &mut WebConfig) {
     if !KEYS.iter().any(|key| section.is_set(key)) {
         return;
