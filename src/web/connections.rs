@@ -1,7 +1,6 @@
 //! The connections of a listener: which of them makes room for another one, or for its answer.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -51,7 +50,6 @@ pub(super) struct Connection {
     listener: Arc<Connections>,
     id: u64,
     close: Arc<Notify>,
-    requests: AtomicU32,
 }
 
 impl Connections {
@@ -83,7 +81,6 @@ impl Connections {
             listener,
             id,
             close,
-            requests: AtomicU32::new(0),
         }
     }
 
@@ -133,10 +130,9 @@ impl Connection {
         self.close.notified().await;
     }
 
-    /// A request has arrived; how many arrived before it.
-    pub(super) fn start_request(&self) -> u32 {
+    /// A request has arrived.
+    pub(super) fn start_request(&self) {
         self.change(&mut self.listener.table(), State::IsAnswered);
-        self.requests.fetch_add(1, Ordering::Relaxed)
     }
 
     /// This body is about to be sent.

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinSet, yield_now};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::App;
@@ -36,8 +36,6 @@ const MAX_ANSWER_BYTES: usize = 32 << 20;
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(400);
 /// After an accept that failed for lack of descriptors or memory: the log has a line for each.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// After so many requests of one connection the others have their turn.
-const REQUESTS_PER_TURN: u32 = 16;
 
 /// The routes of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,11 +124,8 @@ async fn answer(
     is_loopback: bool,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    let earlier = connection.start_request();
-    // Requests that are sent ahead must not keep other connections waiting.
-    if earlier % REQUESTS_PER_TURN == REQUESTS_PER_TURN - 1 {
-        yield_now().await;
-    }
+    // Requests that are sent ahead do not keep other connections waiting: hyper yields after 16.
+    connection.start_request();
     let response = app.respond(kind, is_loopback, request).await;
     let body = response.extensions().get::<Body>();
     connection.start_answer(body.map(|Body(bytes)| bytes.clone()).unwrap_or_default());
