@@ -5,6 +5,8 @@
 mod accounts;
 mod scenario;
 
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,11 +46,10 @@ impl Demo {
     /// Opens the embedded Tradernet's sockets, on free ports of loopback.
     ///
     /// # Errors
-    /// If no port is free.
-    pub async fn prepare() -> std::io::Result<Self> {
-        let http = TcpListener::bind("127.0.0.1:0").await?;
-        let streams = TcpListener::bind("127.0.0.1:0").await?;
-        let url = |text: String| Url::parse(&text).map_err(std::io::Error::other);
+    /// If loopback has no free port.
+    pub async fn prepare() -> io::Result<Self> {
+        let (http, streams) = (bind().await?, bind().await?);
+        let url = |text: String| Url::parse(&text).map_err(io::Error::other);
         let simulator = Simulator::new();
         seed(&simulator);
         Ok(Self {
@@ -129,6 +130,20 @@ impl Demo {
             }),
         }
     }
+}
+
+/// A free port of loopback, which may have one family of addresses only.
+async fn bind() -> io::Result<TcpListener> {
+    let addresses = [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        (Ipv6Addr::LOCALHOST, 0).into(),
+    ];
+    let bound = TcpListener::bind(&addresses[..]).await;
+    bound.map_err(|error| {
+        io::Error::other(format!(
+            "the demo cannot listen on a loopback address: {error}"
+        ))
+    })
 }
 
 /// Adds the demo's accounts, and the sessions that are open at the start.
