@@ -1,10 +1,8 @@
 //! Runs the exporter: starts pollers and servers from a configuration, reloads, and stops them.
 
-use std::io;
 use std::sync::Arc;
 
 use sd_notify::NotifyState;
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -19,7 +17,7 @@ use crate::poller::set::PollerSet;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
 use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
-use crate::web::{self, App, ListenerKind, ReloadRequest};
+use crate::web::{self, App, Listener, ListenerKind, ReloadRequest};
 
 /// Reload requests that may wait; further ones wait to be sent.
 const MAX_PENDING_RELOADS: usize = 8;
@@ -28,9 +26,9 @@ const MAX_PENDING_RELOADS: usize = 8;
 #[derive(Debug, Default)]
 pub struct Listeners {
     /// All routes.
-    pub web: Vec<TcpListener>,
+    pub web: Vec<Listener>,
     /// Probes only.
-    pub probes: Vec<TcpListener>,
+    pub probes: Vec<Listener>,
 }
 
 /// How a running exporter is stopped and reloaded.
@@ -43,15 +41,22 @@ pub struct Signals {
 }
 
 impl Listeners {
-    /// Binds the configured addresses.
+    /// Binds the configured addresses, or takes those that systemd has bound.
     ///
     /// # Errors
     ///
     /// The address that cannot be bound, and why.
-    pub async fn bind(settings: &WebSettings) -> Result<Self, (String, io::Error)> {
+    pub async fn bind(settings: &WebSettings) -> Result<Self, String> {
         let mut listeners = Self::default();
-        for address in &settings.listen_addresses {
-            listeners.web.push(bind(address).await?);
+        if settings.systemd_socket {
+            listeners.web = Listener::from_systemd().map_err(|error| {
+                format!("cannot use the sockets of systemd: {error}; start the exporter by systemd with a \
+                     socket unit, or unset --web.systemd-socket")
+            })?;
+        } else {
+            for address in &settings.listen_addresses {
+                listeners.web.push(bind(address).await?);
+            }
         }
         if let Some(address) = &settings.probe_listen_address {
             listeners.probes.push(bind(address).await?);
@@ -60,21 +65,10 @@ impl Listeners {
     }
 }
 
-/// Linux's `EAFNOSUPPORT`: the machine has no IPv6.
-const NO_SUCH_FAMILY: i32 = 97;
-
-async fn bind(address: &str) -> Result<TcpListener, (String, io::Error)> {
-    let bound = match (
-        TcpListener::bind(address).await,
-        address.strip_prefix("[::]:"),
-    ) {
-        // All addresses: without IPv6 those of IPv4.
-        (Err(error), Some(port)) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
-            TcpListener::bind(format!("0.0.0.0:{port}")).await
-        }
-        (bound, _) => bound,
-    };
-    bound.map_err(|error| (address.to_owned(), error))
+async fn bind(address: &str) -> Result<Listener, String> {
+    Listener::bind(address).await.map_err(|error| {
+        format!("cannot listen on {address}: {error}; choose another with --web.listen-address")
+    })
 }
 
 /// What the pollers share, as configured.
@@ -262,16 +256,14 @@ async fn notify_watchdog() {
     }
 }
 
-fn log_address(listener: &TcpListener, kind: ListenerKind, web_config: &WebConfig) {
-    let Ok(address) = listener.local_addr() else {
-        return;
-    };
+fn log_address(address: &Listener, kind: ListenerKind, web_config: &WebConfig) {
     if matches!(kind, ListenerKind::Probe) {
         info!(%address, "listening for probes");
         return;
     }
     info!(%address, "listening");
-    if address.ip().to_canonical().is_loopback() {
+    let tcp = address.tcp_address();
+    if tcp.is_none_or(|address| address.ip().to_canonical().is_loopback()) {
         return;
     }
     let knows_clients = web_config.verifies_clients || !web_config.users.is_empty();

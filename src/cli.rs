@@ -71,7 +71,10 @@ const FLAGS_OF_COMMANDS: [(&str, &[&str]); 6] = [
     ("completions", &[]),
     ("demo", &["web.", "log."]),
     ("hash-password", &[]),
-    ("healthcheck", &["web.config", "web.listen-", "web.probe-"]),
+    (
+        "healthcheck",
+        &["web.config", "web.listen-", "web.probe-", "web.systemd-"],
+    ),
     ("man", &[]),
 ];
 

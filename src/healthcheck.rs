@@ -14,8 +14,9 @@ use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
 
 use crate::config::WebSettings;
 use crate::tradernet;
@@ -36,7 +37,9 @@ pub async fn probe(settings: &WebSettings) -> Result<(), String> {
             let web_config = web_config.map_err(|errors| errors.to_string())?;
             let has_tls = web_config.is_some_and(|(_, config)| config.tls.is_some());
             let address = settings.listen_addresses.first();
-            (address.ok_or("no listen address is configured")?, has_tls)
+            let unknown =
+                "the address of systemd's socket is unknown here; set WEB_LISTEN_ADDRESS to it";
+            (address.ok_or(unknown)?, has_tls)
         }
     };
     match tokio::time::timeout(PROBE_TIMEOUT, get(address, has_tls)).await {
@@ -59,7 +62,7 @@ type Error = Box<dyn std::error::Error + Send + Sync>;
 async fn get(address: &str, has_tls: bool) -> Result<StatusCode, Error> {
     let stream = connect(address).await?;
     if !has_tls {
-        return get_on(stream, address).await;
+        return get_on(stream).await;
     }
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
@@ -68,17 +71,16 @@ async fn get(address: &str, has_tls: bool) -> Result<StatusCode, Error> {
         .with_no_client_auth();
     let connector = TlsConnector::from(Arc::new(config));
     let stream = connector.connect("localhost".try_into()?, stream).await?;
-    get_on(stream, address).await
+    get_on(stream).await
 }
 
 async fn get_on(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    address: &str,
 ) -> Result<StatusCode, Error> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get("/-/healthy")
-        .header(HOST, address)
+        .header(HOST, "localhost")
         .header(USER_AGENT, tradernet::USER_AGENT)
         .body(Empty::<bytes::Bytes>::new())?;
     let connection = tokio::spawn(connection);
@@ -131,9 +133,12 @@ impl ServerCertVerifier for AnyCertificate {
 }
 
 /// A wildcard address includes loopback.
-async fn connect(address: &str) -> std::io::Result<TcpStream> {
+async fn connect(address: &str) -> std::io::Result<Either<TcpStream, UnixStream>> {
+    if let Some(path) = address.strip_prefix("unix:") {
+        return UnixStream::connect(path).await.map(Either::Right);
+    }
     let Ok(socket) = address.parse::<SocketAddr>() else {
-        return TcpStream::connect(address).await;
+        return TcpStream::connect(address).await.map(Either::Left);
     };
     let loopback: &[IpAddr] = match socket.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
@@ -148,5 +153,6 @@ async fn connect(address: &str) -> std::io::Result<TcpStream> {
         .iter()
         .map(|ip| SocketAddr::new(*ip, socket.port()))
         .collect();
-    TcpStream::connect(candidates.as_slice()).await
+    let connected = TcpStream::connect(candidates.as_slice()).await;
+    connected.map(Either::Left)
 }

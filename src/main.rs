@@ -132,13 +132,7 @@ async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
 
 async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
     let signals = signals().map_err(runtime_error)?;
-    let listeners = Listeners::bind(&config.web)
-        .await
-        .map_err(|(address, error)| {
-            runtime_error(format!(
-                "cannot listen on {address}: {error}; choose another with --web.listen-address"
-            ))
-        })?;
+    let listeners = Listeners::bind(&config.web).await.map_err(runtime_error)?;
     // Threads of their own for polls: whatever a server sends, it does not delay a scrape.
     let polling = runtime().map_err(runtime_error)?;
     let result = run(config, listeners, signals, polling.handle()).await;

@@ -16,9 +16,13 @@ pub struct Flags {
     /// POD_NAME or of the host's name [default: 0/1]
     #[arg(long = "shard", value_name = "I/N")]
     pub shard: Option<String>,
-    /// Address to listen on; repeatable [default: 127.0.0.1:10460]
+    /// Address or unix:/path to listen on; repeatable [default:
+    /// 127.0.0.1:10460]
     #[arg(long = "web.listen-address", value_name = "ADDRESS")]
     pub listen_addresses: Vec<String>,
+    /// Serve the sockets that systemd has bound by a socket unit
+    #[arg(long = "web.systemd-socket")]
+    pub systemd_socket: bool,
     /// Address for /-/healthy and /-/ready only
     #[arg(long = "web.probe-listen-address", value_name = "ADDRESS")]
     pub probe_listen_address: Option<String>,
@@ -40,10 +44,6 @@ pub struct Flags {
     /// Log format: logfmt or json [default: logfmt]
     #[arg(long = "log.format", value_name = "FORMAT")]
     pub log_format: Option<String>,
-    // Not supported yet: refused with a reason, so not advertised.
-    /// Not supported in this version
-    #[arg(long = "web.systemd-socket", hide = true)]
-    pub systemd_socket: bool,
 }
 
 impl Flags {

@@ -171,6 +171,12 @@ pub(super) fn http_url(text: &str) -> Option<Url> {
 /// `127.0.0.1:10460`, `[::]:10460`, `localhost:10460`, or `:10460` for every address. Equal addresses
 /// have the same text.
 pub(super) fn listen_address(text: &str) -> Parsed<String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path.starts_with('/') {
+            true => Ok(text.to_owned()),
+            false => Err("needs an absolute path, as in unix:/run/exporter.sock".to_owned()),
+        };
+    }
     let (host, port) = text.rsplit_once(':').unwrap_or_default();
     let any = if host.is_empty() { "[::]" } else { host };
     if let Ok(address) = format!("{any}:{port}").parse::<SocketAddr>() {

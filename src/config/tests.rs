@@ -160,6 +160,7 @@ WEB_TELEMETRY_PATH | metrics | is not a valid path; use /metrics
 WEB_TELEMETRY_PATH | /-/ready | is the path of another page; use /metrics
 WEB_LISTEN_ADDRESS | localhost | is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460
 WEB_LISTEN_ADDRESS | :99999 | is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460
+WEB_LISTEN_ADDRESS | unix:exporter.sock | needs an absolute path, as in unix:/run/exporter.sock
 WEB_LISTEN_ADDRESS | ::1:10460 | needs brackets around the IPv6 address: [::1]:10460
 WEB_ENABLE_LIFECYCLE | maybe | must be one of true, false, 1, 0, on, off
 ";
@@ -321,14 +322,4 @@ fn a_proxy_and_an_external_url_may_contain_a_password() {
         ("HTTPS_PROXY", "http://me:hunter2@proxy:3128"),
     ]);
     assert!(!format!("{config:?}").contains("hunter2"));
-}
-
-#[test]
-fn what_is_not_supported_is_refused() {
-    assert_refused_with_sid(
-        &[("WEB_SYSTEMD_SOCKET", "1")],
-        "WEB_SYSTEMD_SOCKET: sockets from systemd are not supported in this version; unset it and \
-         use --web.listen-address",
-    );
-    assert!(load_with_sid(&[("WEB_SYSTEMD_SOCKET", "off")]).is_ok());
 }

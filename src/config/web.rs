@@ -20,8 +20,11 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:10460";
 /// and is free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSettings {
-    /// Addresses for everything, at least one: `host:port`.
+    /// Addresses for everything: `host:port` or `unix:/path`. With `systemd_socket` they are not bound,
+    /// and there may be none.
     pub listen_addresses: Vec<String>,
+    /// Whether systemd has bound the addresses.
+    pub systemd_socket: bool,
     /// An address for the probes only.
     pub probe_listen_address: Option<String>,
     /// Path of the metrics.
@@ -86,27 +89,24 @@ pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
     let telemetry_path = settings.get("web_telemetry_path", telemetry_path);
     let external_url = settings.get("web_external_url", external_url);
     let enable_lifecycle = settings.get("web_enable_lifecycle", parse::boolean);
-    refuse_unsupported(settings);
+    let systemd_socket = settings.get("web_systemd_socket", parse::boolean) == Some(true);
+    let default_addresses = || match systemd_socket {
+        true => Vec::new(),
+        false => vec![DEFAULT_ADDRESS.to_owned()],
+    };
     let config_file = settings.get("web_config_file", |text| match text {
         // A flag; an empty variable is unset.
         "" => Err("is empty; use the path of a file".to_owned()),
         path => Ok(path.into()),
     });
     WebSettings {
-        listen_addresses: listen_addresses.unwrap_or_else(|| vec![DEFAULT_ADDRESS.to_owned()]),
+        listen_addresses: listen_addresses.unwrap_or_else(default_addresses),
+        systemd_socket,
         probe_listen_address,
         telemetry_path: telemetry_path.unwrap_or_else(|| "/metrics".to_owned()),
         external_url,
         enable_lifecycle: enable_lifecycle.unwrap_or(false),
         config_file,
-    }
-}
-
-fn refuse_unsupported(settings: &Settings<'_>) {
-    if settings.get("web_systemd_socket", parse::boolean) == Some(true) {
-        let message = "sockets from systemd are not supported in this version; unset it and use \
-                       --web.listen-address";
-        settings.error("web_systemd_socket", message);
     }
 }
 

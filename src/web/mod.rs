@@ -12,6 +12,7 @@ mod csrf;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod health;
+mod listener;
 mod page;
 mod query;
 mod response;
@@ -37,6 +38,7 @@ use crate::config::{WebConfig, WebConfigFile};
 use crate::metrics::Metrics;
 use crate::shard::Shard;
 
+pub use listener::Listener;
 pub use server::{ListenerKind, serve};
 
 /// The web part of the resolved configuration.

@@ -12,14 +12,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::App;
 use super::answer_stream::AnswerStream;
 use super::connections::{Connection, Connections};
+use super::listener::{Listener, Stream};
 use super::response::{Body, Response};
 use super::tls;
 
@@ -49,7 +50,7 @@ pub enum ListenerKind {
 /// Serves until `shutdown` completes, then closes idle connections at once and gives answers in
 /// progress 400 ms. No connection outlives the call.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     app: Arc<App>,
     kind: ListenerKind,
     shutdown: impl Future<Output = ()>,
@@ -59,7 +60,7 @@ pub async fn serve(
 
 async fn serve_at_most(
     max_connections: usize,
-    listener: TcpListener,
+    listener: Listener,
     app: Arc<App>,
     kind: ListenerKind,
     shutdown: impl Future<Output = ()>,
@@ -69,8 +70,8 @@ async fn serve_at_most(
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADER_BYTES);
     let connections = Arc::new(Connections::new(max_connections, MAX_ANSWER_BYTES));
-    let address = listener.local_addr();
-    let is_loopback = address.is_ok_and(|address| address.ip().to_canonical().is_loopback());
+    let address = listener.tcp_address();
+    let is_loopback = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -82,10 +83,6 @@ async fn serve_at_most(
         // Frees the memory of connections that have ended.
         while tasks.try_join_next().is_some() {}
 
-        // Answers are written whole: waiting to fill a segment would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY cannot be set");
-        }
         let (http, watcher) = (http.clone(), graceful.watcher());
         let app = Arc::clone(&app);
         let connection = Arc::new(connections.open());
@@ -132,27 +129,26 @@ async fn answer(
     Ok(response)
 }
 
-/// A connection, with or without TLS.
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
 /// The connection after its handshake, where TLS is configured. Probes are served without.
-async fn secure(stream: TcpStream, app: &App, kind: ListenerKind) -> io::Result<Box<dyn Stream>> {
+async fn secure(
+    stream: Stream,
+    app: &App,
+    kind: ListenerKind,
+) -> io::Result<Either<Box<TlsStream<Stream>>, Stream>> {
     Ok(
         match app.access.tls().filter(|_| kind == ListenerKind::Main) {
-            Some(config) => Box::new(tls::accept(stream, config).await?),
-            None => Box::new(stream),
+            Some(config) => Either::Left(Box::new(tls::accept(stream, config).await?)),
+            None => Either::Right(stream),
         },
     )
 }
 
 /// The next connection, however many end before they are accepted.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &Listener) -> Stream {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(stream) => return stream,
             Err(error) => match error.kind() {
                 ConnectionAborted | ConnectionRefused | ConnectionReset => {}
                 _ => {

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::{App, ListenerKind, ReloadRequest, Settings, serve};
+use super::{App, Listener, ListenerKind, ReloadRequest, Settings, serve};
 use crate::clock::{Clock, Timestamps};
 use crate::metrics::Metrics;
 use crate::session::expire_unit::{Unit, UnitStatus};
@@ -201,7 +201,7 @@ impl Served {
     pub(super) async fn with<S: Future<Output = ()> + Send + 'static>(
         settings: Settings,
         clock: Clock,
-        serve: impl FnOnce(TcpListener, Arc<App>, Stop) -> S,
+        serve: impl FnOnce(Listener, Arc<App>, Stop) -> S,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -213,7 +213,7 @@ impl Served {
             app: Arc::clone(&app),
             sources,
             stop: Some(stop),
-            server: tokio::spawn(serve(listener, app, stopped)),
+            server: tokio::spawn(serve(listener.into(), app, stopped)),
         }
     }
 

@@ -10,6 +10,9 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+
+use super::listener::Stream;
 
 /// For the whole handshake.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,13 +26,15 @@ const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\
 
 /// Completes the handshake. Plain HTTP is answered with 400.
 pub(super) async fn accept(
-    stream: TcpStream,
+    mut stream: Stream,
     config: Arc<ServerConfig>,
-) -> io::Result<TlsStream<TcpStream>> {
+) -> io::Result<TlsStream<Stream>> {
     let handshake = async {
-        let mut first = [HANDSHAKE];
-        if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
-            return Err(refuse_plain(stream).await);
+        if let Either::Left(stream) = &mut stream {
+            let mut first = [HANDSHAKE];
+            if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
+                return Err(refuse_plain(stream).await);
+            }
         }
         TlsAcceptor::from(config).accept(stream).await
     };
@@ -39,7 +44,7 @@ pub(super) async fn accept(
     Ok(stream)
 }
 
-async fn refuse_plain(mut stream: TcpStream) -> io::Error {
+async fn refuse_plain(stream: &mut TcpStream) -> io::Error {
     // What is unread would reset the connection, and the client might not see the answer.
     let _ = stream.try_read(&mut [0; 4096]);
     let written = stream.write_all(PLAIN_HTTP).await;

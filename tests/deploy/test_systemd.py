@@ -29,8 +29,8 @@ class Systemd(unittest.TestCase):
         self.unit = self.folder / "tradernet-exporter.service"
         self.unit.write_text(text.replace("=tradernet-exporter\n", "=daemon\n"), encoding="utf-8")
 
-    def analyze(self, *arguments):
-        command = ["systemd-analyze", *arguments, self.unit]
+    def analyze(self, *arguments, unit=None):
+        command = ["systemd-analyze", *arguments, unit or self.unit]
         run = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "SYSTEMD_UNIT_PATH": f"{self.folder}:"})
         return run.returncode, run.stdout + run.stderr
 
@@ -40,6 +40,15 @@ class Systemd(unittest.TestCase):
         drop_in.parent.mkdir()
         drop_in.write_text((FOLDER / "credentials.conf").read_text(encoding="utf-8"), encoding="utf-8")
         self.assertEqual(self.analyze("verify"), (0, ""))
+
+    def test_socket_is_valid_also_as_a_file(self):
+        text = (FOLDER / "tradernet-exporter.socket").read_text(encoding="utf-8")
+        as_file = re.sub(r"^ListenStream=.*\n", "", text, flags=re.MULTILINE).replace("#ListenStream", "ListenStream").replace("#SocketGroup=www-data", "SocketGroup=daemon")
+        self.assertIn("ListenStream=/run/", as_file)
+        for socket in text, as_file:
+            unit = self.folder / "tradernet-exporter.socket"
+            unit.write_text(socket, encoding="utf-8")
+            self.assertEqual(self.analyze("verify", unit=unit), (0, ""))
 
     def test_exposure_is_low(self):
         code, text = self.analyze("security", "--offline=true")

@@ -24,6 +24,7 @@ mod credentials;
 mod expire_unit;
 mod failures;
 mod fault_matrix;
+mod listeners;
 mod login;
 mod poll_schedule;
 mod probes;

@@ -84,7 +84,7 @@ impl InProcessExporter {
             ..config
         };
         let listeners = Listeners::bind(&config.web).await.unwrap();
-        let address = listeners.web[0].local_addr().unwrap();
+        let address = listeners.web[0].tcp_address().unwrap();
         let (shutdown, shut_down) = watch::channel(false);
         let (hangup, hung_up) = mpsc::channel(1);
         let signals = Signals {

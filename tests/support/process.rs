@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::future::Future;
 use std::ops::Deref;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Output, Stdio};
 use std::sync::Arc;
 
@@ -41,8 +42,10 @@ impl From<Output> for ProcessOutput {
     }
 }
 
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tradernet-exporter");
+
 fn command(arguments: &[&str], given: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"));
+    let mut command = Command::new(PROGRAM);
     command
         .args(arguments)
         .env_clear()
@@ -106,17 +109,33 @@ impl Deref for ExporterProcess {
 impl ExporterProcess {
     /// Starts the binary with these variables over the tests' defaults, and waits until it listens.
     pub(crate) async fn start(given: &[(&str, &str)]) -> Self {
-        Self::start_with_exact_env(&[], &variables(given)).await
+        Self::spawn(command(&[], &variables(given))).await
     }
 
     /// Starts the demo, and waits until it listens.
     pub(crate) async fn start_demo() -> Self {
-        Self::start_with_exact_env(&["demo"], &[("WEB_LISTEN_ADDRESS", "127.0.0.1:0")]).await
+        let address = ("WEB_LISTEN_ADDRESS", "127.0.0.1:0");
+        Self::spawn(command(&["demo"], &[address])).await
     }
 
-    /// Starts the binary with exactly these variables, and waits until it listens.
-    async fn start_with_exact_env(arguments: &[&str], given: &[(&str, &str)]) -> Self {
-        let mut child = command(arguments, given).spawn().unwrap();
+    /// Starts the demo with these sockets as systemd would, and waits until it listens.
+    pub(crate) async fn start_with_sockets(first: OwnedFd, second: OwnedFd) -> Self {
+        // A shell, since the variable needs the number of the process.
+        let script = "exec 3<&0 4<&1 </dev/null >/dev/null
+            LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" demo --web.systemd-socket";
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", script, PROGRAM])
+            .env_clear()
+            .stdin(first)
+            .stdout(second)
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Self::spawn(shell).await
+    }
+
+    async fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (log, mut read) = watch::channel(Vec::new());
         let stop_reading = Arc::<Notify>::default();

@@ -1,0 +1,147 @@
+//! The sockets that are served: TCP and Unix, bound here or by systemd.
+
+use std::fmt;
+use std::fs::{Permissions, remove_file, set_permissions, symlink_metadata};
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
+use tokio_util::either::Either;
+
+/// Linux's `EAFNOSUPPORT`: the machine has no IPv6.
+const NO_SUCH_FAMILY: i32 = 97;
+/// Of a Unix socket: a reverse proxy of the same group may connect.
+const SOCKET_MODE: u32 = 0o660;
+/// Connections that wait to be accepted, as tokio has it for TCP.
+const BACKLOG: u32 = 1024;
+
+/// A connection as accepted.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
+/// A bound socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address of the network.
+    Tcp(TcpListener),
+    /// A file, which is removed at the end, except where systemd owns it.
+    Unix(UnixListener, Option<PathBuf>),
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl Listener {
+    /// Binds `host:port` or `unix:/path`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the system, such as an address in use.
+    pub async fn bind(address: &str) -> io::Result<Self> {
+        if let Some(path) = address.strip_prefix("unix:") {
+            return bind_unix(Path::new(path)).await;
+        }
+        let bound = TcpListener::bind(address).await;
+        let bound = match (bound, address.strip_prefix("[::]:")) {
+            // All addresses: without IPv6 those of IPv4.
+            (Err(error), Some(port)) if error.raw_os_error() == Some(NO_SUCH_FAMILY) => {
+                TcpListener::bind(format!("0.0.0.0:{port}")).await
+            }
+            (bound, _) => bound,
+        };
+        bound.map(Self::Tcp)
+    }
+
+    /// The sockets that systemd has bound for this process.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or one is neither a TCP nor a Unix socket.
+    pub fn from_systemd() -> io::Result<Vec<Self>> {
+        let mut sockets = ListenFd::from_env();
+        let count = sockets.len();
+        if count == 0 {
+            return Err(io::Error::other("no socket was passed"));
+        }
+        let take = |index| {
+            if let Ok(Some(socket)) = sockets.take_unix_listener(index) {
+                socket.set_nonblocking(true)?;
+                return Ok(Self::Unix(UnixListener::from_std(socket)?, None));
+            }
+            let socket = sockets.take_tcp_listener(index)?;
+            let socket = socket.ok_or(io::ErrorKind::InvalidInput)?;
+            socket.set_nonblocking(true)?;
+            Ok(Self::Tcp(TcpListener::from_std(socket)?))
+        };
+        (0..count).map(take).collect()
+    }
+
+    /// The address of a TCP socket.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Unix(..) => None,
+        }
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                // Answers are written whole: waiting to fill a segment would only delay them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
+                }
+                Ok(Either::Left(stream))
+            }
+            Self::Unix(listener, _) => Ok(Either::Right(listener.accept().await?.0)),
+        }
+    }
+}
+
+/// A socket that nobody listens on, as a process that was killed leaves it, is replaced.
+async fn bind_unix(path: &Path) -> io::Result<Listener> {
+    let is_socket = symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    if is_socket {
+        let connected = UnixStream::connect(path).await;
+        if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
+            remove_file(path)?;
+        }
+    }
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
+    let file = Some(path.to_owned());
+    // Nobody can connect before the mode is set.
+    set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
+    Ok(Listener::Unix(socket.listen(BACKLOG)?, file))
+}
+
+/// As in `--web.listen-address`.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => address.fmt(f),
+                Err(_) => f.write_str("unknown"),
+            },
+            Self::Unix(listener, _) => {
+                let address = listener.local_addr().ok();
+                let path = address.as_ref().and_then(|address| address.as_pathname());
+                write!(f, "unix:{}", path.unwrap_or(Path::new("")).display())
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Self::Unix(_, Some(path)) = self {
+            let _ = remove_file(path);
+        }
+    }
+}
