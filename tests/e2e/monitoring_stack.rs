@@ -2,8 +2,6 @@
 //! configuration and rules, alerting into Alertmanager; the dashboard's queries; VictoriaMetrics; and the
 //! notifications of an outage.
 
-mod servers;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +10,7 @@ use std::path::Path;
 use serde_json::Value;
 use tokio::process::Command;
 
-use self::servers::Server;
+use crate::servers::Server;
 use crate::support::{ExporterProcess, Exposition, get, within_timeout};
 
 /// A file of the repository.

@@ -6,20 +6,11 @@ use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UnixStream;
+use crate::support::{ExporterProcess, SID, SimulatedApi, ask_socket, get, run_to_exit};
 
-use crate::support::{ExporterProcess, SID, SimulatedApi, get, run_to_exit, within_timeout};
-
-/// The status line of an answer.
-async fn get_from_socket(path: &Path) -> String {
-    let mut stream = UnixStream::connect(path).await.unwrap();
-    let request = "GET /metrics HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    let read = stream.read_to_string(&mut answer);
-    within_timeout("an answer", read).await.unwrap();
-    answer.lines().next().unwrap().to_owned()
+async fn status_from(socket: &Path) -> u16 {
+    let reply = ask_socket(socket, "exporter", "GET", "/metrics", &[]).await;
+    reply.unwrap().status
 }
 
 #[tokio::test]
@@ -38,7 +29,7 @@ async fn unix_socket_is_served_beside_tcp_and_removed_at_exit() {
     line.await;
 
     assert_eq!(get(program.address, "/metrics").await.status, 200);
-    assert_eq!(get_from_socket(&path).await, "HTTP/1.1 200 OK");
+    assert_eq!(status_from(&path).await, 200);
     let file = fs::symlink_metadata(&path).unwrap();
     assert!(file.file_type().is_socket());
     assert_eq!(file.permissions().mode() & 0o777, 0o660);
@@ -52,7 +43,7 @@ async fn unix_socket_is_served_beside_tcp_and_removed_at_exit() {
     assert_eq!(second.code, Some(1));
     let error = format!("cannot listen on {unix}: Address already in use");
     assert!(second.stderr.contains(&error), "{}", second.stderr);
-    assert_eq!(get_from_socket(&path).await, "HTTP/1.1 200 OK");
+    assert_eq!(status_from(&path).await, 200);
 
     program.signal("TERM").await;
     assert!(program.wait_exit().await.success());
@@ -83,7 +74,7 @@ async fn sockets_from_systemd_are_served_and_left_to_it() {
     let mut program = ExporterProcess::start_with_sockets(tcp.into(), unix.into()).await;
     assert_eq!(program.address, address);
     assert_eq!(get(address, "/metrics").await.status, 200);
-    assert_eq!(get_from_socket(&path).await, "HTTP/1.1 200 OK");
+    assert_eq!(status_from(&path).await, 200);
 
     let address = address.to_string();
     let systemd = ("WEB_SYSTEMD_SOCKET", "1");

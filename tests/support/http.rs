@@ -1,6 +1,7 @@
 //! One request, one answer, over a connection of its own: nothing is followed, decoded or retried.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
 use super::wait::within_timeout;
@@ -85,6 +86,24 @@ pub(crate) async fn get_over_tls(
         ask_on(stream, "localhost", "GET", path, headers, "").await
     };
     within_timeout(&format!("GET {path}"), asked).await
+}
+
+/// The same over a Unix socket, as from a client that knows the exporter by this name.
+///
+/// # Errors
+/// Where nobody listens, or the connection breaks.
+pub(crate) async fn ask_socket(
+    socket: &Path,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Result<Reply, Box<dyn std::error::Error + Send + Sync>> {
+    let asked = async {
+        let stream = UnixStream::connect(socket).await?;
+        ask_on(stream, host, method, path, headers, "").await
+    };
+    within_timeout(&format!("{method} {path}"), asked).await
 }
 
 async fn ask_on(

@@ -30,7 +30,7 @@ mod wait;
 pub(crate) use clock::TestClock;
 pub(crate) use exporter::InProcessExporter;
 pub(crate) use exposition::Exposition;
-pub(crate) use http::{Reply, ask, get, get_over_tls, post, send_raw};
+pub(crate) use http::{Reply, ask, ask_socket, get, get_over_tls, post, send_raw};
 pub(crate) use process::{
     ExporterProcess, ProcessOutput, other, run_to_exit, run_until, run_with_input,
 };

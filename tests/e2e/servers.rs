@@ -17,8 +17,8 @@ use crate::support::{ask, get, wait_until_some};
 const LISTEN: &str = "0A";
 
 /// A running server.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     folder: TempDir,
     _child: Child,
 }
@@ -26,7 +26,7 @@ pub(super) struct Server {
 impl Server {
     /// Starts the program in a new folder with these files, and waits until `ready` responds with 200.
     /// The arguments must make it listen on port 0 of 127.0.0.1 only.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         program: &str,
         arguments: &[&str],
         files: &[(&str, &str)],
@@ -67,19 +67,19 @@ impl Server {
     }
 
     /// The log so far.
-    pub(super) fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// The JSON of a response, which must have status 200.
-    pub(super) async fn json(&self, path: &str) -> Value {
+    pub(crate) async fn json(&self, path: &str) -> Value {
         let reply = get(self.address, path).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
         serde_json::from_str(reply.text()).unwrap()
     }
 
     /// The result of a query in Prometheus' API; panics on an error.
-    pub(super) async fn query(&self, api: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
+    pub(crate) async fn query(&self, api: &str, parameters: &[(&str, &str)]) -> Vec<Value> {
         let text: String = form_urlencoded::Serializer::new(String::new())
             .extend_pairs(parameters)
             .finish();
@@ -94,7 +94,7 @@ impl Server {
 
     /// Calls `look` until it succeeds, for conditions that need several evaluations of rules. Panics with
     /// the last error.
-    pub(super) async fn eventually<T>(
+    pub(crate) async fn eventually<T>(
         &self,
         what: &str,
         mut look: impl AsyncFnMut(&Self) -> Result<T, String>,
