@@ -57,7 +57,10 @@ impl RequestContext<'_> {
             // Their types are private.
             match detail.as_str() {
                 "dns error" if stage == Stage::Connect => stage = Stage::Resolve,
-                text if text.starts_with("tunnel error") => stage = Stage::Proxy,
+                text if text.starts_with("tunnel error") => {
+                    stage = Stage::Proxy;
+                    detail = tunnel_message(text).to_owned();
+                }
                 "tls handshake eof" => stage = Stage::Tls,
                 _ => {}
             }
@@ -101,6 +104,17 @@ pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
                 )
             })
     })
+}
+
+/// Why a proxy opened no tunnel. Of its status hyper-util only keeps that it was 407, or another one.
+fn tunnel_message(text: &str) -> &str {
+    match text {
+        "tunnel error: proxy authorization required" => {
+            "the proxy answered HTTP 407: it requires a user and a password"
+        }
+        "tunnel error: unsuccessful" => "the proxy refused to connect to the API",
+        text => text,
+    }
 }
 
 /// What was wrong with TLS; frequent mistakes in plain words.

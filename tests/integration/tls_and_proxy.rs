@@ -198,7 +198,13 @@ async fn loopback_never_goes_through_a_proxy() {
 
 #[tokio::test]
 async fn refusal_by_the_proxy_is_a_network_failure() {
-    for status in ["407 Proxy Authentication Required", "502 Bad Gateway"] {
+    for (status, cause) in [
+        (
+            "407 Proxy Authentication Required",
+            "the proxy answered HTTP 407: it requires a user and a password",
+        ),
+        ("502 Bad Gateway", "the proxy refused to connect to the API"),
+    ] {
         let private = PrivateCa::start().await;
         let proxy = &private.proxy;
         proxy.refuse(status);
@@ -208,6 +214,11 @@ async fn refusal_by_the_proxy_is_a_network_failure() {
         let failures = page.failures();
         assert_eq!(failures, [("network".to_owned(), 1.0)].into(), "{log}");
         assert_eq!(proxy.heads().len(), 1);
+        let error = format!(
+            "no connection through the proxy {}: {cause}",
+            proxy.address()
+        );
+        assert!(log.contains(&error), "{log}");
         assert!(!log.contains("sesame") && !log.contains(SID), "{log}");
     }
 }
