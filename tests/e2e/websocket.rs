@@ -86,6 +86,37 @@ async fn the_handshake_and_the_request_are_as_documented() {
 }
 
 #[tokio::test]
+async fn a_key_pair_signs_the_handshake_and_demo_mode_advises_an_sid() {
+    let mut peer = StreamServer::start(WEBSOCKET).await;
+    peer.tell(json!({"keys": {"a-public+key": "the secret"}, "answers": [list(2)]}))
+        .await;
+    let with_secret = async |secret| {
+        let program = ExporterProcess::start(&[
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", &peer.origin()),
+            ("TRADERNET_API_KEY", "a-public+key"),
+            ("TRADERNET_API_SECRET", secret),
+        ])
+        .await;
+        let page = program.first_attempt().await;
+        let accounts = program.get("/api/v1/accounts").await;
+        (page, accounts.text().to_owned())
+    };
+    let (page, _) = with_secret("the secret").await;
+    assert_eq!((page.get(UP, &[]), page.get(OPEN, &[])), (1.0, 2.0));
+    assert_eq!(peer.all("headers")[0]["cookie"], Value::Null);
+
+    let (page, accounts) = with_secret("another secret").await;
+    assert_eq!((page.get(UP, &[]), page.find(OPEN, &[])), (0.0, None));
+    assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());
+    assert_eq!(page.get("tradernet_logins_total", &[]), 0.0);
+    assert!(
+        accounts.contains("for a key pair, this server wants an SID"),
+        "{accounts}"
+    );
+}
+
+#[tokio::test]
 async fn unrelated_frames_are_ignored() {
     let mut peer = peer().await;
     let exporter = stream_from(&peer, &[]).await;

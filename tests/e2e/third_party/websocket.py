@@ -5,6 +5,7 @@ Prints one JSON object a line about what happens, and obeys one a line from its 
     {"first": [text, …]}      send these to every new connection
     {"answers": [text, …]}    answer the requests for the list with these in turn, the last for ever
     {"send": text}            send this to every open connection
+    {"keys": {public: secret, …}}   say `prod` to who signs with one of these, `demo` to all others; null: say nothing
     {"refuse": [status, {header: value, …}, body]}   refuse every handshake like this; null: none
     {"cut": true}             break every connection without a word
     {"close": true}           close every connection politely
@@ -12,16 +13,20 @@ Prints one JSON object a line about what happens, and obeys one a line from its 
 """
 
 import asyncio
+import hashlib
+import hmac
 import http
 import json
 import sys
+import time
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Response
 
-state = {"first": [], "answers": [], "refuse": None}
+state = {"first": [], "answers": [], "keys": None, "refuse": None}
 connections = set()
 
 
@@ -39,9 +44,23 @@ def process_request(connection, request):
     return None
 
 
+def is_signed(path):
+    query = parse_qs(urlsplit(path).query, strict_parsing=True)
+    if sorted(query) != ["X-NtApi-PublicKey", "X-NtApi-Sig", "X-NtApi-Timestamp"]:
+        return False
+    key, signature, timestamp = (query[name][0] for name in sorted(query))
+    if key not in state["keys"] or abs(time.time() - int(timestamp)) > 30:
+        return False
+    expected = hmac.new(state["keys"][key].encode(), timestamp.encode(), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(signature, expected)
+
+
 async def handle(connection):
     connections.add(connection)
     try:
+        if state["keys"] is not None:
+            mode = "prod" if is_signed(connection.request.path) else "demo"
+            await connection.send(json.dumps(["userData", {"mode": mode}, "wstm="]))
         for text in state["first"]:
             await connection.send(text)
         async for text in connection:
@@ -59,7 +78,7 @@ async def handle(connection):
 
 
 async def obey(command):
-    for key in ("first", "answers", "refuse"):
+    for key in ("first", "answers", "keys", "refuse"):
         if key in command:
             state[key] = command[key]
     if "send" in command:
