@@ -10,6 +10,7 @@ use crate::app::poller_context;
 use crate::clock::Timestamps;
 use crate::config::Config;
 use crate::poller::Poller;
+use crate::session::expire_unit::Unit;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
@@ -82,6 +83,7 @@ json_object!(Sessions<'_>, Sessions(summary, status, names) => {
     "expire_unit": status.unit.unit.name(),
     // One answer confirms the unit only where it is configured, or a session's lifetime shows it.
     "expire_unit_confirmed": status.unit.confirmed,
+    "expire_looks_like_seconds": status.looks_like_seconds,
     "violating": violating(summary),
 });
 
@@ -151,10 +153,20 @@ impl Report {
                 let _ = write!(text, "\n{account}: {message}; {advice}\n");
             }
         }
-        let assumes_unit = |status: &AccountStatus| {
-            !status.unit.confirmed && answer(status).and_then(next_expiry_ms).is_some()
-        };
-        if self.accounts.iter().any(assumes_unit) {
+        let shows_expiry =
+            |status: &&AccountStatus| answer(status).and_then(next_expiry_ms).is_some();
+        let (seconds, others): (Vec<_>, Vec<_>) = (self.accounts.iter().filter(shows_expiry))
+            .partition(|of| of.looks_like_seconds && of.unit.unit == Unit::Milliseconds);
+        if !seconds.is_empty() {
+            let accounts = seconds.iter().map(|status| printable(&status.account));
+            let accounts = Vec::from_iter(accounts).join(", ");
+            let _ = write!(
+                text,
+                "\nnote: `expire` looks like seconds, compared with `expire_datetime` and the answer's `Date`; \
+                 times are shown as milliseconds (TRADERNET_EXPIRE_UNIT=s): {accounts}\n"
+            );
+        }
+        if others.iter().any(|status| !status.unit.confirmed) {
             text.push_str(
                 "\nnote: times assume that `expire` is in milliseconds, as documented; one answer \
                  does not confirm it (TRADERNET_EXPIRE_UNIT)\n",

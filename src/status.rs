@@ -44,6 +44,9 @@ pub struct AccountStatus {
     pub last_success: Option<Timestamps>,
     /// This machine's clock less the `Date` of the last answer, where that has one.
     pub clock_offset_seconds: Option<f64>,
+    /// Whether the last answer, compared with its `Date`, looks like seconds; see
+    /// [`looks_like_seconds`](crate::session::expire_unit::looks_like_seconds).
+    pub looks_like_seconds: bool,
     /// Opened and closed sessions; `None` before the first answer.
     pub session_counters: Option<SessionCounters>,
     /// The unit of `expire` in force, and whether it is settled.

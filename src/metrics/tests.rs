@@ -62,6 +62,7 @@ impl Watched {
             last_failure: None,
             last_success: None,
             clock_offset_seconds: None,
+            looks_like_seconds: false,
             session_counters: None,
             unit: tracker.unit(),
             view: None,

@@ -9,6 +9,7 @@ use super::Poller;
 use super::host::{Host, Permit};
 use super::login_breaker::CredentialFingerprint;
 use crate::session::SessionList;
+use crate::session::expire_unit::looks_like_seconds;
 use crate::session::summary::SessionDetails;
 use crate::status::LoginBlock;
 use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream};
@@ -137,6 +138,8 @@ impl Poller {
                 };
                 self.recorder.status.clock_offset_seconds = server_time.map(offset);
                 let answer = answer.map_err(with_offset)?;
+                self.recorder.status.looks_like_seconds =
+                    server_time.is_some_and(|date| looks_like_seconds(&answer.sessions, date));
                 (answer.sessions, None, answer.signature)
             }
         };

@@ -4,9 +4,9 @@
 //! until two pieces of evidence agree, or one session lives longer than seconds allow.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::session::{Session, Snapshot};
+use crate::session::{Session, SessionList, Snapshot};
 
 /// Least time between two answers that are compared, unless the polling interval is shorter.
 const MIN_GAP: Duration = Duration::from_secs(5);
@@ -14,6 +14,12 @@ const MIN_GAP: Duration = Duration::from_secs(5);
 const TOLERANCE: f64 = 0.1;
 /// A session in seconds may have this much more left than its dates allow.
 const LIFETIME_SLACK_S: f64 = 5.0;
+
+/// How far the time left and the time until the closing date may differ in one answer.
+const DATE_SLACK_S: f64 = 10.0;
+/// Time zones differ by multiples of this, in seconds, up to [`MAX_ZONE_S`].
+const ZONE_STEP_S: f64 = 15.0 * 60.0;
+const MAX_ZONE_S: f64 = 14.0 * 3600.0;
 
 labels! {
     /// A unit of the time left.
@@ -138,7 +144,7 @@ fn outlives_seconds(session: &Session) -> bool {
 
 /// The unit that two answers `gap_s` seconds apart show, if the sessions in both of them agree.
 fn compare(earlier: &Snapshot, later: &Snapshot, gap_s: f64) -> Option<Unit> {
-    let mut units = later.list.sessions().iter().filter_map(|session| {
+    agreed(later.list.sessions().iter().filter_map(|session| {
         let before = earlier.list.get(session.id)?;
         let renewed = session.expire_datetime_hash != before.expire_datetime_hash;
         // A server may stop at 0, and then the decrease says nothing.
@@ -150,7 +156,32 @@ fn compare(earlier: &Snapshot, later: &Snapshot, gap_s: f64) -> Option<Unit> {
         Unit::ALL
             .into_iter()
             .find(|unit| within_tolerance(decrease_per_second, unit.per_second()))
+    }))
+}
+
+/// Whether the sessions of one answer show seconds: the time until `expire_datetime`, which the
+/// vendor documents in UTC, is the time left in seconds, and not in milliseconds in any time zone.
+/// `date` is the server's clock when it answered. A hint for a person, which settles nothing.
+pub fn looks_like_seconds(list: &SessionList, date: SystemTime) -> bool {
+    let date_s = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let units = list.sessions().iter().filter_map(|session| {
+        let until_s = session.expire_datetime_ms? / 1000.0 - date_s.as_secs_f64();
+        let left = session.time_left?;
+        let is_seconds = (until_s - left).abs() <= DATE_SLACK_S;
+        let offset = until_s - left / 1000.0;
+        let zone = (offset / ZONE_STEP_S).round() * ZONE_STEP_S;
+        let is_milliseconds = zone.abs() <= MAX_ZONE_S && (offset - zone).abs() <= DATE_SLACK_S;
+        match (is_seconds, is_milliseconds) {
+            (true, false) => Some(Unit::Seconds),
+            (false, true) => Some(Unit::Milliseconds),
+            _ => None,
+        }
     });
+    agreed(units) == Some(Unit::Seconds)
+}
+
+/// The unit of all of these, where there is any and they agree.
+fn agreed(mut units: impl Iterator<Item = Unit>) -> Option<Unit> {
     let first = units.next()?;
     units.all(|other| other == first).then_some(first)
 }

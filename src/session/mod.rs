@@ -30,6 +30,8 @@ pub struct Session {
     pub time_left: Option<f64>,
     /// Hash of the closing date as the server wrote it. A renewal changes it.
     pub expire_datetime_hash: Option<u64>,
+    /// The closing date in milliseconds since the epoch, read as UTC where it names no zone.
+    pub expire_datetime_ms: Option<f64>,
     /// Closing date less opening date in milliseconds: needs no time zone.
     pub lifetime_ms: Option<f64>,
 }

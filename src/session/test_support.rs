@@ -31,6 +31,7 @@ pub(crate) fn session(id: u64) -> Session {
         client: None,
         time_left: None,
         expire_datetime_hash: None,
+        expire_datetime_ms: None,
         lifetime_ms: None,
     }
 }

@@ -56,6 +56,7 @@ pub(super) fn session(id: u64, safety_type: i64, minutes_left: u32) -> Session {
         client: ClientAddress::parse("203.0.113.9"),
         time_left: Some(f64::from(minutes_left) * 60_000.0),
         expire_datetime_hash: Some(id),
+        expire_datetime_ms: None,
         lifetime_ms: Some(86_400_000.0),
     }
 }
@@ -76,6 +77,7 @@ pub(super) fn starting(account: &str) -> AccountStatus {
         last_failure: None,
         last_success: None,
         clock_offset_seconds: None,
+        looks_like_seconds: false,
         session_counters: None,
         unit: UnitStatus {
             unit: Unit::Milliseconds,

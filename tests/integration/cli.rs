@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, Fault, LoginBehaviour, SessionSpec,
+    AccountSpec, ErrorEnvelope, ExpireUnit, Fault, LoginBehaviour, SessionSpec,
 };
 
 use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, run_to_exit};
@@ -161,6 +161,45 @@ desk 1   http       2         password 1, unknown (10) 1  in 3 h 0 min  -
 1 of 1 account answered, 0 failed, 0 break a rule
 ";
     assert_eq!(run.stdout, full);
+}
+
+#[tokio::test]
+async fn check_says_once_that_expire_looks_like_seconds() {
+    let account = |name: &str| AccountSpec::new(name).sid(name);
+    let upstream = SimulatedApi::start_for_process(account("desk-1"), None).await;
+    for name in ["desk-2", "desk-3"] {
+        upstream.world.add_account(account(name));
+    }
+    for (name, unit) in [
+        ("desk-1", ExpireUnit::Seconds),
+        ("desk-2", ExpireUnit::Seconds),
+        ("desk-3", ExpireUnit::Milliseconds),
+    ] {
+        let account = upstream.world.account(name);
+        account.set_response_options(|options| options.expire_unit = unit);
+        account.open_session(SessionSpec::new(4, Duration::from_secs(80_000)));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.yml");
+    let check = async |defaults: &str| {
+        let accounts = ["desk-1", "desk-2", "desk-3"]
+            .map(|name| format!("  - {{account: {name}, sid: {name}}}\n"));
+        let text = format!(
+            "defaults: {{url: '{}'{defaults}}}\naccounts:\n{}",
+            upstream.origin,
+            accounts.concat()
+        );
+        std::fs::write(&file, text).unwrap();
+        let run = run_to_exit(&["check", "--config.file", file.to_str().unwrap()], &[]).await;
+        assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
+        let notes = run.stdout.lines().filter(|line| line.starts_with("note: "));
+        notes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let seconds = "note: `expire` looks like seconds, compared with `expire_datetime` and the answer's `Date`; \
+                   times are shown as milliseconds (TRADERNET_EXPIRE_UNIT=s): desk-1, desk-2";
+    assert_eq!(check("").await[0], seconds);
+    assert_eq!(check(", expire_unit: ms").await, [seconds]);
+    assert_eq!(check(", expire_unit: s").await, Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -363,3 +363,59 @@ proptest! {
         }
     }
 }
+
+/// Whether sessions that have so many seconds left look like seconds, where the server writes them
+/// in this unit, its dates in a zone so many hours east, and its clock is so many seconds ahead.
+fn look_like_seconds(unit: Unit, zone_h: f64, skew_s: f64, left_s: &[f64]) -> bool {
+    let now_s = 1_700_000_000.0;
+    let session = |(id, left_s): (u64, &f64)| Session {
+        expire_datetime_ms: Some((now_s + left_s + zone_h * 3600.0 + skew_s) * 1000.0),
+        ..expiring(id, (left_s * unit.per_second()).round())
+    };
+    let sessions: Vec<_> = (1..).zip(left_s).map(session).collect();
+    looks_like_seconds(&list(sessions), UNIX_EPOCH + Duration::from_secs_f64(now_s))
+}
+
+#[test]
+fn one_answer_looks_like_seconds_where_its_dates_are_utc_and_exclude_milliseconds() {
+    use Unit::{Milliseconds, Seconds};
+    for left_s in [85_299.0, 86_004.0, 37_790.0, 600.0] {
+        assert!(look_like_seconds(Seconds, 0.0, 0.0, &[left_s]), "{left_s}");
+        assert!(look_like_seconds(Seconds, 0.0, -5.0, &[left_s]), "{left_s}");
+        for (unit, zone_h, skew_s) in [
+            (Seconds, 3.0, 0.0),
+            (Seconds, 0.0, 60.0),
+            (Milliseconds, 0.0, 0.0),
+        ] {
+            let seen = look_like_seconds(unit, zone_h, skew_s, &[left_s]);
+            assert!(!seen, "{unit:?} {zone_h} {skew_s} {left_s}");
+        }
+    }
+    // Milliseconds would fit too: at the end of a session, and with dates of another zone.
+    for left_s in [5.0, 1.0 + 900.0, 9.0 + 9000.0] {
+        assert!(!look_like_seconds(Seconds, 0.0, 0.0, &[left_s]), "{left_s}");
+    }
+    // An ambiguous session beside a clear one says nothing; one that contradicts it does.
+    assert!(look_like_seconds(Seconds, 0.0, 0.0, &[5.0, 85_299.0]));
+    let answer = [(85_299.0, 85_299.0), (40_000.0, 40_000_000.0)].map(|(until_s, left)| Session {
+        expire_datetime_ms: Some(until_s * 1000.0),
+        ..expiring(until_s as u64, left)
+    });
+    assert!(!looks_like_seconds(&list(answer), UNIX_EPOCH));
+    for unreadable in [session(1), expiring(1, 85_299.0)] {
+        assert!(!looks_like_seconds(&list([unreadable]), UNIX_EPOCH));
+    }
+    assert!(!looks_like_seconds(&list([]), UNIX_EPOCH));
+}
+
+proptest! {
+    #[test]
+    fn milliseconds_never_look_like_seconds(
+        left_s in prop::collection::vec(0.0..1e6_f64, 1..4),
+        quarters in -56..=56_i8,
+        skew_s in -9.0..9.0_f64,
+    ) {
+        let zone_h = f64::from(quarters) / 4.0;
+        prop_assert!(!look_like_seconds(Unit::Milliseconds, zone_h, skew_s, &left_s));
+    }
+}

@@ -3,7 +3,6 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
 use jiff::tz::Offset;
 use serde_json::value::RawValue;
 
@@ -31,6 +30,7 @@ pub(super) fn read(entry: &RawValue) -> Option<Session> {
             .and_then(|address| ClientAddress::parse(truncate(address))),
         time_left: entry.field("expire").number(),
         expire_datetime_hash: end.text().map(hash),
+        expire_datetime_ms: end.text().and_then(date_ms).map(|(date, _)| date),
         lifetime_ms: lifetime_ms(start.text(), end.text()),
     })
 }
@@ -52,22 +52,20 @@ fn hash(text: &str) -> u64 {
 /// Reads `2016-06-14T13:14:13.187`, also with a space for the `T`, without the fraction, and with `Z`
 /// or `+03:00` behind: milliseconds since the epoch, and whether there is a zone. Without one it is
 /// read as UTC, which it may not be.
-fn date_ms(text: &str) -> Option<(i64, bool)> {
-    if let Ok(zoned) = text.parse::<Timestamp>() {
-        return Some((zoned.as_millisecond(), true));
-    }
-    let local: DateTime = text.parse().ok()?;
-    let utc = Offset::UTC.to_timestamp(local).ok()?;
-    Some((utc.as_millisecond(), false))
-}
-
-/// Closing less opening date, where both are written the same way and in order.
 #[expect(
     clippy::cast_precision_loss,
     reason = "milliseconds of less than 285 000 years"
 )]
+fn date_ms(text: &str) -> Option<(f64, bool)> {
+    let (date, is_zoned) = match text.parse::<Timestamp>() {
+        Ok(zoned) => (zoned, true),
+        Err(_) => (Offset::UTC.to_timestamp(text.parse().ok()?).ok()?, false),
+    };
+    Some((date.as_millisecond() as f64, is_zoned))
+}
+
+/// Closing less opening date, where both are written the same way and in order.
 fn lifetime_ms(start: Option<&str>, end: Option<&str>) -> Option<f64> {
     let ((start, is_zoned), (end, is_end_zoned)) = (date_ms(start?)?, date_ms(end?)?);
-    let lifetime = end.checked_sub(start)?;
-    (is_zoned == is_end_zoned && lifetime >= 0).then_some(lifetime as f64)
+    (is_zoned == is_end_zoned && end >= start).then_some(end - start)
 }

@@ -44,13 +44,14 @@ fn describe(answer: &Result<Answer, DecodeError>) -> String {
                     client,
                     time_left,
                     expire_datetime_hash,
+                    expire_datetime_ms,
                     lifetime_ms,
                 } = session;
                 let marked = expire_datetime_hash.is_some();
                 writeln!(
                     text,
                     "  session {id}: type {safety_type:?}, login {user_login:?}, client {client:?}, \
-                     left {time_left:?}, lifetime {lifetime_ms:?}, marked {marked}"
+                     left {time_left:?}, lifetime {lifetime_ms:?}, closes {expire_datetime_ms:?}, marked {marked}"
                 )
                 .unwrap();
             }
