@@ -397,9 +397,10 @@ fn one_answer_looks_like_seconds_where_its_dates_are_utc_and_exclude_millisecond
     }
     // An ambiguous session beside a clear one says nothing; one that contradicts it does.
     assert!(look_like_seconds(Seconds, 0.0, 0.0, &[5.0, 85_299.0]));
-    let answer = [(85_299.0, 85_299.0), (40_000.0, 40_000_000.0)].map(|(until_s, left)| Session {
+    let answer = [(1, 85_299.0, 85_299.0), (2, 40_000.0, 40_000_000.0)];
+    let answer = answer.map(|(id, until_s, left)| Session {
         expire_datetime_ms: Some(until_s * 1000.0),
-        ..expiring(until_s as u64, left)
+        ..expiring(id, left)
     });
     assert!(!looks_like_seconds(&list(answer), UNIX_EPOCH));
     for unreadable in [session(1), expiring(1, 85_299.0)] {
