@@ -1,25 +1,15 @@
 //! `tradernet-exporter healthcheck`: requests the running exporter's `/-/healthy`, for images without a
 //! shell.
 
+use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::header::{HOST, USER_AGENT};
-use hyper::{Request, StatusCode};
-use hyper_util::rt::TokioIo;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::ring;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::TlsConnector;
-use tokio_util::either::Either;
+use reqwest::redirect::Policy;
+use reqwest::{Client, StatusCode};
 
 use crate::config::WebSettings;
-use crate::tradernet;
+use crate::tradernet::USER_AGENT;
 
 /// Longer than any healthy exporter takes, shorter than a container engine waits.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -42,117 +32,59 @@ pub async fn probe(settings: &WebSettings) -> Result<(), String> {
             (address.ok_or(unknown)?, has_tls)
         }
     };
-    match tokio::time::timeout(PROBE_TIMEOUT, get(address, has_tls)).await {
-        Ok(Ok(StatusCode::OK)) => Ok(()),
-        Ok(Ok(status)) => Err(format!("{address} answered HTTP {}", status.as_u16())),
-        Ok(Err(error)) if has_tls => Err(format!(
-            "{address}: {error}; where client certificates are required, set \
-             --web.probe-listen-address"
+    match get(address, has_tls).await {
+        Ok(StatusCode::OK) => Ok(()),
+        Ok(status) => Err(format!("{address} answered HTTP {}", status.as_u16())),
+        Err(error) if error.is_timeout() => {
+            let seconds = PROBE_TIMEOUT.as_secs();
+            Err(format!("{address}: no answer within {seconds}s"))
+        }
+        Err(error) if has_tls => Err(format!(
+            "{address}: {}; where client certificates are required, set --web.probe-listen-address",
+            cause(&error)
         )),
-        Ok(Err(error)) => Err(format!("{address}: {error}")),
-        Err(_) => Err(format!(
-            "{address}: no answer within {}s",
-            PROBE_TIMEOUT.as_secs()
-        )),
+        Err(error) => Err(format!("{address}: {}", cause(&error))),
     }
 }
 
-type Error = Box<dyn std::error::Error + Send + Sync>;
-
-async fn get(address: &str, has_tls: bool) -> Result<StatusCode, Error> {
-    let stream = connect(address).await?;
-    if !has_tls {
-        return get_on(stream).await;
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(AnyCertificate))
-        .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
-    let stream = connector.connect("localhost".try_into()?, stream).await?;
-    get_on(stream).await
-}
-
-async fn get_on(
-    stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-) -> Result<StatusCode, Error> {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get("/-/healthy")
-        .header(HOST, "localhost")
-        .header(USER_AGENT, tradernet::USER_AGENT)
-        .body(Empty::<bytes::Bytes>::new())?;
-    let connection = tokio::spawn(connection);
-    let status = sender.send_request(request).await?.status();
-    connection.abort();
-    Ok(status)
-}
-
-/// Accepts any server: the certificate names another host than this machine's loopback address, and
-/// nothing secret is sent.
-#[derive(Debug)]
-struct AnyCertificate;
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        let provider = ring::default_provider();
-        provider
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
-
-/// A wildcard address includes loopback.
-async fn connect(address: &str) -> std::io::Result<Either<TcpStream, UnixStream>> {
+async fn get(address: &str, has_tls: bool) -> reqwest::Result<StatusCode> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut client = Client::builder()
+        .user_agent(USER_AGENT)
+        .timeout(PROBE_TIMEOUT)
+        .redirect(Policy::none())
+        .no_proxy()
+        // The certificate names another host than this machine's loopback address, and nothing secret
+        // is sent.
+        .tls_danger_accept_invalid_certs(true);
+    let mut host = address.to_owned();
     if let Some(path) = address.strip_prefix("unix:") {
-        return UnixStream::connect(path).await.map(Either::Right);
+        client = client.unix_socket(path);
+        host = "localhost".to_owned();
     }
-    let Ok(socket) = address.parse::<SocketAddr>() else {
-        return TcpStream::connect(address).await.map(Either::Left);
-    };
-    let loopback: &[IpAddr] = match socket.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => &[IpAddr::V4(Ipv4Addr::LOCALHOST)],
-        // Without IPv6 the exporter listens on IPv4 instead.
-        IpAddr::V6(ip) if ip.is_unspecified() => &[
-            IpAddr::V6(Ipv6Addr::LOCALHOST),
-            IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ],
-        ip => &[ip],
-    };
-    let candidates: Vec<_> = loopback
-        .iter()
-        .map(|ip| SocketAddr::new(*ip, socket.port()))
-        .collect();
-    let connected = TcpStream::connect(candidates.as_slice()).await;
-    connected.map(Either::Left)
+    let socket = address.parse::<SocketAddr>().ok();
+    if let Some(socket) = socket.filter(|socket| socket.ip().is_unspecified()) {
+        // All addresses include loopback; without IPv6 the exporter listens on IPv4 instead.
+        let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let loopback = match socket {
+            SocketAddr::V4(_) => vec![v4],
+            SocketAddr::V6(_) => vec![Ipv6Addr::LOCALHOST.into(), v4],
+        };
+        let port = socket.port();
+        let loopback = loopback.into_iter().map(|ip| SocketAddr::new(ip, port));
+        client = client.resolve_to_addrs("localhost", &Vec::from_iter(loopback));
+        host = format!("localhost:{port}");
+    }
+    let scheme = if has_tls { "https" } else { "http" };
+    let request = client.build()?.get(format!("{scheme}://{host}/-/healthy"));
+    Ok(request.send().await?.status())
+}
+
+/// The error at the bottom: those above it say that a request failed.
+fn cause(error: &reqwest::Error) -> &dyn Error {
+    let mut cause: &dyn Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause
 }
