@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
 
-use crate::config::{Flags, variable_of};
+use crate::config::{Flags, variable_of, variables_help};
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -19,46 +19,10 @@ const VERSION: &str = concat!(
 const ACCOUNT_VARIABLES: &str = "\
 Variables of an account. A secret is never a flag; SID, PASSWORD, API_KEY and
 API_SECRET can also be given as a file, such as TRADERNET_SID_FILE. In the
-accounts file, keys are the same names in lower case without TRADERNET_.
-  TRADERNET_ACCOUNT               the label `account` [default: default]
-  TRADERNET_URL                   API origin [default: https://tradernet.com]
-  TRADERNET_SID                   an SID obtained elsewhere
-  TRADERNET_LOGIN                 name that logs in to obtain an SID
-  TRADERNET_PASSWORD              password of the login
-  TRADERNET_LOGIN_VIEW_ONLY       log in for viewing only [default: false]
-  TRADERNET_USER_ID               account of a view-only login that has several
-  TRADERNET_API_KEY               public key of a key pair (recommended)
-  TRADERNET_API_SECRET            private key of the pair, which signs requests
-  TRADERNET_API_VERSION           1 with an SID or a login; with a key pair 2 or
-                                  3, the way of signing [default: 1 or 3]
-  TRADERNET_TRANSPORT             http polls, websocket or socketio is pushed to
-                                  [default: http]
-  TRADERNET_WS_URL                origin of the WebSocket [default: wss.DOMAIN]
-  TRADERNET_SOCKETIO_URL          origin of socket.io [default: ws.DOMAIN]
-  TRADERNET_POLL_INTERVAL         time between two polls [default: 30s]
-  TRADERNET_TIMEOUT               limit of a request [default: 10s, or interval]
-  TRADERNET_MAX_AGE               age at which session gauges are dropped
-                                  [default: 3 intervals]
-  TRADERNET_EXPIRE_UNIT           unit of the time left: auto, ms or s
-                                  [default: auto]
-  TRADERNET_ALLOWED_CLIENT_IPS    addresses and networks that sessions may have
-  TRADERNET_ALLOWED_SAFETY_TYPES  safety types that sessions may have
-  TRADERNET_ALLOWED_LOGINS        logins that sessions may have
-  TRADERNET_MIN_SESSIONS          least number of open sessions
-  TRADERNET_MAX_SESSIONS          greatest number of open sessions
-  TRADERNET_MIN_SESSIONS_SAFETY_TYPES
-                                  types counted for the minimum [default: any]
-  TRADERNET_MAX_LIFETIME          longest time from opening to expiry
-  TRADERNET_SESSION_DETAILS       series of single sessions: off, anonymous or
-                                  full [default: off]";
+accounts file, keys are the same names in lower case without TRADERNET_.";
 
-const PROCESS_VARIABLES: &str = "\
-Other variables:
-  TRADERNET_MAX_REQUESTS_PER_HOST concurrent requests to a host [default: 16]
-  TRADERNET_MAX_LOGINS_PER_MINUTE logins to a host in a minute [default: 10]
-  TRADERNET_MAX_RESPONSE_BYTES    largest answer that is read [default: 4194304]
-  TRADERNET_SAFETY_TYPES          display names, such as 2=token,4=plain
-  HTTPS_PROXY                     proxy for requests, else ALL_PROXY
+const SHARED_VARIABLES: &str =
+    "  HTTPS_PROXY                     proxy for requests, else ALL_PROXY
   NO_PROXY                        hosts that are reached without the proxy
   SSL_CERT_FILE                   CA certificates instead of the system's";
 
@@ -144,10 +108,12 @@ pub(crate) fn command() -> clap::Command {
         })
     };
     let command = FLAGS_OF_COMMANDS.into_iter().fold(command, hide);
-    let variables = format!("{ACCOUNT_VARIABLES}\n\n{PROCESS_VARIABLES}");
+    let [account, process] = variables_help();
+    let process = format!("Other variables:\n{process}{SHARED_VARIABLES}");
+    let variables = format!("{ACCOUNT_VARIABLES}\n{account}\n{process}");
     command
         .mut_subcommand("check", |check| check.after_help(variables.clone()))
-        .mut_subcommand("demo", |demo| demo.after_help(PROCESS_VARIABLES))
+        .mut_subcommand("demo", |demo| demo.after_help(process))
         .after_help(format!("{variables}\n\n{EXIT_CODES}"))
 }
 

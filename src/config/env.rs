@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::error::ErrorCollector;
 use super::keys::{ACCOUNT_KEYS, Key, LABELS, PROCESS_KEYS, variable};
 use super::settings::SettingsByKey;
-use super::suggest::suggest;
+use super::suggest::{suggest, unknown};
 use super::yaml::{Node, Value};
 
 /// Variables that other programs read too. Of several for one key, the first that is set counts.
@@ -29,7 +29,8 @@ pub(super) fn read(
     errors: &ErrorCollector,
 ) -> (SettingsByKey, Vec<String>) {
     let keys = keys();
-    let known: BTreeMap<_, _> = keys.iter().map(|(key, _)| (variable(key), *key)).collect();
+    let known = keys.iter().map(|key| (variable(key.name), key.name));
+    let known: BTreeMap<_, _> = known.collect();
     let mut ours = BTreeMap::new();
     let mut warnings = Vec::new();
     for (name, value) in variables {
@@ -47,7 +48,7 @@ pub(super) fn read(
                 Err(_) => errors.push(0, &shown, "is not valid UTF-8"),
             }
         } else if let Some(key) = name.strip_prefix("TRADERNET_") {
-            errors.push(0, &shown, unknown_variable(key, &keys));
+            errors.push(0, &shown, unknown("variable", key, &keys, variable));
         } else if name.starts_with("WEB_")
             && let Some(key) = suggest(&name, PROCESS_KEYS)
         {
@@ -77,17 +78,7 @@ pub(super) fn read(
 /// The keys that variables can set.
 fn keys() -> Vec<Key> {
     let keys = ACCOUNT_KEYS.iter().chain(PROCESS_KEYS).copied();
-    keys.filter(|(key, _)| *key != LABELS).collect()
-}
-
-fn unknown_variable(key: &str, known: &[Key]) -> String {
-    match suggest(key, known) {
-        Some(key) => format!("unknown variable; did you mean {}?", variable(key)),
-        None => {
-            let names: Vec<_> = known.iter().map(|(key, _)| variable(key)).collect();
-            format!("unknown variable; known variables are {}", names.join(", "))
-        }
-    }
+    keys.filter(|key| key.name != LABELS).collect()
 }
 
 /// Whether Kubernetes injects this name for a Service: `…_SERVICE_HOST`, `…_SERVICE_PORT…`,

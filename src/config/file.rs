@@ -3,7 +3,7 @@
 //! An account's keys become the same settings that variables are, and the same code judges them.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::account::{self, DEFAULT_NAME};
@@ -11,8 +11,8 @@ use super::account_config::AccountConfig;
 use super::credential::Kind;
 use super::error::{ConfigErrors, ErrorCollector};
 use super::keys::{ACCOUNT_KEYS, Key, PROCESS_KEYS, SECRET_KEYS, TOP_KEYS, find, variable};
-use super::settings::{Settings, SettingsByKey, named_safety_types, shown_key};
-use super::suggest::suggest;
+use super::settings::{Settings, SettingsByKey, mapping, named_safety_types};
+use super::suggest::{suggest, unknown};
 use super::yaml::{self, Node, Value};
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
@@ -101,30 +101,9 @@ impl Reader<'_> {
         })
     }
 
-    /// The known keys of a mapping, which errors name with the prefix.
     fn mapping(&self, node: Node, known: &[Key], prefix: &str) -> Option<SettingsByKey> {
-        let Value::Map(pairs) = node.value else {
-            let message = "must be a mapping of keys to values";
-            self.errors.push(node.line, &node.name, message);
-            return None;
-        };
-        let mut settings = SettingsByKey::new();
-        for Node { line, name, value } in pairs {
-            let key = find(known, &name);
-            let shown = key.or(shown_key(&name, &value));
-            let shown = shown.map_or(String::new(), |name| format!("{prefix}{name}"));
-            match key.map(|key| (key, settings.get(key))) {
-                None => self
-                    .errors
-                    .push(line, &shown, self.unknown_key(&name, known)),
-                Some((_, Some(Node { line: first, .. }))) => {
-                    let message = format!("duplicate key (first defined on line {first})");
-                    self.errors.push(line, &shown, message);
-                }
-                Some((key, None)) => drop(settings.insert(key, Node::new(line, shown, value))),
-            }
-        }
-        Some(settings)
+        let unknown = |name: &str| self.unknown_key(name, known);
+        mapping(self.errors, node, known, prefix, unknown)
     }
 
     /// The error about a key that is not among the known ones.
@@ -140,14 +119,11 @@ impl Reader<'_> {
             let variable = variable(name);
             return format!("cannot be set here; set the variable {variable}");
         }
-        if let Some(key) = suggest(name, known) {
-            return format!("unknown key; did you mean {key}?");
-        }
-        if !is_top && self.has_listed_keys.replace(true) {
+        let is_listed = !is_top && suggest(name, known).is_none();
+        if is_listed && self.has_listed_keys.replace(true) {
             return "unknown key".to_owned();
         }
-        let known: Vec<_> = known.iter().map(|(key, _)| *key).collect();
-        format!("unknown key; known keys are {}", known.join(", "))
+        unknown("key", name, known, str::to_owned)
     }
 
     fn accounts(
@@ -172,8 +148,8 @@ impl Reader<'_> {
             let Some(own) = self.mapping(item, ACCOUNT_KEYS, "") else {
                 continue;
             };
-            let settings = self.settings(merge(&own, defaults), line);
-            let name = own.get("account");
+            let settings = self.settings(merge(own, defaults), line);
+            let name = settings.values.get("account");
             let line = name.map_or(line, |node| node.line);
             let name = name
                 .and_then(|node| node.value.text())
@@ -204,19 +180,13 @@ impl Reader<'_> {
             Node::new(line, "", text.unwrap_or(Value::Null))
         };
         node.value = Value::List(pairs.into_iter().map(item).collect());
-        named_safety_types(&self.settings([("safety_types", &node)].into(), line))
+        named_safety_types(&self.settings([("safety_types", node)].into(), line))
     }
 
-    fn settings<'s>(
-        &'s self,
-        values: BTreeMap<&'static str, &'s Node>,
-        line: usize,
-    ) -> Settings<'s> {
+    fn settings(&self, values: SettingsByKey, line: usize) -> Settings<'_> {
         Settings {
-            values,
             folder: self.folder,
-            line,
-            errors: self.errors,
+            ..Settings::new(values, line, "", self.errors)
         }
     }
 }
@@ -224,10 +194,7 @@ impl Reader<'_> {
 /// An account's own keys and the defaults that apply: a secret and its file are one setting, and an
 /// account that has a credential of its own takes no default of another kind. `null` removes a
 /// default.
-fn merge<'a>(
-    own: &'a SettingsByKey,
-    defaults: &'a SettingsByKey,
-) -> BTreeMap<&'static str, &'a Node> {
+fn merge(own: SettingsByKey, defaults: &SettingsByKey) -> SettingsByKey {
     let is_null = |node: &Node| matches!(node.value, Value::Null);
     let own_keys = own.iter().filter(|(_, node)| !is_null(node));
     let own_kinds: Vec<Kind> = own_keys.filter_map(|(key, _)| Kind::of(key)).collect();
@@ -240,11 +207,9 @@ fn merge<'a>(
         };
         kind_applies && !is_replaced
     };
-    let defaults = defaults.iter().filter(|(key, _)| applies(key));
-    let mut merged: BTreeMap<_, _> = defaults
-        .chain(own)
-        .map(|(key, node)| (*key, node))
-        .collect();
+    let mut merged = defaults.clone();
+    merged.retain(|key, _| applies(key));
+    merged.extend(own);
     merged.retain(|_, node| !is_null(node));
     merged
 }

@@ -30,7 +30,8 @@ use self::error::ErrorCollector;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
 pub(crate) use self::flags::variable_of;
-use self::keys::ACCOUNT_KEYS;
+pub(crate) use self::keys::variables_help;
+use self::keys::{ACCOUNT_KEYS, find};
 use self::settings::{Settings, named_safety_types};
 pub use self::web::WebSettings;
 pub use self::web_config::{RateLimit, WebConfig, WebConfigFile};
@@ -127,7 +128,7 @@ impl Config {
         let errors = ErrorCollector::default();
         let (mut values, warnings) = env::read(variables, &errors);
         flags.override_variables(&mut values);
-        let settings = &Settings::of_process(&values, &errors);
+        let settings = &Settings::new(values, 0, "", &errors);
         let names = named_safety_types(settings);
         let mut safety_names = SafetyNames::default();
         safety_names.extend(names.iter().cloned());
@@ -206,9 +207,10 @@ fn refuse_account_variables(settings: &Settings<'_>) {
     let file = settings.values.get("config_file").map(|node| &node.name);
     let Some(file) = file else { return };
     let message = format!("conflicts with {file}, which lists the accounts; unset one of them");
-    let keys = ACCOUNT_KEYS.iter().map(|(key, _)| *key);
-    let set = keys.filter(|key| settings.is_set(key));
-    set.for_each(|key| settings.error(key, &message));
+    let set = settings.values.keys();
+    for key in set.filter(|key| find(ACCOUNT_KEYS, key).is_some()) {
+        settings.error(key, &message);
+    }
 }
 
 fn shard(settings: &Settings<'_>) -> Shard {

@@ -72,6 +72,15 @@ pub(super) fn boolean(text: &str) -> Parsed<bool> {
     }
 }
 
+/// A boolean as the YAML of the web configuration has it.
+pub(super) fn yaml_boolean(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "y" | "on" => Ok(true),
+        "false" | "no" | "n" | "off" => Ok(false),
+        _ => Err("must be one of true, false".to_owned()),
+    }
+}
+
 /// An address or a network; an IPv4 address mapped into IPv6 is the IPv4 address.
 pub(super) fn network(text: &str) -> Parsed<IpNet> {
     let network = match text.parse::<IpAddr>() {

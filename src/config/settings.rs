@@ -8,7 +8,7 @@ use std::path::Path;
 use url::Url;
 
 use super::error::ErrorCollector;
-use super::keys::{is_secret, variable};
+use super::keys::{Key, find, is_secret, variable};
 use super::parse::{self, Parsed};
 use super::yaml::{Node, Value};
 
@@ -18,24 +18,30 @@ const MAX_KEY_LEN: usize = 40;
 /// Settings by key; each node's name is the key, flag or variable as errors name it.
 pub(super) type SettingsByKey = BTreeMap<&'static str, Node>;
 
-/// The settings of the process, of one account, or of the file's top.
+/// The settings of the process, of one account, or of one mapping of a file.
 pub(super) struct Settings<'a> {
-    pub(super) values: BTreeMap<&'static str, &'a Node>,
+    pub(super) values: SettingsByKey,
     /// The folder that paths are relative to; empty for variables.
     pub(super) folder: &'a Path,
-    /// The line of the accounts file where they begin; 0 for variables.
+    /// The line of the file where they begin; 0 for variables.
     pub(super) line: usize,
+    /// In errors, before a key of the file.
+    pub(super) prefix: &'a str,
     pub(super) errors: &'a ErrorCollector,
 }
 
 impl<'a> Settings<'a> {
-    /// Flags and variables.
-    pub(super) fn of_process(values: &'a SettingsByKey, errors: &'a ErrorCollector) -> Self {
-        let values = values.iter().map(|(key, node)| (*key, node));
+    pub(super) fn new(
+        values: SettingsByKey,
+        line: usize,
+        prefix: &'a str,
+        errors: &'a ErrorCollector,
+    ) -> Self {
         Self {
-            values: values.collect(),
+            values,
             folder: Path::new(""),
-            line: 0,
+            line,
+            prefix,
             errors,
         }
     }
@@ -48,7 +54,7 @@ impl<'a> Settings<'a> {
     pub(super) fn name(&self, key: &str) -> String {
         match self.line {
             0 => variable(key),
-            _ => key.to_owned(),
+            _ => format!("{}{key}", self.prefix),
         }
     }
 
@@ -58,6 +64,12 @@ impl<'a> Settings<'a> {
             Some(node) => self.errors.push(node.line, &node.name, message),
             None => self.errors.push(self.line, &self.name(key), message),
         }
+    }
+
+    /// The same, as the value of a key that has none.
+    pub(super) fn fail<T>(&self, key: &str, message: impl Display) -> Option<T> {
+        self.error(key, message);
+        None
     }
 
     /// Adds an error about the value of a key.
@@ -106,7 +118,7 @@ impl<'a> Settings<'a> {
     }
 
     /// The value of a text that is written at a place.
-    fn check<T>(
+    pub(super) fn check<T>(
         &self,
         line: usize,
         name: &str,
@@ -172,6 +184,8 @@ impl<'a> Settings<'a> {
         let may_be_shown = match key {
             // `me:password` is a mistake that is made.
             "login" | "proxy" => false,
+            // Texts of many lines, a private key among them.
+            "cert" | "client_ca" | "key" => false,
             // In the file, another key may have slipped in.
             "safety_types" => self.line == 0,
             "url" | "ws_url" | "socketio_url" | "web_external_url" => {
@@ -181,6 +195,35 @@ impl<'a> Settings<'a> {
         };
         may_be_shown.then_some(text)
     }
+}
+
+/// The known keys of a mapping, which errors name with the prefix. `unknown` is the error about any other.
+pub(super) fn mapping(
+    errors: &ErrorCollector,
+    node: Node,
+    known: &[Key],
+    prefix: &str,
+    unknown: impl Fn(&str) -> String,
+) -> Option<SettingsByKey> {
+    let Value::Map(pairs) = node.value else {
+        errors.push(node.line, &node.name, "must be a mapping of keys to values");
+        return None;
+    };
+    let mut settings = SettingsByKey::new();
+    for Node { line, name, value } in pairs {
+        let key = find(known, &name);
+        let shown = key.or(shown_key(&name, &value));
+        let shown = shown.map_or(String::new(), |name| format!("{prefix}{name}"));
+        match key.map(|key| (key, settings.get(key))) {
+            None => errors.push(line, &shown, unknown(&name)),
+            Some((_, Some(Node { line: first, .. }))) => {
+                let message = format!("duplicate key (first defined on line {first})");
+                errors.push(line, &shown, message);
+            }
+            Some((key, None)) => drop(settings.insert(key, Node::new(line, shown, value))),
+        }
+    }
+    Some(settings)
 }
 
 /// The names that a list such as `2=token` gives to safety types.

@@ -14,20 +14,18 @@ const MAX_DISTANCE: usize = 2;
 pub(super) fn suggest(name: &str, known: &[Key]) -> Option<&'static str> {
     let name = letters(name);
     let name = name.strip_prefix("tradernet").unwrap_or(&name);
-    let is_named = |(key, others): &&Key| {
-        letters(key) == name
-            || others
-                .split_whitespace()
-                .any(|other| letters(other) == name)
+    let is_named = |key: &&Key| {
+        let mut names = key.synonyms.split_whitespace().chain([key.name]);
+        names.any(|other| letters(other) == name)
     };
-    if let Some((key, _)) = known.iter().find(is_named) {
-        return Some(key);
+    if let Some(key) = known.iter().find(is_named) {
+        return Some(key.name);
     }
-    let distance = |(key, _): &Key| {
-        let letters = letters(key);
+    let distance = |key: &Key| {
+        let letters = letters(key.name);
         // At least the difference of the lengths, which is faster to see.
         let is_near = letters.len().abs_diff(name.len()) <= MAX_DISTANCE;
-        is_near.then(|| (strsim::damerau_levenshtein(name, &letters), *key))
+        is_near.then(|| (strsim::damerau_levenshtein(name, &letters), key.name))
     };
     let mut distances: Vec<_> = known.iter().filter_map(distance).collect();
     distances.sort_unstable();
@@ -36,6 +34,21 @@ pub(super) fn suggest(name: &str, known: &[Key]) -> Option<&'static str> {
     let max_distance = if name.len() < 6 { 1 } else { MAX_DISTANCE };
     let may_leak = SECRET_WORDS.iter().any(|word| name.contains(word)) && !is_hidden(key);
     (nearest <= max_distance && is_only && !may_leak).then_some(key)
+}
+
+/// The error about an unknown key or variable, which suggests the one that was meant or lists all.
+pub(super) fn unknown(
+    noun: &str,
+    name: &str,
+    known: &[Key],
+    shown: impl Fn(&str) -> String,
+) -> String {
+    if let Some(key) = suggest(name, known) {
+        return format!("unknown {noun}; did you mean {}?", shown(key));
+    }
+    let mut names: Vec<_> = known.iter().map(|key| shown(key.name)).collect();
+    names.sort_unstable();
+    format!("unknown {noun}; known {noun}s are {}", names.join(", "))
 }
 
 /// Whether a key's value is never sent or shown in clear. API keys are secrets, but a header has them.

@@ -52,7 +52,7 @@ impl WebSettings {
         let (mut values, _) = env::read(variables, &ErrorCollector::default());
         flags.override_variables(&mut values);
         let errors = ErrorCollector::default();
-        let settings = resolve(&Settings::of_process(&values, &errors));
+        let settings = resolve(&Settings::new(values, 0, "", &errors));
         errors.finish(Path::new(""))?;
         Ok(settings)
     }

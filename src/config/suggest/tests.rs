@@ -47,7 +47,7 @@ fn other_names_are_not_guessed() {
 #[test]
 fn a_secret_is_never_put_where_it_is_sent_in_clear() {
     for word in SECRET_WORDS {
-        for (key, _) in ACCOUNT_KEYS {
+        for key in ACCOUNT_KEYS.iter().map(|key| key.name) {
             for name in [
                 format!("{key}{word}"),
                 format!("{word}_{key}"),
@@ -60,5 +60,5 @@ fn a_secret_is_never_put_where_it_is_sent_in_clear() {
         }
     }
     // By letters, this one is next to `api_key`.
-    assert_eq!(suggest("pin_key", &[("api_key", "")]), None);
+    assert_eq!(suggest("pin_key", &[Key::named("api_key")]), None);
 }

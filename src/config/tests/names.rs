@@ -144,11 +144,12 @@ fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
 fn every_variable_is_documented() {
     let documentation = include_str!("../../../docs/configuration.md");
     let help = crate::cli::command().render_help().to_string();
-    for (key, _) in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
+    for key in ACCOUNT_KEYS.iter().chain(PROCESS_KEYS) {
+        let key = key.name;
         // Each secret's file is documented once, with the first.
         let name = variable(key.strip_suffix("_file").unwrap_or(key));
         // A key of the file only.
-        assert!(*key == "labels" || documentation.contains(&name), "{name}");
-        assert!(*key == "labels" || help.contains(&name), "{name}");
+        assert!(key == "labels" || documentation.contains(&name), "{name}");
+        assert!(key == "labels" || help.contains(&name), "{name}");
     }
 }
