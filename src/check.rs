@@ -1,8 +1,9 @@
 //! `tradernet-exporter check`: polls every account once and reports the results.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 
+use tabwriter::TabWriter;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
@@ -17,15 +18,6 @@ use crate::status::{AccountStatus, StatusStore};
 use crate::text::{HumanDuration, printable};
 use crate::tradernet::{RequestObserver, SetupError};
 use crate::web::api::{Failure, TypeCount, json_object, violating};
-
-const COLUMNS: [&str; 6] = [
-    "ACCOUNT",
-    "TRANSPORT",
-    "SESSIONS",
-    "TYPES",
-    "NEXT EXPIRY",
-    "BROKEN RULES",
-];
 
 /// The results of a check.
 #[derive(Debug)]
@@ -141,16 +133,26 @@ impl Report {
     }
 
     /// A table, the errors, and a summary.
-    pub fn text(&self) -> String {
-        let mut text = table(self.accounts.iter().map(|status| self.row(status)));
+    ///
+    /// # Errors
+    ///
+    /// None: it is written to memory.
+    pub fn text(&self) -> std::io::Result<Vec<u8>> {
+        let mut text = Vec::new();
+        let mut table = TabWriter::new(&mut text);
+        writeln!(
+            table,
+            "ACCOUNT\tTRANSPORT\tSESSIONS\tTYPES\tNEXT EXPIRY\tBROKEN RULES"
+        )?;
         for status in &self.accounts {
-            if let Some(Failure {
-                message, advice, ..
-            }) = failure(status)
-            {
+            writeln!(table, "{}", self.row(status))?;
+        }
+        table.flush()?;
+        drop(table);
+        for status in &self.accounts {
+            if let Some(error) = failure(status) {
                 let account = printable(&status.account);
-                // Writing to a string cannot fail.
-                let _ = write!(text, "\n{account}: {message}; {advice}\n");
+                writeln!(text, "\n{account}: {}; {}", error.message, error.advice)?;
             }
         }
         let shows_expiry =
@@ -160,17 +162,18 @@ impl Report {
         if !seconds.is_empty() {
             let accounts = seconds.iter().map(|status| printable(&status.account));
             let accounts = Vec::from_iter(accounts).join(", ");
-            let _ = write!(
+            writeln!(
                 text,
                 "\nnote: `expire` looks like seconds, compared with `expire_datetime` and the answer's `Date`; \
-                 times are shown as milliseconds (TRADERNET_EXPIRE_UNIT=s): {accounts}\n"
-            );
+                 times are shown as milliseconds (TRADERNET_EXPIRE_UNIT=s): {accounts}"
+            )?;
         }
         if others.iter().any(|status| !status.unit.confirmed) {
-            text.push_str(
+            writeln!(
+                text,
                 "\nnote: times assume that `expire` is in milliseconds, as documented; one answer \
-                 does not confirm it (TRADERNET_EXPIRE_UNIT)\n",
-            );
+                 does not confirm it (TRADERNET_EXPIRE_UNIT)"
+            )?;
         }
         let breaking = match self.breaking_rules() {
             1 => "1 breaks a rule".to_owned(),
@@ -178,23 +181,20 @@ impl Report {
         };
         let (answered, failed, total) = (self.answered(), self.failed(), self.accounts.len());
         let accounts = if total == 1 { "account" } else { "accounts" };
-        let _ = writeln!(
+        writeln!(
             text,
             "\n{answered} of {total} {accounts} answered, {failed} failed, {breaking}"
-        );
-        text
+        )?;
+        Ok(text)
     }
 
-    fn row(&self, status: &AccountStatus) -> [String; 6] {
-        let (account, transport) = (
-            printable(&status.account),
-            status.transport.name().to_owned(),
-        );
-        let unknown = || "?".to_owned();
+    /// The cells of an account, with tabs between them.
+    fn row(&self, status: &AccountStatus) -> String {
+        let account = printable(&status.account);
+        let transport = status.transport.name();
         let Some(summary) = answer(status) else {
             let reason = failure(status).map_or("no answer", |failure| failure.reason);
-            let failed = format!("failed: {reason}");
-            return [account, transport, failed, unknown(), unknown(), unknown()];
+            return format!("{account}\t{transport}\tfailed: {reason}\t?\t?\t?");
         };
         let types = open_types(summary).map(|(id, open)| match self.names.name(*id) {
             "unknown" => format!("unknown ({id}) {open}"),
@@ -209,15 +209,12 @@ impl Report {
             true => "-".to_owned(),
             false => items.join(", "),
         };
-        let (types, broken) = (joined(types.collect()), joined(broken_rules(summary)));
-        [
-            account,
-            transport,
-            summary.open.to_string(),
-            types,
-            next_expiry,
-            broken,
-        ]
+        let (open, types, broken) = (
+            summary.open,
+            joined(types.collect()),
+            joined(broken_rules(summary)),
+        );
+        format!("{account}\t{transport}\t{open}\t{types}\t{next_expiry}\t{broken}")
     }
 
     /// The same for scripts, with a line end.
@@ -228,28 +225,4 @@ impl Report {
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string_pretty(self).map(|json| json + "\n")
     }
-}
-
-/// Columns padded to their widest cell, except for the last.
-fn table(rows: impl Iterator<Item = [String; 6]>) -> String {
-    let rows: Vec<_> = std::iter::once(COLUMNS.map(str::to_owned))
-        .chain(rows)
-        .collect();
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = cell.chars().count().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let start = text.len();
-        for (width, cell) in widths.iter().zip(row) {
-            let _ = write!(text, "{cell:<width$}  ");
-        }
-        let end = text.trim_end().len().max(start);
-        text.truncate(end);
-        text.push('\n');
-    }
-    text
 }

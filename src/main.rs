@@ -1,6 +1,7 @@
 //! Arguments, the log's start, signals and exit codes; the library does the rest.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
@@ -28,10 +29,15 @@ const MAX_BLOCKING_THREADS: usize = 64;
 /// Why the program ends early: the exit code, and the message for standard error.
 struct ExitError(u8, String);
 
+impl<E: Display> From<E> for ExitError {
+    fn from(error: E) -> Self {
+        Self(FAILED, error.to_string())
+    }
+}
+
 fn main() -> ExitCode {
     let cli = cli::parse(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    raise_fd_limit();
-    disable_core_dumps();
+    set_limits();
     // Until the log is started, which has a hook of its own: where no thread can be started, tokio
     // panics and waits for those that it has started.
     let print_panic = std::panic::take_hook();
@@ -53,7 +59,7 @@ fn main() -> ExitCode {
 }
 
 fn run_to_end(cli: &Cli) -> Result<ExitCode, ExitError> {
-    let runtime = runtime().map_err(runtime_error)?;
+    let runtime = runtime()?;
     let result = runtime.block_on(run_command(cli));
     // Without waiting for threads: name resolution or a file may hang in one.
     runtime.shutdown_background();
@@ -70,31 +76,18 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
-/// Every connection is a file descriptor, and the usual soft limit of 1024 is for programs that use
-/// `select`.
-fn raise_fd_limit() {
+/// As many file descriptors as allowed, since every connection is one, and the usual soft limit of 1024
+/// is for programs that use `select`; no core dump, which would hold the secrets.
+fn set_limits() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // If it may not be raised, the soft limit stays.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
-}
-
-/// A core dump would hold the secrets.
-fn disable_core_dumps() {
-    use rustix::process::{Resource, Rlimit, setrlimit};
-    let none = Some(0);
-    let limit = Rlimit {
-        current: none,
-        maximum: none,
+    let limit = |to| Rlimit {
+        current: to,
+        maximum: to,
     };
-    // A program that lowers its own limit is always allowed to.
-    let _ = setrlimit(Resource::Core, limit);
+    let files = getrlimit(Resource::Nofile).maximum;
+    // A program may always lower its limits, and raise the soft one to the hard one.
+    let _ = setrlimit(Resource::Nofile, limit(files));
+    let _ = setrlimit(Resource::Core, limit(Some(0)));
     // The limit does not bind a kernel that pipes core dumps to a program.
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -107,11 +100,8 @@ async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
         Some(Command::Check(options)) => check(cli, options).await,
         Some(Command::Healthcheck) => healthcheck(cli).await,
         Some(Command::Completions { shell }) => print(cli::completions(shell)),
-        Some(Command::Man) => print(cli::manual_page().map_err(runtime_error)?),
-        Some(Command::HashPassword) => {
-            let hash = hash_password::run().map_err(runtime_error)?;
-            print(format!("{hash}\n"))
-        }
+        Some(Command::Man) => print(cli::manual_page()?),
+        Some(Command::HashPassword) => print(hash_password::run()? + "\n"),
     }
 }
 
@@ -122,7 +112,7 @@ async fn serve(cli: &Cli) -> Result<ExitCode, ExitError> {
 }
 
 async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
-    let demo = Demo::prepare().await.map_err(runtime_error)?;
+    let demo = Demo::prepare().await?;
     let config =
         Config::load_demo(&cli.flags, variables(), demo.accounts()).map_err(config_error)?;
     start_log(&config)?;
@@ -131,10 +121,10 @@ async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
 }
 
 async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
-    let signals = signals().map_err(runtime_error)?;
-    let listeners = Listeners::bind(&config.web).await.map_err(runtime_error)?;
+    let signals = signals()?;
+    let listeners = Listeners::bind(&config.web).await?;
     // Threads of their own for polls: whatever a server sends, it does not delay a scrape.
-    let polling = runtime().map_err(runtime_error)?;
+    let polling = runtime()?;
     let result = run(config, listeners, signals, polling.handle()).await;
     polling.shutdown_background();
     result.map_err(config_error)?;
@@ -153,8 +143,8 @@ async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> 
     }
     let report = check::run(&config).await.map_err(config_error)?;
     print(match options.format {
-        ReportFormat::Text => report.text(),
-        ReportFormat::Json => report.json().map_err(runtime_error)?,
+        ReportFormat::Text => report.text()?,
+        ReportFormat::Json => report.json()?.into_bytes(),
     })?;
     Ok(if report.is_ok(options.strict) {
         ExitCode::SUCCESS
@@ -166,8 +156,8 @@ async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> 
 async fn healthcheck(cli: &Cli) -> Result<ExitCode, ExitError> {
     let container = container_flags().filter(|_| !cli.flags.has_listener());
     let flags = container.as_ref().unwrap_or(&cli.flags);
-    let settings = WebSettings::load(flags, variables()).map_err(runtime_error)?;
-    healthcheck::probe(&settings).await.map_err(runtime_error)?;
+    let settings = WebSettings::load(flags, variables())?;
+    healthcheck::probe(&settings).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -191,7 +181,7 @@ fn variables() -> std::env::VarsOs {
 }
 
 fn start_log(config: &Config) -> Result<(), ExitError> {
-    logging::start(config.log).map_err(runtime_error)?;
+    logging::start(config.log)?;
     let (version, revision) = (env!("CARGO_PKG_VERSION"), env!("BUILD_REVISION"));
     let file = config.accounts_file.as_ref();
     let config_file = file.map(|file| file.path.display().to_string());
@@ -242,12 +232,8 @@ fn signals() -> std::io::Result<Signals> {
     })
 }
 
-fn config_error(errors: impl std::fmt::Display) -> ExitError {
+fn config_error(errors: impl Display) -> ExitError {
     ExitError(INVALID_CONFIGURATION, errors.to_string())
-}
-
-fn runtime_error(error: impl std::fmt::Display) -> ExitError {
-    ExitError(FAILED, error.to_string())
 }
 
 /// Writes an error at start or of a command: the log is not running then. A closed stderr does not
@@ -264,7 +250,7 @@ fn print(text: impl AsRef<[u8]>) -> Result<ExitCode, ExitError> {
     let mut to = std::io::stdout().lock();
     match to.write_all(text.as_ref()).and_then(|()| to.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(runtime_error(format!("cannot write the report: {error}")))
+            Err(format!("cannot write the report: {error}").into())
         }
         _ => Ok(ExitCode::SUCCESS),
     }
