@@ -1,7 +1,6 @@
 //! Where a secret comes from, and what it may contain. A secret itself is a [`SecretString`]: it
 //! cannot be printed, and its memory is wiped when it is dropped.
 
-use std::fmt;
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -49,24 +48,6 @@ pub enum SecretKind {
     Text,
 }
 
-/// A secret file that is missing, unreadable or holds no secret. The text names the file and never
-/// its content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretError {
-    path: PathBuf,
-    cause: String,
-}
-
-impl fmt::Display for SecretError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A path may contain control characters.
-        let path = self.path.to_string_lossy();
-        write!(f, "secret file {}: {}", path.escape_debug(), self.cause)
-    }
-}
-
-impl std::error::Error for SecretError {}
-
 impl SecretSource {
     /// A source that reads this file; nothing is read yet.
     pub fn file(path: PathBuf, kind: SecretKind) -> Self {
@@ -79,11 +60,16 @@ impl SecretSource {
     /// # Errors
     ///
     /// The file is missing, unreadable, not a regular file, slow, or holds no secret. This is a
-    /// failure of the account (reason `credential`), not an error of the configuration.
-    pub async fn read(&self) -> Result<SecretString, SecretError> {
+    /// failure of the account (reason `credential`), not an error of the configuration. The text names
+    /// the file and never its content.
+    pub async fn read(&self) -> Result<SecretString, String> {
         match self {
             Self::Inline(secret) => Ok(secret.clone()),
-            Self::File(file) => file.read().await,
+            Self::File(file) => file.read().await.map_err(|cause| {
+                // A path may contain control characters.
+                let path = file.path.to_string_lossy();
+                format!("secret file {}: {cause}", path.escape_debug())
+            }),
         }
     }
 
@@ -100,46 +86,38 @@ impl SecretSource {
 }
 
 impl SecretFile {
-    async fn read(&self) -> Result<SecretString, SecretError> {
+    async fn read(&self) -> Result<SecretString, String> {
         let reading = async {
             let turn = Arc::clone(&self.turn).lock_owned().await;
             let permit = CONCURRENT_READS.acquire().await;
-            let file = self.clone();
+            let (path, kind) = (self.path.clone(), self.kind);
             tokio::task::spawn_blocking(move || {
                 // Released when the read returns, which may be long after the timeout.
                 let _guards = (turn, permit);
-                file.read_blocking()
+                read_secret(&path, kind)
             })
             .await
         };
         match tokio::time::timeout(READ_TIMEOUT, reading).await {
             Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(self.error("cannot be read: the read was aborted")),
-            Err(_) => Err(self.error(format!(
+            Ok(Err(_)) => Err("cannot be read: the read was aborted".to_owned()),
+            Err(_) => Err(format!(
                 "cannot be read: no answer from the file system within {} s",
                 READ_TIMEOUT.as_secs()
-            ))),
+            )),
         }
     }
+}
 
-    fn read_blocking(&self) -> Result<SecretString, SecretError> {
-        let bytes = read_regular_file(&self.path, MAX_SECRET_BYTES)
-            .map_err(|error| self.error(format!("cannot be read: {error}")))?;
-        let text = String::from_utf8(bytes).map_err(|_| self.error("is not UTF-8"))?;
-        let text = SecretString::from(text);
-        // Some editors begin a file with a byte order mark.
-        let text = text.expose_secret();
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let secret = check_secret(text, self.kind).map_err(|cause| self.error(cause))?;
-        Ok(secret.into())
-    }
-
-    fn error(&self, cause: impl Into<String>) -> SecretError {
-        SecretError {
-            path: self.path.clone(),
-            cause: cause.into(),
-        }
-    }
+fn read_secret(path: &Path, kind: SecretKind) -> Result<SecretString, String> {
+    let bytes = read_regular_file(path, MAX_SECRET_BYTES)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8")?;
+    let text = SecretString::from(text);
+    // Some editors begin a file with a byte order mark.
+    let text = text.expose_secret();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(check_secret(text, kind)?.into())
 }
 
 /// A secret without the line break at its end.

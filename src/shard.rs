@@ -13,8 +13,10 @@ const MAX_SHARDS: u32 = 65_536;
 /// One exporter's share of the accounts: shard `index` of `count`, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    index: u32,
-    count: u32,
+    /// The number of this shard, from 0.
+    pub index: u32,
+    /// How many shards there are.
+    pub count: u32,
 }
 
 impl Default for Shard {
@@ -31,16 +33,6 @@ impl fmt::Display for Shard {
 }
 
 impl Shard {
-    /// The number of this shard, from 0.
-    pub fn index(self) -> u32 {
-        self.index
-    }
-
-    /// How many shards there are.
-    pub fn count(self) -> u32 {
-        self.count
-    }
-
     /// `i/n` with i from 0, or `auto/n`: then `host` is the name of a StatefulSet's pod, and i its
     /// ordinal.
     ///

@@ -14,14 +14,18 @@ const MAX_VALUE_LEN: usize = 256;
 pub(super) struct ErrorCollector(RefCell<Vec<(usize, String, String)>>);
 
 impl ErrorCollector {
+    /// Whether no further error is shown.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.borrow().len() > MAX_ERRORS
+    }
+
     /// Adds an error about a flag, a variable or, where `line` is not 0, a key of the accounts file.
     /// Without a name it is about the line, or about the file.
     pub(super) fn push(&self, line: usize, name: &str, message: impl Display) {
         let error = (line, name.to_owned(), message.to_string());
-        let mut errors = self.0.borrow_mut();
         // A wrong default is wrong in each account, and is one error.
-        if errors.len() <= MAX_ERRORS && !errors.contains(&error) {
-            errors.push(error);
+        if !self.is_full() && !self.0.borrow().contains(&error) {
+            self.0.borrow_mut().push(error);
         }
     }
 

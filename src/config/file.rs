@@ -142,7 +142,8 @@ impl Reader<'_> {
         };
         let mut accounts = Vec::new();
         let mut lines_by_name = HashMap::new();
-        for (mut item, number) in items.into_iter().zip(1..) {
+        let items = items.into_iter().take_while(|_| !self.errors.is_full());
+        for (mut item, number) in items.zip(1..) {
             item.name = format!("accounts, item {number}");
             let line = item.line;
             let Some(own) = self.mapping(item, ACCOUNT_KEYS, "") else {

@@ -210,7 +210,7 @@ pub(super) fn mapping(
         return None;
     };
     let mut settings = SettingsByKey::new();
-    for Node { line, name, value } in pairs {
+    for Node { line, name, value } in pairs.into_iter().take_while(|_| !errors.is_full()) {
         let key = find(known, &name);
         let shown = key.or(shown_key(&name, &value));
         let shown = shown.map_or(String::new(), |name| format!("{prefix}{name}"));

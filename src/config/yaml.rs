@@ -1,7 +1,7 @@
-//! The YAML of the accounts file as a tree whose scalars stay as written: `0123` is a text.
+//! The YAML of a configuration file as a tree whose scalars stay as written: `0123` is a text.
 //!
-//! It knows nothing of accounts. Reading stops at the first error, which never quotes the file: a
-//! file may hold secrets.
+//! It knows no keys. Reading stops at the first error, which never quotes the file: a file may hold
+//! secrets.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::secret::read_regular_file;
 const MAX_FILE_BYTES: u64 = 64 << 20;
 /// An accounts file nests four deep.
 const MAX_DEPTH: usize = 8;
-const TOO_DEEP: &str = "nested more than 8 deep; an accounts file needs four";
+const TOO_DEEP: &str = "nested more than 8 deep; check brackets and indentation";
 const SEVERAL_LINES: &str = "a value over several lines; check for a missing colon or quote";
 const CHECK: &str = "check indentation, quotes, brackets and the space after a colon, here and above; \
                      quote a value that starts with & * ! % @ or a backtick";

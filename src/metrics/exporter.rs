@@ -45,7 +45,7 @@ impl ExporterMetrics {
         )?
         .with_label_values(&[version, env!("BUILD_REVISION"), env!("BUILD_RUSTC_VERSION")])
         .set(1);
-        let (index, count) = (shard.index().to_string(), shard.count().to_string());
+        let (index, count) = (shard.index.to_string(), shard.count.to_string());
         register_int_gauge_vec_with_registry!(
             "tradernet_exporter_shard_info",
             "The share of the accounts that this process watches; always 1.",

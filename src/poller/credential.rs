@@ -6,7 +6,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tracing::debug;
 
 use crate::config::{AccountConfig, CredentialSource};
-use crate::secret::SecretError;
 use crate::tradernet::{Credentials, Error, Login};
 
 /// Replaced secrets that are remembered: those of a few rotations.
@@ -18,7 +17,7 @@ pub(super) struct Credential {
     /// In the order of [`CredentialSource::sources`]; empty until they could be read.
     secrets: Vec<SecretString>,
     /// Why they could not be read the last time.
-    error: Option<SecretError>,
+    error: Option<String>,
     /// The SID of the last login.
     sid: Option<SecretString>,
     /// Whether a request with that SID was accepted.
@@ -91,7 +90,7 @@ impl Credential {
     pub(super) fn check(&self) -> Result<(), Error> {
         match &self.error {
             Some(error) if !self.is_known() => Err(Error::Credential {
-                detail: error.to_string(),
+                detail: error.clone(),
             }),
             _ => Ok(()),
         }

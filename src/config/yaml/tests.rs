@@ -62,7 +62,7 @@ fn scalars_stay_as_written() {
 }
 
 #[test]
-fn what_an_accounts_file_does_not_need_is_refused() {
+fn unsupported_yaml_is_refused_without_quoting_it() {
     for (text, error) in [
         (
             "a: 1\n---\nb: 2",
