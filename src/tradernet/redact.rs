@@ -1,10 +1,12 @@
 //! Makes text of a server fit for logs and pages.
 //!
-//! A server may quote what it was sent. Every whole secret is replaced, as written and in any mixture
-//! of percent, HTML and JSON escapes; so are control and format characters. Fragments of a
-//! secret are not searched for: what is replaced would tell a reader which words a password contains.
+//! A server may quote what it was sent. Every whole secret is replaced, as written and with percent,
+//! HTML or JSON escapes; so are control and format characters. Fragments of a secret are not searched
+//! for: what is replaced would tell a reader which words a password contains.
 
-use memchr::memmem;
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::text::is_printable;
@@ -42,9 +44,13 @@ impl Redactor {
     /// escaped secret was found, the rest is shown without escapes. Secrets are replaced before the
     /// text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
+        let forms = forms(text);
         let mut text = text.to_owned();
-        for form in FORMS {
-            text = self.replace(&text, form).unwrap_or(text);
+        for form in forms {
+            let found = self.find(&text, form);
+            if !found.is_empty() {
+                text = replace(&form(&text), &found);
+            }
         }
         let mut text = text.replace(|c| !is_printable(c), " ");
         if let Some((end, _)) = text.char_indices().nth(MAX_TEXT_CHARS) {
@@ -56,49 +62,39 @@ impl Redactor {
 
     /// Whether a secret is part of the text.
     pub fn contains_secret(&self, text: &str) -> bool {
-        let mut forms = FORMS.into_iter();
-        forms.any(|form| self.replace(text, form).is_some())
-    }
-
-    /// The text in one form without secrets; `None` where there is none.
-    fn replace(&self, text: &str, form: Form) -> Option<String> {
-        let text = form(text);
-        let mut replaced = String::new();
-        let mut rest = 0;
-        for (start, end) in self.find(&text, form) {
-            replaced.push_str(&String::from_utf8_lossy(text.get(rest..start)?));
-            replaced.push_str(REDACTED);
-            rest = end;
-        }
-        replaced.push_str(&String::from_utf8_lossy(text.get(rest..)?));
-        (rest > 0).then_some(replaced)
+        forms(text).any(|form| !self.find(text, form).is_empty())
     }
 
     /// Where secrets are in a text of one form, in order and apart from each other. Linear in the
     /// text's length.
-    fn find(&self, text: &[u8], form: Form) -> Vec<(usize, usize)> {
+    fn find(&self, text: &str, form: Form) -> Vec<Range<usize>> {
         // ASCII letters are compared without case.
-        let text = text.to_ascii_lowercase();
+        let text = form(text).to_ascii_lowercase();
         let mut found = Vec::new();
         for secret in &self.secrets {
             // A server may trim what it quotes.
             let secret = secret.expose_secret().trim();
-            let needle = form(secret).to_ascii_lowercase();
             let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
-            for start in memmem::find_iter(&text, &needle).filter(|_| !needle.is_empty()) {
-                let end = start + needle.len();
-                let neighbours = [start.checked_sub(1), Some(end)].into_iter().flatten();
-                let mut neighbours = neighbours.filter_map(|at| text.get(at));
-                if !is_short || !neighbours.any(is_part_of_word) {
-                    found.push((start, end));
+            // A secret may look like an escape, which a text keeps or replaces.
+            for needle in [secret.to_owned(), form(secret)] {
+                let needle = needle.to_ascii_lowercase();
+                for (start, _) in text.match_indices(&needle).filter(|_| !needle.is_empty()) {
+                    let end = start + needle.len();
+                    let (before, behind) = (text.get(..start), text.get(end..));
+                    let before = before.and_then(|text| text.chars().next_back());
+                    let behind = behind.and_then(|text| text.chars().next());
+                    let mut neighbours = [before, behind].into_iter().flatten();
+                    if !is_short || !neighbours.any(char::is_alphanumeric) {
+                        found.push(start..end);
+                    }
                 }
             }
         }
-        found.sort_unstable();
+        found.sort_unstable_by_key(|found| found.start);
         found.dedup_by(|next, last| {
-            let touches = next.0 <= last.1;
+            let touches = next.start <= last.end;
             if touches {
-                last.1 = last.1.max(next.1);
+                last.end = last.end.max(next.end);
             }
             touches
         });
@@ -106,95 +102,69 @@ impl Redactor {
     }
 }
 
+fn replace(text: &str, found: &[Range<usize>]) -> String {
+    let mut replaced = String::new();
+    let mut rest = 0;
+    for range in found {
+        replaced.push_str(text.get(rest..range.start).unwrap_or_default());
+        replaced.push_str(REDACTED);
+        rest = range.end;
+    }
+    replaced + text.get(rest..).unwrap_or_default()
+}
+
 /// A text as it is compared with secrets.
-type Form = fn(&str) -> Vec<u8>;
+type Form = fn(&str) -> String;
 
-/// As written and without escapes: a text around a secret may make an escape of the secret's start.
-const FORMS: [Form; 2] = [|text| text.as_bytes().to_vec(), unescape];
+/// As written, without the escapes of one format, and without those of all.
+const FORMS: [Form; 5] = [
+    str::to_owned,
+    unescape_html,
+    unescape_json,
+    unescape_percent,
+    |text| unescape_percent(&unescape_json(&unescape_html(text))),
+];
 
-/// A text without escapes, also those that appear where others are replaced: so a secret that looks
-/// like an escape is the same in every encoding. A form has `+` for a blank.
-fn unescape(text: &str) -> Vec<u8> {
-    let mut unescaped = Vec::with_capacity(text.len());
-    for byte in text.bytes() {
-        unescaped.push(byte);
-        while let Some((length, character)) = escape_at_end(&unescaped) {
-            unescaped.truncate(unescaped.len() - length);
-            unescaped.extend(character);
-        }
-    }
-    for byte in unescaped.iter_mut().filter(|byte| **byte == b'+') {
-        *byte = b' ';
-    }
-    unescaped
-}
-
-fn is_part_of_word(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || !byte.is_ascii()
-}
-
-/// The escape that a text ends with: its length, and the bytes that it stands for.
-fn escape_at_end(text: &[u8]) -> Option<(usize, Vec<u8>)> {
-    match text {
-        [.., b'%', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-            let (_, byte) = hex_at_end(text, 2)?;
-            Some((3, vec![u8::try_from(byte).ok()?]))
-        }
-        [.., b'\\', escaped @ (b'"' | b'\\' | b'/' | b'\'')] => Some((2, vec![*escaped])),
-        _ => {
-            let (length, character) = html_at_end(text).or_else(|| unicode_at_end(text))?;
-            Some((length, character.to_string().into_bytes()))
-        }
-    }
-}
-
-/// `&amp;`, `&#38;`, `&#x26;`.
-fn html_at_end(text: &[u8]) -> Option<(usize, char)> {
-    /// The longest number of a character: `#x10ffff`.
-    const MAX_LENGTH: usize = 8;
-    let text = text.strip_suffix(b";")?;
-    let mut last = text.iter().rev().take(MAX_LENGTH + 1);
-    let length = last.position(|byte| *byte == b'&')?;
-    let name = text.get(text.len() - length..)?;
-    let character = match std::str::from_utf8(name).ok()? {
-        "amp" => '&',
-        "lt" => '<',
-        "gt" => '>',
-        "quot" => '"',
-        "apos" => '\'',
-        "nbsp" => ' ',
-        number => {
-            let number = number.strip_prefix('#')?;
-            let code = match number.strip_prefix(['x', 'X']) {
-                Some(digits) => u32::from_str_radix(digits, 16),
-                None => number.parse(),
-            };
-            char::from_u32(code.ok()?)?
-        }
+/// The forms in which a text may differ from one another.
+fn forms(text: &str) -> impl Iterator<Item = Form> + use<> {
+    let count = if text.contains(['&', '\\', '%', '+']) {
+        FORMS.len()
+    } else {
+        1
     };
-    Some((length + 2, character))
+    FORMS.into_iter().take(count)
 }
 
-/// `\u0041`, and a character past the first 65 536 as two of these.
-fn unicode_at_end(text: &[u8]) -> Option<(usize, char)> {
-    let unit_at_end = |text| {
-        let (before, unit) = hex_at_end(text, 4)?;
-        Some((before.strip_suffix(b"\\u")?, u16::try_from(unit).ok()?))
-    };
-    let (before, unit) = unit_at_end(text)?;
-    if let Some(character) = char::from_u32(unit.into()) {
-        return Some((6, character));
+fn unescape_html(text: &str) -> String {
+    html_escape::decode_html_entities(text).into_owned()
+}
+
+fn unescape_percent(text: &str) -> String {
+    // A form has `+` for a blank.
+    let text = text.replace('+', " ");
+    percent_decode_str(&text).decode_utf8_lossy().into_owned()
+}
+
+fn unescape_json(text: &str) -> String {
+    // `\u0041` is a unit of UTF-16, in which characters past the first 65 536 have two.
+    let mut units = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escaped)) = rest.split_once('\\') {
+        units.extend(before.encode_utf16());
+        let digits = escaped.strip_prefix('u').and_then(|text| text.get(..4));
+        if let Some(unit) = digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
+            units.push(unit);
+            rest = escaped.get(5..).unwrap_or_default();
+        } else {
+            // Any other escaped character stands for itself.
+            let end = escaped.chars().next().map_or(0, char::len_utf8);
+            let (character, behind) = escaped.split_at(end);
+            units.extend(character.encode_utf16());
+            rest = behind;
+        }
     }
-    let (_, first) = unit_at_end(before)?;
-    let character = char::decode_utf16([first, unit]).next()?.ok()?;
-    Some((12, character))
-}
-
-/// The number that the last `digits` bytes are, and what stands before them.
-fn hex_at_end(text: &[u8], digits: usize) -> Option<(&[u8], u32)> {
-    let (before, digits) = text.split_at_checked(text.len().checked_sub(digits)?)?;
-    let digits = std::str::from_utf8(digits).ok()?;
-    Some((before, u32::from_str_radix(digits, 16).ok()?))
+    units.extend(rest.encode_utf16());
+    String::from_utf16_lossy(&units)
 }
 
 #[cfg(test)]
