@@ -16,7 +16,7 @@ use crate::poller::host::Hosts;
 use crate::poller::set::PollerSet;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
-use crate::tradernet::{Client, RequestObserver, SetupError, system_roots};
+use crate::tradernet::{Client, RequestObserver, system_roots};
 use crate::web::{self, App, Listener, ListenerKind, ReloadRequest};
 
 /// Reload requests that may wait; further ones wait to be sent.
@@ -81,7 +81,7 @@ pub fn poller_context(
     store: StatusStore,
     observe: RequestObserver,
     runtime: &Handle,
-) -> Result<PollerContext, SetupError> {
+) -> Result<PollerContext, String> {
     let plain = !config.accounts.iter().any(AccountConfig::uses_tls);
     // Without CA certificates a demo still works: nothing it does leaves this machine.
     let roots = match system_roots() {
@@ -89,7 +89,7 @@ pub fn poller_context(
         roots => roots?,
     };
     Ok(PollerContext {
-        client: Client::new(&config.outbound, roots, observe)?,
+        client: Client::new(&config.outbound, roots, observe, config.clock.clone())?,
         hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         changes: ChangeLog::default(),
         runtime: runtime.clone(),
@@ -110,14 +110,13 @@ pub async fn run(
     listeners: Listeners,
     signals: Signals,
     polling: &Handle,
-) -> Result<(), SetupError> {
+) -> Result<(), String> {
     let store = StatusStore::default();
     let (safety_names, names) = watch::channel(config.safety_names.clone());
     let metrics = Metrics::new(store.clone(), config.clock.clone(), names, config.shard);
     let observer = metrics.clone();
-    let observe = RequestObserver(Arc::new(move |transport, took| {
-        observer.observe_api_request(transport, took)
-    }));
+    let observe: RequestObserver =
+        Arc::new(move |transport, took| observer.observe_api_request(transport, took));
     let shared = poller_context(&config, store, observe, polling)?;
     let pollers = PollerSet::start(config.accounts, &shared);
     let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);

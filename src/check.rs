@@ -16,7 +16,6 @@ use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
 use crate::text::{HumanDuration, printable};
-use crate::tradernet::{RequestObserver, SetupError};
 use crate::web::api::{Failure, TypeCount, json_object, violating};
 
 /// The results of a check.
@@ -33,9 +32,9 @@ pub struct Report {
 /// # Errors
 ///
 /// Where outgoing connections cannot be prepared.
-pub async fn run(config: &Config) -> Result<Report, SetupError> {
-    let observe = RequestObserver(Arc::new(|_, _| {}));
-    let context = poller_context(config, StatusStore::default(), observe, &Handle::current())?;
+pub async fn run(config: &Config) -> Result<Report, String> {
+    let store = StatusStore::default();
+    let context = poller_context(config, store, Arc::new(|_, _| {}), &Handle::current())?;
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
         polls.spawn(Poller::poll_once(account, context.clone()));

@@ -115,39 +115,35 @@ impl Poller {
         let host = self.list_host();
         let _permit = self.permit(&host).await;
         let (client, target) = (&self.shared.client, &self.account.target);
-        let (redactor, now) = (self.redactor(), self.now());
+        let redactor = self.redactor();
         let identity = self.credential.identity(&self.account.credential);
         let identity = identity.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))?;
-        let clock = &self.shared.clock;
-        let offset = |server| clock.now().wall_seconds_since(server);
-        let with_offset = |error: Error| match error.server_time() {
-            Some(server) => error.with_clock_offset(offset(server)),
-            None => error,
-        };
-        let (list, stream, signature) = match &self.account.stream {
+        let answer = match &self.account.stream {
             Some(stream) => {
-                let opened = client.stream(stream, identity, now, target.timeout, &redactor);
-                let (stream, list) = opened.await.map_err(with_offset)?;
-                (list, Some(stream), None)
+                let opened = client.stream(stream, identity, target.timeout, &redactor);
+                let (stream, list) = opened.await?;
+                (list, Some(stream))
             }
             None => {
-                let answer = client.sessions(target, identity, now, &redactor).await;
-                let server_time = match &answer {
-                    Ok(answer) => answer.server_time,
-                    Err(error) => error.server_time(),
+                let answer = client.sessions(target, identity, &redactor).await;
+                let head = match &answer {
+                    Ok((_, head)) => Some(head),
+                    Err(error) => error.head(),
                 };
-                self.recorder.status.clock_offset_seconds = server_time.map(offset);
-                let answer = answer.map_err(with_offset)?;
-                self.recorder.status.looks_like_seconds =
-                    server_time.is_some_and(|date| looks_like_seconds(&answer.sessions, date));
-                (answer.sessions, None, answer.signature)
+                let offset = head.and_then(|head| head.clock_offset);
+                let date_s = offset.map(|offset| self.now().wall_seconds() - offset);
+                let status = &mut self.recorder.status;
+                status.clock_offset_seconds = offset;
+                let (list, _) = answer?;
+                status.looks_like_seconds =
+                    date_s.is_some_and(|date_s| looks_like_seconds(&list, date_s));
+                (list, None)
             }
         };
-        self.credential.signature = signature;
         if self.credential.accept_sid() {
             self.breaker.reset();
         }
-        Ok((list, stream))
+        Ok(answer)
     }
 
     /// Sends a login in its turn, where there is one and the breaker allows it. The wait for the

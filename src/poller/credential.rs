@@ -1,15 +1,10 @@
 //! An account's credential: the secrets of its source as they are now, and the SID of its last login.
 
-use std::collections::VecDeque;
-
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::debug;
 
 use crate::config::{AccountConfig, CredentialSource};
 use crate::tradernet::{Credentials, Error, Login};
-
-/// Replaced secrets that are remembered: those of a few rotations.
-const MAX_REPLACED: usize = 8;
 
 /// An account's credential.
 #[derive(Debug, Default)]
@@ -22,10 +17,10 @@ pub(super) struct Credential {
     sid: Option<SecretString>,
     /// Whether a request with that SID was accepted.
     pub(super) sid_accepted: bool,
-    /// What was replaced last: a server may still quote it, and it may still be valid.
-    replaced: VecDeque<SecretString>,
-    /// The signature of the last answered request, which its answer may quote.
-    pub(super) signature: Option<SecretString>,
+    /// The secrets before the last change and the SID before the last login: a server may still
+    /// quote them, and they may still be valid.
+    former: Vec<SecretString>,
+    former_sid: Option<SecretString>,
 }
 
 impl Credential {
@@ -63,20 +58,8 @@ impl Credential {
     }
 
     fn replace(&mut self, secrets: Vec<SecretString>) {
-        let former = std::mem::replace(&mut self.secrets, secrets);
-        former.into_iter().for_each(|secret| self.retire(secret));
+        self.former = std::mem::replace(&mut self.secrets, secrets);
         self.forget_sid();
-    }
-
-    fn retire(&mut self, secret: SecretString) {
-        let is_same = |other: &SecretString| other.expose_secret() == secret.expose_secret();
-        if self.secrets.iter().any(is_same) {
-            return;
-        }
-        if self.replaced.len() == MAX_REPLACED {
-            self.replaced.pop_front();
-        }
-        self.replaced.push_back(secret);
     }
 
     /// Whether the secrets could be read.
@@ -135,10 +118,8 @@ impl Credential {
     /// Every secret that a server may quote.
     pub(super) fn all(&self) -> impl Iterator<Item = SecretString> {
         let current = self.secrets.iter().chain(&self.sid);
-        current
-            .chain(&self.replaced)
-            .chain(&self.signature)
-            .cloned()
+        let former = self.former.iter().chain(&self.former_sid);
+        current.chain(former).cloned()
     }
 
     /// Keeps the SID of a login.
@@ -155,7 +136,7 @@ impl Credential {
     /// Drops a rejected SID of a login.
     pub(super) fn forget_sid(&mut self) {
         if let Some(sid) = self.sid.take() {
-            self.retire(sid);
+            self.former_sid = Some(sid);
         }
     }
 }
@@ -176,31 +157,16 @@ mod tests {
     }
 
     #[test]
-    fn the_last_replaced_secrets_are_remembered_whichever_was_replaced() {
+    fn the_former_secrets_and_the_former_sid_are_remembered() {
         let mut credential = Credential::default();
-        credential.replace(secrets(&["password-1"]));
-        credential.replace(secrets(&["password-2"]));
-        for sid in ["sid-1", "sid-2"] {
-            credential.keep_sid(sid.into());
+        for password in ["password-1", "password-2", "password-3"] {
+            credential.replace(secrets(&[password]));
+        }
+        for sid in ["sid-1", "sid-2", "sid-3"] {
             credential.forget_sid();
+            credential.keep_sid(sid.into());
         }
-        let expected = ["password-2", "password-1", "sid-1", "sid-2"];
+        let expected = ["password-3", "sid-3", "password-2", "sid-2"];
         assert_eq!(all(&credential), expected);
-
-        // One of two at a time.
-        let mut credential = Credential::default();
-        for pair in [
-            ["key-1", "secret-1"],
-            ["key-2", "secret-1"],
-            ["key-2", "secret-2"],
-        ] {
-            credential.replace(secrets(&pair));
-        }
-        let expected = ["key-2", "secret-2", "key-1", "secret-1"];
-        assert_eq!(all(&credential), expected);
-        for n in 3..20 {
-            credential.replace(secrets(&[&format!("key-{n}"), "secret-2"]));
-        }
-        assert_eq!(all(&credential).len(), 2 + MAX_REPLACED);
     }
 }

@@ -33,14 +33,14 @@ use crate::clock::{Clock, Timestamps};
 use crate::config::AccountConfig;
 use crate::session::SessionList;
 use crate::status::{AccountStatus, LoginBlock, StatusStore, StreamStatus};
-use crate::tradernet::{Client, Error, Reason, Stream};
+use crate::tradernet::{Client, Error, Reason, Redactor, Stream};
 
 /// While an account fails, its secret files are read this often: a corrected credential need not
 /// wait for the back-off.
 const SECRET_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the pollers share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PollerContext {
     /// Connections.
     pub client: Client,
@@ -176,7 +176,7 @@ impl Poller {
             self.schedule.request_retry();
         }
         let before = std::mem::replace(&mut self.account, account);
-        self.recorder.reconfigure(&self.account, &self.redactor());
+        self.recorder.reconfigure(&self.account);
         let now = Instant::now();
         let interval = self.account.tracking.interval;
         if interval != before.tracking.interval {
@@ -254,8 +254,10 @@ impl Poller {
                 self.schedule.succeeded(now, interval, duration);
                 self.host_successes = None;
                 self.list_host().announce_success();
-                let redactor = self.redactor();
-                self.recorder.list(list, at, &redactor);
+                // A server may put a secret where a login belongs.
+                let secrets = Redactor::new(self.credential.all());
+                let list = list.map_texts(|text| secrets.redact(text));
+                self.recorder.list(list, at);
             }
             Err(error) => {
                 (self.schedule).failed(now, interval, error.retry_after(), fastrand::f64());

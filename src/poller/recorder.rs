@@ -6,17 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{debug, info};
 
 use super::change_log::ChangeLog;
 use crate::clock::Timestamps;
 use crate::config::AccountConfig;
+use crate::session::SessionList;
 use crate::session::diff::SessionDiff;
 use crate::session::summary::{SessionDetails, Summary};
 use crate::session::tracker::SessionTracker;
-use crate::session::{ClientAddress, SessionList};
 use crate::status::{AccountStatus, Attempt, PastFailure};
-use crate::tradernet::{Error, Reason, Redactor};
+use crate::tradernet::{Error, Reason};
 
 /// Sessions of one answer that have a line each: a server may invent any number.
 const MAX_SESSION_LINES: usize = 100;
@@ -65,10 +66,10 @@ impl Recorder {
     }
 
     /// Applies another configuration of the same account to the last list.
-    pub(super) fn reconfigure(&mut self, account: &AccountConfig, redactor: &Redactor) {
+    pub(super) fn reconfigure(&mut self, account: &AccountConfig) {
         self.status = configured(account, self.status.clone());
         if let Some(summary) = self.tracker.reconfigure(Arc::clone(&account.tracking)) {
-            self.show(summary, redactor);
+            self.show(summary);
         }
     }
 
@@ -84,7 +85,7 @@ impl Recorder {
     }
 
     /// Records a list.
-    pub(super) fn list(&mut self, list: SessionList, arrival: Timestamps, redactor: &Redactor) {
+    pub(super) fn list(&mut self, list: SessionList, arrival: Timestamps) {
         let (summary, diff) = self.tracker.record(list, arrival);
         let (account, open) = (&self.status.account, summary.open);
         let took_ms = self.timing.milliseconds();
@@ -93,8 +94,8 @@ impl Recorder {
         if outage.is_some() || self.status.view.is_none() {
             self.changes.answered(&self.status, open, outage);
         }
-        self.log_sessions(&diff, summary.detail_level, redactor);
-        self.show(summary, redactor);
+        self.log_sessions(&diff, summary.detail_level);
+        self.show(summary);
         self.end_attempt(arrival, None);
     }
 
@@ -134,17 +135,16 @@ impl Recorder {
     }
 
     /// Logs each session that was opened or closed.
-    fn log_sessions(&self, diff: &SessionDiff, details: SessionDetails, redactor: &Redactor) {
+    fn log_sessions(&self, diff: &SessionDiff, details: SessionDetails) {
         let account = &*self.status.account;
         let opened = diff.opened.iter().map(|session| (session, None));
         let closed = (diff.closed.iter()).map(|(session, reason)| (session, Some(reason.name())));
         let is_full = details == SessionDetails::Full;
         for (session, reason) in opened.chain(closed).take(MAX_SESSION_LINES) {
             let (session_id, safety_type_id) = (session.id, session.safety_type);
-            let login = session.user_login.as_ref().filter(|_| is_full);
-            let user_login = login.map(|login| redactor.redact(login));
-            let address = session.client.as_ref().filter(|_| is_full);
-            let client_ip = address.map(|address| redactor.redact(&address.to_string()));
+            let user_login = session.user_login.as_deref().filter(|_| is_full);
+            let client_ip = session.client.as_ref().filter(|_| is_full);
+            let client_ip = client_ip.map(display);
             match reason {
                 None => info!(
                     account,
@@ -164,7 +164,7 @@ impl Recorder {
 
     /// Publishes a summary with the next status, and logs which rules it breaks that the one before
     /// did not, and the other way round.
-    fn show(&mut self, mut summary: Summary, redactor: &Redactor) {
+    fn show(&mut self, summary: Summary) {
         let account = &*self.status.account;
         let before = self.status.view.as_deref();
         for (rule, sessions) in &summary.violating {
@@ -180,15 +180,6 @@ impl Recorder {
         }
         if summary.open == 0 && before.is_some_and(|before| before.open > 0) {
             info!(account, "no session left");
-        }
-        // A server may put a secret or control characters where a login belongs.
-        for detail in &mut summary.details {
-            if let Some(login) = &mut detail.user_login {
-                *login = redactor.redact(login).into();
-            }
-            if let Some(ClientAddress::Unparsed(text)) = &mut detail.client {
-                *text = redactor.redact(text).into();
-            }
         }
         self.status.view = Some(Arc::new(summary));
     }

@@ -4,7 +4,7 @@
 //! until two pieces of evidence agree, or one session lives longer than seconds allow.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::session::{Session, SessionList, Snapshot};
 
@@ -161,11 +161,11 @@ fn compare(earlier: &Snapshot, later: &Snapshot, gap_s: f64) -> Option<Unit> {
 
 /// Whether the sessions of one answer show seconds: the time until `expire_datetime`, which the
 /// vendor documents in UTC, is the time left in seconds, and not in milliseconds in any time zone.
-/// `date` is the server's clock when it answered. A hint for a person, which settles nothing.
-pub fn looks_like_seconds(list: &SessionList, date: SystemTime) -> bool {
-    let date_s = date.duration_since(UNIX_EPOCH).unwrap_or_default();
+/// `date_s` is the server's clock when it answered, in seconds since the epoch. A hint for a person,
+/// which settles nothing.
+pub fn looks_like_seconds(list: &SessionList, date_s: f64) -> bool {
     let units = list.sessions().iter().filter_map(|session| {
-        let until_s = session.expire_datetime_ms? / 1000.0 - date_s.as_secs_f64();
+        let until_s = session.expire_datetime_ms? / 1000.0 - date_s;
         let left = session.time_left?;
         let is_seconds = (until_s - left).abs() <= DATE_SLACK_S;
         let offset = until_s - left / 1000.0;

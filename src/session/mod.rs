@@ -22,7 +22,7 @@ pub struct Session {
     pub id: u64,
     /// Id of the safety type; `None` where the server sent none.
     pub safety_type: Option<i64>,
-    /// The login that opened the session. Interned per answer: most lists repeat one name.
+    /// The login that opened the session.
     pub user_login: Option<Arc<str>>,
     /// The address that opened the session.
     pub client: Option<ClientAddress>,
@@ -87,6 +87,20 @@ impl SessionList {
             undecodable: undecodable + repeated as u64,
             sessions,
         }
+    }
+
+    /// Replaces the server's texts: logins, and addresses that cannot be parsed.
+    #[must_use]
+    pub fn map_texts(mut self, map: impl Fn(&str) -> String) -> Self {
+        for session in &mut self.sessions {
+            if let Some(login) = &mut session.user_login {
+                *login = map(login).into();
+            }
+            if let Some(ClientAddress::Unparsed(text)) = &mut session.client {
+                *text = map(text).into();
+            }
+        }
+        self
     }
 
     /// The sessions by ascending id.

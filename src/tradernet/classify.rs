@@ -115,7 +115,6 @@ pub(super) fn message(
         head,
         code: body.code,
         text: redactor.redact(&body.message),
-        clock_offset: None,
     }
 }
 

@@ -3,7 +3,6 @@
 //! Redirects are never followed, since credentials would follow them; proxies are never used for
 //! loopback; no answer is read past the allowed size.
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +22,7 @@ use super::resolver::SharedResolver;
 use super::transport::Transport;
 use super::transport_error::{RequestContext, address, was_cut_off};
 use super::{classify, login, response};
-use crate::clock::Timestamps;
+use crate::clock::Clock;
 use crate::session::SessionList;
 
 /// The content network refuses well-known libraries' names, so requests carry our own.
@@ -31,6 +30,9 @@ pub const USER_AGENT: &str = concat!("tradernet-exporter/", env!("CARGO_PKG_VERS
 
 /// Header lines of an answer: browsers accept as many, and a login may set hundreds of cookies.
 const MAX_HEADERS: usize = 1000;
+/// Hosts that are never reached through a proxy, in the form of `NO_PROXY`; see [`is_loopback`].
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
+const INVALID_PROXY: &str = "the proxy cannot be used: write http://host:port in HTTPS_PROXY";
 /// Longest answer to a login, in bytes.
 const MAX_LOGIN_BYTES: u64 = 1 << 20;
 
@@ -45,101 +47,56 @@ pub struct ClientConfig {
     pub max_response_bytes: u64,
 }
 
-/// Why no connection could ever be made.
-#[derive(Debug)]
-pub struct SetupError(String);
-
-impl std::fmt::Display for SetupError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<rustls::Error> for SetupError {
-    fn from(error: rustls::Error) -> Self {
-        Self(format!("outgoing connections cannot be prepared: {error}"))
-    }
-}
-
-impl StdError for SetupError {}
-
 /// Connections to every host, kept alive and shared between accounts.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Client {
-    /// Plain HTTP and HTTPS to loopback.
-    loopback: reqwest::Client,
-    /// HTTPS to everywhere else.
-    remote: reqwest::Client,
+    http: reqwest::Client,
     /// Host and port of the proxy.
     proxy: Option<String>,
     pub(super) max_response_bytes: u64,
     observe: RequestObserver,
+    pub(super) clock: Clock,
 }
 
 /// Called with the duration of each request, or of a stream's first list, successful or not.
-#[derive(Clone)]
-pub struct RequestObserver(pub Arc<dyn Fn(Transport, Duration) + Send + Sync>);
-
-impl std::fmt::Debug for RequestObserver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RequestObserver")
-    }
-}
-
-/// An answer with the list.
-#[derive(Debug)]
-pub struct ListResponse {
-    /// The list.
-    pub sessions: SessionList,
-    /// The request's signature, which an entry may quote.
-    pub signature: Option<SecretString>,
-    /// The header `Date`.
-    pub server_time: Option<SystemTime>,
-}
+pub type RequestObserver = Arc<dyn Fn(Transport, Duration) + Send + Sync>;
 
 impl Client {
     /// Prepares connections; none is made yet.
     ///
     /// # Errors
     ///
-    /// Where the CA certificates of the system or of `SSL_CERT_FILE` cannot be loaded, or the
-    /// proxy cannot be used.
+    /// The proxy cannot be used.
     pub fn new(
         config: &ClientConfig,
         roots: rustls::RootCertStore,
         observe: RequestObserver,
-    ) -> Result<Self, SetupError> {
-        let tls = client_tls(roots)?;
-        let resolver = Arc::new(SharedResolver::default());
-        let client = |proxy: Option<Proxy>| {
-            let builder = reqwest::Client::builder()
-                .user_agent(USER_AGENT)
-                .redirect(reqwest::redirect::Policy::none())
-                .referer(false)
-                .http1_max_headers(MAX_HEADERS)
-                .tls_backend_preconfigured(tls.clone())
-                .pool_idle_timeout(Duration::from_secs(90))
-                .dns_resolver(Arc::clone(&resolver))
-                .no_proxy();
-            match proxy {
-                Some(proxy) => builder.proxy(proxy),
-                None => builder,
-            }
-            .build()
-            .map_err(|error| SetupError(error.without_url().to_string()))
-        };
+        clock: Clock,
+    ) -> Result<Self, String> {
+        let mut http = reqwest::Client::builder()
+            .user_agent(USER_AGENT)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .http1_max_headers(MAX_HEADERS)
+            .tls_backend_preconfigured(client_tls(roots).map_err(|error| error.to_string())?)
+            .pool_idle_timeout(Duration::from_secs(90))
+            .dns_resolver(Arc::new(SharedResolver::default()))
+            .no_proxy();
         let proxy = config.proxy.as_ref().map(|proxy| proxy.expose_secret());
-        let no_proxy = config.no_proxy.as_deref().and_then(NoProxy::from_string);
-        let proxies = proxy.map(Proxy::https).transpose();
-        let proxies = proxies.map_err(|_| {
-            SetupError("the proxy cannot be used: write http://host:port in HTTPS_PROXY".to_owned())
-        })?;
+        if let Some(proxy) = proxy {
+            let direct = [LOOPBACK, config.no_proxy.as_deref().unwrap_or_default()].join(",");
+            let proxy = Proxy::https(proxy).map_err(|_| INVALID_PROXY.to_owned())?;
+            http = http.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
+        }
+        let http = http
+            .build()
+            .map_err(|error| error.without_url().to_string())?;
         Ok(Self {
-            loopback: client(None)?,
-            remote: client(proxies.map(|proxies| proxies.no_proxy(no_proxy)))?,
+            http,
             proxy: proxy.map(proxy_address),
             max_response_bytes: config.max_response_bytes,
             observe,
+            clock,
         })
     }
 
@@ -152,23 +109,20 @@ impl Client {
         &self,
         endpoint: &Endpoint,
         credentials: Credentials<'_>,
-        now: Timestamps,
         redactor: &Redactor,
-    ) -> Result<ListResponse, Error> {
-        let _timer = self.timer(Transport::Http);
-        let request = ApiRequest::list(credentials, now);
-        let signature = signature_of(&request.headers);
-        let redactor = redactor.with(signature.clone());
-        let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
-        let request = post(endpoint, request)?;
-        let response = self.send_twice(request, &context).await?;
-        let server_time = head(&response).server_time;
-        let sessions = self.read_list(response, &context).await?;
-        Ok(ListResponse {
-            sessions,
-            signature,
-            server_time,
+    ) -> Result<(SessionList, ResponseHead), Error> {
+        self.observed(Transport::Http, async {
+            let request = ApiRequest::list(credentials, self.clock.now());
+            let signature = signature_of(&request.headers);
+            let redactor = redactor.with(signature.clone());
+            let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
+            let response = self.send_twice(post(endpoint, request)?, &context).await?;
+            let head = self.head(&response);
+            let list = self.read_list(response, &context).await?;
+            let signature = Redactor::new(signature);
+            Ok((list.map_texts(|text| signature.redact(text)), head))
         })
+        .await
     }
 
     /// Logs in once, and returns the SID.
@@ -182,52 +136,56 @@ impl Client {
         login: Login<'_>,
         redactor: &Redactor,
     ) -> Result<SecretString, Error> {
-        let _timer = self.timer(Transport::Http);
-        let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
-        let request = post(endpoint, login.request())?;
-        let response = self.send(request).await;
-        let response = response.map_err(|error| context.error(error))?;
-        let head = head(&response);
-        let cookies = response.headers().get_all(SET_COOKIE).iter();
-        let cookies = cookies
-            .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
-            .collect();
-        let limit = self.max_response_bytes.min(MAX_LOGIN_BYTES);
-        let body = read_body(response, limit, &context).await?;
-        let reply = LoginReply {
-            head,
-            cookies,
-            body,
-        };
-        login::sid(&reply, redactor)
+        self.observed(Transport::Http, async {
+            let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
+            let response = self.http.execute(post(endpoint, login.request())?).await;
+            let response = response.map_err(|error| context.error(error))?;
+            let head = self.head(&response);
+            let cookies = response.headers().get_all(SET_COOKIE).iter();
+            let cookies = cookies
+                .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
+                .collect();
+            let limit = self.max_response_bytes.min(MAX_LOGIN_BYTES);
+            let body = read_body(response, limit, &context).await?;
+            let reply = LoginReply {
+                head,
+                cookies,
+                body,
+            };
+            login::sid(&reply, redactor)
+        })
+        .await
     }
 
-    /// Measures a request until it is dropped.
-    pub(super) fn timer(&self, transport: Transport) -> Timer<'_> {
-        Timer {
-            transport,
-            observe: &self.observe,
-            start: Instant::now(),
-        }
+    /// Reports how long this takes.
+    pub(super) async fn observed<T>(
+        &self,
+        transport: Transport,
+        request: impl Future<Output = T>,
+    ) -> T {
+        let start = Instant::now();
+        let result = request.await;
+        self.observe(transport, start.elapsed());
+        result
     }
 
     /// Reports a duration that was measured elsewhere.
     pub fn observe(&self, transport: Transport, duration: Duration) {
-        (self.observe.0)(transport, duration);
+        (self.observe)(transport, duration);
     }
 
     /// What errors of a request to this URL name.
-    pub(super) fn context<'a>(
-        &'a self,
+    pub(super) fn context(
+        &self,
         url: &Url,
         timeout: Duration,
-        redactor: &'a Redactor,
-    ) -> RequestContext<'a> {
+        redactor: &Redactor,
+    ) -> RequestContext {
         RequestContext {
             address: address(url),
-            proxy: self.proxy.as_deref(),
+            proxy: self.proxy.clone(),
             timeout,
-            redactor,
+            redactor: redactor.clone(),
         }
     }
 
@@ -237,41 +195,43 @@ impl Client {
     pub(super) async fn send_twice(
         &self,
         request: Request,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
     ) -> Result<Response, Error> {
         let start = Instant::now();
         let again = request.try_clone();
-        let sent = match (self.send(request).await, again) {
+        let sent = match (self.http.execute(request).await, again) {
             (Err(error), Some(mut again)) if was_cut_off(&error) => {
                 *again.timeout_mut() = Some(context.timeout.saturating_sub(start.elapsed()));
-                self.send(again).await
+                self.http.execute(again).await
             }
             (sent, _) => sent,
         };
         sent.map_err(|error| context.error(error))
     }
 
-    async fn send(&self, request: Request) -> reqwest::Result<Response> {
-        match is_loopback(request.url()) {
-            true => self.loopback.execute(request).await,
-            false => self.remote.execute(request).await,
-        }
-    }
-
     /// Reads the answer to a request for the list, or to a refused handshake.
     pub(super) async fn read_list(
         &self,
         response: Response,
-        context: &RequestContext<'_>,
+        context: &RequestContext,
     ) -> Result<SessionList, Error> {
-        let head = head(&response);
+        let head = self.head(&response);
         let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
         let body = match read_body(response, self.max_response_bytes, context).await {
             // Its meaning does not depend on a body.
             Err(_) if is_limit => Vec::new(),
             body => body?,
         };
-        classify::list(head, response::read(&body), context.redactor)
+        classify::list(head, response::read(&body), &context.redactor)
+    }
+
+    fn head(&self, response: &Response) -> ResponseHead {
+        let date = date(response.headers().get(DATE));
+        ResponseHead {
+            status: Some(response.status().as_u16()),
+            retry_after: retry_after(response.headers()),
+            clock_offset: date.map(|date| self.clock.now().wall_seconds_since(date)),
+        }
     }
 }
 
@@ -307,24 +267,11 @@ pub(super) fn insert_secret(
     Ok(())
 }
 
-/// Reports a request's duration when it is over, also when it is given up.
-pub(super) struct Timer<'a> {
-    transport: Transport,
-    observe: &'a RequestObserver,
-    start: Instant,
-}
-
-impl Drop for Timer<'_> {
-    fn drop(&mut self) {
-        (self.observe.0)(self.transport, self.start.elapsed());
-    }
-}
-
 /// Reads a whole body of at most `limit` bytes, decoded.
 async fn read_body(
     mut response: Response,
     limit: u64,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
 ) -> Result<Vec<u8>, Error> {
     let too_large = |length: u64| length > limit;
     if response.content_length().is_some_and(too_large) {
@@ -367,7 +314,7 @@ pub fn is_loopback(url: &Url) -> bool {
 /// # Errors
 ///
 /// Where none could be loaded; the text names the files that were tried.
-pub fn system_roots() -> Result<rustls::RootCertStore, SetupError> {
+pub fn system_roots() -> Result<rustls::RootCertStore, String> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs);
@@ -377,14 +324,14 @@ pub fn system_roots() -> Result<rustls::RootCertStore, SetupError> {
             errors.push("none was found".to_owned());
         }
         let errors = errors.join("; ");
-        return Err(SetupError(format!(
+        return Err(format!(
             "no CA certificate could be loaded: {errors}; install ca-certificates, or name a file with SSL_CERT_FILE"
-        )));
+        ));
     }
     Ok(roots)
 }
 
-fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, SetupError> {
+fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -393,14 +340,6 @@ fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, Setu
     // A WebSocket needs version 1.1.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn head(response: &Response) -> ResponseHead {
-    ResponseHead {
-        status: Some(response.status().as_u16()),
-        retry_after: retry_after(response.headers()),
-        server_time: date(response.headers().get(DATE)),
-    }
 }
 
 /// `Retry-After` in seconds, or as a date relative to the server's own `Date`: a clock that is off

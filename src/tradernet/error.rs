@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::mem::discriminant;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// `Retry-After` counts up to this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
@@ -11,7 +11,7 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 ///
 /// The text is fit for logs and pages: the server's words went through a
 /// [`Redactor`](super::redact::Redactor), and no secret of ours is put in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Error {
     /// The account has no usable secret; nothing was sent.
     Credential {
@@ -74,18 +74,18 @@ pub enum Stage {
 }
 
 /// What status and headers of an answer say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResponseHead {
     /// The HTTP status; a stream's event has none.
     pub status: Option<u16>,
     /// `Retry-After`, as a time from now.
     pub retry_after: Option<Duration>,
-    /// `Date`.
-    pub server_time: Option<SystemTime>,
+    /// This machine's clock less `Date`, in seconds.
+    pub clock_offset: Option<f64>,
 }
 
 /// An error in the server's words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerMessage {
     /// The answer's status and headers.
     pub head: ResponseHead,
@@ -93,15 +93,13 @@ pub struct ServerMessage {
     pub code: Option<i64>,
     /// The server's words, redacted; empty where there were none.
     pub text: String,
-    /// This machine's clock less the server's, in seconds, where it is known.
-    pub clock_offset: Option<i64>,
 }
 
 /// Signatures contain the time: a clock that is off by more, in seconds, explains their rejection.
-const MAX_CLOCK_OFFSET: i64 = 60;
+const MAX_CLOCK_OFFSET: f64 = 60.0;
 
 /// How a credential was not accepted, or why no login was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum AuthError {
     /// The SID is not accepted, or not any more: a login replaces it.
     SidRejected(ServerMessage),
@@ -184,7 +182,7 @@ impl Error {
     }
 
     /// What status and headers of the answer say, where there was one.
-    fn head(&self) -> Option<&ResponseHead> {
+    pub fn head(&self) -> Option<&ResponseHead> {
         match self {
             Self::HttpStatus(head) | Self::Decode { head, .. } => Some(head),
             Self::RateLimited(said)
@@ -203,25 +201,6 @@ impl Error {
     /// How long the server asked to wait, whatever the reason; at most [`MAX_RETRY_AFTER`].
     pub fn retry_after(&self) -> Option<Duration> {
         Some(self.head()?.retry_after?.min(MAX_RETRY_AFTER))
-    }
-
-    /// The server's clock when it answered, where it sent `Date`.
-    pub fn server_time(&self) -> Option<SystemTime> {
-        self.head()?.server_time
-    }
-
-    /// Adds this machine's clock less the server's, in seconds, for the advice on a signature.
-    #[must_use]
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "`as` saturates, and a fraction of a second does not matter"
-    )]
-    pub fn with_clock_offset(mut self, seconds: f64) -> Self {
-        if let Self::Auth(AuthError::KeyPairRejected(said) | AuthError::Rejected(said)) = &mut self
-        {
-            said.clock_offset = Some(seconds as i64);
-        }
-        self
     }
 
     /// Whether a login may replace the SID that this error is about.
@@ -245,10 +224,10 @@ impl Error {
     /// What a person does about it, lower case, no full stop.
     pub fn advice(&self) -> String {
         if let Some(seconds) = self.wrong_clock() {
-            let direction = if seconds > 0 { "ahead of" } else { "behind" };
-            let seconds = seconds.unsigned_abs();
+            let direction = if seconds > 0.0 { "ahead of" } else { "behind" };
+            let seconds = seconds.abs();
             return format!(
-                "this machine's clock is {seconds} s {direction} the server's, and a signature contains the time: correct the clock"
+                "this machine's clock is {seconds:.0} s {direction} the server's, and a signature contains the time: correct the clock"
             );
         }
         match self {
@@ -289,13 +268,14 @@ impl Error {
 
 impl Error {
     /// How far this machine's clock is off, where that explains why a signature was rejected.
-    fn wrong_clock(&self) -> Option<i64> {
+    fn wrong_clock(&self) -> Option<f64> {
         let said = match self {
             Self::Auth(AuthError::KeyPairRejected(said)) => said,
             Self::Auth(AuthError::Rejected(said)) if said.code == Some(4) => said,
             _ => return None,
         };
-        said.clock_offset
+        said.head
+            .clock_offset
             .filter(|offset| offset.abs() > MAX_CLOCK_OFFSET)
     }
 }

@@ -15,12 +15,11 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use url::Url;
 
 use super::client::{Client, insert_secret};
 use super::error::Error;
 use super::request::{Credentials, version_3_signature};
-use super::transport::StreamProtocol;
+use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
 use crate::clock::Timestamps;
 
@@ -53,11 +52,10 @@ pub(super) fn parameters(
 /// The handshake's URL, in the scheme of HTTP. The vendor's page sends the SID also as a cookie, only
 /// for socket.io.
 fn request(
-    origin: &Url,
-    protocol: &StreamProtocol,
+    endpoint: &StreamEndpoint,
     parameters: &[(&'static str, SecretString)],
 ) -> Result<Request, Error> {
-    let mut url = origin.clone();
+    let mut url = endpoint.origin.clone();
     let scheme = if url.scheme() == "wss" {
         "https"
     } else {
@@ -65,7 +63,7 @@ fn request(
     };
     // Both are special schemes, so this cannot fail.
     let _ = url.set_scheme(scheme);
-    let is_socketio = matches!(protocol, StreamProtocol::Socketio { .. });
+    let is_socketio = matches!(endpoint.protocol, StreamProtocol::Socketio { .. });
     if is_socketio {
         url.set_path("/socket.io/");
         url.query_pairs_mut()
@@ -87,13 +85,12 @@ fn request(
 /// Opens a WebSocket. The caller limits its time.
 pub(super) async fn open(
     client: &Client,
-    origin: &Url,
-    protocol: &StreamProtocol,
+    endpoint: &StreamEndpoint,
     parameters: &[(&'static str, SecretString)],
     frame_limit: u64,
-    context: &RequestContext<'_>,
+    context: &RequestContext,
 ) -> Result<Socket, Error> {
-    let mut request = request(origin, protocol, parameters)?;
+    let mut request = request(endpoint, parameters)?;
     let key = generate_key();
     insert_secret(
         &mut request,
@@ -156,9 +153,11 @@ mod tests {
             secret: &secret,
             version: KeyVersion::V3,
         };
-        let origin = "wss://wss.example.com".parse().unwrap();
-        let parameters = parameters(credentials, now);
-        let request = request(&origin, &StreamProtocol::Websocket, &parameters).unwrap();
+        let endpoint = StreamEndpoint {
+            origin: "wss://wss.example.com".parse().unwrap(),
+            protocol: StreamProtocol::Websocket,
+        };
+        let request = request(&endpoint, &parameters(credentials, now)).unwrap();
         // `hmac.new(b"s3cret", b"1700000000", hashlib.sha256).hexdigest()` in Python.
         let expected = "b82d76a98690627a418267faa0be5e8830d04d82cc88b5450d2c0f32173127c5";
         assert_eq!(
@@ -172,12 +171,13 @@ mod tests {
 
     #[test]
     fn an_sid_is_encoded_and_is_a_cookie_of_socketio() {
-        let origin = "ws://127.0.0.1:7".parse().unwrap();
-        let sid: SecretString = "a&b=c/d".into();
-        let protocol = StreamProtocol::Socketio {
-            login: String::new(),
+        let endpoint = StreamEndpoint {
+            origin: "ws://127.0.0.1:7".parse().unwrap(),
+            protocol: StreamProtocol::Socketio {
+                login: String::new(),
+            },
         };
-        let request = request(&origin, &protocol, &[("SID", sid)]).unwrap();
+        let request = request(&endpoint, &[("SID", "a&b=c/d".into())]).unwrap();
         assert_eq!(
             request.url().as_str(),
             "http://127.0.0.1:7/socket.io/?EIO=3&transport=websocket&SID=a%26b%3Dc%2Fd"

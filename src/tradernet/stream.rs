@@ -19,8 +19,7 @@ use super::request::{Credentials, signature_of};
 use super::response::{Answer, ApiErrorBody};
 use super::socketio;
 use super::transport::{StreamEndpoint, StreamProtocol};
-use super::transport_error::{RequestContext, address};
-use crate::clock::Timestamps;
+use super::transport_error::RequestContext;
 use crate::session::SessionList;
 
 /// A server that asks for more pings does not get them.
@@ -51,9 +50,7 @@ pub struct Stream {
     /// The last event that was sent for no known reason.
     unexpected: Option<String>,
     limit: u64,
-    /// Host and port of the server.
-    address: String,
-    redactor: Redactor,
+    context: RequestContext,
 }
 
 /// What a frame means.
@@ -80,33 +77,33 @@ impl Client {
         &self,
         endpoint: &StreamEndpoint,
         credentials: Credentials<'_>,
-        now: Timestamps,
         allowed: Duration,
         redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
-        let _timer = self.timer(endpoint.protocol.transport());
+        let opening = self.open_stream(endpoint, credentials, allowed, redactor);
+        self.observed(endpoint.protocol.transport(), opening).await
+    }
+
+    async fn open_stream(
+        &self,
+        endpoint: &StreamEndpoint,
+        credentials: Credentials<'_>,
+        allowed: Duration,
+        redactor: &Redactor,
+    ) -> Result<(Stream, SessionList), Error> {
         let deadline = Instant::now() + allowed;
         let late = |received| Error::Timeout {
             after: allowed,
             received,
         };
-        let parameters = handshake::parameters(credentials, now);
+        let parameters = handshake::parameters(credentials, self.clock.now());
         let redactor = redactor.with(signature_of(&parameters));
         let context = self.context(&endpoint.origin, allowed, &redactor);
         let limit = self.max_response_bytes.min(MAX_FRAME_BYTES);
-        let (origin, protocol) = (&endpoint.origin, &endpoint.protocol);
-        let socket = handshake::open(self, origin, protocol, &parameters, limit, &context);
+        let socket = handshake::open(self, endpoint, &parameters, limit, &context);
         let socket = timeout_at(deadline, socket).await;
-        let mut stream = Stream {
-            socket: socket.unwrap_or_else(|_| Err(late(None)))?,
-            protocol: protocol.clone(),
-            ping_interval: None,
-            connected: *protocol == StreamProtocol::Websocket,
-            unexpected: None,
-            limit,
-            address: address(origin),
-            redactor,
-        };
+        let socket = socket.unwrap_or_else(|_| Err(late(None)))?;
+        let mut stream = Stream::new(socket, endpoint.protocol.clone(), limit, context);
         let list = timeout_at(deadline, stream.first_list()).await;
         let list = list.unwrap_or_else(|_| Err(late(stream.unexpected.take())))?;
         Ok((stream, list))
@@ -114,24 +111,34 @@ impl Client {
 }
 
 impl Stream {
+    fn new(socket: Socket, protocol: StreamProtocol, limit: u64, context: RequestContext) -> Self {
+        Self {
+            socket,
+            connected: protocol == StreamProtocol::Websocket,
+            protocol,
+            ping_interval: None,
+            unexpected: None,
+            limit,
+            context,
+        }
+    }
+
     /// A WebSocket over a connection of a test's making.
     #[cfg(test)]
     pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
-        Self {
-            socket: handshake::over(Box::new(connection), MAX_FRAME_BYTES).await,
-            protocol: StreamProtocol::Websocket,
-            ping_interval: None,
-            connected: true,
-            unexpected: None,
-            limit: MAX_FRAME_BYTES,
+        let socket = handshake::over(Box::new(connection), MAX_FRAME_BYTES).await;
+        let context = RequestContext {
             address: String::new(),
+            proxy: None,
+            timeout: Duration::ZERO,
             redactor: Redactor::default(),
-        }
+        };
+        Self::new(socket, StreamProtocol::Websocket, MAX_FRAME_BYTES, context)
     }
 
     /// Replaces these secrets in the server's words from now on.
     pub fn set_redactor(&mut self, redactor: Redactor) {
-        self.redactor = redactor;
+        self.context.redactor = redactor;
     }
 
     async fn first_list(&mut self) -> Result<SessionList, Error> {
@@ -240,7 +247,7 @@ impl Stream {
                 self.send(Message::text(pong)).await?;
             }
             Event::Other(Some(name)) if !EXPECTED_EVENTS.contains(&name.as_str()) => {
-                self.unexpected = Some(self.redactor.redact(&name));
+                self.unexpected = Some(self.context.redactor.redact(&name));
             }
             Event::Other(_) => {}
         }
@@ -248,20 +255,11 @@ impl Stream {
     }
 
     fn error(&self, body: &ApiErrorBody) -> Error {
-        classify::stream_error(body, &self.redactor)
+        classify::stream_error(body, &self.context.redactor)
     }
 
     fn broken(&self, detail: &str) -> Error {
-        self.context().connection_error_at(Stage::Response, detail)
-    }
-
-    fn context(&self) -> RequestContext<'_> {
-        RequestContext {
-            address: self.address.clone(),
-            proxy: None,
-            timeout: Duration::ZERO,
-            redactor: &self.redactor,
-        }
+        self.context.connection_error_at(Stage::Response, detail)
     }
 
     /// A server's close. The code for a violated policy and those from 4400 on, which servers use
@@ -277,7 +275,7 @@ impl Stream {
             code: Some(code.into()),
             message: reason.unwrap_or_default().to_owned(),
         };
-        let said = classify::message(ResponseHead::default(), &body, &self.redactor);
+        let said = classify::message(ResponseHead::default(), &body, &self.context.redactor);
         match code {
             _ if code == 4429 || classify::is_limit(&frame.reason.to_lowercase()) => {
                 Error::RateLimited(said)
@@ -299,7 +297,7 @@ impl Stream {
             Ws::WriteBufferFull(_) => {
                 self.broken("the server does not read: the send buffer is full")
             }
-            Ws::Io(error) => self.context().connection_error(&error, false),
+            Ws::Io(error) => self.context.connection_error(&error, false),
             error => self.broken(&error.to_string()),
         }
     }

@@ -10,16 +10,16 @@ use super::error::{Error, Stage};
 use super::redact::Redactor;
 
 /// What an error of one request names.
-pub(super) struct RequestContext<'a> {
+pub(super) struct RequestContext {
     /// Host and port of the API.
     pub(super) address: String,
     /// Host and port of the proxy, where there is one.
-    pub(super) proxy: Option<&'a str>,
+    pub(super) proxy: Option<String>,
     pub(super) timeout: Duration,
-    pub(super) redactor: &'a Redactor,
+    pub(super) redactor: Redactor,
 }
 
-impl RequestContext<'_> {
+impl RequestContext {
     /// What went wrong with a request or with the body of its answer.
     pub(super) fn error(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() {
@@ -69,10 +69,10 @@ impl RequestContext<'_> {
     }
 
     pub(super) fn connection_error_at(&self, stage: Stage, detail: &str) -> Error {
-        let proxy = self.proxy.filter(|_| stage == Stage::Proxy);
+        let proxy = self.proxy.as_ref().filter(|_| stage == Stage::Proxy);
         Error::Connection {
             stage,
-            address: proxy.unwrap_or(&self.address).to_owned(),
+            address: proxy.unwrap_or(&self.address).clone(),
             detail: self.redactor.redact(detail),
         }
     }

@@ -25,9 +25,7 @@ use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
 use crate::status::{AccountStatus, StatusStore, Transport};
 use crate::tradernet::response::{self, Answer};
-use crate::tradernet::{
-    Client, ClientConfig, Endpoint, Reason, RequestObserver, StreamEndpoint, StreamProtocol,
-};
+use crate::tradernet::{Client, ClientConfig, Endpoint, Reason, StreamEndpoint, StreamProtocol};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 const MAX_AGE: Duration = Duration::from_secs(90);
@@ -61,10 +59,15 @@ impl Bench {
             monotonic: start.elapsed(),
         });
         let store = StatusStore::default();
-        let observe = RequestObserver(Arc::new(|_, _| {}));
         let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
-            client: Client::new(&ClientConfig::default(), roots, observe).unwrap(),
+            client: Client::new(
+                &ClientConfig::default(),
+                roots,
+                Arc::new(|_, _| {}),
+                clock.clone(),
+            )
+            .unwrap(),
             hosts: Hosts::new(16, 10),
             changes: ChangeLog::default(),
             runtime: tokio::runtime::Handle::current(),
