@@ -4,10 +4,12 @@ use std::fmt;
 use std::fs::{Permissions, remove_file, set_permissions, symlink_metadata};
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio_util::either::Either;
 
@@ -15,6 +17,9 @@ use tokio_util::either::Either;
 const NO_SUCH_FAMILY: i32 = 97;
 /// Of a Unix socket: a reverse proxy of the same group may connect.
 const SOCKET_MODE: u32 = 0o660;
+/// Bytes that the system keeps for a connection in each direction. Linux doubles the number. Without a
+/// bound it keeps megabytes of an answer for a client that does not read.
+const SYSTEM_BUFFER_BYTES: usize = 32 * 1024;
 /// Connections that wait to be accepted, as tokio has it for TCP.
 const BACKLOG: u32 = 1024;
 
@@ -94,13 +99,24 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 // Answers are written whole: waiting to fill a segment would only delay them.
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY cannot be set");
-                }
+                set_options(&stream, stream.set_nodelay(true));
                 Ok(Either::Left(stream))
             }
-            Self::Unix(listener, _) => Ok(Either::Right(listener.accept().await?.0)),
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                set_options(&stream, Ok(()));
+                Ok(Either::Right(stream))
+            }
         }
+    }
+}
+
+fn set_options(stream: impl AsFd, set: io::Result<()>) {
+    let set = set
+        .and_then(|()| Ok(set_socket_send_buffer_size(&stream, SYSTEM_BUFFER_BYTES)?))
+        .and_then(|()| Ok(set_socket_recv_buffer_size(&stream, SYSTEM_BUFFER_BYTES)?));
+    if let Err(error) = set {
+        tracing::debug!(%error, "a connection's options cannot be set");
     }
 }
 

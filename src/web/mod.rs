@@ -27,7 +27,7 @@ mod turns;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use url::Url;
 
 use self::auth::AccessControl;
@@ -88,6 +88,8 @@ pub struct App {
     access: AccessControl,
     /// For pages that are not shared.
     renderings: Turns,
+    /// One permit, for TLS handshakes.
+    signing: Semaphore,
 }
 
 impl App {
@@ -101,6 +103,7 @@ impl App {
         Self {
             scrapes: ScrapeCache::new(settings.scrape_interval),
             renderings: Turns::new(),
+            signing: Semaphore::new(1),
             access: AccessControl::new(Arc::clone(&settings.web_config)),
             started: metrics.clock.now(),
             settings,

@@ -137,7 +137,9 @@ async fn secure(
 ) -> io::Result<Either<Box<TlsStream<Stream>>, Stream>> {
     Ok(
         match app.access.tls().filter(|_| kind == ListenerKind::Main) {
-            Some(config) => Either::Left(Box::new(tls::accept(stream, config).await?)),
+            Some(config) => {
+                Either::Left(Box::new(tls::accept(stream, config, &app.signing).await?))
+            }
             None => Either::Right(stream),
         },
     )

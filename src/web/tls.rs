@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ServerConfig;
+use rustls::server::Acceptor;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
@@ -24,10 +26,12 @@ const HANDSHAKE: u8 = 22;
 const PLAIN_HTTP: &[u8] = b"HTTP/1.0 400 Bad Request\r\nConnection: close\r\n\r\n\
                             Client sent an HTTP request to an HTTPS server.\n";
 
-/// Completes the handshake. Plain HTTP is answered with 400.
+/// Completes the handshake. Plain HTTP is answered with 400. Of a flood of handshakes one is signed at a
+/// time, by the permit `signing`, so that it leaves other threads to open connections.
 pub(super) async fn accept(
     mut stream: Stream,
     config: Arc<ServerConfig>,
+    signing: &Semaphore,
 ) -> io::Result<TlsStream<Stream>> {
     let handshake = async {
         if let Either::Left(stream) = &mut stream {
@@ -36,7 +40,11 @@ pub(super) async fn accept(
                 return Err(refuse_plain(stream).await);
             }
         }
-        TlsAcceptor::from(config).accept(stream).await
+        let start = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+        let turn = signing.acquire().await.map_err(io::Error::other)?;
+        let handshake = start.into_stream(config);
+        drop(turn);
+        handshake.await
     };
     let mut stream = timeout(HANDSHAKE_TIMEOUT, handshake).await??;
     let (_, connection) = stream.get_mut();
