@@ -72,6 +72,17 @@ impl AccountConfig {
             && self.credential.is_same_as(&other.credential)
     }
 
+    /// Whether both have the same settings too.
+    pub fn has_same_settings(&self, other: &AccountConfig) -> bool {
+        self.target == other.target
+            && self.transport == other.transport
+            && self.stream == other.stream
+            && self.login == other.login
+            && self.info == other.info
+            && self.tracking == other.tracking
+            && self.credential.version() == other.credential.version()
+    }
+
     /// A change of the transport keeps the identity; another origin for the same one does not.
     fn has_same_stream_origin(&self, other: &AccountConfig) -> bool {
         match (&self.stream, &other.stream) {
@@ -99,6 +110,14 @@ impl CredentialSource {
         std::mem::discriminant(self) == std::mem::discriminant(other)
             && login(self) == login(other)
             && sources.all(|(one, other)| one.is_same_as(other))
+    }
+
+    /// How requests are signed, with a key pair.
+    fn version(&self) -> Option<KeyVersion> {
+        match self {
+            Self::KeyPair { version, .. } => Some(*version),
+            Self::Sid(_) | Self::Login { .. } => None,
+        }
     }
 
     /// The kind: `sid`, `login` or `key_pair`.

@@ -12,10 +12,10 @@ use crate::status::AccountStatus;
 use crate::tradernet::Error;
 
 /// More accounts that change in the same way within an interval share a line.
-const MAX_ACCOUNTS: usize = 20;
+pub(super) const MAX_ACCOUNTS: usize = 20;
 
 /// Logs changes of accounts; clones share it. With a few accounts each change is logged at once.
-/// With more, changes are collected for an interval, since others may follow.
+/// With more, failures and answers are collected for an interval each, since others may follow.
 #[derive(Clone, Debug, Default)]
 pub struct ChangeLog {
     accounts: Arc<AtomicUsize>,
@@ -27,6 +27,8 @@ pub struct ChangeLog {
 struct Collected {
     failures: BTreeMap<Arc<str>, (Error, bool)>,
     answers: BTreeMap<Arc<str>, (u64, Option<Duration>)>,
+    /// Accounts that fail, and whether a line of many accounts has reported it.
+    failing: BTreeMap<Arc<str>, bool>,
 }
 
 impl ChangeLog {
@@ -36,43 +38,50 @@ impl ChangeLog {
     }
 
     /// An account fails for another reason, or its last list has become `stale`: older than its
-    /// `max_age`.
+    /// `max_age`. Of an account in an outage that has its line only what is not of its host.
     pub(super) fn failed(&self, account: &AccountStatus, error: &Error, stale: bool) {
-        match self.collect(account.tracking.interval) {
-            None => log_failure(&account.account, error, stale),
-            Some(mut collected) => {
-                let name = Arc::clone(&account.account);
-                collected.failures.insert(name, (error.clone(), stale));
-            }
+        let name = &account.account;
+        if !self.collects() {
+            return log_failure(name, error, stale);
         }
+        let mut collected = self.collected();
+        let reported = collected.failing.entry(Arc::clone(name)).or_default();
+        if *reported && error.reason().may_be_of_host() {
+            return;
+        }
+        *reported = false;
+        if collected.failures.is_empty() {
+            self.flush_later(account, Self::flush_failures);
+        }
+        (collected.failures).insert(Arc::clone(name), (error.clone(), stale));
     }
 
     /// An account has answered for the first time, or again after an outage.
     pub(super) fn answered(&self, account: &AccountStatus, open: u64, outage: Option<Duration>) {
-        match self.collect(account.tracking.interval) {
-            None => log_answer(&account.account, open, outage),
-            Some(mut collected) => {
-                let name = Arc::clone(&account.account);
-                collected.answers.insert(name, (open, outage));
-            }
+        let name = &account.account;
+        if !self.collects() {
+            return log_answer(name, open, outage);
         }
+        let mut collected = self.collected();
+        collected.failing.remove(name);
+        if collected.answers.is_empty() {
+            self.flush_later(account, Self::flush_answers);
+        }
+        (collected.answers).insert(Arc::clone(name), (open, outage));
     }
 
-    /// Where changes are collected, unless there are few accounts.
-    fn collect(&self, interval: Duration) -> Option<MutexGuard<'_, Collected>> {
-        if self.accounts.load(Ordering::Relaxed) <= MAX_ACCOUNTS {
-            return None;
-        }
-        let collected = self.collected();
-        if collected.failures.is_empty() && collected.answers.is_empty() {
-            let log = self.clone();
-            tokio::spawn(async move {
-                // First attempts are spread over an interval; the last answer comes after it.
-                sleep(interval + interval / 10).await;
-                log.flush();
-            });
-        }
-        Some(collected)
+    /// Whether more accounts may change than have a line each.
+    fn collects(&self) -> bool {
+        self.accounts.load(Ordering::Relaxed) > MAX_ACCOUNTS
+    }
+
+    fn flush_later(&self, account: &AccountStatus, flush: fn(&Self)) {
+        let (log, interval) = (self.clone(), account.tracking.interval);
+        tokio::spawn(async move {
+            // First attempts are spread over an interval; the last answer comes after it.
+            sleep(interval + interval / 10).await;
+            flush(&log);
+        });
     }
 
     fn collected(&self) -> MutexGuard<'_, Collected> {
@@ -81,20 +90,34 @@ impl ChangeLog {
 
     /// Logs what was collected.
     pub fn flush(&self) {
-        let Collected { failures, answers } = std::mem::take(&mut *self.collected());
+        self.flush_failures();
+        self.flush_answers();
+    }
+
+    fn flush_failures(&self) {
+        let mut collected = self.collected();
+        let failures = std::mem::take(&mut collected.failures);
         let accounts = failures.len();
-        if accounts > MAX_ACCOUNTS {
-            let mut reasons = BTreeMap::<_, usize>::new();
-            for (error, _) in failures.values() {
-                *reasons.entry(error.reason().name()).or_default() += 1;
-            }
-            let reasons = reasons.iter().map(|(reason, n)| format!("{reason}:{n}"));
-            let reasons = reasons.collect::<Vec<_>>().join(" ");
-            let stale = failures.values().filter(|(_, stale)| *stale).count();
-            warn!(accounts, reasons, stale, "polls failed");
-        } else {
+        if accounts <= MAX_ACCOUNTS {
+            drop(collected);
             (failures.iter()).for_each(|(name, (error, stale))| log_failure(name, error, *stale));
+            return;
         }
+        let mut reasons = BTreeMap::<_, usize>::new();
+        for (error, _) in failures.values() {
+            *reasons.entry(error.reason().name()).or_default() += 1;
+        }
+        let reasons = reasons.iter().map(|(reason, n)| format!("{reason}:{n}"));
+        let reasons = reasons.collect::<Vec<_>>().join(" ");
+        let stale = failures.values().filter(|(_, stale)| *stale).count();
+        warn!(accounts, reasons, stale, "polls failed");
+        for name in failures.keys() {
+            (collected.failing.entry(Arc::clone(name))).and_modify(|reported| *reported = true);
+        }
+    }
+
+    fn flush_answers(&self) {
+        let answers = std::mem::take(&mut self.collected().answers);
         let accounts = answers.len();
         if accounts > MAX_ACCOUNTS {
             let outages = answers.values().filter_map(|(_, outage)| *outage);

@@ -33,7 +33,7 @@ use crate::clock::{Clock, Timestamps};
 use crate::config::AccountConfig;
 use crate::session::SessionList;
 use crate::status::{AccountStatus, LoginBlock, StatusStore, StreamStatus};
-use crate::tradernet::{Client, Error, Reason, Redactor, Stream};
+use crate::tradernet::{Client, Error, Redactor, Stream};
 
 /// While an account fails, its secret files are read this often: a corrected credential need not
 /// wait for the back-off.
@@ -261,8 +261,10 @@ impl Poller {
             }
             Err(error) => {
                 (self.schedule).failed(now, interval, error.retry_after(), fastrand::f64());
-                self.host_successes =
-                    may_be_of_host(error.reason()).then(|| self.list_host().successes());
+                self.host_successes = error
+                    .reason()
+                    .may_be_of_host()
+                    .then(|| self.list_host().successes());
                 self.recorder.failure(error, at);
             }
         }
@@ -299,12 +301,4 @@ impl Poller {
             ..recorder.status.clone()
         }
     }
-}
-
-/// Whether a failure may be the host's, so that another account's success ends it.
-fn may_be_of_host(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::Timeout | Reason::Network | Reason::Tls | Reason::HttpStatus | Reason::ApiError
-    )
 }

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, error, info};
 
 use crate::config::AccountConfig;
+use crate::poller::change_log::MAX_ACCOUNTS;
 use crate::poller::login_breaker::LoginBreaker;
 use crate::poller::{DesiredState, Poller, PollerContext};
 
@@ -70,28 +71,31 @@ impl PollerSet {
     /// URL or credential is another one, and applies what has changed of the others, for which no
     /// request is sent. `by` is who asked.
     pub async fn reload(&mut self, accounts: Vec<AccountConfig>, by: &str) {
-        let (mut stopped, mut started) = (Vec::new(), Vec::new());
+        let (mut stopped, mut started, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut running = std::mem::take(&mut self.pollers);
         for account in accounts {
             let name = Arc::clone(&account.name);
-            match running.remove(&name) {
-                Some(poller) if account.is_same_as(&poller.desired.borrow().account) => {
-                    poller
-                        .desired
-                        .send_modify(|desired| desired.account = account);
+            let poller = running.remove(&name);
+            let before = (poller.as_ref()).map(|poller| poller.desired.borrow().account.clone());
+            let change = match before {
+                None => "added",
+                Some(before) if !account.is_same_as(&before) => "replaced",
+                Some(before) if !account.has_same_settings(&before) => "changed",
+                Some(_) => "kept",
+            };
+            changes.push((Arc::clone(&name), change));
+            match (poller, change) {
+                (Some(poller), "changed" | "kept") => {
+                    (poller.desired).send_modify(|desired| desired.account = account);
                     self.pollers.insert(name, poller);
                 }
-                replaced => {
+                (replaced, _) => {
                     stopped.extend(replaced);
                     started.push(account);
                 }
             }
         }
-        let (removed, replaced) = (running.len(), stopped.len());
-        let (added, kept) = (started.len() - replaced, self.pollers.len());
-        for account in running.keys() {
-            debug!(account = &**account, "account removed");
-        }
+        changes.extend(running.keys().map(|name| (Arc::clone(name), "removed")));
         stopped.extend(running.into_values());
         stopped.iter().for_each(|poller| poller.task.abort());
         for poller in stopped {
@@ -103,7 +107,7 @@ impl PollerSet {
         let is_polled = |name: &str| pollers.contains_key(name);
         self.shared.store.retain(is_polled);
         (self.breakers).retain(|name, breaker| is_polled(name) || !breaker.is_unused(now));
-        info!(by, added, removed, replaced, kept, "configuration reloaded");
+        log_reload(by, &changes);
     }
 
     /// Starts pollers, their first attempts spread over the interval.
@@ -141,6 +145,24 @@ impl PollerSet {
             poller.desired.send_modify(|desired| desired.retries += 1);
         }
         poller.is_some()
+    }
+}
+
+/// Logs a reload, and each account that it has changed, unless these are many.
+fn log_reload(by: &str, changes: &[(Arc<str>, &str)]) {
+    let count = |change| changes.iter().filter(|(_, of)| *of == change).count();
+    let (added, removed, replaced) = (count("added"), count("removed"), count("replaced"));
+    let (changed, kept) = (count("changed"), count("kept"));
+    info!(
+        by,
+        added, removed, replaced, changed, kept, "configuration reloaded"
+    );
+    let changed = changes.iter().filter(|(_, change)| *change != "kept");
+    for (account, change) in changed.filter(|_| changes.len() - kept <= MAX_ACCOUNTS) {
+        info!(
+            account = &**account,
+            change, "account configuration changed"
+        );
     }
 }
 

@@ -155,6 +155,16 @@ labels! {
     }
 }
 
+impl Reason {
+    /// Whether such a failure may be the host's, so that another account's success ends it.
+    pub fn may_be_of_host(self) -> bool {
+        matches!(
+            self,
+            Self::Timeout | Self::Network | Self::Tls | Self::HttpStatus | Self::ApiError
+        )
+    }
+}
+
 impl Error {
     /// An answer, or a frame of a stream, that cannot be read.
     pub(crate) fn decode(detail: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
 use crate::session::tracker::TrackingConfig;
+use crate::tradernet::AuthError;
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -123,4 +124,49 @@ async fn more_than_20_accounts_within_an_interval_share_a_line() {
     log.flush();
     let together = "INFO message=accounts answer accounts=40 recovered=30 outage_s=39";
     assert_eq!(lines.take(), [together]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_many_accounts_has_one_line_and_its_end_another() {
+    let (lines, _guard) = Lines::start();
+    let log = ChangeLog::default();
+    log.set_accounts(40);
+    for (_, account) in accounts(40) {
+        log.failed(&account, &ERROR, false);
+    }
+    collect().await;
+    assert_eq!(lines.take().len(), 1);
+    // The lists become stale one by one, and one password is wrong too.
+    for (n, account) in accounts(40) {
+        log.failed(&account, &ERROR, true);
+        if n == 7 {
+            let rejected = Error::Auth(AuthError::SecondFactor);
+            log.failed(&account, &rejected, true);
+        }
+        sleep(INTERVAL / 10).await;
+    }
+    collect().await;
+    let seen = lines.take();
+    assert_eq!(seen.len(), 1, "{seen:#?}");
+    assert!(seen[0].contains("desk-07") && seen[0].contains("reason=\"auth\""));
+
+    // A failure that is collected does not end the collection of answers early.
+    for (n, account) in accounts(40) {
+        log.answered(&account, 2, Some(10 * INTERVAL));
+        if n == 0 {
+            log.failed(&account, &ERROR, false);
+            log.answered(&account, 2, Some(INTERVAL));
+        }
+        sleep(INTERVAL / 50).await;
+    }
+    collect().await;
+    let seen = lines.take();
+    let together = "INFO message=accounts answer accounts=40 recovered=40 outage_s=300";
+    assert_eq!((seen.len(), seen[0].as_str()), (2, together), "{seen:#?}");
+
+    for (_, account) in accounts(1) {
+        log.failed(&account, &ERROR, false);
+    }
+    collect().await;
+    assert_eq!(lines.take().len(), 1, "the next outage is another one");
 }
