@@ -129,7 +129,7 @@ impl Browser {
             .await
     }
 
-    /// Fails at whatever axe-core finds serious or critical.
+    /// Fails at whatever axe-core finds.
     pub(crate) async fn accessible(&mut self, what: &str) {
         let found = self.ask(json!({ "do": "axe" })).await;
         assert_eq!(found["bad"], json!([]), "{what}");

@@ -597,6 +597,12 @@ async fn five_thousand_accounts_are_paged() {
     browser.wait("a[rel=prev]", "Previous").await;
     browser.accessible("the second page").await;
     browser.sound("five thousand").await;
+    // An account in the address is found wherever it is listed; the last one is polled last.
+    browser
+        .open(exporter.address, "/#desk-4999", View::DEFAULT)
+        .await;
+    browser.wait(".found", "1 of 5000 accounts match").await;
+    browser.wait("h2", "desk-4999").await;
     browser.stop().await;
     exporter.stop().await;
 }

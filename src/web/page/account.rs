@@ -12,8 +12,6 @@ use crate::web::query;
 
 /// Sessions that break a rule and are shown without opening the list.
 const MAX_BREAKING: usize = 3;
-/// Other sessions in the list; the JSON has more.
-const MAX_SESSIONS: usize = 10;
 /// The full bar.
 const SCALE_MS: f64 = 86_400_000.0;
 /// What the scale is linear up to, about: the last hour takes nearly half of the bar.
@@ -98,6 +96,12 @@ impl<'a> Account<'a> {
         self.summary?.expiry?.expires_at_ms
     }
 
+    /// Whether the first session ends before the last one, in what the page shows of both.
+    pub(super) fn has_two_ends(&self) -> bool {
+        self.ends()
+            .is_some_and(|ends| ends.max - ends.min >= 1000.0)
+    }
+
     /// When the last session that matters ends.
     pub(super) fn last_end(&self) -> Option<f64> {
         self.summary.and_then(last_end_ms)
@@ -128,8 +132,7 @@ impl<'a> Account<'a> {
             .iter()
             .position(breaks_none)
             .unwrap_or(details.len());
-        let (breaking, others) = details.split_at(breaking.min(MAX_BREAKING));
-        (breaking, others.get(..MAX_SESSIONS).unwrap_or(others))
+        details.split_at(breaking.min(MAX_BREAKING))
     }
 
     pub(super) fn interval(&self) -> HumanDuration {

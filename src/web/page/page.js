@@ -104,7 +104,15 @@
     button.disabled = false;
   });
 
+  // An account on another page is searched for.
+  const find = () => {
+    const name = decodeURIComponent(location.hash.slice(1)), search = new URLSearchParams({ q: name });
+    if (name && !document.getElementById(name) && document.querySelector(".pager")) location.search = search;
+  };
+
   times();
+  find();
+  addEventListener("hashchange", find);
   setInterval(count, 1000);
   setInterval(refresh, REFRESH_MS);
   document.addEventListener("visibilitychange", () => refresh());

@@ -63,14 +63,13 @@ const commands = {
   async texts({ selector }) { return page.locator(selector).allInnerTexts(); },
   // A function's source, run in the page.
   async evaluate({ source }) { return page.evaluate(`(${source})()`); },
-  // What axe-core finds that is serious or critical, and how many rules held.
+  // What axe-core finds, and how many rules held.
   async axe() {
     await page.evaluate(axe.source);
     const found = await page.evaluate("axe.run(document, { resultTypes: ['violations'] })");
-    const bad = found.violations.filter(({ impact }) => impact === "serious" || impact === "critical");
     return {
       passed: found.passes.length,
-      bad: bad.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(" | ")}`),
+      bad: found.violations.map(({ id, impact, nodes }) => `${impact} ${id}: ${nodes.map((node) => node.html).join(" | ")}`),
     };
   },
   async problems() { return problems; },
