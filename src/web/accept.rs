@@ -28,8 +28,9 @@ impl ContentCoding {
 pub(super) fn format(headers: &HeaderMap) -> Format {
     // Named without a version, or with the one that is served.
     let version = |item: &str| parameter(item, "version").is_none_or(|version| version == "1.0.0");
-    let open_metrics = weight(headers, ACCEPT, "application/openmetrics-text", version);
-    let text = weight(headers, ACCEPT, "text/plain", |_| true);
+    let names = ["application/openmetrics-text", "text/plain"];
+    let is_served = |name: &str, item: &str| name == "text/plain" || version(item);
+    let [open_metrics, text] = weights(headers, ACCEPT, names, is_served);
     if open_metrics > 0.0 && open_metrics >= text {
         Format::OpenMetrics100
     } else {
@@ -39,9 +40,9 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
 
 /// The encoding that the client names with the greatest weight; zstd before gzip.
 pub(super) fn coding(headers: &HeaderMap) -> ContentCoding {
-    let weight = |name| weight(headers, ACCEPT_ENCODING, name, |_| true);
-    let (zstd, gzip) = (weight("zstd"), weight("gzip"));
-    if zstd.max(gzip) <= weight("identity") {
+    let names = ["zstd", "gzip", "identity"];
+    let [zstd, gzip, identity] = weights(headers, ACCEPT_ENCODING, names, |_, _| true);
+    if zstd.max(gzip) <= identity {
         ContentCoding::Identity
     } else if zstd >= gzip {
         ContentCoding::Zstd
@@ -50,25 +51,27 @@ pub(super) fn coding(headers: &HeaderMap) -> ContentCoding {
     }
 }
 
-/// The weight that a list header gives to `value` in an item that `matches`: 1 where `q` is
+/// The weight that a list header gives to each name in an item that `is_served`: 1 where `q` is
 /// absent, 0 where the header does not name it.
-fn weight(
+fn weights<const N: usize>(
     headers: &HeaderMap,
-    name: HeaderName,
-    value: &str,
-    matches: impl Fn(&str) -> bool,
-) -> f32 {
-    headers
-        .get_all(name)
-        .into_iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .filter(|item| {
-            let named = item.split(';').next().unwrap_or_default();
-            named.trim().eq_ignore_ascii_case(value) && matches(item)
-        })
-        .filter_map(|item| parameter(item, "q").map_or(Some(1.0), |q| q.parse().ok()))
-        .fold(0.0, f32::max)
+    header: HeaderName,
+    names: [&str; N],
+    is_served: impl Fn(&str, &str) -> bool,
+) -> [f32; N] {
+    let mut weights = [0.0_f32; N];
+    let lines = headers.get_all(header).into_iter();
+    let items = lines.filter_map(|line| line.to_str().ok());
+    for item in items.flat_map(|line| line.split(',')) {
+        let named = item.split(';').next().unwrap_or_default().trim();
+        for (weight, name) in weights.iter_mut().zip(names) {
+            if named.eq_ignore_ascii_case(name) && is_served(name, item) {
+                let q = parameter(item, "q").map_or(Ok(1.0), str::parse);
+                *weight = weight.max(q.unwrap_or(0.0));
+            }
+        }
+    }
+    weights
 }
 
 /// The value of `;name=value` in a list item.

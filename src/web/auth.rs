@@ -34,8 +34,9 @@ pub(super) struct AccessControl {
     unknown_users: RandomState,
 }
 
+/// What is in force while one request is answered.
 #[derive(Clone, Debug)]
-struct Current {
+pub(super) struct Current {
     policy: Arc<Policy>,
     /// Whether the file can be used now. If not, the last good one is in force for TLS only.
     is_valid: bool,
@@ -109,7 +110,7 @@ impl AccessControl {
         change(&mut self.current.write().unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn current(&self) -> Current {
+    pub(super) fn current(&self) -> Current {
         let current = self.current.read();
         current.unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -119,20 +120,17 @@ impl AccessControl {
         self.current().policy.config.tls.clone()
     }
 
-    /// Adds the configured headers to an answer.
-    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.current().policy.config.headers {
-            headers.insert(name, value.clone());
-        }
-    }
-
     /// Checks the configuration, the rate limit and the password, in this order.
     ///
     /// # Errors
     ///
     /// The answer to a request that is refused.
-    pub(super) async fn check(&self, headers: &HeaderMap) -> Result<(), Response> {
-        let Current { policy, is_valid } = self.current();
+    pub(super) async fn check(
+        &self,
+        current: &Current,
+        headers: &HeaderMap,
+    ) -> Result<(), Response> {
+        let Current { policy, is_valid } = current;
         if !is_valid {
             let reason = "the web configuration is invalid; see the exporter's log";
             return Err(text(StatusCode::INTERNAL_SERVER_ERROR, reason));
@@ -184,6 +182,15 @@ impl AccessControl {
             matches.then_some(password)
         });
         Ok(matches.await.unwrap_or_default())
+    }
+}
+
+impl Current {
+    /// Adds the configured headers to an answer.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.policy.config.headers {
+            headers.insert(name, value.clone());
+        }
     }
 }
 

@@ -5,7 +5,6 @@ use std::io::{self, Write as _};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
@@ -15,11 +14,7 @@ use hyper::header::{
 use super::accept::ContentCoding;
 
 /// An answer with its whole body.
-pub(super) type Response = hyper::Response<Full<Bytes>>;
-
-/// The bytes of an answer, among its extensions.
-#[derive(Clone)]
-pub(super) struct Body(pub(super) Bytes);
+pub(super) type Response = hyper::Response<Bytes>;
 
 // The fast end of both scales: the lines are so alike that more effort saves little.
 const GZIP_LEVEL: u32 = 3;
@@ -31,10 +26,8 @@ pub(super) fn with_type(
     content_type: &'static str,
     body: impl Into<Bytes>,
 ) -> Response {
-    let body = body.into();
-    let mut response = Response::new(Full::new(body.clone()));
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
-    response.extensions_mut().insert(Body(body));
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_TYPE, content_type),

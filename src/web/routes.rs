@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use super::auth::Current;
 use super::query::Query;
 use super::response::{self, Response, compress, text};
 use super::server::ListenerKind;
@@ -36,14 +37,15 @@ impl App {
         request: Request<Incoming>,
     ) -> Response {
         let (request, body) = request.into_parts();
+        let access = self.access.current();
         let handler = self.handler(kind, request.uri.path());
-        let answer = self.check_and_route(kind, is_loopback, handler, &request, body);
+        let answer = self.check_and_route(&access, kind, is_loopback, handler, &request, body);
         let response = AssertUnwindSafe(answer).catch_unwind();
         let mut response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
             response::internal_error()
         });
-        self.access.add_headers(response.headers_mut());
+        access.add_headers(response.headers_mut());
         self.metrics
             .count_request(handler, response.status().as_str());
         response
@@ -77,6 +79,7 @@ impl App {
     /// Answers a request that may be answered; probes always may.
     async fn check_and_route(
         &self,
+        access: &Current,
         kind: ListenerKind,
         is_loopback: bool,
         handler: &'static str,
@@ -89,7 +92,7 @@ impl App {
             if is_loopback && let Err(reason) = csrf::check_host(&request.headers, external) {
                 return text(StatusCode::FORBIDDEN, reason);
             }
-            if let Err(refused) = self.access.check(&request.headers).await {
+            if let Err(refused) = self.access.check(access, &request.headers).await {
                 return refused;
             }
         }
@@ -105,33 +108,30 @@ impl App {
     ) -> Response {
         let headers = &request.headers;
         let query = request.uri.query().unwrap_or_default();
-        let (allow, answer) = match handler {
-            "/-/reload" => ("POST", self.reload(headers, query).boxed()),
-            "/-/log-level" => ("GET, HEAD, PUT", self.log_level(request, body).boxed()),
-            "/-/healthy" => (
-                "GET, HEAD",
-                async { Ok(text(StatusCode::OK, "healthy")) }.boxed(),
-            ),
-            "/-/ready" => ("GET, HEAD", self.ready().boxed()),
-            "/metrics" => ("GET, HEAD", self.scrape(headers).boxed()),
-            "/" => ("GET, HEAD", self.status_page(headers, query).boxed()),
-            "/api/v1/accounts" => ("GET, HEAD", self.accounts(headers, query).boxed()),
-            _ if kind == ListenerKind::Main
-                && request.uri.path() == self.settings.path_prefix() =>
-            {
-                return response::redirect(self.settings.path_prefix());
-            }
-            _ => return self.not_found(kind),
+        let allow = match handler {
+            "/-/reload" => "POST",
+            "/-/log-level" => "GET, HEAD, PUT",
+            "other" => return self.not_found(kind, request.uri.path()),
+            _ => "GET, HEAD",
         };
         if !allow.split(", ").any(|name| request.method == name) {
             return response::method_not_allowed(allow);
         }
-        answer
-            .await
-            .unwrap_or_else(|(status, reason)| text(status, reason))
+        let answer = match handler {
+            "/metrics" => self.scrape(headers).await,
+            "/-/healthy" => Ok(text(StatusCode::OK, "healthy")),
+            "/-/ready" => self.ready(),
+            // Boxed: a request for one of these is rare, and each would enlarge every connection.
+            "/" => self.status_page(headers, query).boxed().await,
+            "/api/v1/accounts" => self.accounts(headers, query).boxed().await,
+            "/-/reload" => self.reload(headers, query).boxed().await,
+            "/-/log-level" => self.log_level(request, body).boxed().await,
+            _ => return self.not_found(kind, request.uri.path()),
+        };
+        answer.unwrap_or_else(|(status, reason)| text(status, reason))
     }
 
-    async fn ready(&self) -> Answer {
+    fn ready(&self) -> Answer {
         let accounts = self.metrics.store.accounts();
         let all = accounts.len();
         let polled = accounts
@@ -148,9 +148,7 @@ impl App {
 
     async fn scrape(&self, headers: &HeaderMap) -> Answer {
         let (format, coding) = (accept::format(headers), accept::coding(headers));
-        let page = self.scrapes.get(&self.metrics, format, coding).await;
-        let vary = "Accept, Accept-Encoding";
-        Ok(response::encoded(vary, format.content_type(), coding, page))
+        Ok(self.scrapes.get(&self.metrics, format, coding).await)
     }
 
     async fn accounts(&self, headers: &HeaderMap, query: &str) -> Answer {
@@ -254,7 +252,10 @@ impl App {
         allowed.map_err(|reason| (StatusCode::FORBIDDEN, reason.to_owned()))
     }
 
-    fn not_found(&self, kind: ListenerKind) -> Response {
+    fn not_found(&self, kind: ListenerKind, path: &str) -> Response {
+        if kind == ListenerKind::Main && path == self.settings.path_prefix() {
+            return response::redirect(path);
+        }
         let telemetry_path = &self.settings.telemetry_path;
         let reason = match kind {
             ListenerKind::Probe => "not found; this address has /-/healthy and /-/ready".to_owned(),

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,15 +11,16 @@ use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
 use super::accept::ContentCoding;
-use super::response::compress;
+use super::response::{Response, compress, encoded};
 use crate::clock::Timestamps;
 use crate::metrics::{Format, Metrics};
 
-/// The last page in each format and encoding, with the time of its rendering.
+/// The last page in each format and encoding, with its headers and the time of its rendering.
 #[derive(Debug)]
 pub(super) struct ScrapeCache {
     interval: Duration,
-    pages: Mutex<BTreeMap<(Format, ContentCoding), (Timestamps, Bytes)>>,
+    pages: RwLock<BTreeMap<(Format, ContentCoding), (Timestamps, Response)>>,
+    rendering: Mutex<()>,
 }
 
 impl ScrapeCache {
@@ -26,7 +28,8 @@ impl ScrapeCache {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            pages: Mutex::default(),
+            pages: RwLock::default(),
+            rendering: Mutex::default(),
         }
     }
 
@@ -37,18 +40,34 @@ impl ScrapeCache {
         metrics: &Metrics,
         format: Format,
         coding: ContentCoding,
-    ) -> io::Result<Bytes> {
-        let mut pages = self.pages.lock().await;
-        let now = metrics.clock.now();
-        if let Some((rendered_at, page)) = pages.get(&(format, coding))
-            && now.age_of(*rendered_at) < self.interval
-        {
-            return Ok(page.clone());
+    ) -> Response {
+        if let Some(page) = self.fresh(metrics, format, coding) {
+            return page;
         }
-        let metrics = metrics.clone();
-        let page =
-            spawn_blocking(move || compress(metrics.render(format).into(), coding)).await??;
-        pages.insert((format, coding), (now, page.clone()));
-        Ok(page)
+        let _turn = self.rendering.lock().await;
+        if let Some(page) = self.fresh(metrics, format, coding) {
+            return page;
+        }
+        let now = metrics.clock.now();
+        let page = render(metrics.clone(), format, coding).await;
+        let is_rendered = page.is_ok();
+        let vary = "Accept, Accept-Encoding";
+        let response = encoded(vary, format.content_type(), coding, page);
+        if is_rendered {
+            let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
+            pages.insert((format, coding), (now, response.clone()));
+        }
+        response
     }
+
+    fn fresh(&self, metrics: &Metrics, format: Format, coding: ContentCoding) -> Option<Response> {
+        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+        let (rendered_at, page) = pages.get(&(format, coding))?;
+        let age = metrics.clock.now().age_of(*rendered_at);
+        (age < self.interval).then(|| page.clone())
+    }
+}
+
+async fn render(metrics: Metrics, format: Format, coding: ContentCoding) -> io::Result<Bytes> {
+    spawn_blocking(move || compress(metrics.render(format).into(), coding)).await?
 }

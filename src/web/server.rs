@@ -6,14 +6,16 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
@@ -21,14 +23,15 @@ use super::App;
 use super::answer_stream::AnswerStream;
 use super::connections::{Connection, Connections};
 use super::listener::{Listener, Stream};
-use super::response::{Body, Response};
 use super::tls;
 
 /// Connections of one listener. A Prometheus needs one.
 const MAX_CONNECTIONS: usize = 512;
-/// For a request's head, and for an idle connection to be used again: longer than the usual
-/// scrape interval.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// For a request's head, for an idle connection to be used again (longer than the usual scrape
+/// interval), and for a client to take its answer.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Between two looks for clients that have taken longer.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of a request's head.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// Of all answers of one listener that are being sent; a page of 1000 accounts has about 2 MiB.
@@ -65,46 +68,39 @@ async fn serve_at_most(
     kind: ListenerKind,
     shutdown: impl Future<Output = ()>,
 ) {
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADER_BYTES);
-    let connections = Arc::new(Connections::new(max_connections, MAX_ANSWER_BYTES));
-    let address = listener.tcp_address();
-    let is_loopback = address.is_some_and(|address| address.ip().to_canonical().is_loopback());
+    let server = Arc::new(Server {
+        app,
+        kind,
+        is_loopback: listener
+            .tcp_address()
+            .is_some_and(|address| address.ip().to_canonical().is_loopback()),
+        connections: Connections::new(max_connections, MAX_ANSWER_BYTES),
+    });
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut shutdown = pin!(shutdown);
     loop {
         let stream = tokio::select! {
             () = &mut shutdown => break,
             stream = accept(&listener) => stream,
+            _ = checks.tick(), if !server.connections.is_empty() => {
+                server.connections.close_overdue(CLIENT_TIMEOUT);
+                continue;
+            }
         };
         // Frees the memory of connections that have ended.
         while tasks.try_join_next().is_some() {}
 
-        let (http, watcher) = (http.clone(), graceful.watcher());
-        let app = Arc::clone(&app);
-        let connection = Arc::new(connections.open());
-        tasks.spawn(async move {
-            let served = async {
-                let stream = secure(stream, &app, kind).await?;
-                let stream = AnswerStream::new(stream, Arc::clone(&connection));
-                let service = service_fn(|request| {
-                    let (app, connection) = (Arc::clone(&app), Arc::clone(&connection));
-                    answer(connection, app, kind, is_loopback, request)
-                });
-                let served = http.serve_connection(TokioIo::new(stream), service);
-                watcher.watch(served).await.map_err(io::Error::other)
-            };
-            let served = tokio::select! {
-                served = served => served,
-                () = connection.closed() => Err(io::Error::other("closed to make room")),
-            };
-            if let Err(error) = served {
+        let connection = Arc::new(Connection::new());
+        let served = Arc::clone(&server).serve(stream, Arc::clone(&connection), graceful.watcher());
+        let task = tasks.spawn(async {
+            if let Err(error) = served.await {
                 tracing::debug!(%error, "connection failed");
             }
         });
+        server.connections.insert(connection, task);
     }
     drop(listener);
     tokio::select! {
@@ -114,19 +110,41 @@ async fn serve_at_most(
     tasks.shutdown().await;
 }
 
-async fn answer(
-    connection: Arc<Connection>,
+/// What the connections of one listener share.
+struct Server {
     app: Arc<App>,
     kind: ListenerKind,
     is_loopback: bool,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    // Requests that are sent ahead do not keep other connections waiting: hyper yields after 16.
-    connection.start_request();
-    let response = app.respond(kind, is_loopback, request).await;
-    let body = response.extensions().get::<Body>();
-    connection.start_answer(body.map(|Body(bytes)| bytes.clone()).unwrap_or_default());
-    Ok(response)
+    connections: Connections,
+}
+
+impl Server {
+    async fn serve(
+        self: Arc<Self>,
+        stream: Stream,
+        connection: Arc<Connection>,
+        watcher: Watcher,
+    ) -> io::Result<()> {
+        let stream = secure(stream, &self.app, self.kind).await?;
+        let stream = AnswerStream::new(stream, Arc::clone(&connection));
+        let service = service_fn(|request| self.answer(&connection, request));
+        let served = http1::Builder::new()
+            .max_buf_size(MAX_HEADER_BYTES)
+            .serve_connection(TokioIo::new(stream), service);
+        watcher.watch(served).await.map_err(io::Error::other)
+    }
+
+    async fn answer(
+        &self,
+        connection: &Connection,
+        request: Request<Incoming>,
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        // Requests that are sent ahead do not keep other connections waiting: hyper yields after 16.
+        connection.start_request();
+        let response = self.app.respond(self.kind, self.is_loopback, request).await;
+        self.connections.start_answer(connection, response.body());
+        Ok(response.map(Full::new))
+    }
 }
 
 /// The connection after its handshake, where TLS is configured. Probes are served without.
