@@ -3,26 +3,19 @@
 use std::fmt;
 use std::time::Duration;
 
+use icu_properties::CodePointMapData;
+use icu_properties::props::GeneralCategory;
+
 /// Whether the log, the pages, the JSON and `check` may show a character, and an account's name may
-/// contain it: no control character, and none of Unicode's format characters (category Cf), which
-/// are invisible or change the direction of the text around them.
+/// contain it: no control character, no line or paragraph separator, and none of Unicode's format
+/// characters (category Cf), which are invisible or change the direction of the text around them.
 pub fn is_printable(character: char) -> bool {
-    let is_format = matches!(
-        character,
-        '\u{ad}'
-            | '\u{600}'..='\u{605}'
-            | '\u{61c}'
-            | '\u{6dd}'
-            | '\u{70f}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0001}'..='\u{e007f}'
-    );
-    !is_format && !character.is_control()
+    use GeneralCategory::{Control, Format, LineSeparator, ParagraphSeparator};
+    let category = CodePointMapData::<GeneralCategory>::new().get(character);
+    !matches!(
+        category,
+        Control | Format | LineSeparator | ParagraphSeparator
+    )
 }
 
 /// Text from outside with a space for each white space, and with U+FFFD for each other character that may not
@@ -80,9 +73,9 @@ mod tests {
     fn control_and_format_characters_are_replaced() {
         assert_eq!(
             printable(
-                "a\u{0}b\u{202E}c\nd\u{1B}[31m\u{7F}e\u{2028}f\u{200B}\u{FEFF}\u{9B}\u{E0041}"
+                "a\u{0}b\u{202E}c\nd\u{1B}[31m\u{7F}e\u{2028}f\u{200B}\u{FEFF}\u{9B}\u{E0041}\u{13430}"
             ),
-            "a\u{FFFD}b\u{FFFD}c d\u{FFFD}[31m\u{FFFD}e f\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"
+            "a\u{FFFD}b\u{FFFD}c d\u{FFFD}[31m\u{FFFD}e f\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}\u{FFFD}"
         );
         let name = "desk 1 – Zürich, 東京 ✓ (a=b; c/d) हिन्दी e\u{301}";
         assert_eq!(printable(name), name);
