@@ -3,13 +3,14 @@
 //! A thread of its own writes the lines. A reader that does not read therefore delays nothing else:
 //! lines that do not fit into the queue are dropped and counted.
 
-use std::fmt::{self, Display, Write as _};
+use std::fmt::{self, Write as _};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber, error, info};
@@ -164,52 +165,25 @@ fn line(format: LogFormat, now: Timestamps, event: &Event<'_>) -> String {
     let ts = jiff::Timestamp::from_millisecond(now.wall_ms as i64)
         .map(|ts| format!("{ts:.3}"))
         .unwrap_or_default();
-    let mut line = Line {
-        format,
-        text: String::with_capacity(256),
-    };
-    line.add_text("ts", &ts);
     let level = event.metadata().level().as_str().to_ascii_lowercase();
-    line.add_text("level", &level);
+    let mut fields = Fields(vec![("ts", ts.into()), ("level", level.into())]);
     // The message is an event's first field.
-    event.record(&mut line);
-    let end = match format {
-        LogFormat::Logfmt => "\n",
-        LogFormat::Json => "}\n",
-    };
-    line.text + end
-}
-
-/// A line that fields are added to.
-struct Line {
-    format: LogFormat,
-    text: String,
-}
-
-impl Line {
-    fn add_name(&mut self, name: &str) {
-        let is_first = self.text.is_empty();
-        let _ = match self.format {
-            LogFormat::Logfmt if is_first => write!(self.text, "{name}="),
-            LogFormat::Logfmt => write!(self.text, " {name}="),
-            LogFormat::Json if is_first => write!(self.text, "{{\"{name}\":"),
-            LogFormat::Json => write!(self.text, ",\"{name}\":"),
+    event.record(&mut fields);
+    let fields = fields.0.into_iter().map(|(name, value)| {
+        let value = match value {
+            Value::String(text) if format == LogFormat::Logfmt && is_plain(&text) => text,
+            Value::String(text) => quoted(&text),
+            number => number.to_string(),
         };
-    }
-
-    /// A number or a boolean.
-    fn add_literal(&mut self, name: &str, value: impl Display) {
-        self.add_name(name);
-        let _ = write!(self.text, "{value}");
-    }
-
-    fn add_text(&mut self, name: &str, text: &str) {
-        self.add_name(name);
-        if self.format == LogFormat::Logfmt && is_plain(text) {
-            self.text.push_str(text);
-        } else {
-            quote(&mut self.text, text);
+        match format {
+            LogFormat::Logfmt => format!("{name}={value}"),
+            LogFormat::Json => format!("\"{name}\":{value}"),
         }
+    });
+    let fields = Vec::from_iter(fields);
+    match format {
+        LogFormat::Logfmt => fields.join(" ") + "\n",
+        LogFormat::Json => format!("{{{}}}\n", fields.join(",")),
     }
 }
 
@@ -219,9 +193,9 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(needs_quotes)
 }
 
-/// Writes a JSON string, which is a quoted logfmt value as well, with escapes for what may not be shown.
-fn quote(to: &mut String, text: &str) {
-    to.push('"');
+/// A JSON string, which is a quoted logfmt value as well, with escapes for what may not be shown.
+fn quoted(text: &str) -> String {
+    let mut to = String::from("\"");
     for c in text.chars() {
         match c {
             '"' | '\\' => to.extend(['\\', c]),
@@ -234,32 +208,35 @@ fn quote(to: &mut String, text: &str) {
             }
         }
     }
-    to.push('"');
+    to + "\""
 }
 
-impl Visit for Line {
+/// Names and values, in the order of the line.
+struct Fields(Vec<(&'static str, Value)>);
+
+impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         let name = match field.name() {
             "message" => "msg",
             name => name,
         };
-        self.add_text(name, &format!("{value:?}"));
+        self.0.push((name, format!("{value:?}").into()));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add_text(field.name(), value);
+        self.0.push((field.name(), value.into()));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.add_literal(field.name(), value);
+        self.0.push((field.name(), value.into()));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.add_literal(field.name(), value);
+        self.0.push((field.name(), value.into()));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.add_literal(field.name(), value);
+        self.0.push((field.name(), value.into()));
     }
 }
 

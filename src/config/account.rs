@@ -153,8 +153,7 @@ fn stream(
     if is_socketio && matches!(credential, Some(CredentialSource::KeyPair { .. })) {
         let message =
             "socketio requires an SID or a login; a key pair works with http and websocket";
-        settings.error("transport", message);
-        return None;
+        return settings.fail("transport", message);
     }
     if is_socketio && !settings.is_set("login") {
         let name = settings.name("login");

@@ -44,8 +44,7 @@ pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<Cr
     kinds.dedup_by_key(|(kind, _)| *kind);
     let version = key_version(settings, kinds.first().map(|(kind, _)| *kind));
     let Some((kind, first)) = kinds.first().copied() else {
-        report_missing(settings);
-        return None;
+        return report_missing(settings);
     };
     if kind == Kind::KeyPair && settings.is_set("login") {
         kinds.push((Kind::Login, "login"));
@@ -87,8 +86,7 @@ pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<Cr
 
 fn secret(settings: &Settings<'_>, [key, file_key]: [&str; 2]) -> Option<SecretSource> {
     if settings.is_set(key) && settings.is_set(file_key) {
-        settings.error(key, conflict(settings, file_key));
-        return None;
+        return settings.fail(key, conflict(settings, file_key));
     }
     let kind = match key {
         "sid" | "api_key" => SecretKind::Token,
@@ -113,20 +111,20 @@ fn conflict(settings: &Settings<'_>, with: &str) -> String {
     format!("conflicts with {with}; unset one of them")
 }
 
-fn report_missing(settings: &Settings<'_>) {
+fn report_missing<T>(settings: &Settings<'_>) -> Option<T> {
     let name = |key| settings.name(key);
     let (sid, sid_file, login) = (name("sid"), name("sid_file"), name("login"));
     let (password, password_file) = (name("password"), name("password_file"));
     let (key, secret) = (name("api_key"), name("api_secret"));
     if settings.is_set("login") {
         let message = format!("requires {password} or {password_file}");
-        return settings.error("login", message);
+        return settings.fail("login", message);
     }
     let message = format!(
         "no credential; set {sid}, or {login} and {password}, or {key} and {secret} (each secret also \
          as a file, such as {sid_file})"
     );
-    settings.error("sid", message);
+    settings.fail("sid", message)
 }
 
 /// How requests are signed: 1 goes with an SID or a login, 2 and 3 with a key pair.

@@ -56,12 +56,11 @@ impl AccountsFile {
             has_listed_keys: Cell::new(false),
             errors,
         };
-        let root = yaml::read(&self.path);
-        let root = root.map_err(|(line, message)| errors.push(line, "", message));
-        let accounts = root.ok().and_then(|root| reader.file(root, &self.names));
+        let root = yaml::read(&self.path, errors);
+        let accounts = root.and_then(|root| reader.file(root, &self.names));
         let mut accounts = accounts.unwrap_or_default();
-        let all = &mut accounts.accounts;
-        all.retain(|account| self.shard.owns(&account.name));
+        let is_owned = |account: &AccountConfig| self.shard.owns(&account.name);
+        accounts.accounts.retain(is_owned);
         accounts
     }
 }

@@ -103,24 +103,16 @@ impl Config {
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, ConfigErrors> {
-        Self::resolve(flags, variables, None)
+        Self::load_with(flags, variables, None)
     }
 
-    /// Resolves everything but the accounts, for the demo, which has its own. Variables of an
-    /// account are ignored.
+    /// The same with the demo's accounts, where there are some, instead of configured ones. Variables of
+    /// an account are ignored then.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, at once; an accounts file is.
-    pub fn load_demo(
-        flags: &Flags,
-        variables: impl IntoIterator<Item = (OsString, OsString)>,
-        accounts: Vec<AccountConfig>,
-    ) -> Result<Self, ConfigErrors> {
-        Self::resolve(flags, variables, Some(accounts))
-    }
-
-    fn resolve(
+    /// Everything that is wrong, at once; an accounts file is, with the demo.
+    pub fn load_with(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         demo: Option<Vec<AccountConfig>>,
@@ -134,7 +126,8 @@ impl Config {
         safety_names.extend(names.iter().cloned());
         let shard = Some(shard(settings)).filter(|_| demo.is_none());
         let shard = shard.unwrap_or_default();
-        let accounts_file = accounts_file(settings, shard, names);
+        let path = settings.get("config_file", parse::path);
+        let accounts_file = path.map(|path| AccountsFile { path, shard, names });
         let (accounts, safety_names) = match (demo, &accounts_file) {
             (Some(accounts), None) => (accounts, safety_names),
             (Some(_), Some(_)) => {
@@ -188,19 +181,6 @@ impl Config {
             warnings,
         })
     }
-}
-
-fn accounts_file(
-    settings: &Settings<'_>,
-    shard: Shard,
-    names: Vec<(i64, String)>,
-) -> Option<AccountsFile> {
-    let path = settings.get("config_file", |text| match text {
-        // A flag; an empty variable is unset.
-        "" => Err("is empty; use the path of a file".to_owned()),
-        path => Ok(path.into()),
-    })?;
-    Some(AccountsFile { path, shard, names })
 }
 
 fn refuse_account_variables(settings: &Settings<'_>) {

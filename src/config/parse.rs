@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -61,6 +62,14 @@ pub(super) fn word<T: Copy, const N: usize>(words: [(&str, T); N]) -> impl Fn(&s
             let words = words.map(|(word, _)| word);
             format!("must be one of {}", words.join(", "))
         })
+    }
+}
+
+/// The path of a file. Empty is a flag: an empty variable is unset.
+pub(super) fn path(text: &str) -> Parsed<PathBuf> {
+    match text {
+        "" => Err("is empty; use the path of a file".to_owned()),
+        path => Ok(path.into()),
     }
 }
 

@@ -105,30 +105,32 @@ impl<'a> Settings<'a> {
         key: &str,
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Option<T> {
-        let Node { line, name, value } = self.values.get(key)?;
-        let message = match value {
-            Value::Text(text) => return self.check(*line, name, key, text, parse),
-            Value::Empty | Value::Null => {
-                "has no value; write one, quoted where it begins with & or #, or remove the key"
-            }
-            Value::List(_) | Value::Map(_) => "must be a single value",
-        };
-        self.errors.push(*line, name, message);
-        None
+        let node = self.values.get(key)?;
+        if node.value.is_empty() {
+            return self.fail(
+                key,
+                "has no value; write one, quoted where it begins with & or #, or remove the key",
+            );
+        }
+        self.check(key, node, parse)
     }
 
-    /// The value of a text that is written at a place.
+    /// Parses the text of a node that belongs to a key.
     pub(super) fn check<T>(
         &self,
-        line: usize,
-        name: &str,
         key: &str,
-        text: &str,
+        node: &Node,
         parse: impl FnOnce(&str) -> Parsed<T>,
     ) -> Option<T> {
+        let Some(text) = node.value.text() else {
+            let message = "must be a single value";
+            self.errors.push(node.line, &node.name, message);
+            return None;
+        };
         let report = |message| {
             let shown = self.shown(key, text);
-            self.errors.push_value(line, name, shown, message);
+            self.errors
+                .push_value(node.line, &node.name, shown, message);
         };
         parse(text).map_err(report).ok()
     }
@@ -140,40 +142,25 @@ impl<'a> Settings<'a> {
         mut parse: impl FnMut(&str) -> Parsed<T>,
     ) -> Option<Vec<T>> {
         let Node { line, name, value } = self.values.get(key)?;
-        let items: Vec<_> = match value {
-            Value::Text(text) => {
-                let items = text.split(',').map(str::trim);
-                items.map(|item| (*line, Some(item))).collect()
-            }
-            Value::List(items) => {
-                let items = items.iter();
-                items.map(|node| (node.line, node.value.text())).collect()
-            }
-            _ => {
-                self.error(key, "must be a list");
-                return None;
-            }
+        let item = |text: &str| Node::new(*line, "", Value::Text(text.trim().to_owned()));
+        let items = match value {
+            Value::Text(text) => text.split(',').map(item).collect(),
+            Value::List(items) => items.clone(),
+            _ => return self.fail(key, "must be a list"),
         };
         if items.is_empty() {
             self.error(key, "is an empty list; remove the key to allow any value");
         }
-        let count = items.len();
-        let mut values = Vec::with_capacity(count);
-        for ((line, item), number) in items.into_iter().zip(1..) {
-            let name = match count {
+        let (count, mut values) = (items.len(), Vec::new());
+        for (mut item, number) in items.into_iter().zip(1..) {
+            item.name = match count {
                 1 => name.clone(),
                 _ => format!("{name}, item {number}"),
             };
-            let Some(item) = item else {
-                self.errors.push(line, &name, "must be a single value");
-                continue;
-            };
-            values.extend(
-                self.check(line, &name, key, item, |item| match item.trim() {
-                    "" => Err("is empty; write a value or remove the item".to_owned()),
-                    _ => without_control_characters(item).and_then(|()| parse(item)),
-                }),
-            );
+            values.extend(self.check(key, &item, |item| match item.trim() {
+                "" => Err("is empty; write a value or remove the item".to_owned()),
+                _ => without_control_characters(item).and_then(|()| parse(item)),
+            }));
         }
         Some(values)
     }
@@ -214,13 +201,15 @@ pub(super) fn mapping(
         let key = find(known, &name);
         let shown = key.or(shown_key(&name, &value));
         let shown = shown.map_or(String::new(), |name| format!("{prefix}{name}"));
-        match key.map(|key| (key, settings.get(key))) {
-            None => errors.push(line, &shown, unknown(&name)),
-            Some((_, Some(Node { line: first, .. }))) => {
-                let message = format!("duplicate key (first defined on line {first})");
-                errors.push(line, &shown, message);
-            }
-            Some((key, None)) => drop(settings.insert(key, Node::new(line, shown, value))),
+        let Some(key) = key else {
+            errors.push(line, &shown, unknown(&name));
+            continue;
+        };
+        if let Some(Node { line: first, .. }) = settings.get(key) {
+            let message = format!("duplicate key (first defined on line {first})");
+            errors.push(line, &shown, message);
+        } else {
+            settings.insert(key, Node::new(line, shown, value));
         }
     }
     Some(settings)

@@ -94,11 +94,7 @@ pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
         true => Vec::new(),
         false => vec![DEFAULT_ADDRESS.to_owned()],
     };
-    let config_file = settings.get("web_config_file", |text| match text {
-        // A flag; an empty variable is unset.
-        "" => Err("is empty; use the path of a file".to_owned()),
-        path => Ok(path.into()),
-    });
+    let config_file = settings.get("web_config_file", parse::path);
     WebSettings {
         listen_addresses: listen_addresses.unwrap_or_else(default_addresses),
         systemd_socket,

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 
+use super::error::ErrorCollector;
 use crate::secret::read_regular_file;
 
 /// Ten thousand accounts are about 2 MiB.
@@ -52,18 +53,22 @@ type YamlError = (usize, String);
 
 type Result<T> = std::result::Result<T, YamlError>;
 
-/// Reads a file that holds one document.
-pub(super) fn read(path: &Path) -> Result<Node> {
+/// Reads a file that holds one document; none after adding an error.
+pub(super) fn read(path: &Path, errors: &ErrorCollector) -> Option<Node> {
+    let root = read_text(path).and_then(|text| parse(&text));
+    let root = root.map_err(|(line, message)| errors.push(line, "", message));
+    root.ok()
+}
+
+fn read_text(path: &Path) -> Result<String> {
     let bytes = read_regular_file(path, MAX_FILE_BYTES)
         .or_else(|error| fail(0, format!("cannot be read: {error}")))?;
-    match std::str::from_utf8(&bytes) {
-        Ok(text) => parse(text),
-        Err(error) => {
-            let before = bytes.iter().take(error.valid_up_to());
-            let line = 1 + before.filter(|byte| **byte == b'\n').count();
-            fail(line, "is not valid UTF-8")
-        }
-    }
+    String::from_utf8(bytes).or_else(|error| {
+        let before = error.utf8_error().valid_up_to();
+        let before = error.as_bytes().iter().take(before);
+        let line = 1 + before.filter(|byte| **byte == b'\n').count();
+        fail(line, "is not valid UTF-8")
+    })
 }
 
 fn parse(text: &str) -> Result<Node> {

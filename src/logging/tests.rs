@@ -48,7 +48,7 @@ fn json_line() {
             r#"{"ts":"2016-06-14T13:32:34.020Z","level":"error","msg":"poll failed","#
         )
     );
-    let json: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let json: Value = serde_json::from_str(&line).unwrap();
     assert_eq!(json["login"], "a \"b\"=\\c\n\u{9b}31m\u{202e}\u{e0041}");
     assert_eq!((&json["polls"], &json["up"]), (&3.into(), &false.into()));
 }

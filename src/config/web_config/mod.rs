@@ -66,15 +66,10 @@ impl WebConfigFile {
         // For its digest. A change from here on is seen later.
         drop(self.files.read(&self.path));
         let errors = ErrorCollector::default();
-        let config = match yaml::read(&self.path) {
-            Ok(root) => self.config(root, &errors),
-            Err((line, message)) => {
-                errors.push(line, "", message);
-                WebConfig::default()
-            }
-        };
+        let root = yaml::read(&self.path, &errors);
+        let config = root.map(|root| self.config(root, &errors));
         errors.finish(&self.path)?;
-        Ok(config)
+        Ok(config.unwrap_or_default())
     }
 
     /// The same, where the file or one that it names has changed.

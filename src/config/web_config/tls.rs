@@ -251,9 +251,9 @@ impl Reader<'_> {
         let Value::List(items) = &node.value else {
             return settings.fail(key, "must be a list");
         };
-        let value = |item: &Node| match item.value.text() {
-            Some(text) => settings.check(item.line, &node.name, key, text, &parse),
-            None => settings.fail(key, "must be a list of single values"),
+        let value = |item: &Node| {
+            let item = Node::new(item.line, node.name.as_str(), item.value.clone());
+            settings.check(key, &item, &parse)
         };
         let values: Vec<_> = items.iter().filter_map(value).collect();
         (values.len() == items.len()).then_some(values)
