@@ -1,5 +1,6 @@
 //! `tradernet-exporter check`: polls every account once and reports the results.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
@@ -17,6 +18,9 @@ use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
 use crate::text::{HumanDuration, printable};
 use crate::web::api::{Failure, TypeCount, json_object, violating};
+
+/// Accounts that have the same error or note and are named.
+const MAX_NAMES: usize = 20;
 
 /// The results of a check.
 #[derive(Debug)]
@@ -109,6 +113,30 @@ fn broken_rules(summary: &Summary) -> Vec<String> {
         .collect()
 }
 
+/// Whether a session that counts for the minimum may be the exporter's own.
+fn counts_own_sessions(status: &AccountStatus) -> bool {
+    let policy = &status.tracking.policy;
+    let own = match status.info.credential {
+        "login" => 4,
+        "key_pair" => 14,
+        _ => return false,
+    };
+    let is_own = |(id, open): &(SafetyType, u64)| *id == SafetyType::Id(own) && *open > 0;
+    let is_listed = |summary: &Summary| summary.by_safety_type.iter().any(is_own);
+    let counts = (policy.min_sessions_safety_types.as_ref()).is_none_or(|ids| ids.contains(&own));
+    policy.min_sessions.is_some() && counts && answer(status).is_some_and(is_listed)
+}
+
+/// The names of accounts: of many the first ones.
+fn names(statuses: &[&AccountStatus]) -> String {
+    let (shown, rest) = statuses.split_at(statuses.len().min(MAX_NAMES));
+    let shown = Vec::from_iter(shown.iter().map(|status| printable(&status.account))).join(", ");
+    match rest.len() {
+        0 => shown,
+        rest => format!("{shown} and {rest} more"),
+    }
+}
+
 impl Report {
     fn answered(&self) -> usize {
         self.accounts.iter().filter_map(answer).count()
@@ -148,19 +176,27 @@ impl Report {
         }
         table.flush()?;
         drop(table);
+        let mut errors: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for status in &self.accounts {
-            if let Some(error) = failure(status) {
-                let account = printable(&status.account);
-                writeln!(text, "\n{account}: {}; {}", error.message, error.advice)?;
+            if let Some(Failure {
+                message, advice, ..
+            }) = failure(status)
+            {
+                errors
+                    .entry(format!("{message}; {advice}"))
+                    .or_default()
+                    .push(status);
             }
+        }
+        for (error, statuses) in errors {
+            writeln!(text, "\n{}: {error}", names(&statuses))?;
         }
         let shows_expiry =
             |status: &&AccountStatus| answer(status).and_then(next_expiry_ms).is_some();
         let (seconds, others): (Vec<_>, Vec<_>) = (self.accounts.iter().filter(shows_expiry))
             .partition(|of| of.looks_like_seconds && of.unit.unit == Unit::Milliseconds);
         if !seconds.is_empty() {
-            let accounts = seconds.iter().map(|status| printable(&status.account));
-            let accounts = Vec::from_iter(accounts).join(", ");
+            let accounts = names(&seconds);
             writeln!(
                 text,
                 "\nnote: `expire` looks like seconds, compared with `expire_datetime` and the answer's `Date`; \
@@ -172,6 +208,16 @@ impl Report {
                 text,
                 "\nnote: times assume that `expire` is in milliseconds, as documented; one answer \
                  does not confirm it (TRADERNET_EXPIRE_UNIT)"
+            )?;
+        }
+        let counts_own = |status: &&AccountStatus| counts_own_sessions(status);
+        let own: Vec<_> = self.accounts.iter().filter(counts_own).collect();
+        if !own.is_empty() {
+            let accounts = names(&own);
+            writeln!(
+                text,
+                "\nnote: sessions of the type of the exporter's own access count for the minimum, and may hide \
+                 that the session that matters is missing (TRADERNET_MIN_SESSIONS_SAFETY_TYPES): {accounts}"
             )?;
         }
         let breaking = match self.breaking_rules() {

@@ -265,6 +265,49 @@ async fn check_reports_each_error_with_advice_for_its_account() {
 }
 
 #[tokio::test]
+async fn check_names_the_accounts_of_an_error_and_of_a_note_once() {
+    let (key, secret) = ("public-key", "secret-of-the-key");
+    let account = AccountSpec::new("desk-1").key(key, secret);
+    let upstream = SimulatedApi::start_for_process(account, None).await;
+    let own = SessionSpec::new(14, Duration::from_secs(3600));
+    upstream.world.account("desk-1").open_session(own);
+    let text = |min_types: &str| {
+        let mut text = format!(
+            "defaults: {{url: '{}'}}\naccounts:\n  - {{account: key, api_key: {key}, api_secret: {secret}, \
+             expire_unit: ms, min_sessions: 1{min_types}}}\n",
+            upstream.origin
+        );
+        for n in 10..35 {
+            text += &format!("  - {{account: desk-{n}, sid: an-unknown-sid}}\n");
+        }
+        text
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.yml");
+    let check = async |text: String| {
+        std::fs::write(&file, text).unwrap();
+        let run = run_to_exit(&["check", "--config.file", file.to_str().unwrap()], &[]).await;
+        let below = run.stdout.split_once("\n\n").unwrap().1.to_owned();
+        below.split("\n\n").map(str::to_owned).collect::<Vec<_>>()
+    };
+    let below = check(text("")).await;
+    assert_eq!(below.len(), 3, "{below:#?}");
+    assert!(
+        below[0].starts_with("desk-10, desk-11, ") && below[0].contains(", desk-29 and 5 more: ")
+    );
+    assert!(below[1].starts_with("note: sessions of the type") && below[1].ends_with(": key"));
+    assert!(
+        below[2].starts_with("1 of 26 accounts answered, 25 failed"),
+        "{}",
+        below[2]
+    );
+    assert_eq!(
+        check(text(", min_sessions_safety_types: sms")).await.len(),
+        2
+    );
+}
+
+#[tokio::test]
 async fn check_offline_sends_nothing() {
     let upstream = upstream().await;
     let variables = [
