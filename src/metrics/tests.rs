@@ -294,8 +294,8 @@ fn golden_details_full_and_hostile() {
     });
     let bench = Bench::new(after(1.5)).with(account);
     let mut names = SafetyNames::default();
-    names.set(15, "order \"signed\"\n\\".to_owned());
-    names.set(3, "token".to_owned());
+    names.extend([(15, "order \"signed\"\n\\".to_owned())]);
+    names.extend([(3, "token".to_owned())]);
     bench.names.send_replace(names);
     assert_golden("details_full_and_hostile", &bench);
 }
@@ -320,7 +320,7 @@ fn crowded() -> Bench {
     bench = bench.with(Watched::new("new"));
     let mut names = SafetyNames::default();
     for id in [2, 3, 4, 15] {
-        names.set(id, "same".repeat(50));
+        names.extend([(id, "same".repeat(50))]);
     }
     bench.names.send_replace(names);
     bench.metrics.count_request("/metrics", "200");
@@ -615,7 +615,7 @@ fn published_and_renamed_values_show_at_the_next_rendering() {
     let bench = one_session();
     assert!(bench.text().contains("safety_type=\"password\"} 1\n"));
     let mut names = SafetyNames::default();
-    names.set(4, "weak".to_owned());
+    names.extend([(4, "weak".to_owned())]);
     bench.names.send_replace(names);
     let page = bench.text();
     assert!(page.contains("safety_type=\"weak\"} 1\n"), "{page}");

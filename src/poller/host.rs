@@ -34,7 +34,8 @@ pub(super) struct Host {
     /// Fair: the login that waits longest is next.
     logins: tokio::sync::Mutex<Logins>,
     max_logins_per_minute: usize,
-    successes: watch::Sender<()>,
+    /// Notified when an account of this host succeeds.
+    pub(super) successes: watch::Sender<()>,
 }
 
 /// The right to send one request at a time; ends when it is dropped.
@@ -104,16 +105,6 @@ impl Host {
         }
         logins.began.push_back(Instant::now());
         logins
-    }
-
-    /// An account of this host succeeded.
-    pub(super) fn announce_success(&self) {
-        self.successes.send_replace(());
-    }
-
-    /// The successes from now on.
-    pub(super) fn successes(&self) -> watch::Receiver<()> {
-        self.successes.subscribe()
     }
 }
 

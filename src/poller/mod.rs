@@ -253,7 +253,7 @@ impl Poller {
                 let duration = self.recorder.timing.duration;
                 self.schedule.succeeded(now, interval, duration);
                 self.host_successes = None;
-                self.list_host().announce_success();
+                self.list_host().successes.send_replace(());
                 // A server may put a secret where a login belongs.
                 let secrets = Redactor::new(self.credential.all());
                 let list = list.map_texts(|text| secrets.redact(text));
@@ -264,7 +264,7 @@ impl Poller {
                 self.host_successes = error
                     .reason()
                     .may_be_of_host()
-                    .then(|| self.list_host().successes());
+                    .then(|| self.list_host().successes.subscribe());
                 self.recorder.failure(error, at);
             }
         }

@@ -155,11 +155,12 @@ impl Poller {
         connection.last_frame = now;
         connection.count_frame(now)?;
         match event {
-            StreamEvent::Sessions(list) => {
-                connection.last_list = now;
-                self.receive_update(connection, Ok(list));
+            StreamEvent::Answer(result) => {
+                if result.is_ok() {
+                    connection.last_list = now;
+                }
+                self.receive_update(connection, result);
             }
-            StreamEvent::Error(error) => self.receive_update(connection, Err(error)),
             StreamEvent::Pong => {
                 // After an error a pong confirms nothing.
                 let has_failed = match &connection.pending {

@@ -62,11 +62,6 @@ impl Default for SafetyNames {
 }
 
 impl SafetyNames {
-    /// Adds or replaces the name of a type.
-    pub fn set(&mut self, id: i64, name: String) {
-        self.0.insert(id, name);
-    }
-
     /// The ids that have this name, in ascending order.
     pub fn ids(&self, name: &str) -> Vec<i64> {
         let named = self.0.iter().filter(|(_, known)| *known == name);

@@ -19,7 +19,7 @@ const TRANSIENT_WORDS: [&str; 6] = [
     "try again later",
 ];
 
-/// The verdict on the answer to a list request.
+/// The verdict on the answer to a list request, or on the event of a stream, which has no status.
 pub(super) fn list(
     head: ResponseHead,
     answer: Result<Answer, DecodeError>,
@@ -32,11 +32,6 @@ pub(super) fn list(
             Err(status_error(head).unwrap_or(Error::Decode { detail, head }))
         }
     }
-}
-
-/// An error event of a stream, which has no status.
-pub(super) fn stream_error(body: &ApiErrorBody, redactor: &Redactor) -> Error {
-    envelope_error(ResponseHead::default(), body, redactor)
 }
 
 /// What a status without an envelope means; `None` for 2xx.

@@ -6,10 +6,12 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
 use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use reqwest::{Method, NoProxy, Proxy, Request, Response, StatusCode};
+use reqwest::{Body, Method, NoProxy, Proxy, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::Instant;
 use url::Url;
@@ -219,7 +221,7 @@ impl Client {
         let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
         let body = match read_body(response, self.max_response_bytes, context).await {
             // Its meaning does not depend on a body.
-            Err(_) if is_limit => Vec::new(),
+            Err(_) if is_limit => Bytes::new(),
             body => body?,
         };
         classify::list(head, response::read(&body), &context.redactor)
@@ -269,26 +271,27 @@ pub(super) fn insert_secret(
 
 /// Reads a whole body of at most `limit` bytes, decoded.
 async fn read_body(
-    mut response: Response,
+    response: Response,
     limit: u64,
     context: &RequestContext,
-) -> Result<Vec<u8>, Error> {
-    let too_large = |length: u64| length > limit;
-    if response.content_length().is_some_and(too_large) {
+) -> Result<Bytes, Error> {
+    if response
+        .content_length()
+        .is_some_and(|length| length > limit)
+    {
         return Err(Error::TooLarge { limit });
     }
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| context.error(error))?
-    {
-        body.extend_from_slice(&chunk);
-        if too_large(body.len() as u64) {
-            return Err(Error::TooLarge { limit });
-        }
+    let body = Limited::new(
+        Body::from(response),
+        usize::try_from(limit).unwrap_or(usize::MAX),
+    );
+    match body.collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) => Err(match error.downcast::<reqwest::Error>() {
+            Ok(error) => context.error(*error),
+            Err(_) => Error::TooLarge { limit },
+        }),
     }
-    Ok(body)
 }
 
 /// Host and port of the proxy, without the password.

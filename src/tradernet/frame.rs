@@ -8,28 +8,22 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::response::{self, Answer, ApiErrorBody, DecodeError, error_body};
+use super::response::{self, Answer, DecodeError, error_body};
 use super::value::Value;
 
 /// What a frame says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
-    /// The list, an error in its place, or something that should have been one of them.
-    Sessions(Result<Answer, DecodeError>),
-    /// An error.
-    Error(ApiErrorBody),
+    /// The list, an error, or something that should have been one of them.
+    Answer(Result<Answer, DecodeError>),
     /// A demonstration is served: the SID was not accepted, or has no live account.
     Demo,
     /// socket.io: the connection is open; the server expects a ping this often.
     Opened(Option<Duration>),
     /// socket.io: events can be sent now.
     Connected,
-    /// socket.io: the server's ping; the same text goes back in the pong.
-    Ping(String),
     /// socket.io: the answer to a ping of ours.
     Pong,
-    /// socket.io: the server refuses the connection.
-    Refused(ApiErrorBody),
     /// socket.io: the server ends the connection.
     Closed,
     /// Another event, with its name; without one where the frame is no event.
@@ -42,8 +36,8 @@ pub(super) fn websocket_event(text: &str) -> Event {
         return Event::Other(None);
     };
     match frame.name.as_str() {
-        "sessions" => Event::Sessions(frame.list(0)),
-        "error" => Event::Error(error_body(&frame.argument(0))),
+        "sessions" => Event::Answer(frame.list(0)),
+        "error" => error(&frame.argument(0)),
         "userData" if is_demo(&frame.argument(0)) => Event::Demo,
         _ => Event::Other(Some(frame.name)),
     }
@@ -56,13 +50,16 @@ pub(super) fn socketio_event(text: &str) -> Event {
     };
     let first = frame.argument(0);
     match frame.name.as_str() {
-        "error" => Event::Error(error_body(&first)),
-        "sup_iitr_notify_sessions_json" => Event::Sessions(match first.is_truthy() {
-            true => Ok(Answer::Error(error_body(&first))),
-            false => frame.list(1),
-        }),
+        "error" => error(&first),
+        "sup_iitr_notify_sessions_json" if first.is_truthy() => error(&first),
+        "sup_iitr_notify_sessions_json" => Event::Answer(frame.list(1)),
         _ => Event::Other(Some(frame.name)),
     }
+}
+
+/// An error, in whichever shape it comes.
+pub(super) fn error(error: &Value<'_>) -> Event {
+    Event::Answer(Ok(Answer::Error(error_body(error))))
 }
 
 struct Frame<'a> {

@@ -4,6 +4,7 @@
 //! (an SID in the JSON body). A rejection is told from a server in trouble: the former ends all logins with this
 //! credential, the latter does not.
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
@@ -22,7 +23,7 @@ pub(super) struct LoginReply {
     pub(super) head: ResponseHead,
     /// The `Set-Cookie` headers.
     pub(super) cookies: Vec<SecretString>,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
 }
 
 /// As whom to log in, and how.
@@ -176,7 +177,7 @@ mod tests {
                 ..ResponseHead::default()
             },
             cookies: cookies.iter().map(|&cookie| cookie.into()).collect(),
-            body: body.into(),
+            body: body.to_owned().into(),
         };
         sid(&reply, &Redactor::default())
     }
@@ -379,7 +380,7 @@ mod tests {
         let reply = LoginReply {
             head: ResponseHead::default(),
             cookies: vec!["SID=0123456789".to_owned().into()],
-            body: br#"{"error":"no, 0123456789","code":12}"#.to_vec(),
+            body: br#"{"error":"no, 0123456789","code":12}"#[..].into(),
         };
         let error = sid(&reply, &Redactor::default()).map(|_| ()).unwrap_err();
         assert_eq!(

@@ -3,20 +3,18 @@
 //! Written here rather than taken from a crate: the maintained one, `rust_socketio`, speaks only
 //! Engine.IO 4, where the server pings; a 2.x server waits for the client's ping and would
 //! disconnect. Those for Engine.IO 3 have had one release. What is needed is small: an open packet,
-//! a ping and a pong, and text events in the default namespace. No polling transport, no
-//! acknowledgements, no namespaces.
+//! a ping and its pong, and text events. No polling transport, no acknowledgements, no namespaces:
+//! a server sends only those of namespaces that a client has joined.
 //!
 //! Source: engine.io-protocol revision 3 and socket.io-protocol revision 4; the events are the
 //! vendor's page. A packet's type is its first character, a message's is the second.
 
 use std::time::Duration;
 
-use super::frame::{Event, socketio_event};
-use super::response::error_body;
+use super::frame::{Event, error, socketio_event};
 use super::value::Value;
 
 pub(super) const PING: &str = "2";
-pub(super) const PONG: &str = "3";
 
 /// The packet that requests the list, and every change of it.
 pub(super) fn subscribe(login: &str) -> String {
@@ -30,7 +28,6 @@ pub(super) fn read(text: &str) -> Event {
     match kind {
         Some('0') => Event::Opened(ping_interval(rest)),
         Some('1') => Event::Closed,
-        Some('2') => Event::Ping(rest.to_owned()),
         Some('3') => Event::Pong,
         Some('4') => message(rest),
         _ => Event::Other(None),
@@ -39,17 +36,12 @@ pub(super) fn read(text: &str) -> Event {
 
 fn message(text: &str) -> Event {
     let (kind, rest) = split(text);
-    // What belongs to another namespace begins with its name.
-    if rest.starts_with('/') && !rest.starts_with("/,") {
-        return Event::Other(None);
-    }
-    let rest = rest.strip_prefix("/,").unwrap_or(rest);
     match kind {
         Some('0') => Event::Connected,
         Some('1') => Event::Closed,
         // The number of an acknowledgement may stand before the event.
         Some('2') => socketio_event(rest.trim_start_matches(|c: char| c.is_ascii_digit())),
-        Some('4') => Event::Refused(error_body(&Value::parse(rest))),
+        Some('4') => error(&Value::parse(rest)),
         _ => Event::Other(None),
     }
 }
@@ -82,11 +74,8 @@ mod tests {
     #[test]
     fn packets_by_their_first_characters() {
         assert_eq!(read("40"), Event::Connected);
-        assert_eq!(read("40/,"), Event::Connected);
-        assert_eq!(read("40/other,"), Event::Other(None));
         assert_eq!(read("41"), Event::Closed);
         assert_eq!(read("1"), Event::Closed);
-        assert_eq!(read("2probe"), Event::Ping("probe".to_owned()));
         assert_eq!(read("3"), Event::Pong);
         assert_eq!(read("6"), Event::Other(None));
         assert_eq!(read(""), Event::Other(None));
@@ -95,22 +84,20 @@ mod tests {
     }
 
     #[test]
-    fn an_event_may_carry_an_acknowledgement_or_the_default_namespace() {
+    fn an_event_may_carry_the_number_of_an_acknowledgement() {
         let list = r#"["sup_iitr_notify_sessions_json",null,[{"response":{"res":null}}]]"#;
-        for before in ["42", "4217", "42/,", "42/,3"] {
-            let Event::Sessions(Ok(Answer::Sessions(list))) = read(&format!("{before}{list}"))
-            else {
+        for before in ["42", "4217"] {
+            let Event::Answer(Ok(Answer::Sessions(list))) = read(&format!("{before}{list}")) else {
                 panic!("{before}")
             };
             assert!(list.sessions().is_empty());
         }
-        assert_eq!(read(&format!("42/other,{list}")), Event::Other(None));
     }
 
     #[test]
     fn a_refusal_is_read_as_text_or_object() {
         let refused = |text| match read(text) {
-            Event::Refused(envelope) => (envelope.code, envelope.message),
+            Event::Answer(Ok(Answer::Error(envelope))) => (envelope.code, envelope.message),
             other => panic!("{other:?}"),
         };
         assert_eq!(refused(r#"44"no""#), (None, "no".to_owned()));

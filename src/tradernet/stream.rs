@@ -16,7 +16,7 @@ use super::frame::{Event, websocket_event};
 use super::handshake::{self, Socket};
 use super::redact::Redactor;
 use super::request::{Credentials, signature_of};
-use super::response::{Answer, ApiErrorBody};
+use super::response::ApiErrorBody;
 use super::socketio;
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
@@ -45,8 +45,6 @@ pub struct Stream {
     protocol: StreamProtocol,
     /// How often a server of socket.io expects a ping.
     ping_interval: Option<Duration>,
-    /// Whether events can be sent: a server of socket.io says so.
-    connected: bool,
     /// The last event that was sent for no known reason.
     unexpected: Option<String>,
     limit: u64,
@@ -56,11 +54,9 @@ pub struct Stream {
 /// What a frame means.
 #[derive(Debug)]
 pub enum StreamEvent {
-    /// The list.
-    Sessions(SessionList),
-    /// An error, or something unreadable instead of a list. The connection is open, but the last
-    /// list may not hold any more.
-    Error(Error),
+    /// The list; or an error, or something unreadable instead of a list. The connection is open
+    /// then, but the last list may not hold any more.
+    Answer(Result<SessionList, Error>),
     /// A ping was answered.
     Pong,
     /// Another frame.
@@ -114,7 +110,6 @@ impl Stream {
     fn new(socket: Socket, protocol: StreamProtocol, limit: u64, context: RequestContext) -> Self {
         Self {
             socket,
-            connected: protocol == StreamProtocol::Websocket,
             protocol,
             ping_interval: None,
             unexpected: None,
@@ -142,19 +137,17 @@ impl Stream {
     }
 
     async fn first_list(&mut self) -> Result<SessionList, Error> {
-        let mut requested = false;
+        // A server of socket.io says when events can be sent.
+        if self.protocol == StreamProtocol::Websocket {
+            self.request_list().await?;
+        }
         loop {
-            if self.connected && !requested {
-                requested = true;
-                self.request_list().await?;
-            }
             // A server of socket.io expects pings before the first list too.
             let interval = self.ping_interval.unwrap_or(Duration::MAX);
             match timeout(interval, self.next()).await {
                 Err(_) => self.ping().await?,
                 Ok(event) => match event? {
-                    StreamEvent::Sessions(list) => return Ok(list),
-                    StreamEvent::Error(error) => return Err(error),
+                    StreamEvent::Answer(result) => return result,
                     StreamEvent::Pong | StreamEvent::Other => {}
                 },
             }
@@ -226,36 +219,26 @@ impl Stream {
 
     async fn handle(&mut self, event: Event) -> Result<StreamEvent, Error> {
         match event {
-            Event::Sessions(Ok(Answer::Sessions(list))) => return Ok(StreamEvent::Sessions(list)),
-            Event::Sessions(Ok(Answer::Error(body))) | Event::Error(body) => {
-                return match self.error(&body) {
-                    error @ Error::Auth(_) => Err(error),
-                    error => Ok(StreamEvent::Error(error)),
+            Event::Answer(answer) => {
+                let head = ResponseHead::default();
+                return match classify::list(head, answer, &self.context.redactor) {
+                    Err(error @ Error::Auth(_)) => Err(error),
+                    result => Ok(StreamEvent::Answer(result)),
                 };
             }
-            Event::Sessions(Err(error)) => return Ok(StreamEvent::Error(Error::decode(error.0))),
             Event::Demo => return Err(Error::Auth(AuthError::DemoMode)),
             Event::Pong => return Ok(StreamEvent::Pong),
-            Event::Refused(body) => return Err(self.error(&body)),
             Event::Closed => return Err(self.closed(None)),
             Event::Opened(interval) => {
                 self.ping_interval = interval.map(|interval| interval.max(MIN_PING_INTERVAL));
             }
-            Event::Connected => self.connected = true,
-            Event::Ping(echo) => {
-                let pong = format!("{}{echo}", socketio::PONG);
-                self.send(Message::text(pong)).await?;
-            }
+            Event::Connected => self.request_list().await?,
             Event::Other(Some(name)) if !EXPECTED_EVENTS.contains(&name.as_str()) => {
                 self.unexpected = Some(self.context.redactor.redact(&name));
             }
             Event::Other(_) => {}
         }
         Ok(StreamEvent::Other)
-    }
-
-    fn error(&self, body: &ApiErrorBody) -> Error {
-        classify::stream_error(body, &self.context.redactor)
     }
 
     fn broken(&self, detail: &str) -> Error {
@@ -300,12 +283,6 @@ impl Stream {
             Ws::Io(error) => self.context.connection_error(&error, false),
             error => self.broken(&error.to_string()),
         }
-    }
-}
-
-impl std::fmt::Debug for Stream {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stream")
     }
 }
 

@@ -26,8 +26,8 @@ fn vendor_names_are_built_in() {
 #[test]
 fn configured_names_add_and_override() {
     let mut names = SafetyNames::default();
-    names.set(20, "signature".to_owned());
-    names.set(3, "text message".to_owned());
+    names.extend([(20, "signature".to_owned())]);
+    names.extend([(3, "text message".to_owned())]);
     assert_eq!(names.name(SafetyType::Id(20)), "signature");
     assert_eq!(names.name(SafetyType::Id(3)), "text message");
     assert_eq!(names.name(SafetyType::Id(4)), "password");

@@ -7,7 +7,7 @@ const SESSION: &str = r#"{"id":7,"safety_type_id":4,"expire":85299}"#;
 /// How many sessions an event lists.
 fn listed(event: Event) -> usize {
     match event {
-        Event::Sessions(Ok(Answer::Sessions(list))) => list.sessions().len(),
+        Event::Answer(Ok(Answer::Sessions(list))) => list.sessions().len(),
         other => panic!("{other:?}"),
     }
 }
@@ -15,7 +15,7 @@ fn listed(event: Event) -> usize {
 /// What is wrong with an event's list.
 fn unreadable(event: Event) -> String {
     match event {
-        Event::Sessions(Err(DecodeError(message))) => message,
+        Event::Answer(Err(DecodeError(message))) => message,
         other => panic!("{other:?}"),
     }
 }
@@ -23,9 +23,7 @@ fn unreadable(event: Event) -> String {
 /// An error's code and words, alone or in a list's place.
 fn error(event: Event) -> (Option<i64>, String) {
     match event {
-        Event::Error(envelope) | Event::Sessions(Ok(Answer::Error(envelope))) => {
-            (envelope.code, envelope.message)
-        }
+        Event::Answer(Ok(Answer::Error(envelope))) => (envelope.code, envelope.message),
         other => panic!("{other:?}"),
     }
 }
@@ -125,7 +123,7 @@ mod websocket {
             "[".repeat(100_000),
             "]".repeat(100_000)
         );
-        assert!(matches!(read(&deep), Event::Sessions(_)));
+        assert!(matches!(read(&deep), Event::Answer(_)));
     }
 
     #[test]
@@ -201,7 +199,7 @@ mod websocket {
             assert_eq!(by_itself, expected, "{data}");
             let in_place = error(read(&format!(r#"["sessions",{data}]"#)));
             assert_eq!(in_place, expected, "{data}");
-            let answer = Event::Sessions(response::read(data.as_bytes()));
+            let answer = Event::Answer(response::read(data.as_bytes()));
             assert_eq!(error(answer), expected, "{data}");
         }
     }

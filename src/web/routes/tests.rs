@@ -324,7 +324,7 @@ async fn accounts_as_json_follow_configured_names() {
         .store
         .publish(answered("desk", details, sessions, NOW));
     let mut names = crate::session::safety_type::SafetyNames::default();
-    names.set(4, "Kennwort".to_owned());
+    names.extend([(4, "Kennwort".to_owned())]);
     served.sources.names.send(names).unwrap();
     let answer = served.get("/api/v1/accounts").await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
