@@ -100,13 +100,16 @@ def findings(exposed, types):
     rules_text = generate.rules(body, settings | OPTIONAL_ALERTS)
     rules = yaml.safe_load(rules_text)
     tests = [test for suite in SUITES for test in yaml.safe_load(suite.read_text(encoding="utf-8"))["tests"]]
-    runbooks = alerts.sections(RUNBOOKS.read_text(encoding="utf-8"))
+    runbooks_text = RUNBOOKS.read_text(encoding="utf-8")
+    runbooks = alerts.sections(runbooks_text)
 
     for finding in [*boards.lint(dashboard, text), *parse_queries(dashboard)]:
         yield f"{DASHBOARD.name}: {finding}"
     count = sum(len(group["rules"]) for group in rules["groups"])
     for finding in [*alerts.lint(rules, tests, runbooks), *promtool(rules_text, count)]:
         yield f"alert rules: {finding}"
+    for sentence in alerts.repeated(runbooks_text):
+        yield f"{RUNBOOKS.name}: [runbook-text] twice: {sentence}"
 
     # The dashboard must work without the rule file: recorded names are known to the rules only.
     queries = [(f"{DASHBOARD.name}: {place}", expr, set()) for place, expr in metric_references.dashboard_queries(dashboard)]

@@ -3,6 +3,7 @@
 #
 #   dashboards/alerts.yaml                              from tools/alert-rules
 #   deploy/helm/tradernet-exporter/templates/prometheusrule.yaml   from tools/alert-rules
+#   deploy/helm/tradernet-exporter/values.schema.json   the part `alerts`, from tools/alert-rules
 #   deploy/helm/tradernet-exporter/files/               the dashboard
 #   deploy/kubernetes/tradernet-exporter.yaml           from the chart
 set -euo pipefail
@@ -14,6 +15,13 @@ dashboard=tradernet-security-sessions.json
 mkdir -p "$to/dashboards" "$to/$chart/templates" "$to/$chart/files" "$to/deploy/kubernetes"
 tools/alert-rules/generate.py >"$to/dashboards/alerts.yaml"
 tools/alert-rules/generate.py --format helm >"$to/$chart/templates/prometheusrule.yaml"
+alerts_schema=$(tools/alert-rules/generate.py --format helm-schema)
+python3 - "$chart/values.schema.json" "$to/$chart/values.schema.json" "$alerts_schema" <<'PYTHON'
+import json, pathlib, sys
+schema = json.loads(pathlib.Path(sys.argv[1]).read_text())
+schema["properties"]["alerts"] = json.loads(sys.argv[3])
+pathlib.Path(sys.argv[2]).write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
+PYTHON
 cp "dashboards/$dashboard" "$to/$chart/files/$dashboard"
 {
   echo '# The chart deploy/helm/tradernet-exporter, rendered by scripts/update-generated.sh for one account with a key pair.'

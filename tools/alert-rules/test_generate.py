@@ -78,6 +78,41 @@ class Generate(unittest.TestCase):
         self.assertEqual(run.returncode, 2)
         self.assertRegex(run.stderr, "expiry=1: must be NAME=VALUE with one of expiry_warning, ")
 
+    def test_wrong_value_is_an_error_with_setting_value_and_what_is_right(self):
+        for name, value, right in (
+            ("off_hours", "false", "on or off"),
+            ("off_hours", "ON", "on or off"),
+            ("off_hours", "", "on or off"),
+            ("password_only", "yes", "on or off"),
+            ("expiry_warning", "foo", "a number, such as 30"),
+            ("expiry_warning", "-1", "a number, such as 30"),
+            ("polls_failing_ratio", "25", "a number from 0 to 1"),
+            ("no_session_for", "x", "a number with one unit of s, m, h, d, w, such as 90m"),
+            ("polls_failing_for", "off", "a number with one unit of s, m, h, d, w, such as 90m"),
+            ("new_address_window", "off", "a number with one unit of h, d, w, such as 14d"),
+            ("new_address_window", "0d", "a number with one unit of h, d, w, such as 14d"),
+            ("working_hours", "off", "PromQL on one line, such as hour() >= 8 < 18"),
+            ("routing_labels", "desk team", "label names, such as desk, team, but none of job, instance, "),
+            ("routing_labels", "desk, job", "label names, such as desk, team, but none of job, instance, "),
+            ("runbook_url", "off", "an address such as https://example.com/runbooks, without ? and #"),
+            ("dashboard_url", "on", "off, or an address such as https://grafana.example.com/d/tradernet, without #"),
+        ):
+            run = generate("--set", f"{name}={value}")
+            self.assertEqual((run.returncode, run.stdout), (2, ""), (name, value))
+            self.assertIn(f"--set {name}: {value!r} must be {right}", run.stderr)
+
+    def test_every_default_is_a_right_value(self):
+        head = generate().stdout.split("\n\n")[0]
+        defaults = re.findall(r"^#   (\w+ = .*)$", head, re.MULTILINE)
+        self.assertGreater(len(defaults), 20)
+        run = generate(*(f"--set={text.replace(' = ', '=', 1)}" for text in defaults))
+        self.assertEqual((run.returncode, run.stdout), (0, generate().stdout), run.stderr)
+
+    def test_link_to_the_dashboard_keeps_its_query_and_encodes_the_account(self):
+        text = generate("--set", "dashboard_url=https://g.example/d/x?orgId=1").stdout
+        urls = {rule["annotations"].get("dashboard_url") for rule in rules(text, "alert")} - {None}
+        self.assertEqual(urls, {"https://g.example/d/x?orgId=1&var-account={{ $labels.account | urlquery }}"})
+
     def test_at_most_ten_recording_rules_with_one_sentence_each(self):
         text = generate(*ALL_ON).stdout
         sentences = re.findall(r"^      # ([A-Z][^.]*\.)\n      - record:", text.replace("min_sessions.", "min_sessions"), re.MULTILINE)

@@ -23,6 +23,12 @@ def sections(text):
     return {name: re.findall(r"^- \*\*(.+)\.\*\*", body, re.MULTILINE) for name, body in zip(found[::2], found[1::2], strict=True)}
 
 
+def repeated(text):
+    """Returns the sentences of more than three words that a text has twice, except those with a link."""
+    sentences = [s.strip() for line in text.splitlines() for s in re.split(r"(?<=[.?]) +|\*\*.*?\*\*", line)]
+    return sorted({s for s in sentences if sentences.count(s) > 1 and len(s.split()) > 3 and "](" not in s and "|" not in s})
+
+
 def _alert(rule, runbooks):
     name = rule["alert"]
     notes = rule.get("annotations", {})

@@ -162,6 +162,8 @@ class Alerts(unittest.TestCase):
             self.assertIn(rule, self.rules(change), rule)
         for runbook in (self.RUNBOOK.replace("Impact", "Result"), self.RUNBOOK.replace("Good", "Other"), ""):
             self.assertIn("alert-runbook", self.rules(runbook=runbook), runbook)
+        twice = "- **Impact.** It is very bad.\n- **Impact.** Well. It is very bad. As [in a](#b).\n- As [in a](#b)."
+        self.assertEqual(alerts.repeated(twice), ["It is very bad."])
         for course in ((True, False), (False, True), (False, False), ()):
             self.assertIn("alert-test", self.rules(course=course), course)
 
