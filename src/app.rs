@@ -34,7 +34,7 @@ pub struct Listeners {
 /// How a running exporter is stopped and reloaded.
 #[derive(Debug)]
 pub struct Signals {
-    /// Becomes true when it shall stop.
+    /// True requests the shutdown.
     pub shutdown: watch::Receiver<bool>,
     /// A message for every SIGHUP.
     pub hangup: mpsc::Receiver<()>,
@@ -71,7 +71,7 @@ async fn bind(address: &str) -> Result<Listener, String> {
     })
 }
 
-/// What the pollers share, as configured.
+/// Client, limits, store and clock, which all pollers share.
 ///
 /// # Errors
 ///

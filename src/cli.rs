@@ -51,7 +51,7 @@ const FLAGS_OF_COMMANDS: [(&str, &[&str]); 6] = [
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// What to do instead of serving.
+    /// The command; none serves.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags, for every command.
@@ -63,7 +63,7 @@ pub struct Cli {
 ///
 /// # Errors
 ///
-/// What is wrong with it, or the text of `--help` or `--version`.
+/// A usage error, or the text of `--help` or `--version`.
 pub fn parse<I>(arguments: I) -> Result<Cli, clap::Error>
 where
     I: IntoIterator<Item: Into<OsString> + Clone>,
@@ -117,7 +117,7 @@ pub(crate) fn command() -> clap::Command {
         .after_help(format!("{variables}\n\n{EXIT_CODES}"))
 }
 
-/// What to do instead of serving.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve an embedded Tradernet simulator with a few accounts; needs no

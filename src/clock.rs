@@ -1,16 +1,16 @@
 //! The one place that reads the clocks.
 //!
-//! Everything else is handed a [`Timestamps`], so that expiry, age and evidence are functions of
+//! All other code receives a [`Timestamps`], so that expiry, age and evidence are functions of
 //! their arguments and a test can suspend the machine or move the wall clock.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A point in time as both clocks saw it.
+/// A point in time by both clocks.
 ///
-/// The two differ when the machine was suspended (the monotonic clock stands still on Linux)
-/// or when somebody set the wall clock.
+/// The two differ after the machine was suspended, which stops the monotonic clock on Linux, or after
+/// the wall clock was set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timestamps {
     /// Milliseconds since the Unix epoch by the wall clock.
@@ -42,8 +42,8 @@ impl Timestamps {
         self.monotonic.saturating_sub(earlier.monotonic)
     }
 
-    /// The age of what happened at `earlier`: the greater of both clocks' opinions, since data
-    /// that slept through a suspend is old even though the monotonic clock did not move.
+    /// The age of an event at `earlier`: the greater of both clocks' ages, since data from before a
+    /// suspend is old although the monotonic clock did not move.
     pub fn age_of(self, earlier: Timestamps) -> Duration {
         self.wall_since(earlier).max(self.monotonic_since(earlier))
     }
@@ -71,7 +71,7 @@ impl Clock {
         Self(Arc::new(now))
     }
 
-    /// What both clocks show.
+    /// The time by both clocks.
     pub fn now(&self) -> Timestamps {
         (self.0)()
     }

@@ -12,7 +12,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024;
 /// Bcrypt ignores the rest.
 const MAX_BYTES: usize = 72;
 
-/// Reads a password and returns its hash. A terminal does not show what is typed, and is asked twice;
+/// Reads a password and returns its hash. A terminal does not show the input, and is asked twice;
 /// other input is read to its end.
 ///
 /// # Errors

@@ -64,7 +64,7 @@ async fn get(address: &str, has_tls: bool) -> reqwest::Result<StatusCode> {
     }
     let socket = address.parse::<SocketAddr>().ok();
     if let Some(socket) = socket.filter(|socket| socket.ip().is_unspecified()) {
-        // All addresses include loopback; without IPv6 the exporter listens on IPv4 instead.
+        // A wildcard address includes loopback. Without IPv6 the exporter listens on IPv4.
         let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
         let loopback = match socket {
             SocketAddr::V4(_) => vec![v4],
@@ -80,7 +80,7 @@ async fn get(address: &str, has_tls: bool) -> reqwest::Result<StatusCode> {
     Ok(request.send().await?.status())
 }
 
-/// The error at the bottom: those above it say that a request failed.
+/// The innermost error: the outer ones say only that a request failed.
 fn cause(error: &reqwest::Error) -> &dyn Error {
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

@@ -12,7 +12,7 @@
 //! | [`status`] | the published state of each account | where it came from |
 //! | [`tradernet`] | the API: requests, responses, errors | retry policy |
 //! | [`session`] | the domain, pure: time is an argument | serde, metrics, tokio |
-//! | [`simulator`], [`demo`] | a Tradernet of our own | the client's code |
+//! | [`simulator`], [`demo`] | an embedded Tradernet | the client's code |
 
 #[macro_use]
 mod labels;

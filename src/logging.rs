@@ -1,6 +1,6 @@
 //! The log on standard error: one line an event, as logfmt or JSON, with `ts`, `level` and `msg` first.
 //!
-//! A thread of its own writes the lines. A reader that does not read therefore delays nothing else:
+//! A thread of its own writes the lines. A blocked reader therefore delays nothing else:
 //! lines that do not fit into the queue are dropped and counted.
 
 use std::fmt::{self, Write as _};

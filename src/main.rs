@@ -20,7 +20,7 @@ use tradernet_exporter::{Listeners, Signals, check, hash_password, healthcheck, 
 const FAILED: u8 = 1;
 const INVALID_CONFIGURATION: u8 = 2;
 
-/// A reader of the log that does not read must not delay the end.
+/// A blocked reader of the log must not delay the exit.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_WORKER_THREADS: usize = 4;
 /// For name resolution, files and rendering.

@@ -1,5 +1,5 @@
-//! Where a secret comes from, and what it may contain. A secret itself is a [`SecretString`]: it
-//! cannot be printed, and its memory is wiped when it is dropped.
+//! Sources of secrets, and the characters that a secret may contain. A secret itself is a
+//! [`SecretString`]: it cannot be printed, and its memory is wiped when it is dropped.
 
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -73,7 +73,7 @@ impl SecretSource {
         }
     }
 
-    /// Whether one may take the place of the other in a running poller: the same secret, or one
+    /// Whether one may replace the other in a running poller: the same secret, or one
     /// that is or was in a file, where it may change at any time.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (self, other) {
@@ -124,7 +124,7 @@ fn read_secret(path: &Path, kind: SecretKind) -> Result<SecretString, String> {
 ///
 /// # Errors
 ///
-/// Why the text cannot be a secret of this kind; the text is not quoted.
+/// The reason why the text cannot be a secret of this kind; the text is not quoted.
 pub(crate) fn check_secret(text: &str, kind: SecretKind) -> Result<&str, &'static str> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
@@ -142,11 +142,12 @@ pub(crate) fn check_secret(text: &str, kind: SecretKind) -> Result<&str, &'stati
     }
 }
 
-/// Checks a secret or login that is not from a file for what shells and templates leave behind.
+/// Checks a secret or login that is not from a file for the quotes and placeholders of shells and
+/// templates.
 ///
 /// # Errors
 ///
-/// What is wrong; the text is not quoted.
+/// The reason; the text is not quoted.
 pub(crate) fn check_unquoted_and_filled(text: &str) -> Result<(), &'static str> {
     let is_between = |start, end| {
         let rest = text.strip_prefix(start);

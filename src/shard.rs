@@ -38,7 +38,7 @@ impl Shard {
     ///
     /// # Errors
     ///
-    /// What would be right.
+    /// The valid forms.
     pub fn parse(text: &str, host: impl FnOnce() -> Option<String>) -> Result<Self, String> {
         let wrong = || "is not a shard; use 0/3, the first of three, or auto/3".to_owned();
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;

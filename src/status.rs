@@ -21,7 +21,7 @@ pub struct AccountStatus {
     pub account: Arc<str>,
     /// How the list is read.
     pub transport: Transport,
-    /// What it is configured to be.
+    /// Its credential's kind and its labels, as configured.
     pub info: Arc<AccountInfo>,
     /// Its interval, the age past which the summary is not shown, and its rules, as configured.
     pub tracking: Arc<TrackingConfig>,
@@ -57,7 +57,7 @@ pub struct AccountStatus {
     pub stream: Option<StreamStatus>,
 }
 
-/// What an account is configured to be, for the labels of `tradernet_account_info`.
+/// An account's configuration, for the labels of `tradernet_account_info`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountInfo {
     /// The kind of its credential: `sid`, `login` or `key_pair`.
@@ -136,10 +136,10 @@ impl AccountStatus {
 
     /// Whether the last attempt succeeded and its stream is still connected; `None` before the first.
     pub fn up(&self) -> Option<bool> {
-        let stands = self.stream.is_none_or(|stream| stream.connected);
+        let is_connected = self.stream.is_none_or(|stream| stream.connected);
         self.last_attempt
             .as_ref()
-            .map(|attempt| attempt.failure.is_none() && stands)
+            .map(|attempt| attempt.failure.is_none() && is_connected)
     }
 }
 

@@ -32,8 +32,8 @@ const MAX_ACCOUNT_NAME_LEN: usize = 128;
 /// Labels that the exporter, Prometheus or Alertmanager set.
 const RESERVED_LABELS: &str = "account, alertname, credential, instance, job, severity, transport";
 
-/// The account, unless something is wrong with its credential or times; any other value that is
-/// wrong is replaced by its default. `names` are those of safety types.
+/// The account; none where its credential or times are invalid. Any other invalid value is replaced by
+/// its default. `names` are those of safety types.
 pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<AccountConfig> {
     let name = settings.get("account", account_name);
     let origin = settings.get("url", parse::origin("https", "http"));
@@ -103,7 +103,7 @@ fn account_name(text: &str) -> Parsed<Arc<str>> {
     Ok(text.into())
 }
 
-/// Interval, timeout and maximum age. A value is not compared with one that is wrong itself.
+/// Interval, timeout and maximum age. A value is not compared with an invalid one.
 fn times(settings: &Settings<'_>) -> Option<(Duration, Duration, Duration)> {
     let bounds = parse::duration(Duration::from_secs(1), DAY);
     let interval = settings.get_or("poll_interval", DEFAULT_INTERVAL, bounds);
@@ -133,7 +133,7 @@ fn times(settings: &Settings<'_>) -> Option<(Duration, Duration, Duration)> {
     Some((interval?, timeout?, max_age?))
 }
 
-/// Where the list is pushed from; none with polling, or where something is wrong.
+/// Where the list is pushed from; none with polling, or where a setting is invalid.
 fn stream(
     settings: &Settings<'_>,
     transport: Transport,

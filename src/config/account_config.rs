@@ -66,9 +66,13 @@ impl AccountConfig {
     /// Whether both have the same identity: name, URLs and credential. Any other change is applied
     /// to a running poller.
     pub fn is_same_as(&self, other: &AccountConfig) -> bool {
+        let stream_origin = |account: &Self| account.stream.as_ref().map(|of| of.origin.clone());
+        // A change of the transport keeps the identity; another origin for the same one does not.
+        let is_same_stream =
+            self.transport != other.transport || stream_origin(self) == stream_origin(other);
         self.name == other.name
             && self.target.origin == other.target.origin
-            && self.has_same_stream_origin(other)
+            && is_same_stream
             && self.credential.is_same_as(&other.credential)
     }
 
@@ -81,16 +85,6 @@ impl AccountConfig {
             && self.info == other.info
             && self.tracking == other.tracking
             && self.credential.version() == other.credential.version()
-    }
-
-    /// A change of the transport keeps the identity; another origin for the same one does not.
-    fn has_same_stream_origin(&self, other: &AccountConfig) -> bool {
-        match (&self.stream, &other.stream) {
-            (Some(one), Some(another)) if self.transport == other.transport => {
-                one.origin == another.origin
-            }
-            _ => true,
-        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! An account's credential: exactly one kind, and all that it needs.
+//! An account's credential: exactly one kind, complete.
 
 use super::account_config::CredentialSource;
 use super::keys::SECRET_KEYS;
@@ -32,7 +32,7 @@ pub(super) fn login(settings: &Settings<'_>) -> Option<String> {
     settings.get_unchecked("login", |text| inline(text, SecretKind::Text))
 }
 
-/// The credential; none where it is missing or something is wrong with it.
+/// The credential; none where it is missing or invalid.
 pub(super) fn resolve(settings: &Settings<'_>, login: Option<&str>) -> Option<CredentialSource> {
     let [sid, password, api_key, api_secret] = SECRET_KEYS.map(|keys| secret(settings, keys));
     let set = SECRET_KEYS
@@ -144,7 +144,7 @@ fn key_version(settings: &Settings<'_>, kind: Option<Kind>) -> KeyVersion {
     version.flatten().unwrap_or(KeyVersion::V3)
 }
 
-/// Whether the login is view-only, and the account that it logs in to; none where one is wrong.
+/// Whether the login is view-only, and the account that it logs in to; none where one is invalid.
 fn view_only(settings: &Settings<'_>) -> Option<(bool, Option<u64>)> {
     let view_only = settings.get_or("login_view_only", false, parse::boolean);
     let user_id = settings.get("user_id", parse::integer(1, u64::MAX));

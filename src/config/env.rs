@@ -1,4 +1,4 @@
-//! Variables: which are ours, which are misspelt, and which belong to other programs.
+//! Environment variables: those of the exporter, misspelt ones, and those of other programs.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -23,7 +23,7 @@ const SHARED_VARIABLES: [(&str, &str); 7] = [
 
 /// The settings that variables make, and warnings for the log: unknown variables that may be
 /// misspelt. An empty variable is unset; one that is not UTF-8 is an error only where its name is
-/// ours.
+/// one of the exporter's.
 pub(super) fn read(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     errors: &ErrorCollector,

@@ -1,15 +1,15 @@
-//! What is wrong with a configuration, and where.
+//! The errors of a configuration, and their places.
 
 use std::cell::RefCell;
 use std::fmt::{self, Display};
 use std::path::Path;
 
-/// Where ten thousand accounts share a mistake, the first ones show it.
+/// If ten thousand accounts have the same error, the first ones show it.
 const MAX_ERRORS: usize = 50;
 /// Characters of a value that are shown.
 const MAX_VALUE_LEN: usize = 256;
 
-/// Collects what is wrong, so that all errors are reported at once.
+/// Collects errors, so that all are reported at once.
 #[derive(Default)]
 pub(super) struct ErrorCollector(RefCell<Vec<(usize, String, String)>>);
 
@@ -78,7 +78,7 @@ impl ErrorCollector {
 pub struct ConfigErrors(String);
 
 impl ConfigErrors {
-    /// Those of another file too.
+    /// Adds those of another file.
     pub(super) fn and(self, more: &Self) -> Self {
         Self(format!("{self}\n{more}"))
     }

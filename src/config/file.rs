@@ -23,7 +23,7 @@ pub struct AccountsFile {
     /// Where it is.
     pub path: PathBuf,
     pub(super) shard: Shard,
-    /// Names by variable: they beat those of the file.
+    /// Names by variable: they override those of the file.
     pub(super) names: Vec<(i64, String)>,
 }
 
@@ -41,7 +41,7 @@ impl AccountsFile {
     ///
     /// # Errors
     ///
-    /// A syntax error by itself, otherwise everything that is wrong.
+    /// A syntax error by itself, otherwise all errors.
     pub fn read(&self) -> Result<Accounts, ConfigErrors> {
         let errors = ErrorCollector::default();
         let accounts = self.read_into(&errors);

@@ -1,4 +1,4 @@
-//! The flags; each beats its variable.
+//! The flags; each overrides its variable.
 
 use clap::Args;
 
@@ -87,7 +87,7 @@ fn key(flag: &str) -> String {
     flag.trim_start_matches('-').replace(['-', '.'], "_")
 }
 
-/// The variable that a flag beats.
+/// The variable that a flag overrides.
 pub(crate) fn variable_of(flag: &str) -> String {
     variable(&key(flag))
 }

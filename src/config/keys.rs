@@ -150,12 +150,11 @@ pub(super) fn find(known: &[Key], name: &str) -> Option<&'static str> {
 
 /// The variable of a key.
 pub(super) fn variable(key: &str) -> String {
-    let prefix = if key.starts_with("web_") {
-        ""
-    } else {
-        "TRADERNET_"
-    };
-    format!("{prefix}{}", key.to_ascii_uppercase())
+    let name = key.to_ascii_uppercase();
+    match name.starts_with("WEB_") {
+        true => name,
+        false => format!("TRADERNET_{name}"),
+    }
 }
 
 /// For `--help`: the variables of an account, and those of the process that have no flag.

@@ -1,7 +1,7 @@
-//! Configuration: flags, variables and the accounts file in, a [`Config`] that cannot be wrong out.
+//! Reads flags, variables and the accounts file into a [`Config`], which is valid by construction.
 //!
-//! The environment is an argument. All errors are found in one go, each with the name by which the
-//! value was given, the value unless it may be a secret, and what would be right.
+//! The environment is an argument. All errors are reported at once: each has the name of the flag,
+//! variable or key, the value unless it may be a secret, and the valid forms.
 
 mod account;
 mod account_config;
@@ -57,7 +57,7 @@ pub struct Config {
     pub max_logins_per_minute: usize,
     /// Names of safety types.
     pub safety_names: SafetyNames,
-    /// What is served where.
+    /// Listen addresses, paths and files of the pages.
     pub web: WebSettings,
     /// The web configuration file and its content at the start, where one is set.
     pub web_config: Option<(WebConfigFile, Arc<WebConfig>)>,
@@ -98,7 +98,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, at once.
+    /// All errors at once.
     pub fn load(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -111,7 +111,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong, at once; an accounts file is, with the demo.
+    /// All errors at once; with the demo, an accounts file is one.
     pub fn load_with(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,

@@ -14,7 +14,7 @@ use url::Url;
 use crate::session::safety_type::SafetyNames;
 use crate::tradernet::is_loopback;
 
-/// A value, or what would be right.
+/// A value, or an error that names the valid forms.
 pub(super) type Parsed<T> = Result<T, String>;
 
 const MAX_SAFETY_NAME_LEN: usize = 64;

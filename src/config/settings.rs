@@ -50,7 +50,7 @@ impl<'a> Settings<'a> {
         self.values.contains_key(key)
     }
 
-    /// What a key is called where it could be set.
+    /// The name of a key in errors: its variable, or the key of the file.
     pub(super) fn name(&self, key: &str) -> String {
         match self.line {
             0 => variable(key),
@@ -78,7 +78,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Parses the value of a key; none where it is not set or invalid. The error names the value and
-    /// what would be right.
+    /// the valid forms.
     pub(super) fn get<T>(&self, key: &str, parse: impl FnOnce(&str) -> Parsed<T>) -> Option<T> {
         self.get_unchecked(key, |text| {
             without_control_characters(text)?;
@@ -169,11 +169,11 @@ impl<'a> Settings<'a> {
     fn shown<'t>(&self, key: &str, text: &'t str) -> Option<&'t str> {
         let is_url = |url: Url| url.has_host() && !text.contains(['@', '?', '#']);
         let may_be_shown = match key {
-            // `me:password` is a mistake that is made.
+            // Some write `me:password` here.
             "login" | "proxy" => false,
             // Texts of many lines, a private key among them.
             "cert" | "client_ca" | "key" => false,
-            // In the file, another key may have slipped in.
+            // In the file, indentation may have made another key a type.
             "safety_types" => self.line == 0,
             "url" | "ws_url" | "socketio_url" | "web_external_url" => {
                 Url::parse(text).is_ok_and(is_url)

@@ -1,4 +1,4 @@
-//! The known key that an unknown name was meant to be.
+//! Suggests a known key for an unknown name.
 
 use super::keys::{Key, SECRET_KEYS};
 
@@ -10,7 +10,7 @@ const MAX_DISTANCE: usize = 2;
 
 /// The known key that this name is another name of, or that differs from it in one letter, two for a
 /// long name. Case, separators and the prefix `TRADERNET_` do not matter. None where several keys are
-/// as near, and never one that is sent or shown in clear for a name that probably holds a secret.
+/// equally near, and never one that is sent or shown in clear for a name that probably holds a secret.
 pub(super) fn suggest(name: &str, known: &[Key]) -> Option<&'static str> {
     let name = letters(name);
     let name = name.strip_prefix("tradernet").unwrap_or(&name);

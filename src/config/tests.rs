@@ -1,4 +1,4 @@
-//! Each kind of value: what is accepted, and the exact error for what is not.
+//! Each kind of value: valid values, and the exact errors for invalid ones.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn load(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     Config::load(&Flags::default(), variables(pairs))
 }
 
-/// With an SID, so that the credential is not what is wrong.
+/// With an SID, so that the credential is valid.
 fn load_with_sid(pairs: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let mut all = vec![("TRADERNET_SID", "0123456789abcdef")];
     all.extend(pairs);
@@ -49,7 +49,7 @@ fn assert_refused_with_sid(pairs: &[(&str, &str)], errors: &str) {
 }
 
 #[test]
-fn an_sid_is_enough_and_the_rest_has_defaults() {
+fn everything_except_a_credential_has_a_default() {
     let config = load_with_sid(&[]).unwrap();
     let [account] = config.accounts.as_slice() else {
         panic!()
@@ -166,7 +166,7 @@ WEB_ENABLE_LIFECYCLE | maybe | must be one of true, false, 1, 0, on, off
 ";
 
 #[test]
-fn invalid_values_are_quoted_with_what_would_be_right() {
+fn errors_quote_invalid_values_and_name_valid_ones() {
     let rows = INVALID_VALUES.trim().lines().map(|row| {
         let mut cells = row.split(" | ");
         [(); 3].map(|()| cells.next().unwrap())
@@ -250,7 +250,7 @@ fn a_value_is_not_compared_with_an_invalid_one() {
 }
 
 #[test]
-fn a_url_is_an_origin_that_keeps_credentials_secret() {
+fn url_must_be_an_origin_with_tls_except_on_loopback() {
     let plain =
         "would send credentials unencrypted; use https:// (http:// is allowed to loopback only)";
     let more = "is more than an origin; use https://host or https://host:port";

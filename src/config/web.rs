@@ -1,4 +1,4 @@
-//! What is served where: settings to [`WebSettings`].
+//! Listen addresses, paths and files of the pages: settings to [`WebSettings`].
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -16,8 +16,8 @@ use super::web_config::{WebConfig, WebConfigFile};
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:10460";
 
-/// What is served where; valid except for what only the system knows: whether an address exists
-/// and is free.
+/// Listen addresses, paths and files of the pages. Valid, except that an address may not exist or not
+/// be free.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebSettings {
     /// Addresses for everything: `host:port` or `unix:/path`. With `systemd_socket` they are not bound,
@@ -38,12 +38,12 @@ pub struct WebSettings {
 }
 
 impl WebSettings {
-    /// Resolves these settings only, for a health check: the rest of the configuration does not
-    /// matter to it, and it need not be able to read secrets.
+    /// Resolves these settings only, for a health check, which needs neither the rest of the
+    /// configuration nor the right to read secrets.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with them, at once.
+    /// All their errors at once.
     pub fn load(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -61,7 +61,7 @@ impl WebSettings {
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with it, at once.
+    /// All its errors at once.
     pub fn read_config_file(
         &self,
     ) -> Result<Option<(WebConfigFile, Arc<WebConfig>)>, ConfigErrors> {

@@ -131,7 +131,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     match (style, text) {
         (ScalarStyle::Plain, "") => Value::Empty,
         (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
-        // A block ends in a line break that is not meant.
+        // The line break at the end of a block is not part of the value.
         (ScalarStyle::Literal | ScalarStyle::Folded, text) => {
             Value::Text(text.trim_end_matches('\n').to_owned())
         }

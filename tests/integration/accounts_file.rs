@@ -1,4 +1,4 @@
-//! The accounts file: what is accepted, and the errors for what is not.
+//! The accounts file: valid files, and the errors of invalid ones.
 //!
 //! `config/*.good.yml` and `config/*.bad.yml` carry their verdict in their names; beside each bad
 //! file is the exact text of its errors.
@@ -128,7 +128,7 @@ fn values_are_taken_as_written() {
 }
 
 #[test]
-fn a_variable_beats_the_files_names_of_safety_types() {
+fn a_variable_overrides_the_files_names_of_safety_types() {
     let path = Path::new("tests/fixtures/config/whole.good.yml");
     let names = |variables| {
         let names = load_with(path, variables).unwrap().safety_names;
@@ -229,7 +229,7 @@ fn shards_partition_accounts() {
 }
 
 #[test]
-fn errors_of_ten_thousand_accounts_are_few() {
+fn errors_of_ten_thousand_accounts_are_limited() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("accounts.yml");
     let accounts: String = (0..10_000)

@@ -164,7 +164,7 @@ desk 1   http       2         password 1, unknown (10) 1  in 3 h 0 min  -
 }
 
 #[tokio::test]
-async fn check_says_once_that_expire_looks_like_seconds() {
+async fn check_reports_once_that_expire_looks_like_seconds() {
     let account = |name: &str| AccountSpec::new(name).sid(name);
     let upstream = SimulatedApi::start_for_process(account("desk-1"), None).await;
     for name in ["desk-2", "desk-3"] {

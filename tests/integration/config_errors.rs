@@ -1,5 +1,5 @@
-//! A wrong configuration: every command that reads it reports everything at once and exits with 2.
-//! What is right and wrong for each value is tested in `src/config`.
+//! An invalid configuration: every command that reads it reports all errors at once and exits with 2.
+//! The errors of each value are tested in `src/config`.
 
 use crate::support::run_to_exit;
 
@@ -74,7 +74,7 @@ async fn all_errors_are_reported_at_once() {
 }
 
 #[tokio::test]
-async fn a_flag_beats_its_variable() {
+async fn a_flag_overrides_its_variable() {
     let variables = [
         ("TRADERNET_SID", "hunter2"),
         ("TRADERNET_LOG_LEVEL", "quiet"),

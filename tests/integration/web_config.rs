@@ -1,4 +1,4 @@
-//! The web configuration file: what is accepted, and the errors for what is not.
+//! The web configuration file: valid files, and the errors of invalid ones.
 //!
 //! `web_config/*.good.yml` and `web_config/*.bad.yml` carry their verdict in their names; beside each
 //! bad file is the exact text of its errors.
@@ -72,7 +72,7 @@ fn errors_of_both_files_are_reported_at_once() {
 }
 
 #[test]
-fn what_is_not_applied_as_written_is_a_warning() {
+fn settings_not_applied_as_written_are_warnings() {
     for (name, warnings) in [
         ("tls", &[][..]),
         ("versions", &[]),

@@ -38,14 +38,14 @@ fn a_near_miss_is_suggested() {
 }
 
 #[test]
-fn other_names_are_not_guessed() {
+fn unrelated_names_have_no_suggestion() {
     for name in ["token", "colour", "max", "x", "", "пароль", "expires"] {
         assert_eq!(suggest(name, ACCOUNT_KEYS), None, "{name}");
     }
 }
 
 #[test]
-fn a_secret_is_never_put_where_it_is_sent_in_clear() {
+fn names_of_secrets_never_suggest_keys_sent_in_clear() {
     for word in SECRET_WORDS {
         for key in ACCOUNT_KEYS.iter().map(|key| key.name) {
             for name in [

@@ -1,4 +1,4 @@
-//! Credentials: exactly one kind, and what belongs to it.
+//! Credentials: exactly one kind, complete.
 
 use secrecy::ExposeSecret as _;
 
@@ -68,7 +68,7 @@ fn an_account_has_exactly_one_complete_credential() {
 }
 
 #[test]
-fn the_version_belongs_to_the_credential() {
+fn api_version_must_match_the_credential() {
     let version = |more: &[(&str, &str)]| match credential(&[&[KEY, SECRET], more].concat()) {
         CredentialSource::KeyPair { version, .. } => version,
         other => panic!("{other:?}"),
@@ -115,7 +115,7 @@ fn a_login_can_be_view_only() {
 }
 
 #[test]
-fn secrets_and_logins_are_free_of_what_shells_and_templates_leave() {
+fn secrets_and_logins_with_quotes_or_placeholders_are_refused() {
     let control = "contains a line break or another control character";
     let placeholder = "is a placeholder that was not replaced; give the value itself, or in a file";
     let quotes = "is surrounded by quotes; remove them, or give the value in a file";
@@ -165,7 +165,7 @@ fn secrets_and_logins_are_free_of_what_shells_and_templates_leave() {
 }
 
 #[test]
-fn a_secret_file_is_not_read_here() {
+fn loading_does_not_read_secret_files() {
     let pairs = [LOGIN, ("TRADERNET_PASSWORD_FILE", "/nowhere/password")];
     let CredentialSource::Login { password, .. } = credential(&pairs) else {
         panic!()

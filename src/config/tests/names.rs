@@ -35,14 +35,14 @@ fn an_unknown_variable_is_refused_without_its_value() {
 }
 
 #[test]
-fn a_name_with_control_characters_forges_no_line() {
+fn control_characters_in_variable_names_are_escaped() {
     let error = load_with_sid(&[("TRADERNET_X\n\u{1b}[31mTRADERNET_SID", "hunter2")]);
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("TRADERNET_X\\n\\u{1b}[31mTRADERNET_SID: unknown"));
 }
 
 #[test]
-fn a_near_miss_of_a_web_variable_is_a_warning() {
+fn a_misspelt_web_variable_is_a_warning() {
     let config = load_with_sid(&[
         ("WEB_LISTEN_ADRESS", ":80"),
         ("WEB_CONCURRENCY", "4"),
@@ -55,7 +55,7 @@ fn a_near_miss_of_a_web_variable_is_a_warning() {
 }
 
 #[test]
-fn what_kubernetes_injects_is_ignored() {
+fn variables_injected_by_kubernetes_are_ignored() {
     let injected = [
         ("TRADERNET_EXPORTER_SERVICE_HOST", "10.0.0.1"),
         ("TRADERNET_EXPORTER_SERVICE_PORT", "10460"),
@@ -106,7 +106,7 @@ fn env_names_are_case_sensitive() {
 }
 
 #[test]
-fn a_flag_beats_its_variable_and_is_named_where_it_is_wrong() {
+fn a_flag_overrides_its_variable_and_is_named_in_errors() {
     let flags = Flags {
         log_level: Some("warn".to_owned()),
         listen_addresses: vec![":1".to_owned(), "127.0.0.1:2".to_owned()],

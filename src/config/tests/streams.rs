@@ -1,4 +1,4 @@
-//! Streams: their origins, and what they need.
+//! Streams: their origins and requirements.
 
 use super::*;
 

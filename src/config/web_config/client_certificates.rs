@@ -1,4 +1,4 @@
-//! Judges the certificates of clients.
+//! Verifies the certificates of clients.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use x509_cert::der::Decode as _;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
-/// What a client has to show. In any case it proves that it holds the key of its certificate.
+/// The requirements for a client's certificate. In any case the client proves that it holds the key.
 pub(super) struct ClientCertificates {
     /// Checks that a CA has signed the certificate; none accepts any certificate.
     pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,

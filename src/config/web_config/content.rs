@@ -1,4 +1,4 @@
-//! What a web configuration file says.
+//! The content of a web configuration file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,7 +35,7 @@ pub struct RateLimit {
     pub burst: u32,
 }
 
-/// Hashes and keys are not shown.
+/// Without hashes and keys.
 impl fmt::Debug for WebConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WebConfig").finish_non_exhaustive()

@@ -1,8 +1,8 @@
 //! The web configuration file: TLS, passwords, headers and rate limit, in the format of Prometheus'
 //! exporter-toolkit (<https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>).
 //!
-//! An absent, null or blank value leaves a key unset, as it does there. `docs/security.md` lists the
-//! intended differences.
+//! As in the toolkit, a null or blank value leaves a key unset. `docs/security.md` lists the intended
+//! differences.
 
 mod client_certificates;
 mod content;
@@ -60,7 +60,7 @@ impl WebConfigFile {
     ///
     /// # Errors
     ///
-    /// A syntax error by itself, otherwise everything that is wrong.
+    /// A syntax error by itself, otherwise all errors.
     pub fn read(&mut self) -> Result<WebConfig, ConfigErrors> {
         self.files = Files::default();
         // For its digest. A change from here on is seen later.

@@ -1,6 +1,6 @@
 //! `tls_server_config` to what rustls needs.
 //!
-//! Where a value is wrong, an error is added and the file is refused: any other value does instead.
+//! An invalid value adds an error, with which the file is refused, and is replaced by a default.
 
 use std::sync::Arc;
 
@@ -108,7 +108,7 @@ struct Reader<'a> {
     config: &'a mut WebConfig,
 }
 
-/// A key of the section, and what its value, or the file that it names, contains.
+/// A key of the section, and the content of its value or of the file that it names.
 type Of<T> = Option<(&'static str, T)>;
 
 impl Reader<'_> {
@@ -244,7 +244,7 @@ impl Reader<'_> {
         provider
     }
 
-    /// The items of a list; none where it is not set or one is wrong.
+    /// The items of a list; none where it is not set or one is invalid.
     fn list<T>(&self, key: &str, parse: impl Fn(&str) -> Parsed<T>) -> Option<Vec<T>> {
         let settings = self.settings;
         let node = settings.values.get(key)?;
@@ -281,7 +281,7 @@ impl Reader<'_> {
         Some(list.into_iter().filter_map(|(_, found)| found).collect())
     }
 
-    /// What clients have to show; none where they are not asked.
+    /// The requirements for certificates of clients; none where none is requested.
     fn client_certificates(
         &mut self,
         provider: &Arc<CryptoProvider>,
