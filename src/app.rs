@@ -16,7 +16,7 @@ use crate::poller::host::Hosts;
 use crate::poller::set::PollerSet;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
-use crate::tradernet::{Client, RequestObserver, system_roots};
+use crate::tradernet::{Client, RequestObserver};
 use crate::web::{self, App, Listener, ListenerKind, ReloadRequest};
 
 /// Reload requests that may wait; further ones wait to be sent.
@@ -75,21 +75,15 @@ async fn bind(address: &str) -> Result<Listener, String> {
 ///
 /// # Errors
 ///
-/// Where CA certificates or the proxy cannot be used.
+/// Where the proxy cannot be used.
 pub fn poller_context(
     config: &Config,
     store: StatusStore,
     observe: RequestObserver,
     runtime: &Handle,
 ) -> Result<PollerContext, String> {
-    let plain = !config.accounts.iter().any(AccountConfig::uses_tls);
-    // Without CA certificates a demo still works: nothing it does leaves this machine.
-    let roots = match system_roots() {
-        Err(_) if plain => rustls::RootCertStore::empty(),
-        roots => roots?,
-    };
     Ok(PollerContext {
-        client: Client::new(&config.outbound, roots, observe, config.clock.clone())?,
+        client: Client::new(&config.outbound, observe, config.clock.clone())?,
         hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         changes: ChangeLog::default(),
         runtime: runtime.clone(),
@@ -104,7 +98,7 @@ pub fn poller_context(
 ///
 /// # Errors
 ///
-/// Where outgoing connections cannot be prepared; nothing is served then.
+/// Where outgoing connections cannot be prepared.
 pub async fn run(
     config: Config,
     listeners: Listeners,
@@ -118,6 +112,7 @@ pub async fn run(
     let observe: RequestObserver =
         Arc::new(move |transport, took| observer.observe_api_request(transport, took));
     let shared = poller_context(&config, store, observe, polling)?;
+    let use_tls = config.accounts.iter().any(AccountConfig::uses_tls);
     let pollers = PollerSet::start(config.accounts, &shared);
     let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);
     let (web_config_file, web_config) = config.web_config.unzip();
@@ -138,6 +133,9 @@ pub async fn run(
         background.spawn(async move { app.follow_web_config(file).await });
     }
 
+    if use_tls {
+        shared.client.load_ca_certificates().await?;
+    }
     notify_systemd(NotifyState::Ready);
     background.spawn(notify_watchdog());
     let reloader = Reloader {
@@ -145,6 +143,7 @@ pub async fn run(
         file: config.accounts_file,
         safety_names,
         metrics,
+        client: shared.client,
     };
     // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
     reloader.run(signals, reloads).await;
@@ -185,6 +184,7 @@ struct Reloader {
     file: Option<AccountsFile>,
     safety_names: watch::Sender<SafetyNames>,
     metrics: Metrics,
+    client: Client,
 }
 
 impl Reloader {
@@ -230,6 +230,9 @@ impl Reloader {
         let read = tokio::task::spawn_blocking(move || file.read()).await;
         let read = read.map_err(|_| "reading the accounts file panicked".to_owned())?;
         let read = read.map_err(|errors| errors.to_string())?;
+        if read.accounts.iter().any(AccountConfig::uses_tls) {
+            self.client.load_ca_certificates().await?;
+        }
         self.safety_names.send_replace(read.safety_names);
         self.pollers.reload(read.accounts, by).await;
         Ok(())

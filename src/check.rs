@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::app::poller_context;
 use crate::clock::Timestamps;
-use crate::config::Config;
+use crate::config::{AccountConfig, Config};
 use crate::poller::Poller;
 use crate::session::expire_unit::Unit;
 use crate::session::safety_type::{SafetyNames, SafetyType};
@@ -39,6 +39,9 @@ pub struct Report {
 pub async fn run(config: &Config) -> Result<Report, String> {
     let store = StatusStore::default();
     let context = poller_context(config, store, Arc::new(|_, _| {}), &Handle::current())?;
+    if config.accounts.iter().any(AccountConfig::uses_tls) {
+        context.client.load_ca_certificates().await?;
+    }
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
         polls.spawn(Poller::poll_once(account, context.clone()));

@@ -13,10 +13,12 @@ use reqwest::header::{
 };
 use reqwest::{Body, Method, NoProxy, Proxy, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 use url::Url;
 
-use super::error::{Error, ResponseHead};
+use super::error::{Error, ResponseHead, Stage};
 use super::login::{Login, LoginReply};
 use super::redact::Redactor;
 use super::request::{ApiRequest, Credentials, Endpoint, signature_of};
@@ -52,10 +54,13 @@ pub struct ClientConfig {
 /// Connections to every host, kept alive and shared between accounts.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    /// For plain HTTP, which needs no CA certificates.
+    plain: reqwest::Client,
+    /// For TLS, once the CA certificates are loaded.
+    tls: Arc<OnceCell<reqwest::Client>>,
+    pub(super) config: Arc<ClientConfig>,
     /// Host and port of the proxy.
     proxy: Option<String>,
-    pub(super) max_response_bytes: u64,
     observe: RequestObserver,
     pub(super) clock: Clock,
 }
@@ -71,34 +76,47 @@ impl Client {
     /// The proxy cannot be used.
     pub fn new(
         config: &ClientConfig,
-        roots: rustls::RootCertStore,
         observe: RequestObserver,
         clock: Clock,
     ) -> Result<Self, String> {
-        let mut http = reqwest::Client::builder()
-            .user_agent(USER_AGENT)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .http1_max_headers(MAX_HEADERS)
-            .tls_backend_preconfigured(client_tls(roots).map_err(|error| error.to_string())?)
-            .pool_idle_timeout(Duration::from_secs(90))
-            .dns_resolver(Arc::new(SharedResolver::default()))
-            .no_proxy();
-        let proxy = config.proxy.as_ref().map(|proxy| proxy.expose_secret());
-        if let Some(proxy) = proxy {
-            let direct = [LOOPBACK, config.no_proxy.as_deref().unwrap_or_default()].join(",");
-            let proxy = Proxy::https(proxy).map_err(|_| INVALID_PROXY.to_owned())?;
-            http = http.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
-        }
-        let http = http
-            .build()
-            .map_err(|error| error.without_url().to_string())?;
         Ok(Self {
-            http,
-            proxy: proxy.map(proxy_address),
-            max_response_bytes: config.max_response_bytes,
+            plain: http(config, rustls::RootCertStore::empty())?,
+            tls: Arc::default(),
+            config: Arc::new(config.clone()),
+            proxy: (config.proxy.as_ref()).map(|proxy| proxy_address(proxy.expose_secret())),
             observe,
             clock,
+        })
+    }
+
+    /// Loads the CA certificates of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`, unless
+    /// they are loaded already.
+    ///
+    /// # Errors
+    ///
+    /// There are none; the text names the files that were tried.
+    pub async fn load_ca_certificates(&self) -> Result<(), String> {
+        self.with_tls().await.map(|_| ())
+    }
+
+    async fn with_tls(&self) -> Result<&reqwest::Client, String> {
+        let load = async || {
+            let config = Arc::clone(&self.config);
+            // It reads a few hundred files and parses certificates.
+            let loaded = spawn_blocking(move || http(&config, system_roots()?));
+            loaded.await.map_err(|error| error.to_string())?
+        };
+        self.tls.get_or_try_init(load).await
+    }
+
+    async fn http(&self, url: &Url, context: &RequestContext) -> Result<&reqwest::Client, Error> {
+        if url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        self.with_tls().await.map_err(|detail| Error::Connection {
+            stage: Stage::Tls,
+            address: context.address.clone(),
+            detail,
         })
     }
 
@@ -140,14 +158,15 @@ impl Client {
     ) -> Result<SecretString, Error> {
         self.observed(Transport::Http, async {
             let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
-            let response = self.http.execute(post(endpoint, login.request())?).await;
+            let http = self.http(&endpoint.origin, &context).await?;
+            let response = http.execute(post(endpoint, login.request())?).await;
             let response = response.map_err(|error| context.error(error))?;
             let head = self.head(&response);
             let cookies = response.headers().get_all(SET_COOKIE).iter();
             let cookies = cookies
                 .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
                 .collect();
-            let limit = self.max_response_bytes.min(MAX_LOGIN_BYTES);
+            let limit = self.config.max_response_bytes.min(MAX_LOGIN_BYTES);
             let body = read_body(response, limit, &context).await?;
             let reply = LoginReply {
                 head,
@@ -199,12 +218,13 @@ impl Client {
         request: Request,
         context: &RequestContext,
     ) -> Result<Response, Error> {
+        let http = self.http(request.url(), context).await?;
         let start = Instant::now();
         let again = request.try_clone();
-        let sent = match (self.http.execute(request).await, again) {
+        let sent = match (http.execute(request).await, again) {
             (Err(error), Some(mut again)) if was_cut_off(&error) => {
                 *again.timeout_mut() = Some(context.timeout.saturating_sub(start.elapsed()));
-                self.http.execute(again).await
+                http.execute(again).await
             }
             (sent, _) => sent,
         };
@@ -219,7 +239,7 @@ impl Client {
     ) -> Result<SessionList, Error> {
         let head = self.head(&response);
         let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
-        let body = match read_body(response, self.max_response_bytes, context).await {
+        let body = match read_body(response, self.config.max_response_bytes, context).await {
             // Its meaning does not depend on a body.
             Err(_) if is_limit => Bytes::new(),
             body => body?,
@@ -235,6 +255,26 @@ impl Client {
             clock_offset: date.map(|date| self.clock.now().wall_seconds_since(date)),
         }
     }
+}
+
+/// Connections that trust these CA certificates.
+fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::Client, String> {
+    let mut http = reqwest::Client::builder()
+        .user_agent(USER_AGENT)
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .http1_max_headers(MAX_HEADERS)
+        .tls_backend_preconfigured(client_tls(roots).map_err(|error| error.to_string())?)
+        .pool_idle_timeout(Duration::from_secs(90))
+        .dns_resolver(Arc::new(SharedResolver::default()))
+        .no_proxy();
+    if let Some(proxy) = &config.proxy {
+        let direct = [LOOPBACK, config.no_proxy.as_deref().unwrap_or_default()].join(",");
+        let proxy = Proxy::https(proxy.expose_secret()).map_err(|_| INVALID_PROXY.to_owned())?;
+        http = http.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
+    }
+    http.build()
+        .map_err(|error| error.without_url().to_string())
 }
 
 fn post(endpoint: &Endpoint, api_request: ApiRequest) -> Result<Request, Error> {
@@ -312,12 +352,7 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The CA certificates of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
-///
-/// # Errors
-///
-/// Where none could be loaded; the text names the files that were tried.
-pub fn system_roots() -> Result<rustls::RootCertStore, String> {
+fn system_roots() -> Result<rustls::RootCertStore, String> {
     let loaded = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs);

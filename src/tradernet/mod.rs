@@ -28,7 +28,7 @@ mod transport;
 mod transport_error;
 mod value;
 
-pub use client::{Client, ClientConfig, RequestObserver, USER_AGENT, is_loopback, system_roots};
+pub use client::{Client, ClientConfig, RequestObserver, USER_AGENT, is_loopback};
 pub use error::{AuthError, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerMessage, Stage};
 pub use login::Login;
 pub use redact::Redactor;

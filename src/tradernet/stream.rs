@@ -95,7 +95,7 @@ impl Client {
         let parameters = handshake::parameters(credentials, self.clock.now());
         let redactor = redactor.with(signature_of(&parameters));
         let context = self.context(&endpoint.origin, allowed, &redactor);
-        let limit = self.max_response_bytes.min(MAX_FRAME_BYTES);
+        let limit = self.config.max_response_bytes.min(MAX_FRAME_BYTES);
         let socket = handshake::open(self, endpoint, &parameters, limit, &context);
         let socket = timeout_at(deadline, socket).await;
         let socket = socket.unwrap_or_else(|_| Err(late(None)))?;

@@ -7,7 +7,7 @@ use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
 
 use crate::support::{
-    Ca, ExporterProcess, Exposition, LOGIN, Proxy, SID, SimulatedApi, run_to_exit,
+    Ca, ExporterProcess, Exposition, LOGIN, Proxy, SID, SimulatedApi, post, run_to_exit,
 };
 
 /// A simulator with TLS by a private CA, that CA in a file, and a proxy to the simulator.
@@ -221,4 +221,37 @@ async fn refusal_by_the_proxy_is_a_network_failure() {
         assert!(log.contains(&error), "{log}");
         assert!(!log.contains("sesame") && !log.contains(SID), "{log}");
     }
+}
+
+#[tokio::test]
+async fn ca_certificates_are_loaded_by_the_reload_that_needs_them() {
+    let private = PrivateCa::start().await;
+    let plain = SimulatedApi::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = folder.path().join("accounts.yml");
+    let write = |origins: &[&str]| {
+        let accounts_of = origins.iter().enumerate();
+        let text = accounts_of
+            .map(|(n, origin)| format!("  - account: a{n}\n    url: {origin}\n    sid: {SID}\n"));
+        std::fs::write(&accounts, format!("accounts:\n{}", String::from_iter(text))).unwrap();
+    };
+    write(&[&plain.origin]);
+    let pem = std::fs::read(&private.ca_file).unwrap();
+    std::fs::remove_file(&private.ca_file).unwrap();
+    let program = ExporterProcess::start(&[
+        ("TRADERNET_CONFIG_FILE", accounts.to_str().unwrap()),
+        ("SSL_CERT_FILE", &private.ca_file),
+        ("WEB_ENABLE_LIFECYCLE", "true"),
+        ("TRADERNET_POLL_INTERVAL", ""),
+    ])
+    .await;
+
+    write(&[&plain.origin, &private.upstream.origin]);
+    let refused = post(program.address, "/-/reload").await;
+    assert_eq!(refused.status, 500);
+    let text = refused.text();
+    assert!(text.contains("no CA certificate could be loaded"), "{text}");
+    std::fs::write(&private.ca_file, pem).unwrap();
+    assert_eq!(post(program.address, "/-/reload").await.status, 200);
+    private.upstream.wait_for_list_requests(1).await;
 }

@@ -59,15 +59,9 @@ impl Bench {
             monotonic: start.elapsed(),
         });
         let store = StatusStore::default();
-        let roots = rustls::RootCertStore::empty();
         let shared = PollerContext {
-            client: Client::new(
-                &ClientConfig::default(),
-                roots,
-                Arc::new(|_, _| {}),
-                clock.clone(),
-            )
-            .unwrap(),
+            client: Client::new(&ClientConfig::default(), Arc::new(|_, _| {}), clock.clone())
+                .unwrap(),
             hosts: Hosts::new(16, 10),
             changes: ChangeLog::default(),
             runtime: tokio::runtime::Handle::current(),
