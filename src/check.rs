@@ -92,13 +92,9 @@ fn failure(status: &AccountStatus) -> Option<Failure> {
 
 /// The summary of the answer, where the poll succeeded.
 fn answer(status: &AccountStatus) -> Option<&Summary> {
+    let attempt = status.last_attempt.as_ref()?;
     let view = status.view.as_deref();
-    view.filter(|_| {
-        status
-            .last_attempt
-            .as_ref()
-            .is_some_and(|attempt| attempt.failure.is_none())
-    })
+    view.filter(|_| attempt.failure.is_none())
 }
 
 fn open_types(summary: &Summary) -> impl Iterator<Item = &(SafetyType, u64)> {
@@ -152,9 +148,8 @@ impl Report {
     /// Accounts that break at least one rule.
     fn breaking_rules(&self) -> usize {
         let answers = self.accounts.iter().filter_map(answer);
-        answers
-            .filter(|summary| !broken_rules(summary).is_empty())
-            .count()
+        let breaks_one = |summary: &&Summary| !broken_rules(summary).is_empty();
+        answers.filter(breaks_one).count()
     }
 
     /// Whether every account answered and, with `strict`, breaks no rule.
@@ -181,14 +176,9 @@ impl Report {
         drop(table);
         let mut errors: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for status in &self.accounts {
-            if let Some(Failure {
-                message, advice, ..
-            }) = failure(status)
-            {
-                errors
-                    .entry(format!("{message}; {advice}"))
-                    .or_default()
-                    .push(status);
+            if let Some(error) = failure(status) {
+                let error = format!("{}; {}", error.message, error.advice);
+                errors.entry(error).or_default().push(status);
             }
         }
         for (error, statuses) in errors {
@@ -257,11 +247,8 @@ impl Report {
             true => "-".to_owned(),
             false => items.join(", "),
         };
-        let (open, types, broken) = (
-            summary.open,
-            joined(types.collect()),
-            joined(broken_rules(summary)),
-        );
+        let (types, broken) = (joined(types.collect()), joined(broken_rules(summary)));
+        let open = summary.open;
         format!("{account}\t{transport}\t{open}\t{types}\t{next_expiry}\t{broken}")
     }
 

@@ -2,7 +2,7 @@
 //! shell.
 
 use std::error::Error;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
@@ -57,23 +57,20 @@ async fn get(address: &str, has_tls: bool) -> reqwest::Result<StatusCode> {
         // The certificate names another host than this machine's loopback address, and nothing secret
         // is sent.
         .tls_danger_accept_invalid_certs(true);
+    // A wildcard address includes loopback, where the machine may lack IPv4 or IPv6.
+    let loopback = [
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        (Ipv6Addr::LOCALHOST, 0).into(),
+    ];
+    client = client.resolve_to_addrs("localhost", &loopback);
     let mut host = address.to_owned();
     if let Some(path) = address.strip_prefix("unix:") {
         client = client.unix_socket(path);
         host = "localhost".to_owned();
-    }
-    let socket = address.parse::<SocketAddr>().ok();
-    if let Some(socket) = socket.filter(|socket| socket.ip().is_unspecified()) {
-        // A wildcard address includes loopback. Without IPv6 the exporter listens on IPv4.
-        let v4 = IpAddr::from(Ipv4Addr::LOCALHOST);
-        let loopback = match socket {
-            SocketAddr::V4(_) => vec![v4],
-            SocketAddr::V6(_) => vec![Ipv6Addr::LOCALHOST.into(), v4],
-        };
-        let port = socket.port();
-        let loopback = loopback.into_iter().map(|ip| SocketAddr::new(ip, port));
-        client = client.resolve_to_addrs("localhost", &Vec::from_iter(loopback));
-        host = format!("localhost:{port}");
+    } else if let Ok(socket) = address.parse::<SocketAddr>()
+        && socket.ip().is_unspecified()
+    {
+        host = format!("localhost:{}", socket.port());
     }
     let scheme = if has_tls { "https" } else { "http" };
     let request = client.build()?.get(format!("{scheme}://{host}/-/healthy"));

@@ -44,13 +44,7 @@ pub(super) fn resolve(settings: &Settings<'_>, names: &SafetyNames) -> Option<Ac
     let times = times(settings);
     let login = credential::login(settings);
     let credential = credential::resolve(settings, login.as_deref());
-    let stream = stream(
-        settings,
-        transport,
-        &origin,
-        credential.as_ref(),
-        login.clone(),
-    );
+    let stream = stream(settings, transport, &origin, &credential, &login);
     let policy = policy(settings, names);
     let units = [
         ("auto", None),
@@ -124,10 +118,8 @@ fn times(settings: &Settings<'_>) -> Option<(Duration, Duration, Duration)> {
         if max_age.is_some_and(|max_age| max_age < min) {
             let min = humantime::format_duration(min);
             let sum = "polling interval and timeout together";
-            settings.reject(
-                "max_age",
-                format!("is too short; use at least {min} ({sum})"),
-            );
+            let message = format!("is too short; use at least {min} ({sum})");
+            settings.reject("max_age", message);
         }
     }
     Some((interval?, timeout?, max_age?))
@@ -138,8 +130,8 @@ fn stream(
     settings: &Settings<'_>,
     transport: Transport,
     origin: &Url,
-    credential: Option<&CredentialSource>,
-    login: Option<String>,
+    credential: &Option<CredentialSource>,
+    login: &Option<String>,
 ) -> Option<StreamEndpoint> {
     // Both are checked, whichever is used.
     let websocket = settings.get("ws_url", parse::origin("wss", "ws"));
@@ -167,7 +159,9 @@ fn stream(
         settings.error(key, message);
     }
     let protocol = match is_socketio {
-        true => StreamProtocol::Socketio { login: login? },
+        true => StreamProtocol::Socketio {
+            login: login.clone()?,
+        },
         false => StreamProtocol::Websocket,
     };
     Some(StreamEndpoint {
@@ -199,10 +193,8 @@ fn policy(settings: &Settings<'_>, names: &SafetyNames) -> Policy {
         && max < min
     {
         let name = settings.name("min_sessions");
-        settings.reject(
-            "max_sessions",
-            format!("is less than {name}, which is {min}"),
-        );
+        let message = format!("is less than {name}, which is {min}");
+        settings.reject("max_sessions", message);
     }
     let lifetime = parse::duration(Duration::from_secs(1), DAY * 36_500);
     Policy {

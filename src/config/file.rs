@@ -171,13 +171,10 @@ impl Reader<'_> {
             self.errors.push(line, &node.name, message);
             return Vec::new();
         };
-        let item = |Node {
-                        line,
-                        name: id,
-                        value,
-                    }| {
-            let text = value.text().map(|name| Value::Text(format!("{id}={name}")));
-            Node::new(line, "", text.unwrap_or(Value::Null))
+        let item = |pair: Node| {
+            let name = pair.value.text();
+            let text = name.map(|name| Value::Text(format!("{}={name}", pair.name)));
+            Node::new(pair.line, "", text.unwrap_or(Value::Null))
         };
         node.value = Value::List(pairs.into_iter().map(item).collect());
         named_safety_types(&self.settings([("safety_types", node)].into(), line))

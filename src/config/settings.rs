@@ -171,8 +171,6 @@ impl<'a> Settings<'a> {
         let may_be_shown = match key {
             // Some write `me:password` here.
             "login" | "proxy" => false,
-            // Texts of many lines, a private key among them.
-            "cert" | "client_ca" | "key" => false,
             // In the file, indentation may have made another key a type.
             "safety_types" => self.line == 0,
             "url" | "ws_url" | "socketio_url" | "web_external_url" => {

@@ -53,11 +53,8 @@ pub(super) fn unknown(
 
 /// Whether a key's value is never sent or shown in clear. API keys are secrets, but a header has them.
 fn is_hidden(key: &str) -> bool {
-    let mut hidden = SECRET_KEYS
-        .iter()
-        .flatten()
-        .filter(|key| !key.starts_with("api_key"));
-    hidden.any(|hidden| *hidden == key)
+    let mut secrets = SECRET_KEYS.iter().flatten();
+    !key.starts_with("api_key") && secrets.any(|secret| *secret == key)
 }
 
 /// A name's letters and digits in lower case.

@@ -90,13 +90,10 @@ pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
     let external_url = settings.get("web_external_url", external_url);
     let enable_lifecycle = settings.get("web_enable_lifecycle", parse::boolean);
     let systemd_socket = settings.get("web_systemd_socket", parse::boolean) == Some(true);
-    let default_addresses = || match systemd_socket {
-        true => Vec::new(),
-        false => vec![DEFAULT_ADDRESS.to_owned()],
-    };
+    let default_address = (!systemd_socket).then(|| DEFAULT_ADDRESS.to_owned());
     let config_file = settings.get("web_config_file", parse::path);
     WebSettings {
-        listen_addresses: listen_addresses.unwrap_or_else(default_addresses),
+        listen_addresses: listen_addresses.unwrap_or(Vec::from_iter(default_address)),
         systemd_socket,
         probe_listen_address,
         telemetry_path: telemetry_path.unwrap_or_else(|| "/metrics".to_owned()),

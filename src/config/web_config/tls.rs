@@ -180,6 +180,7 @@ impl Reader<'_> {
             return settings.fail(text, message);
         }
         if settings.is_set(text) {
+            // Any text is valid here, so that no error quotes it.
             let bytes = settings.get_unchecked(text, |text| Ok(text.as_bytes().to_vec()))?;
             return Some((text, Zeroizing::new(bytes)));
         }
