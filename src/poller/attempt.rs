@@ -1,6 +1,6 @@
 //! One attempt: the requests that it takes, each in its turn for a slot to the host.
 //!
-//! It says what came of it; when to try again is the poller's affair.
+//! It returns the result; the poller decides when to try again.
 
 use tokio::time::Instant;
 use tracing::debug;
@@ -12,7 +12,7 @@ use crate::session::SessionList;
 use crate::session::expire_unit::looks_like_seconds;
 use crate::session::summary::SessionDetails;
 use crate::status::LoginBlock;
-use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream};
+use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream, Transport};
 
 /// A list, and with a streaming transport the stream that sent it.
 pub(super) type Answer = (SessionList, Option<Stream>);
@@ -22,7 +22,7 @@ impl Poller {
     pub(super) async fn attempt(&mut self) -> Result<Answer, Error> {
         self.credential.check()?;
         if self.credential.identity(&self.account.credential).is_some() {
-            match self.ask().await {
+            match self.read_list().await {
                 Err(error) if self.may_log_in_after(&error) => self.reject_new_sid(&error),
                 result => return result,
             };
@@ -33,7 +33,7 @@ impl Poller {
             self.credential.forget_sid();
         }
         self.log_in().await?;
-        match self.ask().await {
+        match self.read_list().await {
             Err(error) if self.may_log_in_after(&error) => {
                 Err(self.reject_new_sid(&error).map_or(error, Error::Auth))
             }
@@ -111,7 +111,7 @@ impl Poller {
     }
 
     /// Requests the list, or opens a stream, once the host's limit allows it.
-    async fn ask(&mut self) -> Result<Answer, Error> {
+    async fn read_list(&mut self) -> Result<Answer, Error> {
         let host = self.list_host();
         let _permit = self.permit(&host).await;
         let (client, target) = (&self.shared.client, &self.account.target);
@@ -121,11 +121,13 @@ impl Poller {
         let answer = match &self.account.stream {
             Some(stream) => {
                 let opened = client.stream(stream, identity, target.timeout, &redactor);
+                let opened = client.observed(self.account.transport, opened);
                 let (stream, list) = opened.await?;
                 (list, Some(stream))
             }
             None => {
-                let answer = client.sessions(target, identity, &redactor).await;
+                let answer = client.sessions(target, identity, &redactor);
+                let answer = client.observed(Transport::Http, answer).await;
                 let head = match &answer {
                     Ok((_, head)) => Some(head),
                     Err(error) => error.head(),
@@ -167,7 +169,8 @@ impl Poller {
         self.breaker.record_attempt(self.now());
         self.recorder.status.logins += 1;
         let client = &self.shared.client;
-        let answer = client.log_in(&self.account.target, login, &redactor).await;
+        let answer = client.log_in(&self.account.target, login, &redactor);
+        let answer = client.observed(Transport::Http, answer).await;
         match &answer {
             Ok(_) => {
                 debug!(account = &*self.account.name, "logged in");

@@ -1,5 +1,5 @@
-//! What the accounts of one host share: its limit of requests, the pace of logins, and the news
-//! that it answers.
+//! What the accounts of one host share: its limit of requests, the pace of logins, and
+//! the notification of successes.
 //!
 //! Requests have two semaphores: one for all, and a quarter of it for accounts whose last attempt
 //! timed out, so that accounts that hang leave three quarters to the others. No request is
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_account_that_waits_holds_no_permit() {
+    async fn waiting_slow_account_holds_no_permit() {
         let host = host(&Hosts::new(2, 1), "tradernet.com");
         let _slow = host.permit(true).await;
         let mut waiting = std::pin::pin!(host.permit(true));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_login_that_gives_up_waiting_takes_nothing() {
+    async fn cancelled_login_does_not_count() {
         let host = host(&Hosts::new(16, 1), "tradernet.com");
         drop(host.login_permit().await);
         let start = Instant::now();

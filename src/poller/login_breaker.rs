@@ -95,7 +95,7 @@ impl LoginBreaker {
         self.state().rejection = Some((credential, rejection));
     }
 
-    /// Closes it: the credential changed, an operator asked, or a login succeeded. The limit of
+    /// Closes it: the credential changed, an operator requested a retry, or a login succeeded. The limit of
     /// logins within 15 minutes still holds.
     pub fn reset(&self) {
         let mut state = self.state();
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wall_clock_set_forward_allows_no_login() {
+    fn wall_clock_step_does_not_allow_a_login() {
         let breaker = LoginBreaker::default();
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
         let jumped = Timestamps {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_unused_once_nothing_forbids_a_login() {
+    fn breaker_is_unused_when_nothing_forbids_a_login() {
         let breaker = LoginBreaker::default();
         assert!(breaker.is_unused(at(0)));
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));

@@ -2,7 +2,7 @@
 //!
 //! [`Poller::run`] is the only retry loop: when to attempt is decided by `schedule`, one attempt is
 //! made in `attempt`, and a stream that an attempt has opened is followed in `stream`. `recorder`
-//! keeps what came of it. A poller publishes its status as a whole and does not know who reads it.
+//! keeps the results. A poller publishes its status as a whole and does not know its readers.
 
 mod attempt;
 pub mod change_log;

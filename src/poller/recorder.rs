@@ -1,4 +1,4 @@
-//! What became of an account's attempts: its status, and the log's lines about it.
+//! The results of an account's attempts: its status, and the log's lines about it.
 //!
 //! Sessions and rules are logged at once, since the log is an audit trail; changes of the state of
 //! polls by the [`ChangeLog`], and each attempt at `debug`.

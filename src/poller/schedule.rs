@@ -16,7 +16,7 @@ pub(super) struct Schedule {
     last_attempt: Instant,
     /// Failed attempts in a row.
     failures: u32,
-    /// The end of the pause that the server asked for; earlier than the last attempt without one.
+    /// The end of the pause that the server requested; earlier than the last attempt without one.
     not_before: Instant,
     /// An operator requested a retry that has not been made.
     retry_requested: bool,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_recovers_is_polled_within_one_interval() {
+    fn recovered_host_is_polled_within_one_interval() {
         let start = Instant::now();
         let recovered = |after: u64, retry_after, random| {
             let mut schedule = Schedule::starting_at(start);

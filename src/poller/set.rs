@@ -69,7 +69,7 @@ impl PollerSet {
 
     /// Polls these accounts from now on: starts new ones, stops removed ones, replaces those whose
     /// URL or credential is another one, and applies what has changed of the others, for which no
-    /// request is sent. `by` is who asked.
+    /// request is sent. `by` names the source of the request.
     pub async fn reload(&mut self, accounts: Vec<AccountConfig>, by: &str) {
         let (mut stopped, mut started, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut running = std::mem::take(&mut self.pollers);
@@ -128,7 +128,7 @@ impl PollerSet {
         }
     }
 
-    /// Has the secret files of all accounts read again. `by` is who asked.
+    /// Has the secret files of all accounts read again. `by` names the source of the request.
     pub fn reload_secrets(&self, by: &str) {
         for poller in self.pollers.values() {
             // The secrets are read again whenever the desired state is applied.

@@ -19,7 +19,7 @@ labels! {
         Expired = "expired",
         /// Before its expiry.
         Ended = "ended",
-        /// The expiry is unknown, or lies in a gap without answers.
+        /// The expiry is unknown, or falls into a gap without answers.
         Unknown = "unknown",
     }
 }

@@ -1,7 +1,7 @@
 //! The unit of the time left, decided by evidence.
 //!
 //! The vendor documents milliseconds, and its samples look like seconds. Milliseconds are assumed
-//! until two pieces of evidence agree, or one session lives longer than seconds allow.
+//! until two pieces of evidence agree, or the time left of a session, read in seconds, exceeds its lifetime.
 
 use std::sync::Arc;
 use std::time::Duration;

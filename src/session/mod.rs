@@ -46,7 +46,7 @@ pub enum ClientAddress {
 }
 
 impl ClientAddress {
-    /// Parses an address; empty text is no address.
+    /// Parses an address; `None` for empty text.
     pub fn parse(text: &str) -> Option<Self> {
         let text = Some(text.trim()).filter(|text| !text.is_empty())?;
         Some(match text.parse::<IpAddr>() {

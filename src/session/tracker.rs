@@ -128,7 +128,7 @@ impl SessionTracker {
         self.unit_detector.status()
     }
 
-    /// Every readable session's expiry. A known one is kept while the new one lies within 2 s of it:
+    /// Every readable session's expiry. A known one is kept while the new one is within 2 s of it:
     /// the time left is rounded and delayed, and a point in time must not jitter.
     fn expiries(&self, snapshot: &Snapshot, known: &HashMap<u64, f64>) -> HashMap<u64, f64> {
         let unit = self.unit().unit;

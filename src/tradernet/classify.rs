@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_right_is_no_dead_sid() {
+    fn missing_right_does_not_reject_the_sid() {
         let text = "you need to open a security session";
         for (status, code) in [(403, None), (200, None), (401, Some(12)), (200, Some(4))] {
             assert_eq!(row(status, code, text), "right", "{status} {code:?}");
@@ -178,14 +178,14 @@ mod tests {
     }
 
     #[test]
-    fn a_key_pair_is_named() {
+    fn api_key_or_signature_rejects_the_key_pair() {
         assert_eq!(row(403, None, "Invalid api key provided"), "key");
         assert_eq!(row(200, Some(4), "Bad SIGNATURE"), "key");
         assert_eq!(row(401, None, "API key of another SID"), "key");
     }
 
     #[test]
-    fn a_dead_sid_is_named_in_many_ways() {
+    fn words_codes_and_statuses_of_a_rejected_sid() {
         for (status, code, text) in [
             (200, None, "SID expired"),
             (200, None, "bad sid: x"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_or_maintenance_with_401_is_no_dead_sid() {
+    fn limit_or_maintenance_with_401_does_not_reject_the_sid() {
         for text in [
             "Maintenance",
             "temporarily down",

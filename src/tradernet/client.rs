@@ -131,18 +131,15 @@ impl Client {
         credentials: Credentials<'_>,
         redactor: &Redactor,
     ) -> Result<(SessionList, ResponseHead), Error> {
-        self.observed(Transport::Http, async {
-            let request = ApiRequest::list(credentials, self.clock.now());
-            let signature = signature_of(&request.headers);
-            let redactor = redactor.with(signature.clone());
-            let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
-            let response = self.send_twice(post(endpoint, request)?, &context).await?;
-            let head = self.head(&response);
-            let list = self.read_list(response, &context).await?;
-            let signature = Redactor::new(signature);
-            Ok((list.map_texts(|text| signature.redact(text)), head))
-        })
-        .await
+        let request = ApiRequest::list(credentials, self.clock.now());
+        let signature = signature_of(&request.headers);
+        let redactor = redactor.with(signature.clone());
+        let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
+        let response = self.send_twice(post(endpoint, request)?, &context).await?;
+        let head = self.head(&response);
+        let list = self.read_list(response, &context).await?;
+        let signature = Redactor::new(signature);
+        Ok((list.map_texts(|text| signature.redact(text)), head))
     }
 
     /// Logs in once, and returns the SID.
@@ -156,34 +153,27 @@ impl Client {
         login: Login<'_>,
         redactor: &Redactor,
     ) -> Result<SecretString, Error> {
-        self.observed(Transport::Http, async {
-            let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
-            let http = self.http(&endpoint.origin, &context).await?;
-            let response = http.execute(post(endpoint, login.request())?).await;
-            let response = response.map_err(|error| context.error(error))?;
-            let head = self.head(&response);
-            let cookies = response.headers().get_all(SET_COOKIE).iter();
-            let cookies = cookies
-                .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
-                .collect();
-            let limit = self.config.max_response_bytes.min(MAX_LOGIN_BYTES);
-            let body = read_body(response, limit, &context).await?;
-            let reply = LoginReply {
-                head,
-                cookies,
-                body,
-            };
-            login::sid(&reply, redactor)
-        })
-        .await
+        let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
+        let http = self.http(&endpoint.origin, &context).await?;
+        let response = http.execute(post(endpoint, login.request())?).await;
+        let response = response.map_err(|error| context.error(error))?;
+        let head = self.head(&response);
+        let cookies = response.headers().get_all(SET_COOKIE).iter();
+        let cookies = cookies
+            .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
+            .collect();
+        let limit = self.config.max_response_bytes.min(MAX_LOGIN_BYTES);
+        let body = read_body(response, limit, &context).await?;
+        let reply = LoginReply {
+            head,
+            cookies,
+            body,
+        };
+        login::sid(&reply, redactor)
     }
 
-    /// Reports how long this takes.
-    pub(super) async fn observed<T>(
-        &self,
-        transport: Transport,
-        request: impl Future<Output = T>,
-    ) -> T {
+    /// Reports how long a request takes, successful or not.
+    pub async fn observed<T>(&self, transport: Transport, request: impl Future<Output = T>) -> T {
         let start = Instant::now();
         let result = request.await;
         self.observe(transport, start.elapsed());
@@ -402,19 +392,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_that_no_number_holds_is_a_very_long_one() {
-        let asked = |value: &'static str| {
+    fn retry_after_out_of_range_is_the_longest_pause() {
+        let parsed = |value: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
             retry_after(&headers)
         };
-        assert_eq!(asked(" 7 "), Some(Duration::from_secs(7)));
+        assert_eq!(parsed(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(
-            asked("99999999999999999999"),
+            parsed("99999999999999999999"),
             Some(Duration::from_secs(u64::MAX))
         );
         for nothing in ["", "-1", "+1", "1.5", "soon"] {
-            assert_eq!(asked(nothing), None, "{nothing}");
+            assert_eq!(parsed(nothing), None, "{nothing}");
         }
     }
 }

@@ -208,7 +208,7 @@ impl Error {
         }
     }
 
-    /// How long the server asked to wait, whatever the reason; at most [`MAX_RETRY_AFTER`].
+    /// `Retry-After`, whatever the reason; at most [`MAX_RETRY_AFTER`].
     pub fn retry_after(&self) -> Option<Duration> {
         Some(self.head()?.retry_after?.min(MAX_RETRY_AFTER))
     }
@@ -253,14 +253,14 @@ impl Error {
             }
             Self::RateLimited(_) => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
             Self::Auth(error) => error.advice(),
-            Self::Api(_) => "look the code up on the vendor's API page; it may pass by itself",
+            Self::Api(_) => "look the code up on the vendor's pages under /tradernet-api/ of TRADERNET_URL; it may pass by itself",
             Self::HttpStatus(head) => match head.status.unwrap_or_default() {
                 407 => Stage::Proxy.advice(),
                 300..400 => {
                     "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
                 }
                 403 => {
-                    "the content network in front of the API refused this address: ask the broker"
+                    "the content network in front of the API refused this address: contact the broker"
                 }
                 400..500 => {
                     "the server did not accept the request: check that TRADERNET_URL, or the stream's URL, is the origin of a Tradernet API"
@@ -334,7 +334,7 @@ impl AuthError {
                 "check that the credential is current and belongs to this domain, then renew it"
             }
             Self::MissingRight(_) => {
-                "the account lacks a right and a login does not help: ask the broker, or use another credential"
+                "the account lacks a right and a login does not help: contact the broker, or use another credential"
             }
             Self::DemoMode => {
                 "check that the SID is current and that the user has a live account; for a key pair, this server wants an SID"
@@ -358,7 +358,7 @@ impl AuthError {
                 }
             },
             Self::BlockedByRateLimit => {
-                "wait: another login is allowed 15 minutes after the first of three; find out who ends the sessions"
+                "wait: another login is allowed 15 minutes after the first of three; find the client that ends the sessions"
             }
             Self::BlockedAfterFailures => {
                 "wait: the next login is sent an hour after the last one; POST /-/reload?account=NAME allows one earlier, from 15 minutes after the first of the three on"
@@ -428,7 +428,7 @@ impl fmt::Display for AuthError {
             Self::MissingRight(said) => write!(f, "the account lacks a right: {said}"),
             Self::DemoMode => f.write_str("the stream is in demo mode"),
             Self::LoginRejected(said) => write!(f, "the login was rejected: {said}"),
-            Self::SecondFactor => f.write_str("the login asks for a second factor"),
+            Self::SecondFactor => f.write_str("the login requires a second factor"),
             Self::NoSessionInLoginResponse => f.write_str("the login was answered without an SID"),
             Self::NewSidRejected(error) => {
                 write!(f, "the SID of a new login was not accepted: {error}")

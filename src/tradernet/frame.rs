@@ -26,7 +26,7 @@ pub(super) enum Event {
     Pong,
     /// socket.io: the server ends the connection.
     Closed,
-    /// Another event, with its name; without one where the frame is no event.
+    /// Another event, with its name; without one where the frame is not an event.
     Other(Option<String>),
 }
 

@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sid_is_encoded_and_is_a_cookie_of_socketio() {
+    fn socketio_handshake_has_the_sid_in_query_and_cookie() {
         let endpoint = StreamEndpoint {
             origin: "ws://127.0.0.1:7".parse().unwrap(),
             protocol: StreamProtocol::Socketio {

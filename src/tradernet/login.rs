@@ -1,8 +1,8 @@
 //! Login and password to SID: the form, and what its answer means.
 //!
 //! Source: the vendor's pages (`check-login-password`, cookie `SID`; `authByLogin`) and its clients
-//! (an SID in the JSON body). A rejection is told from a server in trouble: the former ends all logins with this
-//! credential, the latter does not.
+//! (an SID in the JSON body). A rejection ends all logins with this credential; trouble of the
+//! server does not.
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_factor_is_rejected_whatever_sid_stands_beside_it() {
+    fn second_factor_is_rejected_even_with_an_sid() {
         for body in [
             r#"{"logged":false,"SID":"abc"}"#,
             r#"{"auth_code_id":17,"SID":"abc","logged":true}"#,
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn trouble_of_the_server_is_transient() {
+    fn server_trouble_is_transient() {
         for (status, body, row) in [
             (
                 200,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_error_is_a_rejection() {
+    fn other_login_errors_are_rejections() {
         for (status, body) in [
             (200, r#"{"error":"Неверный пароль","code":12}"#),
             (200, r#"{"errMsg":"no"}"#),
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn an_sid_is_a_login_and_anything_else_is_not() {
+    fn login_succeeds_only_with_an_sid() {
         assert_eq!(answer(200, Some("abc"), "{}"), "in");
         assert_eq!(answer(200, None, "\u{feff}{\"SID\":\"abc\"}"), "in");
         assert_eq!(answer(200, None, r#"{"sid":"abc","error":false}"#), "in");
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_only_login_is_a_command_in_a_form() {
+    fn view_only_login_sends_auth_by_login_in_a_form() {
         let request = |view_only, user_id| {
             let password = "p&ss".into();
             let login = Login {
@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_does_not_show_the_sid_beside_it() {
+    fn rejection_redacts_the_sid_of_its_answer() {
         let reply = LoginReply {
             head: ResponseHead::default(),
             cookies: vec!["SID=0123456789".to_owned().into()],

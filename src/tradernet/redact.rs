@@ -2,7 +2,7 @@
 //!
 //! A server may quote what it was sent. Every whole secret is replaced, as written and with percent,
 //! HTML or JSON escapes; so are control and format characters. Fragments of a secret are not searched
-//! for: what is replaced would tell a reader which words a password contains.
+//! for: their absence would reveal the words of a password.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::text::is_printable;
 
-/// A shorter secret is replaced only where it stands as a whole word.
+/// A shorter secret is replaced only as a whole word.
 const MIN_SECRET_CHARS: usize = 4;
 /// Longest text kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;

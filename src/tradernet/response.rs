@@ -122,7 +122,7 @@ fn code_alone(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
 /// A list with gaps is encoded as an object whose keys are the indices.
 fn sessions_by_index(fields: &BTreeMap<String, &RawValue>) -> Option<Result<Answer, DecodeError>> {
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
-    // An error of false, null, "" or 0 is none, and may stand beside the indices.
+    // An error of false, null, "" or 0 is none, and may be among the indices.
     let is_no_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
     let entries = fields.iter().filter(|(key, _)| !is_no_error(key));
     let is_list = entries.clone().count() > 0 && entries.clone().all(|(key, _)| is_index(key));

@@ -39,7 +39,7 @@ fn message(text: &str) -> Event {
     match kind {
         Some('0') => Event::Connected,
         Some('1') => Event::Closed,
-        // The number of an acknowledgement may stand before the event.
+        // The number of an acknowledgement may precede the event.
         Some('2') => socketio_event(rest.trim_start_matches(|c: char| c.is_ascii_digit())),
         Some('4') => error(&Value::parse(rest)),
         _ => Event::Other(None),
@@ -65,7 +65,7 @@ mod tests {
     use crate::tradernet::response::Answer;
 
     #[test]
-    fn the_open_packet_tells_the_heartbeat() {
+    fn open_packet_has_the_ping_interval() {
         let packet = r#"0{"sid":"x","upgrades":[],"pingTimeout":5000,"pingInterval":25000}"#;
         assert_eq!(read(packet), Event::Opened(Some(Duration::from_secs(25))));
         assert_eq!(read("0{}"), Event::Opened(None));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_read_as_text_or_object() {
+    fn connect_error_is_text_or_object() {
         let refused = |text| match read(text) {
             Event::Answer(Ok(Answer::Error(envelope))) => (envelope.code, envelope.message),
             other => panic!("{other:?}"),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_is_what_the_vendors_page_asks() {
+    fn subscription_is_that_of_the_vendors_page() {
         assert_eq!(
             subscribe("me \"and\" you"),
             r#"42["sup_subscribe","iitr_notify_sessions_json","me \"and\" you"]"#

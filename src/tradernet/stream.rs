@@ -22,7 +22,7 @@ use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
 use crate::session::SessionList;
 
-/// A server that asks for more pings does not get them.
+/// Pings are sent no more often, whatever interval the server expects.
 const MIN_PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Longest frame, in bytes; less where `TRADERNET_MAX_RESPONSE_BYTES` is less. A thousand streams
@@ -70,17 +70,6 @@ impl Client {
     ///
     /// Why there is no list: see [`Error`].
     pub async fn stream(
-        &self,
-        endpoint: &StreamEndpoint,
-        credentials: Credentials<'_>,
-        allowed: Duration,
-        redactor: &Redactor,
-    ) -> Result<(Stream, SessionList), Error> {
-        let opening = self.open_stream(endpoint, credentials, allowed, redactor);
-        self.observed(endpoint.protocol.transport(), opening).await
-    }
-
-    async fn open_stream(
         &self,
         endpoint: &StreamEndpoint,
         credentials: Credentials<'_>,
@@ -310,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_close_code_may_point_to_the_credential_and_its_reason_to_a_limit() {
+    async fn close_code_and_reason_decide_the_error() {
         for (code, reason, counted, logs_in) in [
             (4401, "", Reason::Auth, true),
             (4429, "", Reason::RateLimited, false),
@@ -336,7 +325,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reason_is_redacted_and_not_shown_where_it_may_be_cut() {
+    async fn close_reason_is_redacted_and_hidden_where_it_may_be_cut() {
         let error = closed_with(1011, "for an-sid-of-mine").await.to_string();
         assert!(error.contains("for [redacted]"), "{error}");
         let cut = format!("{}an-sid-of", "-".repeat(MAX_REASON_BYTES - 9));

@@ -36,13 +36,3 @@ pub enum StreamProtocol {
         login: String,
     },
 }
-
-impl StreamProtocol {
-    /// The transport that it is.
-    pub fn transport(&self) -> Transport {
-        match self {
-            Self::Websocket => Transport::Websocket,
-            Self::Socketio { .. } => Transport::Socketio,
-        }
-    }
-}

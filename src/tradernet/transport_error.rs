@@ -106,7 +106,7 @@ pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Why a proxy opened no tunnel. Of its status hyper-util only keeps that it was 407, or another one.
+/// Why a proxy opened no tunnel. Of its status hyper-util reports only whether it was 407.
 fn tunnel_message(text: &str) -> &str {
     match text {
         "tunnel error: proxy authorization required" => {

@@ -258,7 +258,7 @@ async fn an_hour_without_a_list_replaces_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_pings_and_does_not_read_is_owed_little() {
+async fn pongs_to_a_server_that_does_not_read_are_bounded() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     // Raw, since the server's own WebSocket reads where it writes. Pings of 100 bytes.
@@ -347,7 +347,7 @@ async fn frames_change_counters_at_most_once_a_second_and_the_latest_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_floods_is_closed_after_10_seconds() {
+async fn flooding_connection_is_closed_after_10_seconds() {
     for (frames_per_tick, is_closed) in [(9, false), (12, true)] {
         let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
         let start = Instant::now();

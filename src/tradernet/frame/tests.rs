@@ -181,7 +181,7 @@ mod websocket {
 
     /// Refused handshakes are read as answers are.
     #[test]
-    fn an_error_is_the_same_in_an_answer_in_place_of_a_list_and_by_itself() {
+    fn error_is_read_alike_in_answers_lists_and_events() {
         for (data, code, words) in [
             (r#"{"error":{"message":"no","code":5}}"#, Some(5), "no"),
             (r#"{"code":401}"#, Some(401), ""),
@@ -205,7 +205,7 @@ mod websocket {
     }
 
     #[test]
-    fn a_keep_alive_is_another_event() {
+    fn keep_alive_is_ignored() {
         let event = read(r#"["keepAlive",[],"wstm=2026-07-31"]"#);
         assert_eq!(event, Event::Other(Some("keepAlive".to_owned())));
     }

@@ -1,5 +1,5 @@
 //! Every answer in `tests/fixtures/answers` is read as its name says: `open-N`, `error-CODE` or
-//! `decode`, then its oddity. What exactly was read stands in `verdicts.txt` beside them.
+//! `decode`, then its oddity. `verdicts.txt` beside them lists what was read.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
@@ -65,7 +65,7 @@ fn describe(answer: &Result<Answer, DecodeError>) -> String {
 }
 
 #[test]
-fn every_fixture_is_read_as_its_name_says() {
+fn every_fixture_matches_the_verdict_in_its_name() {
     for (name, content) in answers() {
         let verdict = match read(&content) {
             Ok(Answer::Sessions(list)) => format!("open-{}", list.sessions().len()),
@@ -79,10 +79,10 @@ fn every_fixture_is_read_as_its_name_says() {
     }
 }
 
-/// `UPDATE_GOLDEN=1 cargo test` writes the file anew; read the difference before you commit it.
+/// `UPDATE_GOLDEN=1 cargo test` writes the file again; read the difference before you commit it.
 #[test]
 #[allow(clippy::disallowed_methods)]
-fn every_fixture_is_read_as_written_down() {
+fn every_fixture_matches_verdicts_txt() {
     let mut verdicts = String::new();
     for (name, content) in answers() {
         write!(verdicts, "{name}\n{}", describe(&read(&content))).unwrap();
@@ -150,7 +150,7 @@ fn a_hundred_thousand_brackets_do_not_overflow_the_stack() {
 }
 
 #[test]
-fn what_is_unreadable_is_said_without_quoting_it() {
+fn decode_error_does_not_quote_the_answer() {
     for secret in [
         r#""secret""#,
         r#"{"secret": 1}"#,
