@@ -39,7 +39,7 @@ binary=$target/$triple/release/tradernet-exporter
 # Manual page and completions; Cargo.toml lists them for the Debian package.
 package=$target/$triple/release/package
 mkdir -p "$package"
-"$binary" man >"$package/tradernet-exporter.1"
+"$binary" man | gzip -n -9 >"$package/tradernet-exporter.1.gz"
 for shell in bash zsh fish; do "$binary" completions "$shell" >"$package/tradernet-exporter.$shell"; done
 
 staging=$(mktemp -d)

@@ -105,6 +105,8 @@ base_image() {
   name=$(sed -n 's/^FROM \(rust:.*\) AS build$/\1/p' Dockerfile)
   debian "$root"
   chroot "$root" apt-get -qq install --yes --no-install-recommends gcc libc6-dev ca-certificates >/dev/null
+  # A network may have a CA of its own.
+  cp -L "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" "$root/etc/ssl/certs/ca-certificates.crt"
   mkdir -p "$root/usr/local/rust"
   cp -a "$(rustc --print sysroot)"/{bin,lib} "$root/usr/local/rust/"
   ln -s ../rust/bin/cargo ../rust/bin/rustc "$root/usr/local/bin/"
