@@ -1,9 +1,11 @@
 //! The command line: commands, and the text of `--help`. The flags are those of the configuration.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 
 use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
+use clap_mangen::Man;
 
 use crate::config::{Flags, variable_of, variables_help};
 
@@ -85,8 +87,29 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 ///
 /// None: it is written to memory.
 pub fn manual_page() -> std::io::Result<Vec<u8>> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command()).render(&mut page)?;
+    let mut command = command();
+    command.build();
+    let (mut page, man) = (Vec::new(), Man::new(command.clone()));
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    // One page for all commands: a section for each instead of a reference to a page of its own.
+    for command in command.get_subcommands() {
+        let (mut section, man) = (Vec::new(), Man::new(command.clone()));
+        man.render_description_section(&mut section)?;
+        man.render_options_section(&mut section)?;
+        let section = String::from_utf8_lossy(&section).replace(".SH ", ".SS ");
+        writeln!(page, ".SH \"COMMAND {}\"\n{section}", command.get_name())?;
+    }
+    let mut variables = Vec::new();
+    man.render_extra_section(&mut variables)?;
+    let variables = String::from_utf8_lossy(&variables);
+    // A table, whose lines are not filled.
+    let variables = variables.replacen(".SH EXTRA", ".SH ENVIRONMENT\n.nf", 1);
+    writeln!(page, "{variables}.fi")?;
+    man.render_version_section(&mut page)?;
     Ok(page)
 }
 

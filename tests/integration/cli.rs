@@ -67,6 +67,8 @@ async fn completions_and_manual_page_name_the_flags() {
         (&["completions", "bash"][..], "--web.listen-address"),
         (&["completions", "fish"], "web.listen-address"),
         (&["man"], "web.listen\\-address"),
+        // Of a command, which has no page of its own.
+        (&["man"], "\\-\\-strict"),
     ] {
         let run = run_to_exit(arguments, &[]).await;
         assert_eq!((run.code, run.stderr.as_str()), (Some(0), ""));
