@@ -23,6 +23,7 @@ mod servers;
 mod stream_server;
 
 mod demo;
+mod hash_password;
 mod monitoring_stack;
 mod reverse_proxy;
 mod simulator_clients;
