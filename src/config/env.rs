@@ -62,14 +62,14 @@ pub(super) fn read(
     for (name, key) in SHARED_VARIABLES {
         if let Some(text) = ours.remove(name) {
             let shared = settings.entry(key);
-            shared.or_insert_with(|| Node::new(0, name, Value::Text(text)));
+            shared.or_insert_with(|| Node::new(0, name, Value::Text(text.into())));
         }
     }
     // It names them in lower case.
     let mut texts: BTreeMap<String, String> = envy::from_iter(ours).unwrap_or_default();
     for (name, key) in known {
         if let Some(text) = texts.remove(&name.to_ascii_lowercase()) {
-            settings.insert(key, Node::new(0, name, Value::Text(text)));
+            settings.insert(key, Node::new(0, name, Value::Text(text.into())));
         }
     }
     (settings, warnings)

@@ -173,7 +173,7 @@ impl Reader<'_> {
         };
         let item = |pair: Node| {
             let name = pair.value.text();
-            let text = name.map(|name| Value::Text(format!("{}={name}", pair.name)));
+            let text = name.map(|name| Value::Text(format!("{}={name}", pair.name).into()));
             Node::new(pair.line, "", text.unwrap_or(Value::Null))
         };
         node.value = Value::List(pairs.into_iter().map(item).collect());

@@ -76,7 +76,7 @@ impl Flags {
             ("--web.telemetry-path", self.telemetry_path.clone()),
         ] {
             if let (Some(text), Some(key)) = (text, find(PROCESS_KEYS, &key(flag))) {
-                settings.insert(key, Node::new(0, flag, Value::Text(text)));
+                settings.insert(key, Node::new(0, flag, Value::Text(text.into())));
             }
         }
     }

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
+use secrecy::zeroize::Zeroizing;
 
 use super::error::ErrorCollector;
 use crate::secret::read_regular_file;
@@ -32,7 +33,8 @@ pub(super) enum Value {
     Empty,
     /// `null` or `~` without quotes.
     Null,
-    Text(String),
+    /// Wiped when dropped.
+    Text(Zeroizing<String>),
     List(Vec<Node>),
     /// In the order of the file.
     Map(Vec<Node>),
@@ -55,7 +57,9 @@ type Result<T> = std::result::Result<T, YamlError>;
 
 /// Reads a file that holds one document; none after adding an error.
 pub(super) fn read(path: &Path, errors: &ErrorCollector) -> Option<Node> {
-    let root = read_text(path).and_then(|text| parse(&text));
+    let root = read_text(path)
+        .map(Zeroizing::new)
+        .and_then(|text| parse(&text));
     let root = root.map_err(|(line, message)| errors.push(line, "", message));
     root.ok()
 }
@@ -133,9 +137,9 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
         (ScalarStyle::Plain, "~" | "null" | "Null" | "NULL") => Value::Null,
         // The line break at the end of a block is not part of the value.
         (ScalarStyle::Literal | ScalarStyle::Folded, text) => {
-            Value::Text(text.trim_end_matches('\n').to_owned())
+            Value::Text(text.trim_end_matches('\n').to_owned().into())
         }
-        _ => Value::Text(text.to_owned()),
+        _ => Value::Text(text.to_owned().into()),
     }
 }
 

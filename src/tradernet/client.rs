@@ -12,6 +12,7 @@ use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
 use reqwest::{Body, Method, NoProxy, Proxy, Request, Response, StatusCode};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -276,9 +277,15 @@ fn post(endpoint: &Endpoint, api_request: ApiRequest) -> Result<Request, Error> 
     for (name, value) in &api_request.headers {
         insert_secret(&mut request, name, value)?;
     }
-    *request.body_mut() = Some(api_request.body.expose_secret().to_owned().into());
+    *request.body_mut() = Some(wiped(&api_request.body).into());
     *request.timeout_mut() = Some(endpoint.timeout);
     Ok(request)
+}
+
+/// A copy that is wiped after it was sent.
+fn wiped(secret: &SecretString) -> Bytes {
+    let bytes = secret.expose_secret().as_bytes();
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
 }
 
 /// Adds a header that is not shown in any log.
@@ -288,7 +295,7 @@ pub(super) fn insert_secret(
     value: &SecretString,
 ) -> Result<(), Error> {
     let name = HeaderName::try_from(name);
-    let value = HeaderValue::from_str(value.expose_secret());
+    let value = HeaderValue::from_maybe_shared(wiped(value));
     let (Ok(name), Ok(mut value)) = (name, value) else {
         return Err(Error::Credential {
             detail: "it has characters that HTTP cannot carry".to_owned(),

@@ -9,7 +9,7 @@ fn dump(value: &Value, to: &mut String) {
     match value {
         Value::Empty => to.push_str("empty"),
         Value::Null => to.push_str("null"),
-        Value::Text(text) => write!(to, "{text:?}").unwrap(),
+        Value::Text(text) => write!(to, "{:?}", text.as_str()).unwrap(),
         Value::List(items) => {
             to.push('[');
             for Node { line, value, .. } in items {
