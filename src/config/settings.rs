@@ -142,7 +142,7 @@ impl<'a> Settings<'a> {
         mut parse: impl FnMut(&str) -> Parsed<T>,
     ) -> Option<Vec<T>> {
         let Node { line, name, value } = self.values.get(key)?;
-        let item = |text: &str| Node::new(*line, "", Value::Text(text.trim().to_owned()));
+        let item = |text: &str| Node::new(*line, "", Value::Text(text.trim().to_owned().into()));
         let items = match value {
             Value::Text(text) => text.split(',').map(item).collect(),
             Value::List(items) => items.clone(),
