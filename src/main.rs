@@ -164,15 +164,12 @@ async fn healthcheck(cli: &Cli) -> Result<ExitCode, ExitError> {
 /// The flags of process 1 if it is this program, as in a container: an image's health check has none.
 fn container_flags() -> Option<Flags> {
     let command = std::fs::read("/proc/1/cmdline").ok()?;
-    let arguments: Vec<_> = command
-        .split(|byte| *byte == 0)
-        .map(OsStr::from_bytes)
-        .collect();
-    let (_, arguments) = arguments.split_last()?;
+    let arguments = command.strip_suffix(b"\0")?.split(|byte| *byte == 0);
+    let arguments = Vec::from_iter(arguments.map(OsStr::from_bytes));
     let program = Path::new(arguments.first()?).file_name()?;
-    (program == env!("CARGO_PKG_NAME"))
-        .then(|| cli::parse(arguments).ok())?
-        .map(|cli| cli.flags)
+    let is_exporter = program == env!("CARGO_PKG_NAME");
+    let cli = is_exporter.then(|| cli::parse(arguments))?;
+    Some(cli.ok()?.flags)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]

@@ -160,6 +160,8 @@ async fn alternative_names_restrict_client_certificates() {
             "[other.example, example, \"*.example\", Prometheus.example]",
             false,
         ),
+        // As in the toolkit, an empty list allows no name.
+        ("[]", false),
     ] {
         let config = format!(
             "{SERVER}  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n  \

@@ -122,12 +122,7 @@ fn section<'a>(
 }
 
 fn is_blank(value: &Value) -> bool {
-    match value {
-        Value::Empty | Value::Null => true,
-        Value::Text(text) => text.is_empty(),
-        Value::List(items) => items.is_empty(),
-        Value::Map(_) => false,
-    }
+    value.is_empty() || value.text() == Some("")
 }
 
 fn headers(settings: &Settings<'_>) -> Vec<(HeaderName, HeaderValue)> {

@@ -266,7 +266,8 @@ impl Reader<'_> {
         key: &str,
         list: Option<Vec<(String, Option<T>)>>,
     ) -> Option<Vec<T>> {
-        let list = list?;
+        // As in the toolkit, an empty list means the defaults.
+        let list = list.filter(|list| !list.is_empty())?;
         let missing = list.iter().filter(|(_, found)| found.is_none());
         let missing: Vec<_> = missing.map(|(name, _)| name.as_str()).collect();
         if missing.len() == list.len() {
