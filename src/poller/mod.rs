@@ -126,10 +126,11 @@ impl Poller {
         }
         loop {
             self.wait().await;
-            let stream = self.poll().await;
+            // Boxed: most of the time most accounts wait, and none shall take room for these then.
+            let stream = Box::pin(self.poll()).await;
             self.first_attempt = None;
             if let Some(stream) = stream {
-                self.follow(stream).await;
+                Box::pin(self.follow(stream)).await;
             }
         }
     }

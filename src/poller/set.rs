@@ -123,7 +123,8 @@ impl PollerSet {
             let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
             let (mut poller, desired) = Poller::new(account, self.shared.clone(), breaker, first);
             poller.first_attempt = latch.clone();
-            let task = AbortOnDropHandle::new(self.shared.runtime.spawn(supervise(poller)));
+            let task =
+                AbortOnDropHandle::new(self.shared.runtime.spawn(supervise(Box::new(poller))));
             self.pollers.insert(name, PollerHandle { desired, task });
         }
     }
@@ -168,7 +169,7 @@ fn log_reload(by: &str, changes: &[(Arc<str>, &str)]) {
 
 /// Runs a poller, and again after each panic; the message and place of a panic are logged by the
 /// panic hook.
-async fn supervise(mut poller: Poller) {
+async fn supervise(mut poller: Box<Poller>) {
     let mut panicked = false;
     while AssertUnwindSafe(poller.run(panicked))
         .catch_unwind()
