@@ -410,13 +410,17 @@ fn one_answer_looks_like_seconds_where_its_dates_are_utc_and_exclude_millisecond
 }
 
 proptest! {
+    /// Also where a wrong zone makes the dates fit seconds.
     #[test]
     fn milliseconds_never_look_like_seconds(
-        left_s in prop::collection::vec(0.0..1e6_f64, 1..4),
         quarters in -56..=56_i8,
         skew_s in -9.0..9.0_f64,
+        beside_s in -20.0..20.0_f64,
+        other_s in prop::collection::vec(0.0..1e6_f64, 0..3),
     ) {
         let zone_h = f64::from(quarters) / 4.0;
+        let fits_seconds = (zone_h * 3600.0 + skew_s + beside_s) / 999.0;
+        let left_s = [&[fits_seconds.max(0.0)][..], &other_s].concat();
         prop_assert!(!look_like_seconds(Unit::Milliseconds, zone_h, skew_s, &left_s));
     }
 }
