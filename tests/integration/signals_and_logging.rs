@@ -1,5 +1,8 @@
 //! The built binary as a process: how it ends, and what it logs.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -40,6 +43,20 @@ async fn sigterm_exits_promptly_with_hanging_upstream() {
             drop(idle);
         }
     }
+}
+
+#[tokio::test]
+async fn no_core_dump_is_written() {
+    let upstream = upstream().await;
+    let program = start(&upstream, &[]).await;
+    let folder = Path::new("/proc").join(program.id().to_string());
+    let limits = fs::read_to_string(folder.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.contains("core file size"));
+    let core: Vec<_> = core.unwrap().split_whitespace().collect();
+    assert_eq!(core[4..6], ["0", "0"]);
+    // Of a process that cannot be dumped, root owns these files whoever runs it.
+    let owner = fs::metadata(folder.join("environ")).unwrap().uid();
+    assert_eq!(owner, 0);
 }
 
 #[tokio::test]
