@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Checks of a release that take long: reproducible builds, the Debian package in a fresh Debian, the image, the system calls;
-# limits of the system, two simulated hours of chaos, fuzzing.
-# Needs root on Debian 12, and installs debootstrap, buildah, bubblewrap, strace, lintian and the tools of release-build.sh.
+# limits of the system, instructions of a scrape and a poll, two simulated hours of chaos, fuzzing.
+# Needs root on Debian 12, and installs debootstrap, buildah, bubblewrap, strace, lintian, valgrind and the tools of release-build.sh.
 #
 # KEEP=FOLDER  work there and keep the result; a temporary folder otherwise
-# ONLY=NAMES   reproducible, package, image, syscalls, limits, soak, fuzz: only these; package, image and syscalls need the
+# ONLY=NAMES   reproducible, package, image, syscalls, limits, instructions, soak, fuzz: only these; package, image and syscalls need the
 #              result of reproducible
 # FUZZ_SECONDS for each of the six targets, 600 by default
 set -euo pipefail
@@ -24,7 +24,7 @@ failures=()
 
 # check NAME: runs the function of this name in a shell of its own.
 check() {
-  case " ${ONLY:-reproducible package image syscalls limits soak fuzz} " in *" $1 "*) ;; *) return 0 ;; esac
+  case " ${ONLY:-reproducible package image syscalls limits instructions soak fuzz} " in *" $1 "*) ;; *) return 0 ;; esac
   local status=0
   printf '\n== %s\n' "$1"
   # A function that is part of a condition would go on after an error.
@@ -157,6 +157,13 @@ limits() {
   EXPORTER=${CARGO_TARGET_DIR:-target}/debug/tradernet-exporter python3 scripts/check-limits.py
 }
 
+# A scrape and a poll take no more instructions than stated in scripts/benchmark.py.
+instructions() {
+  command -v valgrind >/dev/null || { apt-get -qq update && apt-get -qq install --yes --no-install-recommends valgrind >/dev/null; }
+  cargo build --locked --release
+  scripts/benchmark.py --instructions "${CARGO_TARGET_DIR:-target}/release/tradernet-exporter"
+}
+
 # 200 accounts over all transports.
 soak() { cargo nextest run --locked --features soak --test integration --no-capture two_hours_of_chaos; }
 
@@ -173,6 +180,7 @@ check package
 check image
 check syscalls
 check limits
+check instructions
 check soak
 check fuzz
 
