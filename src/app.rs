@@ -193,9 +193,9 @@ impl Reloader {
         loop {
             let (by, answer) = tokio::select! {
                 () = stopped(&mut signals.shutdown) => return,
-                Some(()) = signals.hangup.recv() => ("SIGHUP", None),
-                Some(ReloadRequest { account, answer }) = requests.recv() => match account {
-                    None => ("HTTP", Some(answer)),
+                Some(()) = signals.hangup.recv() => ("SIGHUP".to_owned(), None),
+                Some(ReloadRequest { account, by, answer }) = requests.recv() => match account {
+                    None => (by, Some(answer)),
                     Some(account) => {
                         // A retry, which does not reload the configuration.
                         let known = self.pollers.retry_now(&account);
@@ -205,7 +205,7 @@ impl Reloader {
                     }
                 }
             };
-            let result = self.reload(by).await;
+            let result = self.reload(&by).await;
             if let Err(error) = &result {
                 error!(
                     by,

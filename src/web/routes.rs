@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use super::auth::Current;
 use super::query::Query;
 use super::response::{self, Response, compress, text};
-use super::server::ListenerKind;
+use super::server::{ListenerKind, Source};
 use super::{App, ReloadRequest, accept, api, csrf, page};
 use crate::logging;
 
@@ -29,17 +29,11 @@ type Answer = Result<Response, Refusal>;
 
 impl App {
     /// Answers one request and counts it; an answer that panics is an internal error.
-    /// `is_loopback` is whether the listener can be reached from this machine only.
-    pub(super) async fn respond(
-        &self,
-        kind: ListenerKind,
-        is_loopback: bool,
-        request: Request<Incoming>,
-    ) -> Response {
+    pub(super) async fn respond(&self, from: Source, request: Request<Incoming>) -> Response {
         let (request, body) = request.into_parts();
         let access = self.access.current();
-        let handler = self.handler(kind, request.uri.path());
-        let answer = self.check_and_route(&access, kind, is_loopback, handler, &request, body);
+        let handler = self.handler(from.kind, request.uri.path());
+        let answer = self.check_and_route(&access, from, handler, &request, body);
         let response = AssertUnwindSafe(answer).catch_unwind();
         let mut response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
@@ -80,28 +74,29 @@ impl App {
     async fn check_and_route(
         &self,
         access: &Current,
-        kind: ListenerKind,
-        is_loopback: bool,
+        from: Source,
         handler: &'static str,
         request: &Parts,
         body: Incoming,
     ) -> Response {
         let is_probe = matches!(handler, "/-/healthy" | "/-/ready");
-        if kind == ListenerKind::Main && !is_probe {
+        if from.kind == ListenerKind::Main && !is_probe {
             let external = self.settings.external_url.as_ref();
-            if is_loopback && let Err(reason) = csrf::check_host(&request.headers, external) {
+            if from.is_loopback
+                && let Err(reason) = csrf::check_host(&request.headers, external)
+            {
                 return text(StatusCode::FORBIDDEN, reason);
             }
             if let Err(refused) = self.access.check(access, &request.headers).await {
                 return refused;
             }
         }
-        self.route(kind, handler, request, body).await
+        self.route(from, handler, request, body).await
     }
 
     async fn route(
         &self,
-        kind: ListenerKind,
+        from: Source,
         handler: &str,
         request: &Parts,
         body: Incoming,
@@ -111,7 +106,7 @@ impl App {
         let allow = match handler {
             "/-/reload" => "POST",
             "/-/log-level" => "GET, HEAD, PUT",
-            "other" => return self.not_found(kind, request.uri.path()),
+            "other" => return self.not_found(from.kind, request.uri.path()),
             _ => "GET, HEAD",
         };
         if !allow.split(", ").any(|name| request.method == name) {
@@ -124,9 +119,9 @@ impl App {
             // Boxed: a request for one of these is rare, and each would enlarge every connection.
             "/" => self.status_page(headers, query).boxed().await,
             "/api/v1/accounts" => self.accounts(headers, query).boxed().await,
-            "/-/reload" => self.reload(headers, query).boxed().await,
+            "/-/reload" => self.reload(from, headers, query).boxed().await,
             "/-/log-level" => self.log_level(request, body).boxed().await,
-            _ => return self.not_found(kind, request.uri.path()),
+            _ => return self.not_found(from.kind, request.uri.path()),
         };
         answer.unwrap_or_else(|(status, reason)| text(status, reason))
     }
@@ -204,7 +199,7 @@ impl App {
         ))
     }
 
-    async fn reload(&self, headers: &HeaderMap, query: &str) -> Answer {
+    async fn reload(&self, from: Source, headers: &HeaderMap, query: &str) -> Answer {
         self.check_lifecycle(headers)?;
         let account = account_parameter(query).map_err(bad_request)?;
         if let Some(account) = &account
@@ -214,7 +209,13 @@ impl App {
         }
         let shutting_down = || "the exporter is shutting down".to_owned();
         let (answer, outcome) = oneshot::channel();
-        let outcome = match self.reload.send(ReloadRequest { account, answer }).await {
+        let client = from.client.map(|client| client.ip().to_canonical());
+        let request = ReloadRequest {
+            account,
+            by: client.map_or("a Unix socket".to_owned(), |ip| ip.to_string()),
+            answer,
+        };
+        let outcome = match self.reload.send(request).await {
             Ok(()) => outcome.await.unwrap_or_else(|_| Err(shutting_down())),
             Err(_) => Err(shutting_down()),
         };

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +111,17 @@ async fn serve_at_most(
     tasks.shutdown().await;
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    /// The kind of its listener.
+    pub(super) kind: ListenerKind,
+    /// Whether the listener can be reached from this machine only.
+    pub(super) is_loopback: bool,
+    /// The client's address, over TCP.
+    pub(super) client: Option<SocketAddr>,
+}
+
 /// What the connections of one listener share.
 struct Server {
     app: Arc<App>,
@@ -125,9 +137,17 @@ impl Server {
         connection: Arc<Connection>,
         watcher: Watcher,
     ) -> io::Result<()> {
+        let from = Source {
+            kind: self.kind,
+            is_loopback: self.is_loopback,
+            client: match &stream {
+                Either::Left(stream) => stream.peer_addr().ok(),
+                Either::Right(_) => None,
+            },
+        };
         let stream = secure(stream, &self.app, self.kind).await?;
         let stream = AnswerStream::new(stream, Arc::clone(&connection));
-        let service = service_fn(|request| self.answer(&connection, request));
+        let service = service_fn(|request| self.answer(&connection, from, request));
         let served = http1::Builder::new()
             .max_buf_size(MAX_HEADER_BYTES)
             .serve_connection(TokioIo::new(stream), service);
@@ -137,11 +157,12 @@ impl Server {
     async fn answer(
         &self,
         connection: &Connection,
+        from: Source,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
         // Requests that are sent ahead do not keep other connections waiting: hyper yields after 16.
         connection.start_request();
-        let response = self.app.respond(self.kind, self.is_loopback, request).await;
+        let response = self.app.respond(from, request).await;
         self.connections.start_answer(connection, response.body());
         Ok(response.map(Full::new))
     }

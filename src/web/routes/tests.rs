@@ -259,7 +259,12 @@ async fn reload(
     let requesting =
         super::super::test_support::request_on(served.connect().await, "POST", target, &[]);
     let answering = async {
-        let ReloadRequest { account, answer } = served.sources.reloads.recv().await.unwrap();
+        let ReloadRequest {
+            account,
+            by,
+            answer,
+        } = served.sources.reloads.recv().await.unwrap();
+        assert_eq!(by, "127.0.0.1");
         answer.send(outcome).unwrap();
         account
     };
