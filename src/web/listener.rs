@@ -4,12 +4,11 @@ use std::fmt;
 use std::fs::{Permissions, remove_file, set_permissions, symlink_metadata};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixSocket, UnixStream};
 use tokio_util::either::Either;
 
@@ -17,9 +16,10 @@ use tokio_util::either::Either;
 const NO_SUCH_FAMILY: i32 = 97;
 /// Of a Unix socket: a reverse proxy of the same group may connect.
 const SOCKET_MODE: u32 = 0o660;
-/// Bytes that the system keeps for a connection in each direction. Linux doubles the number. Without a
-/// bound it keeps megabytes of an answer for a client that does not read.
-const SYSTEM_BUFFER_BYTES: usize = 32 * 1024;
+/// Bytes of an answer that the system takes before the client is ready for them; of a Unix socket twice as
+/// many. Without a limit it keeps megabytes for a client that does not read. A small send buffer of TCP would
+/// wait for delayed acknowledgements instead.
+const MAX_UNSENT_BYTES: u32 = 16 * 1024;
 /// Connections that wait to be accepted, as tokio has it for TCP.
 const BACKLOG: u32 = 1024;
 
@@ -98,25 +98,24 @@ impl Listener {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
+                let socket = SockRef::from(&stream);
                 // Answers are written whole: waiting to fill a segment would only delay them.
-                set_options(&stream, stream.set_nodelay(true));
+                report(socket.set_tcp_nodelay(true));
+                report(socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
                 Ok(Either::Left(stream))
             }
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                set_options(&stream, Ok(()));
+                report(SockRef::from(&stream).set_send_buffer_size(MAX_UNSENT_BYTES as usize));
                 Ok(Either::Right(stream))
             }
         }
     }
 }
 
-fn set_options(stream: impl AsFd, set: io::Result<()>) {
-    let set = set
-        .and_then(|()| Ok(set_socket_send_buffer_size(&stream, SYSTEM_BUFFER_BYTES)?))
-        .and_then(|()| Ok(set_socket_recv_buffer_size(&stream, SYSTEM_BUFFER_BYTES)?));
+fn report(set: io::Result<()>) {
     if let Err(error) = set {
-        tracing::debug!(%error, "a connection's options cannot be set");
+        tracing::debug!(%error, "an option of a connection cannot be set");
     }
 }
 
