@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Limited};
 use reqwest::header::{
     CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
 };
-use reqwest::{Body, Method, NoProxy, Proxy, Request, Response, StatusCode};
+use reqwest::{Method, NoProxy, Proxy, Request, Response, StatusCode};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
@@ -308,27 +307,27 @@ pub(super) fn insert_secret(
 
 /// Reads a whole body of at most `limit` bytes, decoded.
 async fn read_body(
-    response: Response,
+    mut response: Response,
     limit: u64,
     context: &RequestContext,
 ) -> Result<Bytes, Error> {
-    if response
-        .content_length()
-        .is_some_and(|length| length > limit)
-    {
+    let too_large = |length: u64| length > limit;
+    if response.content_length().is_some_and(too_large) {
         return Err(Error::TooLarge { limit });
     }
-    let body = Limited::new(
-        Body::from(response),
-        usize::try_from(limit).unwrap_or(usize::MAX),
-    );
-    match body.collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) => Err(match error.downcast::<reqwest::Error>() {
-            Ok(error) => context.error(*error),
-            Err(_) => Error::TooLarge { limit },
-        }),
+    let mut body = Vec::new();
+    // Not through `http_body`: there reqwest does not say that a compression is broken.
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| context.error(error))?
+    {
+        body.extend_from_slice(&chunk);
+        if too_large(body.len() as u64) {
+            return Err(Error::TooLarge { limit });
+        }
     }
+    Ok(body.into())
 }
 
 /// Host and port of the proxy, without the password.
