@@ -99,7 +99,7 @@ test('the first row of the incident names the problems', () => {
 
 test('the table of accounts is sorted by urgency', () => {
   const { incident } = reports;
-  assert.deepEqual(column(incident, 'Account'), ['locked', 'broker', 'desk-1', 'night', 'desk-2', 'empty', 'bot']);
+  assert.deepEqual(column(incident, 'Account'), ['locked & out', 'broker', 'desk-1', 'night', 'desk-2', 'empty', 'bot']);
   assert.deepEqual(column(incident, 'State'), ['login blocked', 'rule broken', 'rule broken', 'rule broken', 'expiring', 'no session', 'OK']);
   assert.deepEqual(column(incident, 'Expires in'), ['-', '03:48:20', '19:00:00', '-', '00:19:00', '-', '01:30:00']);
 });
@@ -111,8 +111,10 @@ test('the table of sessions lists rule breakers first, with the labels that the 
   assert.deepEqual(column(incident, 'Rules broken', 'Session list'), ['1', '0', '0']);
 });
 
-test('accounts of a stopped exporter have no data', () => {
+test('accounts of a stopped exporter have no data, and one that two exporters watch is counted once', () => {
   const { fleet } = reports;
+  const { rows } = panel(fleet, 'Accounts').frames[0];
+  assert.equal(rows, 210);
   assert.deepEqual(shown(fleet, 'Exporters'), { up: ['1', GREEN], down: ['1', RED] });
   const total = STATES.reduce((n, s) => n + Number(shown(fleet, 'Accounts by state')[s][0]), 0);
   assert.equal(total, 200);
@@ -130,6 +132,26 @@ test('alerts and restarts are annotations', () => {
   const { incident } = reports;
   assert.deepEqual(incident.annotations.map((a) => a.name), ['Firing alerts', 'Exporter restarts']);
   assert.deepEqual(incident.annotations[0].series.map((s) => s.account), ['desk-1']);
+  // The exporter restarts between two scrapes.
+  const end = 1781524800;
+  assert.deepEqual(incident.annotations[1].times, [[end - 6 * 3600 - 20, end - 3600 - 7]]);
+});
+
+test('links encode the account and keep the variables', () => {
+  const links = (name, title) => panel(reports.incident, title).frames[0].fields.find((f) => f.name === name).links;
+  const only = '&var-datasource=prometheus&var-expiry_warning=1800&var-expiry_critical=300&var-status_page=http%3A%2F%2F127.0.0.1%3A10460&var-job=tradernet&var-account=';
+  const [show] = links('Account', 'Accounts');
+  assert.ok(show.endsWith(`${only}locked%20%26%20out`), show);
+  assert.deepEqual(links('State', 'Accounts'), ['http://127.0.0.1:10460/?q=locked%20%26%20out#locked%20%26%20out']);
+  const back = new URL(dashboard.links.find((l) => l.title === 'All accounts').url, 'http://grafana').searchParams;
+  assert.deepEqual(['job', 'instance', 'account'].map((name) => back.get(`var-${name}`)), ['$__all', '$__all', '$__all']);
+});
+
+test('the name of an exporter fits its column', () => {
+  for (const title of ['Accounts', 'Versions']) {
+    const { width } = panel(reports.fleet, title).frames[0].fields.find((f) => f.name === 'Instance');
+    assert.ok(width >= 8 * 'tradernet-exporter-0:10460'.length, `${title}: ${width}`);
+  }
 });
 
 test('a variable changes the threshold in every panel that uses it', async () => {

@@ -14,7 +14,7 @@ exposition. Equal arguments write equal bytes.
 import math
 import random
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 STEP = 15
 HOUR = 3600
@@ -161,7 +161,7 @@ def accounts(begin, end, incident):
             limits={"min": 1},
         ),
         Account(
-            "locked",
+            "locked & out",
             [Session(begin - 60, 20 * HOUR, 4, "203.0.113.80")],
             fails=since(2 * HOUR, "auth", None),
             blocked_from=end - 2 * HOUR if incident else math.inf,
@@ -280,8 +280,9 @@ def session_series(add, account, seen, now, settled):
             add(f"{SESSION}_violating", "gauge", 1, session_id=number, rule="client_ip")
 
 
-def exporter_series(out, instance, times, stops, reload_failed_from):
-    """Adds what belongs to no account; the exporter stops at `stops`."""
+def exporter_series(out, instance, times, stops, data):
+    """Adds what belongs to no account; the exporter stops at `stops`, and in an incident restarts without a missed scrape."""
+    reload_failed_from = times[-1] - 3000 if data == "incident" else math.inf
     share = {"0.05": 0.05, "0.1": 0.4, "0.25": 0.9, "0.5": 0.97, "1": 0.993, "2.5": 0.996, "5": 0.998, "10": 1, "+Inf": 1}
     for i, now in enumerate(times):
 
@@ -299,7 +300,8 @@ def exporter_series(out, instance, times, stops, reload_failed_from):
         add("process_resident_memory_bytes", "gauge", 7.5e6 + 2e5 * math.sin(i / 99))
         add("process_open_fds", "gauge", 19 + i % 3)
         add("process_max_fds", "gauge", 1024)
-        add("process_start_time_seconds", "gauge", times[0] - 20)
+        restarted = data == "incident" and now >= times[-1] - HOUR
+        add("process_start_time_seconds", "gauge", times[-1] - HOUR - 7 if restarted else times[0] - 20)
 
 
 def generate(end, data):
@@ -309,11 +311,16 @@ def generate(end, data):
     times = range(begin, end + 1, STEP)
     out, chance = Exposition(), random.Random(4)
     stops = {"exporter-1.example:10460": end - HOUR // 2}
-    for account in fleet(begin, end) if data == "fleet" else accounts(begin, end, data == "incident"):
+    watching = accounts(begin, end, data == "incident")
+    if data == "fleet":
+        # Both exporters watch the first ten accounts.
+        watching = fleet(begin, end)
+        watching += [replace(a, instance=f"exporter-{1 - i % 2}.example:10460", counters={}) for i, a in enumerate(watching[:10])]
+    for account in watching:
         watched = [t for t in times if t <= stops.get(account.instance, end)]
         account_series(out, account, watched, chance)
     for instance in [f"exporter-{i}.example:10460" for i in range(2)] if data == "fleet" else [INSTANCE]:
-        exporter_series(out, instance, times, stops.get(instance, end), end - 3000 if data == "incident" else math.inf)
+        exporter_series(out, instance, times, stops.get(instance, end), data)
     if data == "incident":
         for now in times:
             if now > end - 2400:

@@ -120,7 +120,7 @@ export async function buildScene(json: Json, settings: Settings): Promise<Embedd
   const inputs = Object.fromEntries((json.__inputs ?? []).map((i: Json) => [i.name, i.type === 'datasource' ? 'prometheus' : i.value]));
   const dash: Json = JSON.parse(JSON.stringify(json), (_, v) => (typeof v === 'string' ? v.replace(/\$\{(\w+)\}/g, (all, n) => inputs[n] ?? all) : v));
   for (const a of (dash.annotations?.list ?? []).filter((x: Json) => !x.builtIn && x.enable)) {
-    annotations.push({ name: a.name, expr: a.expr, prometheus: settings.prometheus });
+    annotations.push({ name: a.name, expr: a.expr, useValueForTime: a.useValueForTime, prometheus: settings.prometheus });
   }
   const time = (t: string) => (/^\d+$/.test(t) ? new Date(Number(t)).toISOString() : t); // also takes Grafana's epoch milliseconds
   const $timeRange = new SceneTimeRange({ from: time(settings.from ?? dash.time?.from ?? 'now-6h'), to: time(settings.to ?? dash.time?.to ?? 'now'), timeZone: 'utc' });
@@ -168,11 +168,14 @@ function check(panel: VizPanel, { series }: PanelData) {
   }
 }
 
-async function annotation(scene: EmbeddedScene, { name, expr, prometheus }: Json) {
+async function annotation(scene: EmbeddedScene, { name, expr, useValueForTime, prometheus }: Json) {
   const { from, to } = scene.state.$timeRange!.state.value;
   const query = new URLSearchParams({ query: interpolate(expr, { __sceneObject: { value: scene } as any }), start: String(from.unix()), end: String(to.unix()), step: '60' });
   const { status, data, error } = await (await fetch(`${prometheus}/api/v1/query_range?${query}`)).json();
-  return { name, error: status === 'success' ? undefined : error, series: data?.result.map((r: Json) => r.metric) ?? [] };
+  const result: Json[] = data?.result ?? [];
+  // Seconds. Grafana joins those less than a step apart.
+  const times = (r: Json) => [...new Set(r.values.map(([at, value]: [number, string]) => (useValueForTime ? Number(value) / 1000 : at)))];
+  return { name, error: status === 'success' ? undefined : error, series: result.map((r) => r.metric), times: result.map(times) };
 }
 
 export async function report(scene: EmbeddedScene) {
@@ -200,7 +203,10 @@ export async function report(scene: EmbeddedScene) {
             };
             // All values of short columns, so that a test can assert a table's rows and their order.
             const all = frame.length <= 20 && p.state.pluginId === 'table' ? Array.from(f.values, text) : undefined;
-            return { name: getFieldDisplayName(f, frame, shown.series), type: f.type, last: text(last), color: f.display?.(last).color, all };
+            // Before the sanitizer of URLs, which differs between versions of Grafana.
+            const first: any = { __dataContext: { value: { frame, field: f, rowIndex: 0 } } };
+            const links = f.config.links?.map((link) => p.interpolate(link.url, first, 'uriencode'));
+            return { name: getFieldDisplayName(f, frame, shown.series), type: f.type, last: text(last), color: f.display?.(last).color, all, width: f.config.custom?.width, links };
           }),
         })),
       };
