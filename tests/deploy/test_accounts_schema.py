@@ -1,6 +1,7 @@
 """docs/accounts.schema.json accepts what the exporter accepts, and shows an editor the usual mistakes; docs/configuration.md has every
 variable."""
 
+import itertools
 import json
 import os
 import re
@@ -40,6 +41,17 @@ class Schema(unittest.TestCase):
             error = subprocess.run(command, capture_output=True, text=True, check=False, env={}).stderr
         known = re.search(r"qqqqqqqq: unknown key; known keys are (.*)", error)[1].split(", ")
         self.assertEqual(sorted(self.validator.schema["$defs"]["account"]["properties"]), sorted(known))
+
+    def test_examples_with_a_minimum_leave_out_the_exporters_own_session(self):
+        """Otherwise the exporter's own session hides the loss of the one that matters."""
+        found = 0
+        for path in [ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*"), *ROOT.glob("deploy/**/*")]:
+            lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+            for line, following in itertools.pairwise([*lines, ""]):
+                if re.search(r"MIN_SESSIONS=[1-9]|min_sessions: [1-9]", line):
+                    found += 1
+                    self.assertRegex(following, r"MIN_SESSIONS_SAFETY_TYPES=\S|min_sessions_safety_types: \S", path)
+        self.assertGreaterEqual(found, 7)
 
     def test_every_variable_is_documented(self):
         environment = {"TRADERNET_QQQQQQQQ": "1"}
