@@ -50,7 +50,7 @@ class Schema(unittest.TestCase):
             for line, following in itertools.pairwise([*lines, ""]):
                 if re.search(r"MIN_SESSIONS=[1-9]|min_sessions: [1-9]", line):
                     found += 1
-                    self.assertRegex(following, r"MIN_SESSIONS_SAFETY_TYPES=\S|min_sessions_safety_types: \S", path)
+                    self.assertRegex(following, r"MIN_SESSIONS_SAFETY_TYPES=\S|min_sessions_safety_types:", path)
         self.assertGreaterEqual(found, 7)
 
     def test_every_variable_is_documented(self):
