@@ -101,6 +101,7 @@ impl Listener {
                 let socket = SockRef::from(&stream);
                 // Answers are written whole: waiting to fill a segment would only delay them.
                 report(socket.set_tcp_nodelay(true));
+                #[cfg(target_os = "linux")]
                 report(socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
                 Ok(Either::Left(stream))
             }

@@ -128,6 +128,25 @@ async fn incomplete_head_closes_the_connection() {
 }
 
 #[tokio::test]
+async fn large_heads_are_refused() {
+    let served = Served::start(settings()).await;
+    let headers: Vec<_> = (0..101).map(|number| format!("X{number}: y")).collect();
+    let headers: Vec<_> = headers.iter().map(String::as_str).collect();
+    let few = served
+        .request("GET", "/metrics", headers.get(..90).unwrap())
+        .await;
+    assert_eq!(few.status, 200);
+    let many = served.request("GET", "/metrics", &headers).await;
+    assert_eq!(many.status, 431);
+    let mut stream = served.connect().await;
+    let head = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(4 * MAX_HEADER_BYTES));
+    let _ = stream.write_all(head.as_bytes()).await;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 431");
+}
+
+#[tokio::test]
 async fn full_listener_closes_the_connection_that_owes_a_request_longest() {
     let mut served = Served::with(
         lifecycle(),
