@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Fails where a Markdown file of the repository links to a file or a heading that does not exist."""
+"""Fails where a Markdown file of the repository links to a file or a heading that does not exist, or where the table of
+direct dependencies is not that of Cargo.toml."""
 
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -32,10 +34,19 @@ def broken(path):
             yield target, "no such heading"
 
 
+def dependencies():
+    """Crates that only one of Cargo.toml and docs/architecture.md has."""
+    used = set(tomllib.loads((ROOT / "Cargo.toml").read_text())["dependencies"])
+    _, _, table = (ROOT / "docs/architecture.md").read_text(encoding="utf-8").partition("## Direct dependencies")
+    for crate in sorted(used ^ set(re.findall(r"^\| `([\w-]+)` \| \S", table, re.MULTILINE))):
+        yield f"Cargo.toml and docs/architecture.md: {crate}: only in one of them"
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "-z", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     found = [f"{name}: {target}: {why}" for name in listed.split("\0") if name for target, why in broken(ROOT / name)]
-    print("\n".join(found) or "every link of the documentation leads somewhere")
+    found += dependencies()
+    print("\n".join(found) or "every link of the documentation leads somewhere, every dependency has its reason")
     return bool(found)
 
 
