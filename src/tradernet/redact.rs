@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use percent_encoding::percent_decode_str;
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::text::is_printable;
@@ -71,9 +72,12 @@ impl Redactor {
             let secret = secret.expose_secret().trim();
             let is_short = secret.chars().nth(MIN_SECRET_CHARS - 1).is_none();
             // A secret may look like an escape, which a text keeps or replaces.
-            for needle in [secret.to_owned(), form(secret)] {
-                let needle = needle.to_ascii_lowercase();
-                for (start, _) in text.match_indices(&needle).filter(|_| !needle.is_empty()) {
+            for mut needle in [secret.to_owned(), form(secret)].map(Zeroizing::new) {
+                needle.make_ascii_lowercase();
+                for (start, _) in text
+                    .match_indices(needle.as_str())
+                    .filter(|_| !needle.is_empty())
+                {
                     let end = start + needle.len();
                     let (before, behind) = (text.get(..start), text.get(end..));
                     let before = before.and_then(|text| text.chars().next_back());

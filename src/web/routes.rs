@@ -103,13 +103,15 @@ impl App {
     ) -> Response {
         let headers = &request.headers;
         let query = request.uri.query().unwrap_or_default();
-        let allow = match handler {
-            "/-/reload" => "POST",
-            "/-/log-level" => "GET, HEAD, PUT",
+        let method = &request.method;
+        let reads = matches!(*method, Method::GET | Method::HEAD);
+        let (allow, is_allowed) = match handler {
+            "/-/reload" => ("POST", *method == Method::POST),
+            "/-/log-level" => ("GET, HEAD, PUT", reads || *method == Method::PUT),
             "other" => return self.not_found(from.kind, request.uri.path()),
-            _ => "GET, HEAD",
+            _ => ("GET, HEAD", reads),
         };
-        if !allow.split(", ").any(|name| request.method == name) {
+        if !is_allowed {
             return response::method_not_allowed(allow);
         }
         let answer = match handler {
