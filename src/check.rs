@@ -82,6 +82,7 @@ json_object!(Sessions<'_>, Sessions(summary, status, names) => {
     // One answer confirms the unit only where it is configured, or a session's lifetime shows it.
     "expire_unit_confirmed": status.unit.confirmed,
     "expire_looks_like_seconds": status.looks_like_seconds,
+    "own_sessions_count_for_minimum": counts_own_sessions(status),
     "violating": violating(summary),
 });
 

@@ -89,7 +89,12 @@ pub fn completions(shell: Shell) -> Vec<u8> {
 pub fn manual_page() -> std::io::Result<Vec<u8>> {
     let mut command = command();
     command.build();
-    let (mut page, man) = (Vec::new(), Man::new(command.clone()));
+    let (mut page, man) = (
+        Vec::new(),
+        Man::new(command.clone())
+            .date(" ")
+            .source(concat!("tradernet-exporter ", env!("CARGO_PKG_VERSION"))),
+    );
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
     man.render_synopsis_section(&mut page)?;

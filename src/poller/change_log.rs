@@ -26,9 +26,18 @@ pub struct ChangeLog {
 #[derive(Debug, Default)]
 struct Collected {
     failures: BTreeMap<Arc<str>, (Error, bool)>,
-    answers: BTreeMap<Arc<str>, (u64, Option<Duration>)>,
+    answers: BTreeMap<Arc<str>, Answer>,
     /// Accounts that fail, and whether a line of many accounts has reported it.
     failing: BTreeMap<Arc<str>, bool>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    open: u64,
+    /// How long the account failed, if it did.
+    outage: Option<Duration>,
+    /// Whether the failure is in a line of many accounts.
+    ends_shared: bool,
 }
 
 impl ChangeLog {
@@ -63,11 +72,16 @@ impl ChangeLog {
             return log_answer(name, open, outage);
         }
         let mut collected = self.collected();
-        collected.failing.remove(name);
+        let ends_shared = collected.failing.remove(name) == Some(true);
         if collected.answers.is_empty() {
             self.flush_later(account, Self::flush_answers);
         }
-        (collected.answers).insert(Arc::clone(name), (open, outage));
+        let answer = Answer {
+            open,
+            outage,
+            ends_shared,
+        };
+        (collected.answers).insert(Arc::clone(name), answer);
     }
 
     /// Whether more accounts may change than have a line each.
@@ -97,35 +111,43 @@ impl ChangeLog {
     fn flush_failures(&self) {
         let mut collected = self.collected();
         let failures = std::mem::take(&mut collected.failures);
-        let accounts = failures.len();
-        if accounts <= MAX_ACCOUNTS {
-            drop(collected);
-            (failures.iter()).for_each(|(name, (error, stale))| log_failure(name, error, *stale));
-            return;
-        }
-        let mut reasons = BTreeMap::<_, usize>::new();
-        for (error, _) in failures.values() {
-            *reasons.entry(error.reason().name()).or_default() += 1;
-        }
-        let reasons = reasons.iter().map(|(reason, n)| format!("{reason}:{n}"));
-        let reasons = reasons.collect::<Vec<_>>().join(" ");
-        let stale = failures.values().filter(|(_, stale)| *stale).count();
-        warn!(accounts, reasons, stale, "polls failed");
-        for name in failures.keys() {
+        let outage = collected.failing.values().any(|reported| *reported);
+        let (of_hosts, others): (Vec<_>, Vec<_>) = (failures.into_iter())
+            .partition(|(_, (error, _))| outage && error.reason().may_be_of_host());
+        let (shared, single) = match of_hosts.len() + others.len() > MAX_ACCOUNTS {
+            true => ([of_hosts, others].concat(), Vec::new()),
+            // Accounts that join an outage.
+            false => (of_hosts, others),
+        };
+        for (name, _) in &shared {
             (collected.failing.entry(Arc::clone(name))).and_modify(|reported| *reported = true);
         }
+        drop(collected);
+        if !shared.is_empty() {
+            let mut reasons = BTreeMap::<_, usize>::new();
+            for (_, (error, _)) in &shared {
+                *reasons.entry(error.reason().name()).or_default() += 1;
+            }
+            let reasons = reasons.iter().map(|(reason, n)| format!("{reason}:{n}"));
+            let reasons = reasons.collect::<Vec<_>>().join(" ");
+            let stale = shared.iter().filter(|(_, (_, stale))| *stale).count();
+            warn!(accounts = shared.len(), reasons, stale, "polls failed");
+        }
+        (single.iter()).for_each(|(name, (error, stale))| log_failure(name, error, *stale));
     }
 
     fn flush_answers(&self) {
         let answers = std::mem::take(&mut self.collected().answers);
         let accounts = answers.len();
-        if accounts > MAX_ACCOUNTS {
-            let outages = answers.values().filter_map(|(_, outage)| *outage);
+        if accounts > MAX_ACCOUNTS || answers.values().any(|answer| answer.ends_shared) {
+            let outages = answers.values().filter_map(|answer| answer.outage);
             let recovered = outages.clone().count();
             let outage_s = outages.max().map(|longest| longest.as_secs());
             info!(accounts, recovered, outage_s, "accounts answer");
         } else {
-            (answers.iter()).for_each(|(name, (open, outage))| log_answer(name, *open, *outage));
+            for (name, answer) in &answers {
+                log_answer(name, answer.open, answer.outage);
+            }
         }
     }
 }

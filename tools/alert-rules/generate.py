@@ -32,20 +32,21 @@ DASHBOARD = (
 
 # What a setting must be: a pattern for all of it, and the same in words. The kind follows from the name, else the default.
 NUMBER = (r"[0-9]+(\.[0-9]+)?", "a number, such as 30")
-DURATION = (r"[0-9]+(s|m|h|d|w)", "a number with one unit of s, m, h, d, w, such as 90m")
+DURATION = (r"[0-9]{1,4}(s|m|h|d|w)", "a number with one unit of s, m, h, d, w, such as 90m")
 SWITCH = (r"on|off", "on or off")
-RATIO = (r"0(\.[0-9]+)?|1(\.0+)?", "a number from 0 to 1")
+RATIO = (r"0?\.[0-9]*[1-9][0-9]*", "a number between 0 and 1, such as 0.5")
 KINDS = {
-    "new_address_window": (r"[1-9][0-9]*(h|d|w)", "a number with one unit of h, d, w, such as 14d"),
+    "new_address_window": (r"[1-9][0-9]{0,2}(h|d|w)", "a number with one unit of h, d, w, such as 14d"),
     "polls_failing_ratio": RATIO,
     "api_unreachable_ratio": RATIO,
+    "api_unreachable_accounts": (r"[1-9][0-9]*", "a whole number, such as 3"),
     "working_hours": (r"[^\n]*[(<>=][^\n]*", "PromQL on one line, such as hour() >= 8 < 18"),
     "routing_labels": (r"[a-zA-Z_][a-zA-Z0-9_]*(, ?[a-zA-Z_][a-zA-Z0-9_]*)*", "label names, such as desk, team, but none of RESERVED"),
     "runbook_url": (r"https?://[^\s\"'{}?#]+", "an address such as https://example.com/runbooks, without ? and #"),
     "dashboard_url": (r"off|https?://[^\s\"'{}#]+", "off, or an address such as https://grafana.example.com/d/tradernet, without #"),
 }
-# Labels that the alerts already have.
-RESERVED = ("job", "instance", "account", "alerts", "alertname", "severity", "rule", "client_ip")
+# Labels that the alerts already have, or that tradernet_account_info has beside those of the account.
+RESERVED = ("job", "instance", "account", "alerts", "alertname", "severity", "rule", "client_ip", "transport", "credential", "__name__")
 OBJECT = """apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
@@ -108,7 +109,8 @@ def schema(defaults):
         pattern, _ = kind(name, default)
         properties[name] = {"type": "string", "pattern": f"^({pattern})$"}
         if re.fullmatch(NUMBER[0], default):
-            properties[name] |= {"type": ["number", "string"], "minimum": 0} | ({"maximum": 1} if name in KINDS else {})
+            least = {NUMBER: {"minimum": 0}, RATIO: {"exclusiveMinimum": 0, "exclusiveMaximum": 1}}
+            properties[name] |= {"type": ["number", "string"]} | least.get(kind(name, default), {"minimum": 1, "multipleOf": 1})
     properties["routing_labels"]["not"] = {"pattern": rf"(^|[ ,])({'|'.join(RESERVED)})([ ,]|$)"}
     return {"type": "object", "additionalProperties": False, "properties": properties}
 

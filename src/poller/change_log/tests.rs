@@ -150,6 +150,21 @@ async fn an_outage_of_many_accounts_has_one_line_and_its_end_another() {
     assert_eq!(seen.len(), 1, "{seen:#?}");
     assert!(seen[0].contains("desk-07") && seen[0].contains("reason=\"auth\""));
 
+    // Accounts that are answered later join and leave the outage.
+    let late: Vec<_> = accounts(44).skip(40).collect();
+    for (_, account) in &late {
+        log.failed(account, &ERROR, false);
+    }
+    collect().await;
+    let joined = "WARN message=polls failed accounts=4 reasons=\"timeout:4\" stale=0";
+    assert_eq!(lines.take(), [joined]);
+    for (_, account) in &late {
+        log.answered(account, 2, Some(INTERVAL));
+    }
+    collect().await;
+    let left = "INFO message=accounts answer accounts=4 recovered=4 outage_s=30";
+    assert_eq!(lines.take(), [left]);
+
     // A failure that is collected does not end the collection of answers early.
     for (n, account) in accounts(40) {
         log.answered(&account, 2, Some(10 * INTERVAL));

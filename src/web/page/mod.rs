@@ -162,9 +162,13 @@ pub(super) fn render(
         .collect();
     let totals = Totals::of(&accounts, now);
     accounts.retain(|(health, status)| query.matches(*health, &status.account));
-    // The sort is stable: equals stay in the order of their names.
+    // The account that is searched for by its whole name is the first. The sort is stable: equals
+    // stay in the order of their names.
+    let is_another = |status: &AccountStatus| *status.account != *query.account;
     accounts.sort_by(|(a, one), (b, other)| {
-        (a.cmp(b)).then_with(|| last_end(one, now).total_cmp(&last_end(other, now)))
+        (is_another(one).cmp(&is_another(other)))
+            .then_with(|| a.cmp(b))
+            .then_with(|| last_end(one, now).total_cmp(&last_end(other, now)))
     });
     let pages = accounts.len().div_ceil(PER_PAGE).max(1);
     let number = query.page.clamp(1, pages);

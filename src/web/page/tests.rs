@@ -205,6 +205,16 @@ fn state_and_name_select_accounts() {
     assert!(page.contains("href=\"./api/v1/accounts?state=failing\""));
     assert_eq!(shown("q=SHORT").0, ["b-short"]);
     assert_eq!(shown("state=ok&q=a-").0, ["a-long"]);
+    // The whole name is more than the urgency.
+    let named = published(vec![
+        failed(starting("a-10"), &timeout(), NOW),
+        starting("a-1"),
+    ]);
+    let names_of = |query| names(&rendered(&named, query, &settings())).join(" ");
+    assert_eq!(
+        [names_of("q=a"), names_of("q=a-1")],
+        ["a-10 a-1", "a-1 a-10"]
+    );
     let (none, page) = shown("q=%22nothing");
     assert!(none.is_empty() && page.contains("No account matches."));
     assert!(page.contains("name=\"q\" value=\"&#34;nothing\""));
