@@ -8,13 +8,14 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /build
 
+# Adds the list of dependencies to the binary, for scanners of images. Before the flag, which it cannot be built with.
+RUN cargo install --locked cargo-auditable@0.7.7
+
 # Linked statically with glibc, not musl. Since 2.34 glibc resolves names from /etc/hosts and DNS without loading a
 # library, also in an empty root; musl's allocator is five times slower when two threads format labels.
 # `--target` restricts the flag to the binary: the compiler loads procedural macros dynamically.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 RUN rustc -vV | sed -n 's/^host: //p' >/target-triple
-# Adds the list of dependencies to the binary, for scanners of images.
-RUN cargo install --locked cargo-auditable@0.7.7
 
 # The dependencies are a layer of their own, which only Cargo.toml and Cargo.lock invalidate.
 COPY Cargo.toml Cargo.lock ./
