@@ -5,7 +5,7 @@
 //! nor by resolving a name of its own to the exporter's address (the browser then sends that name
 //! as `Host`). For the same reason, a listener on loopback shows its pages under no foreign `Host`.
 
-use std::net::SocketAddr;
+use std::net::SocketAddrV4;
 
 use hyper::HeaderMap;
 use hyper::header::{HOST, HeaderName, ORIGIN};
@@ -56,7 +56,7 @@ pub(super) fn check_host<'a>(
     };
     let authority = host.to_str().unwrap_or_default();
     // Parsing a URL takes a tenth of the time of a scrape.
-    if authority.parse::<SocketAddr>().is_ok() {
+    if authority.parse::<SocketAddrV4>().is_ok() {
         return Ok(authority);
     }
     if authority.contains('@') {
