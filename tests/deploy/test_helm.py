@@ -56,7 +56,7 @@ BAD_VALUES = (
     (ONE | {"alerts": {"off_hours": False}}, "at '/alerts/off_hours': got boolean, want string"),
     (ONE | {"alerts": {"off_hours": "false"}}, "at '/alerts/off_hours': 'false' does not match pattern '^(on|off)$'"),
     (ONE | {"alerts": {"expiry_warning": "foo"}}, "at '/alerts/expiry_warning': 'foo' does not match pattern"),
-    (ONE | {"alerts": {"polls_failing_ratio": 25}}, "at '/alerts/polls_failing_ratio': maximum: got 25, want 1"),
+    (ONE | {"alerts": {"polls_failing_ratio": 25}}, "at '/alerts/polls_failing_ratio': exclusiveMaximum: got 25, want 1"),
     (ONE | {"alerts": {"no_session_for": 5}}, "at '/alerts/no_session_for': got number, want string"),
     (ONE | {"alerts": {"new_address_window": "off"}}, "at '/alerts/new_address_window': 'off' does not match pattern"),
     (ONE | {"alerts": {"runbook_url": "off"}}, "at '/alerts/runbook_url': 'off' does not match pattern"),
