@@ -44,8 +44,11 @@ impl PrivateCa {
 /// The first attempt's metrics, and the log.
 async fn first_attempt(variables: &[(&str, &str)]) -> (Exposition, String) {
     let more = [("TRADERNET_SID", SID), ("TRADERNET_LOG_LEVEL", "debug")];
-    let program = ExporterProcess::start(&[&more[..], variables].concat()).await;
+    let mut program = ExporterProcess::start(&[&more[..], variables].concat()).await;
     let page = program.first_attempt().await;
+    // The log has a thread of its own.
+    let ends = |line: &str| line.contains("attempt succeeded") || line.contains("poll failed");
+    program.wait_for_log("the first attempt", ends).await;
     (page, program.log().join("\n"))
 }
 
