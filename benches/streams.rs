@@ -203,7 +203,11 @@ fn many_accounts(world: &Simulator, simulator: SocketAddr, transport: &str) {
         (with_kib - without_kib) / ACCOUNTS as f64
     );
     let cut = SystemTime::now();
-    world.disconnect_all(Disconnect::Reset);
+    for n in 0..ACCOUNTS {
+        world
+            .account(&format!("{transport}-{n}"))
+            .disconnect(Disconnect::Reset);
+    }
     std::thread::sleep(Duration::from_secs(1));
     until_open(world, ACCOUNTS);
     println!("- all cut at once {}\n", spread(world, cut));

@@ -113,7 +113,7 @@ async fn serve(cli: &Cli) -> Result<ExitCode, ExitError> {
 
 async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
     let demo = Demo::prepare().await?;
-    let config = Config::load_with(&cli.flags, variables(), Some(demo.accounts()));
+    let config = Config::load_with(&cli.flags, variables(), Some(&demo.accounts()?));
     let config = config.map_err(config_error)?;
     start_log(&config)?;
     tokio::spawn(demo.run());

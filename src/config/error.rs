@@ -29,6 +29,13 @@ impl ErrorCollector {
         }
     }
 
+    /// The value; none after adding the error, a line and a message.
+    pub(super) fn take<T>(&self, result: Result<T, (usize, String)>) -> Option<T> {
+        result
+            .map_err(|(line, message)| self.push(line, "", message))
+            .ok()
+    }
+
     /// The same about a value, which is quoted unless it is hidden.
     pub(super) fn push_value(
         &self,

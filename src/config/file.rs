@@ -51,12 +51,17 @@ impl AccountsFile {
 
     /// Reads the file; the result is of use only if no error is added.
     pub(super) fn read_into(&self, errors: &ErrorCollector) -> Accounts {
+        self.accounts(yaml::read(&self.path), errors)
+    }
+
+    /// The same with the content.
+    pub(super) fn accounts(&self, root: yaml::Result<Node>, errors: &ErrorCollector) -> Accounts {
         let reader = Reader {
             folder: self.path.parent().unwrap_or(Path::new("")),
             has_listed_keys: Cell::new(false),
             errors,
         };
-        let root = yaml::read(&self.path, errors);
+        let root = errors.take(root);
         let accounts = root.and_then(|root| reader.file(root, &self.names));
         let mut accounts = accounts.unwrap_or_default();
         let is_owned = |account: &AccountConfig| self.shard.owns(&account.name);

@@ -19,6 +19,7 @@ mod web_config;
 mod yaml;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,8 +107,8 @@ impl Config {
         Self::load_with(flags, variables, None)
     }
 
-    /// The same with the demo's accounts, where there are some, instead of configured ones. Variables of
-    /// an account are ignored then.
+    /// The same with the demo's accounts file, where its text is given, instead of configured accounts.
+    /// Variables of an account are ignored then.
     ///
     /// # Errors
     ///
@@ -115,35 +116,42 @@ impl Config {
     pub fn load_with(
         flags: &Flags,
         variables: impl IntoIterator<Item = (OsString, OsString)>,
-        demo: Option<Vec<AccountConfig>>,
+        demo: Option<&str>,
     ) -> Result<Self, ConfigErrors> {
         let errors = ErrorCollector::default();
         let (mut values, warnings) = env::read(variables, &errors);
         flags.override_variables(&mut values);
         let settings = &Settings::new(values, 0, "", &errors);
         let names = named_safety_types(settings);
-        let mut safety_names = SafetyNames::default();
-        safety_names.extend(names.iter().cloned());
         let shard = Some(shard(settings)).filter(|_| demo.is_none());
         let shard = shard.unwrap_or_default();
-        let path = settings.get("config_file", parse::path);
-        let accounts_file = path.map(|path| AccountsFile { path, shard, names });
-        let (accounts, safety_names) = match (demo, &accounts_file) {
-            (Some(accounts), None) => (accounts, safety_names),
+        let file = |path| AccountsFile {
+            path,
+            shard,
+            names: names.clone(),
+        };
+        let accounts_file = settings.get("config_file", parse::path).map(file);
+        let found = match (demo, &accounts_file) {
             (Some(_), Some(_)) => {
                 let message = "is not possible with the demo, which has its own accounts";
                 settings.error("config_file", message);
-                Default::default()
+                Accounts::default()
             }
+            (Some(text), None) => file(PathBuf::new()).accounts(yaml::parse(text), &errors),
             (None, Some(file)) => {
                 refuse_account_variables(settings);
-                let found = file.read_into(&errors);
-                (found.accounts, found.safety_names)
+                file.read_into(&errors)
             }
             (None, None) => {
+                let mut safety_names = SafetyNames::default();
+                safety_names.extend(names.iter().cloned());
                 let account = account::resolve(settings, &safety_names);
                 let account = account.filter(|account| shard.owns(&account.name));
-                (account.into_iter().collect(), safety_names)
+                let accounts = account.into_iter().collect();
+                Accounts {
+                    accounts,
+                    safety_names,
+                }
             }
         };
         let log = log(settings);
@@ -165,13 +173,13 @@ impl Config {
             (Err(errors), Err(more)) => return Err(errors.and(&more)),
         };
         Ok(Self {
-            accounts,
+            accounts: found.accounts,
             accounts_file,
             shard,
             outbound,
             max_requests_per_host: requests.unwrap_or(16),
             max_logins_per_minute: logins.unwrap_or(10),
-            safety_names,
+            safety_names: found.safety_names,
             web,
             web_config,
             log,

@@ -9,7 +9,6 @@ use std::path::Path;
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput};
 use secrecy::zeroize::Zeroizing;
 
-use super::error::ErrorCollector;
 use crate::secret::read_regular_file;
 
 /// Ten thousand accounts are about 2 MiB.
@@ -53,15 +52,11 @@ pub(super) struct Node {
 /// The line, from 1, or 0 for the whole file, and why the file cannot be read.
 type YamlError = (usize, String);
 
-type Result<T> = std::result::Result<T, YamlError>;
+pub(super) type Result<T> = std::result::Result<T, YamlError>;
 
-/// Reads a file that holds one document; none after adding an error.
-pub(super) fn read(path: &Path, errors: &ErrorCollector) -> Option<Node> {
-    let root = read_text(path)
-        .map(Zeroizing::new)
-        .and_then(|text| parse(&text));
-    let root = root.map_err(|(line, message)| errors.push(line, "", message));
-    root.ok()
+/// Reads a file that holds one document.
+pub(super) fn read(path: &Path) -> Result<Node> {
+    parse(&Zeroizing::new(read_text(path)?))
 }
 
 fn read_text(path: &Path) -> Result<String> {
@@ -75,7 +70,8 @@ fn read_text(path: &Path) -> Result<String> {
     })
 }
 
-fn parse(text: &str) -> Result<Node> {
+/// Reads a text of one document.
+pub(super) fn parse(text: &str) -> Result<Node> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut reader = Reader {
         events: Parser::new_from_str(text),

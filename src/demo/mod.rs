@@ -1,45 +1,28 @@
 //! The demo: the exporter against an embedded Tradernet on loopback. Needs no account, no network.
 //!
-//! `accounts` is the table of its accounts, `scenario` moves their sessions. Uses the simulator's public API only.
+//! `accounts.yml` is the exporter's configuration, `accounts` what the server holds, `scenario` moves the sessions.
+//! Uses the simulator's public API only.
 
 mod accounts;
 mod scenario;
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio::time::MissedTickBehavior;
-use url::Url;
 
-use crate::config::{AccountConfig, CredentialSource};
-use crate::secret::SecretSource;
-use crate::session::tracker::TrackingConfig;
 use crate::simulator::{Simulator, serve, serve_streams};
-use crate::status::{AccountInfo, Transport};
-use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol};
-
-pub use accounts::{DemoAccount, accounts};
 use scenario::Scenario;
 
-/// Short enough to watch sessions come and go.
-const POLL_INTERVAL: Duration = Duration::from_secs(5);
-const TIMEOUT: Duration = Duration::from_secs(2);
 /// Every demo does the same at the same second.
 const SEED: u64 = 1;
-/// A demo runs for days; its request log is not read.
-const REQUEST_LOG_CAPACITY: usize = 64;
 
 /// A demo that is ready to run.
 pub struct Demo {
-    simulator: Simulator,
     http: TcpListener,
     streams: TcpListener,
-    http_origin: Url,
-    stream_origin: Url,
 }
 
 impl Demo {
@@ -49,86 +32,33 @@ impl Demo {
     /// If loopback has no free port.
     pub async fn prepare() -> io::Result<Self> {
         let (http, streams) = (bind().await?, bind().await?);
-        let url = |text: String| Url::parse(&text).map_err(io::Error::other);
-        let simulator = Simulator::new();
-        seed(&simulator);
-        Ok(Self {
-            simulator,
-            http_origin: url(format!("http://{}", http.local_addr()?))?,
-            stream_origin: url(format!("ws://{}", streams.local_addr()?))?,
-            http,
-            streams,
-        })
+        Ok(Self { http, streams })
     }
 
-    /// The accounts, as the exporter is configured for them.
-    pub fn accounts(&self) -> Vec<AccountConfig> {
-        accounts()
-            .into_iter()
-            .map(|account| self.configured(account))
-            .collect()
+    /// The text of the accounts file.
+    ///
+    /// # Errors
+    /// A socket has no address.
+    pub fn accounts(&self) -> io::Result<String> {
+        let (http, streams) = (self.http.local_addr()?, self.streams.local_addr()?);
+        // The interval is short enough to watch sessions come and go.
+        Ok(format!(
+            "defaults: {{poll_interval: 5s, timeout: 2s, url: 'http://{http}', ws_url: 'ws://{streams}', \
+             socketio_url: 'ws://{streams}'}}\n{}",
+            include_str!("accounts.yml")
+        ))
     }
 
     /// Serves the embedded Tradernet and moves its sessions, until it is dropped.
     pub async fn run(self) {
+        let simulator = Simulator::new();
+        accounts::add(&simulator);
         let never = std::future::pending::<()>;
         tokio::join!(
-            serve(self.http, self.simulator.clone(), None, never()),
-            serve_streams(self.streams, self.simulator.clone(), None, never()),
-            play(&self.simulator),
+            serve(self.http, simulator.clone(), None, never()),
+            serve_streams(self.streams, simulator.clone(), None, never()),
+            play(&simulator),
         );
-    }
-
-    fn configured(&self, account: DemoAccount) -> AccountConfig {
-        let inline = |text: &String| SecretSource::Inline(SecretString::from(text.as_str()));
-        let spec = &account.spec;
-        let credential = match (spec.keys.first(), spec.sids.first()) {
-            (Some((key, secret)), _) => CredentialSource::KeyPair {
-                version: account.key_version,
-                key: inline(key),
-                secret: inline(secret),
-            },
-            (None, Some(sid)) => CredentialSource::Sid(inline(sid)),
-            (None, None) => CredentialSource::Login {
-                login: spec.login.clone(),
-                password: inline(&spec.password.clone().unwrap_or_default()),
-                view_only: account.view_only,
-                user_id: None,
-            },
-        };
-        let protocol = match account.transport {
-            Transport::Http => None,
-            Transport::Websocket => Some(StreamProtocol::Websocket),
-            Transport::Socketio => Some(StreamProtocol::Socketio {
-                login: spec.login.clone(),
-            }),
-        };
-        let info = Arc::new(AccountInfo {
-            credential: credential.kind(),
-            labels: Default::default(),
-        });
-        AccountConfig {
-            name: account.name.into(),
-            target: Endpoint {
-                origin: self.http_origin.clone(),
-                timeout: TIMEOUT,
-            },
-            credential,
-            login: Some(spec.login.clone()),
-            transport: account.transport,
-            stream: protocol.map(|protocol| StreamEndpoint {
-                origin: self.stream_origin.clone(),
-                protocol,
-            }),
-            info,
-            tracking: Arc::new(TrackingConfig {
-                policy: account.policy,
-                details: account.details,
-                expire_unit: None,
-                interval: POLL_INTERVAL,
-                max_age: POLL_INTERVAL * 3,
-            }),
-        }
     }
 }
 
@@ -144,18 +74,6 @@ async fn bind() -> io::Result<TcpListener> {
             "the demo cannot listen on a loopback address: {error}"
         ))
     })
-}
-
-/// Adds the demo's accounts, and the sessions that are open at the start.
-fn seed(simulator: &Simulator) {
-    simulator.set_request_log_capacity(REQUEST_LOG_CAPACITY);
-    for account in accounts() {
-        let sessions = account.sessions;
-        let account = simulator.add_account(account.spec);
-        for session in sessions {
-            account.open_session(session);
-        }
-    }
 }
 
 /// Moves the sessions for ever. Their number stays bounded.

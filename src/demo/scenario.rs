@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use fastrand::Rng;
 
-use super::accounts::{BOT_ALPHA, BOT_BETA, BOT_GAMMA, DESK_1, DESK_2, DESK_3, TERMINAL_1};
+use super::accounts::{SESSIONS, login};
 use crate::simulator::{
-    Account, Disconnect, Fault, FaultTarget, Repeat, RetryAfter, Session, SessionSpec, Simulator,
+    Account, Disconnect, Fault, FaultTarget, Repeat, Session, SessionSpec, Simulator,
 };
 
 /// Seconds since the start.
@@ -25,11 +25,15 @@ const UNAUTHORIZED_ADDRESS: &str = "198.51.100.23";
 /// The scenario at some tick.
 pub(super) struct Scenario {
     simulator: Simulator,
+    rng: Rng,
     now: Tick,
-    churns: Vec<SessionChurn>,
-    unauthorized: UnauthorizedSession,
-    outages: ApiOutages,
-    disconnects: StreamDisconnects,
+    churns: Vec<Churn>,
+    /// When a session from the address that is not allowed comes or goes, and the open one.
+    unauthorized: (Tick, Option<i64>),
+    /// When the server of `bot-beta` fails or recovers, and how often it has.
+    outages: (Tick, usize),
+    /// When the stream of `bot-gamma` is disconnected, and how often it was.
+    disconnects: (Tick, usize),
     /// Logins of `desk-1` as of the last time its SIDs were revoked.
     logins_revoked: u64,
 }
@@ -37,40 +41,14 @@ pub(super) struct Scenario {
 impl Scenario {
     /// The scenario for a simulator that has the demo's accounts.
     pub(super) fn new(simulator: &Simulator, seed: u64) -> Self {
-        let mut rng = Rng::with_seed(seed);
-        // A generator each, so that one account's part can change without moving the others'.
-        let churns = churns().map(|config| {
-            let account = simulator.account(config.login);
-            let sessions = account.open_sessions().into_iter();
-            SessionChurn {
-                addresses: sessions.filter_map(|session| session.client_ip).collect(),
-                account,
-                rng: rng.fork(),
-                next_opening: config.first_opening,
-                next_change: config.first_opening + 20,
-                config,
-            }
-        });
         Self {
             simulator: simulator.clone(),
+            rng: Rng::with_seed(seed),
             now: 0,
-            churns: churns.into(),
-            unauthorized: UnauthorizedSession {
-                rng: rng.fork(),
-                next: 40,
-                open: None,
-            },
-            outages: ApiOutages {
-                rng: rng.fork(),
-                next: 25,
-                broken: false,
-                count: 0,
-            },
-            disconnects: StreamDisconnects {
-                rng: rng.fork(),
-                next: 90,
-                count: 0,
-            },
+            churns: churns(),
+            unauthorized: (40, None),
+            outages: (25, 0),
+            disconnects: (90, 0),
             logins_revoked: 0,
         }
     }
@@ -79,21 +57,76 @@ impl Scenario {
     pub(super) fn step(&mut self) {
         self.now += 1;
         for churn in &mut self.churns {
-            churn.step(self.now);
+            let account = self.simulator.account(&login(churn.account));
+            churn.step(self.now, &account, &mut self.rng);
         }
-        self.unauthorized
-            .step(self.now, &self.simulator.account(DESK_2));
-        self.outages
-            .step(self.now, &self.simulator.account(BOT_BETA));
-        self.disconnects
-            .step(self.now, &self.simulator.account(BOT_GAMMA));
+        self.open_or_close_unauthorized();
+        self.fail_or_recover();
+        self.disconnect();
         self.expire_own_login();
+    }
+
+    fn account(&self, name: &str) -> Account {
+        self.simulator.account(&login(name))
+    }
+
+    fn open_or_close_unauthorized(&mut self) {
+        if self.now < self.unauthorized.0 {
+            return;
+        }
+        let account = self.account("desk-2");
+        self.unauthorized = if let Some(id) = self.unauthorized.1 {
+            account.close_session(id);
+            (self.now + self.rng.u64(600..1200), None)
+        } else {
+            let session = SessionSpec::new(4, Duration::from_secs(3600));
+            let id = account.open_session(session.client_ip(UNAUTHORIZED_ADDRESS));
+            (self.now + self.rng.u64(150..300), Some(id))
+        };
+    }
+
+    /// In another way each time.
+    fn fail_or_recover(&mut self) {
+        let (next, count) = self.outages;
+        if self.now < next {
+            return;
+        }
+        let account = self.account("bot-beta");
+        let fault = match count % 10 {
+            0 => Fault::status(500),
+            2 => Fault::json(200, "not JSON"),
+            4 => Fault::rate_limited(15),
+            // Longer than a client waits.
+            6 => Fault::Slow(Duration::from_secs(30)),
+            8 => Fault::Reset,
+            _ => {
+                account.clear_faults();
+                self.outages = (self.now + self.rng.u64(90..240), count + 1);
+                return;
+            }
+        };
+        account.inject_fault(FaultTarget::Any, Repeat::Forever, fault);
+        self.outages = (self.now + self.rng.u64(20..40), count + 1);
+    }
+
+    /// In another way each time.
+    fn disconnect(&mut self) {
+        let (next, count) = self.disconnects;
+        if self.now < next {
+            return;
+        }
+        self.disconnects = (self.now + self.rng.u64(240..480), count + 1);
+        self.account("bot-gamma").disconnect(match count % 3 {
+            0 => Disconnect::Reset,
+            1 => Disconnect::Close(1001),
+            _ => Disconnect::Eof,
+        });
     }
 
     /// The exporter's own login is a session like any other: when it is over its SID is refused, the exporter
     /// logs in again, and the new one is listed.
     fn expire_own_login(&mut self) {
-        let account = self.simulator.account(DESK_1);
+        let account = self.account("desk-1");
         let logins = account.counters().logins_accepted;
         let is_loopback = |session: &Session| {
             let address = session.client_ip.as_deref();
@@ -108,190 +141,78 @@ impl Scenario {
 }
 
 /// How an account's sessions open and end; the ranges are seconds.
-struct ChurnConfig {
-    login: &'static str,
+struct Churn {
+    account: &'static str,
     types: &'static [i64],
     lifetime: Range<u64>,
     /// Between one opening and the next.
-    open_interval: Range<u64>,
+    pause: Range<u64>,
     /// No session is opened while this many are open.
     max_sessions: usize,
     /// Whether sessions are extended; where not, one is closed before its time now and then.
     extends: bool,
-    first_opening: Tick,
-}
-
-/// The accounts whose sessions move. New ones come from the addresses of those at the start.
-fn churns() -> [ChurnConfig; 7] {
-    let churn =
-        |login, types, lifetime, open_interval, max_sessions, extends, first_opening| ChurnConfig {
-            login,
-            types,
-            lifetime,
-            open_interval,
-            max_sessions,
-            extends,
-            first_opening,
-        };
-    [
-        churn(DESK_1, &[2, 3], 60..420, 60..150, 4, false, 8),
-        churn(DESK_2, &[2, 3, 3], 120..900, 120..300, 4, true, 15),
-        churn(DESK_3, &[2, 4], 90..1200, 90..240, 5, true, 20),
-        churn(BOT_ALPHA, &[2], 280..320, 100..200, 2, true, 12),
-        churn(BOT_BETA, &[2], 60..300, 60..180, 3, false, 18),
-        churn(BOT_GAMMA, &[2], 30..120, 10..40, 4, false, 5),
-        churn(TERMINAL_1, &[3, 4], 40..150, 60..120, 2, false, 55),
-    ]
-}
-
-struct SessionChurn {
-    config: ChurnConfig,
-    account: Account,
-    addresses: Vec<String>,
-    rng: Rng,
     next_opening: Tick,
     next_change: Tick,
 }
 
-impl SessionChurn {
-    fn step(&mut self, now: Tick) {
+/// The accounts whose sessions move.
+fn churns() -> Vec<Churn> {
+    let churn = |account, types, lifetime, pause, max_sessions, extends, first| Churn {
+        account,
+        types,
+        lifetime,
+        pause,
+        max_sessions,
+        extends,
+        next_opening: first,
+        next_change: first + 20,
+    };
+    vec![
+        churn("desk-1", &[2, 3], 60..420, 60..150, 4, false, 8),
+        churn("desk-2", &[2, 3, 3], 120..900, 120..300, 4, true, 15),
+        churn("desk-3", &[2, 4], 90..1200, 90..240, 5, true, 20),
+        churn("bot-alpha", &[2], 280..320, 100..200, 2, true, 12),
+        churn("bot-beta", &[2], 60..300, 60..180, 3, false, 18),
+        churn("bot-gamma", &[2], 30..120, 10..40, 4, false, 5),
+        churn("terminal-1", &[3, 4], 40..150, 60..120, 2, false, 55),
+    ]
+}
+
+impl Churn {
+    fn step(&mut self, now: Tick, account: &Account, rng: &mut Rng) {
+        // New ones come from the addresses of those at the start. Without the exporter's own sessions: an SID that
+        // ended with its session at random would cost a login each time, until the exporter blocks itself.
+        let addresses = SESSIONS.iter().filter(|(name, ..)| *name == self.account);
+        let addresses = Vec::from_iter(addresses.map(|(.., address)| *address));
+        let mut sessions = account.open_sessions();
+        sessions.retain(|it| {
+            addresses
+                .iter()
+                .any(|of| it.client_ip.as_deref() == Some(*of))
+        });
+        let lifetime = Duration::from_secs(rng.u64(self.lifetime.clone()));
         if now >= self.next_opening {
-            self.next_opening = now + self.rng.u64(self.config.open_interval.clone());
-            if self.sessions().len() < self.config.max_sessions {
-                self.open();
+            self.next_opening = now + rng.u64(self.pause.clone());
+            if sessions.len() < self.max_sessions {
+                let mut session = SessionSpec::new(rng.choice(self.types).copied(), lifetime);
+                session.client_ip = rng.choice(&addresses).map(|&address| address.to_owned());
+                account.open_session(session);
             }
         }
-        if now >= self.next_change {
-            self.next_change = now + self.rng.u64(60..150);
-            self.extend_or_close_one();
+        if now < self.next_change {
+            return;
         }
-    }
-
-    /// Without the exporter's own sessions: an SID that ended with its session at random would cost a login
-    /// each time, until the exporter blocks itself.
-    fn sessions(&self) -> Vec<Session> {
-        let mut sessions = self.account.open_sessions();
-        sessions.retain(|session| {
-            session
-                .client_ip
-                .as_ref()
-                .is_some_and(|it| self.addresses.contains(it))
-        });
-        sessions
-    }
-
-    fn open(&mut self) {
-        let lifetime = self.lifetime();
-        let mut session = SessionSpec::new(self.rng.choice(self.config.types).copied(), lifetime);
-        session.client_ip = self.rng.choice(&self.addresses).cloned();
-        self.account.open_session(session);
-    }
-
-    fn extend_or_close_one(&mut self) {
-        let now = self.account.now();
-        let left = |session: &Session| session.expires.duration_since(now).unwrap_or_default();
-        let mut sessions = self.sessions();
+        self.next_change = now + rng.u64(60..150);
+        let time = account.now();
+        let left = |session: &Session| session.expires.duration_since(time).unwrap_or_default();
         sessions.retain(|session| left(session) < LONG_LIVED);
-        let Some(session) = self.rng.choice(&sessions) else {
-            return;
-        };
-        if self.config.extends {
-            let lifetime = self.lifetime().max(left(session));
-            self.account.extend_session(session.id, lifetime);
-        } else {
-            self.account.close_session(session.id);
+        match rng.choice(&sessions) {
+            Some(session) if self.extends => {
+                account.extend_session(session.id, lifetime.max(left(session)));
+            }
+            Some(session) => account.close_session(session.id),
+            None => {}
         }
-    }
-
-    fn lifetime(&mut self) -> Duration {
-        Duration::from_secs(self.rng.u64(self.config.lifetime.clone()))
-    }
-}
-
-/// A session of `desk-2` from an address that is not allowed.
-struct UnauthorizedSession {
-    rng: Rng,
-    next: Tick,
-    open: Option<i64>,
-}
-
-impl UnauthorizedSession {
-    fn step(&mut self, now: Tick, account: &Account) {
-        if now < self.next {
-            return;
-        }
-        if let Some(id) = self.open.take() {
-            self.next = now + self.rng.u64(600..1200);
-            account.close_session(id);
-        } else {
-            self.next = now + self.rng.u64(150..300);
-            let session = SessionSpec::new(4, Duration::from_secs(3600));
-            let session = session.client_ip(UNAUTHORIZED_ADDRESS);
-            self.open = Some(account.open_session(session));
-        }
-    }
-}
-
-/// The times when the server of `bot-beta` fails, in another way each time.
-struct ApiOutages {
-    rng: Rng,
-    next: Tick,
-    broken: bool,
-    count: usize,
-}
-
-impl ApiOutages {
-    fn step(&mut self, now: Tick, account: &Account) {
-        if now < self.next {
-            return;
-        }
-        if self.broken {
-            self.next = now + self.rng.u64(90..240);
-            account.clear_faults();
-        } else {
-            self.next = now + self.rng.u64(20..40);
-            let fault = nth_outage(self.count);
-            account.inject_fault(FaultTarget::Any, Repeat::Forever, fault);
-            self.count += 1;
-        }
-        self.broken = !self.broken;
-    }
-}
-
-fn nth_outage(count: usize) -> Fault {
-    match count % 5 {
-        0 => Fault::status(500),
-        1 => Fault::InvalidJson,
-        2 => Fault::RateLimited {
-            retry_after: RetryAfter::Seconds(15),
-        },
-        // Longer than a client waits.
-        3 => Fault::Slow {
-            delay: Duration::from_secs(30),
-        },
-        _ => Fault::Reset,
-    }
-}
-
-/// The stream of `bot-gamma` loses its connection now and then, in another way each time.
-struct StreamDisconnects {
-    rng: Rng,
-    next: Tick,
-    count: usize,
-}
-
-impl StreamDisconnects {
-    fn step(&mut self, now: Tick, account: &Account) {
-        if now < self.next {
-            return;
-        }
-        self.next = now + self.rng.u64(240..480);
-        self.count += 1;
-        account.disconnect(match self.count % 3 {
-            1 => Disconnect::Reset,
-            2 => Disconnect::Close(1001),
-            _ => Disconnect::Eof,
-        });
     }
 }
 
@@ -303,7 +224,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::super::SEED;
-    use super::super::accounts::accounts;
+    use super::super::accounts::add;
     use super::*;
 
     /// A demo whose clock moves with its ticks.
@@ -320,7 +241,7 @@ mod tests {
             let simulator = Simulator::with_clock(move || {
                 SystemTime::UNIX_EPOCH + Duration::from_secs(read.load(Ordering::Relaxed))
             });
-            super::super::seed(&simulator);
+            add(&simulator);
             Self {
                 scenario: Scenario::new(&simulator, seed),
                 simulator,
@@ -335,8 +256,8 @@ mod tests {
 
         /// The ends of all open sessions, by login and id.
         fn open(&self) -> BTreeMap<(String, i64), SystemTime> {
-            let sessions = accounts().into_iter().flat_map(|account| {
-                let login = account.spec.login;
+            let names = SESSIONS.map(|(account, ..)| login(account)).into_iter();
+            let sessions = names.flat_map(|login| {
                 let sessions = self.simulator.account(&login).open_sessions().into_iter();
                 sessions.map(move |session| ((login.clone(), session.id), session.expires))
             });
@@ -368,7 +289,7 @@ mod tests {
         let mut demo = Demo::new(SEED);
         let (opened, expired, _, _) = watch(&mut demo, 60);
         assert!(opened >= 4 && expired >= 3, "{opened} {expired}");
-        let sessions = demo.simulator.account(DESK_2).open_sessions();
+        let sessions = demo.scenario.account("desk-2").open_sessions();
         let addresses = sessions.iter().map(|session| session.client_ip.as_deref());
         assert!(
             addresses
@@ -396,26 +317,15 @@ mod tests {
     fn exporters_own_sessions_last_their_time() {
         let mut demo = Demo::new(SEED);
         let lifetime = Duration::from_secs(1200);
-        let own = [DESK_1, BOT_ALPHA].map(|login| {
-            let account = demo.simulator.account(login);
+        let own = ["desk-1", "bot-alpha"].map(|name| {
+            let account = demo.scenario.account(name);
             let session = SessionSpec::new(4, lifetime).client_ip("::ffff:127.0.0.1");
-            (login.to_owned(), account.open_session(session))
+            (login(name), account.open_session(session))
         });
         let ends = demo.simulator.now() + lifetime;
         (0..1199).for_each(|_| demo.step());
         for session in own {
             assert_eq!(demo.open().get(&session), Some(&ends), "{session:?}");
         }
-    }
-
-    #[test]
-    fn scenario_is_deterministic() {
-        let end = |seed| {
-            let mut demo = Demo::new(seed);
-            (0..1000).for_each(|_| demo.step());
-            demo.open()
-        };
-        assert_eq!(end(7), end(7));
-        assert_ne!(end(7), end(8));
     }
 }

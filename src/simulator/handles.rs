@@ -3,18 +3,16 @@
 //! One state behind one lock, one clock, and those who wait for a change. The lock is a plain mutex: it is
 //! held for moments and never across an await.
 
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::fault::{Disconnect, Fault, FaultTarget, Repeat, StreamFault};
-use super::options::{AccountSpec, LoginBehaviour, ResponseOptions};
+use super::fault::{Disconnect, Fault, FaultQueue, FaultTarget, Repeat, StreamFault};
+use super::options::{AccountSpec, ResponseOptions, ResponseShape};
 use super::request::LoggedRequest;
-use super::session::{Session, SessionSpec, saturating_add};
-use super::session_list;
+use super::session::{Session, SessionSpec};
 use super::state::{AccountState, RequestCounters, State};
 
 /// A simulated Tradernet. Clones share one state.
@@ -33,14 +31,6 @@ struct Inner {
 impl Default for Simulator {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl fmt::Debug for Simulator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Simulator")
-            .field("accounts", &self.state().accounts.len())
-            .finish_non_exhaustive()
     }
 }
 
@@ -70,7 +60,7 @@ impl Simulator {
         (self.inner.clock)()
     }
 
-    /// Adds an account. One of the same login is replaced, sessions and all.
+    /// Adds an account.
     pub fn add_account(&self, spec: AccountSpec) -> Account {
         let login = self.state().add(spec);
         self.notify_waiters();
@@ -95,7 +85,7 @@ impl Simulator {
             .state()
             .accounts
             .get(login)
-            .map(|it| Arc::clone(it.login()));
+            .map(|it| Arc::clone(&it.login));
         match known {
             Some(login) => Account {
                 simulator: self.clone(),
@@ -108,12 +98,12 @@ impl Simulator {
     /// The last requests, handshakes of streams included, the oldest first.
     #[must_use]
     pub fn requests(&self) -> Vec<Arc<LoggedRequest>> {
-        self.state().log.all()
+        self.state().log.iter().cloned().collect()
     }
 
     /// Keeps this many requests in [`requests`](Self::requests); 4096 at first.
     pub fn set_request_log_capacity(&self, count: usize) {
-        self.state().log.set_capacity(count);
+        self.state().log_capacity = count;
     }
 
     /// Waits until the condition holds. It is checked now, and after every change and request; what the clock
@@ -129,11 +119,6 @@ impl Simulator {
                 return;
             }
         }
-    }
-
-    /// Disconnects every stream, those in demo mode included, and returns how many there were.
-    pub fn disconnect_all(&self, how: Disconnect) -> usize {
-        self.state().disconnect(None, how)
     }
 
     /// The open streams of all accounts, and those in demo mode.
@@ -156,7 +141,7 @@ impl Simulator {
 }
 
 /// One account of a [`Simulator`]. Clones are the same account.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Account {
     simulator: Simulator,
     login: Arc<str>,
@@ -177,25 +162,23 @@ impl Account {
         id
     }
 
-    /// Lets an open session end this long from now. One that is over already stays so.
-    ///
-    /// # Panics
-    /// Where no session had this id.
+    /// Lets an open session end this long from now.
     pub fn extend_session(&self, id: i64, lifetime: Duration) {
         let now = self.simulator.now();
-        self.change_session(id, |account| {
-            if let Some(session) = account.session_mut(id, now) {
-                session.expires = saturating_add(now, lifetime);
+        self.change(|account| {
+            if let Some(session) = account.sessions.get_mut(&id) {
+                session.expires = now + lifetime;
             }
+            account.mark_changed();
         });
     }
 
-    /// Ends an open session before its time. One that is over already stays so.
-    ///
-    /// # Panics
-    /// Where no session had this id.
+    /// Ends an open session before its time.
     pub fn close_session(&self, id: i64) {
-        self.change_session(id, |account| account.remove_session(id));
+        self.change(|account| {
+            account.sessions.remove(&id);
+            account.mark_changed();
+        });
     }
 
     /// The sessions that are open now, by id.
@@ -205,14 +188,11 @@ impl Account {
         self.read(|account| account.open_sessions(now).cloned().collect())
     }
 
-    /// The open sessions as JSON, without an envelope.
+    /// The list as it is answered now.
     #[must_use]
-    pub fn sessions_json(&self) -> Vec<Value> {
+    pub fn list_body(&self) -> Bytes {
         let now = self.simulator.now();
-        self.read(|account| {
-            let options = account.spec.options.clone();
-            session_list::list(account.open_sessions(now), &options, now)
-        })
+        self.read(|account| account.list(ResponseShape::BareArray, now))
     }
 
     /// Changes how the answers look. The closure runs under the simulator's lock: it must not use the simulator.
@@ -223,11 +203,6 @@ impl Account {
         });
     }
 
-    /// Changes what a login with the right password is answered.
-    pub fn set_login_behaviour(&self, behaviour: LoginBehaviour) {
-        self.change(|account| account.spec.login_behaviour = behaviour);
-    }
-
     /// Changes the password.
     pub fn set_password(&self, password: impl Into<String>) {
         self.change(|account| account.spec.password = Some(password.into()));
@@ -236,7 +211,7 @@ impl Account {
     /// Accepts one more SID, or a revoked one again.
     pub fn accept_sid(&self, sid: impl Into<String>) {
         let sid = sid.into();
-        self.simulator.state().accept_sid(&self.login, sid, false);
+        self.simulator.state().accept_sid(&self.login, sid);
         self.simulator.notify_waiters();
     }
 
@@ -248,22 +223,22 @@ impl Account {
 
     /// Makes HTTP requests of the account fail. Faults apply in the order in which they were injected.
     pub fn inject_fault(&self, target: FaultTarget, repeat: Repeat, fault: Fault) {
-        self.change(|account| account.faults.enqueue(target, repeat, fault));
+        self.change(|account| account.faults.http.push((repeat, (target, fault))));
     }
 
     /// Makes handshakes of the account's streams, or requests over them, fail.
     pub fn inject_stream_fault(&self, repeat: Repeat, fault: StreamFault) {
-        self.change(|account| account.faults.enqueue_stream(repeat, fault));
+        self.change(|account| account.faults.streams.push((repeat, fault)));
     }
 
     /// Removes every fault of the account.
     pub fn clear_faults(&self) {
-        self.change(|account| account.faults.clear());
+        self.change(|account| account.faults = FaultQueue::default());
     }
 
     /// Disconnects every stream of the account, and returns how many there were.
     pub fn disconnect(&self, how: Disconnect) -> usize {
-        self.simulator.state().disconnect(Some(&self.login), how)
+        self.simulator.state().disconnect(&self.login, how)
     }
 
     /// What the account's server has received so far.
@@ -282,15 +257,6 @@ impl Account {
     #[must_use]
     pub fn list_request_count(&self) -> u64 {
         self.counters().lists
-    }
-
-    fn change_session(&self, id: i64, change: impl FnOnce(&mut AccountState)) {
-        let issued = self.simulator.state().has_issued(id);
-        assert!(issued, "the simulator never opened a session {id}");
-        self.change(|account| {
-            change(account);
-            account.mark_changed();
-        });
     }
 
     fn change(&self, change: impl FnOnce(&mut AccountState)) {

@@ -22,7 +22,7 @@
 //! let simulator = Simulator::new();
 //! let desk = simulator.add_account(AccountSpec::new("desk-1").sid("0123456789abcdef"));
 //! let id = desk.open_session(SessionSpec::new(2, Duration::from_secs(3600)));
-//! desk.inject_fault(FaultTarget::SessionList, Repeat::Count(1), Fault::status(502));
+//! desk.inject_fault(FaultTarget::SessionList, Repeat::Once, Fault::status(502));
 //! desk.close_session(id);
 //! assert!(desk.open_sessions().is_empty());
 //! ```
@@ -42,13 +42,11 @@ mod session_list;
 mod state;
 mod stream;
 
-pub use fault::{Disconnect, Fault, FaultTarget, Repeat, RetryAfter, StreamFault};
+pub use fault::{BodyEnd, Disconnect, Fault, FaultTarget, Repeat, StreamFault};
 pub use handles::{Account, Simulator};
-pub use options::{
-    AccountSpec, DatetimeFormat, ErrorEnvelope, ErrorField, ExpireUnit, LoginBehaviour,
-    LoginSession, ResponseOptions, ResponseShape,
-};
+pub use options::{AccountSpec, ErrorEnvelope, ExpireUnit, ResponseOptions, ResponseShape};
 pub use request::LoggedRequest;
+pub use response::Response;
 pub use server::serve;
 pub use session::{Session, SessionSpec};
 pub use state::RequestCounters;

@@ -16,11 +16,6 @@ const NOTIFY: &str = "sup_iitr_notify_sessions_json";
 /// The topic that the example subscribes to.
 const TOPIC: &str = "iitr_notify_sessions_json";
 
-/// How often a socket.io client is to ping, in milliseconds.
-pub(super) const PING_INTERVAL_MS: u64 = 25_000;
-/// How much longer it may be silent, in milliseconds.
-pub(super) const PING_TIMEOUT_MS: u64 = 5_000;
-
 /// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
@@ -78,17 +73,12 @@ impl Protocol {
             }
             Self::SocketIo => {
                 let open = json!({
-                    "sid": id, "upgrades": [], "pingInterval": PING_INTERVAL_MS, "pingTimeout": PING_TIMEOUT_MS,
+                    "sid": id, "upgrades": [], "pingInterval": 25_000, "pingTimeout": 5_000,
                 });
                 vec![format!("0{open}"), "40".to_owned()]
             }
         }
     }
-}
-
-/// What a WebSocket's server sends once a minute.
-pub(super) fn keep_alive(now: SystemTime) -> String {
-    frame("keepAlive", "[]", now)
 }
 
 /// A frame of the WebSocket; vendor SDKs unpack exactly three elements.
@@ -123,40 +113,5 @@ fn parse_packet(text: &str) -> ClientMessage {
             ClientMessage::Subscribe
         }
         _ => ClientMessage::Other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn list_requests() {
-        use ClientMessage::{Other, Ping, Subscribe};
-        use Protocol::{SocketIo, WebSocket};
-        let subscribe = r#"42["sup_subscribe","iitr_notify_sessions_json","desk-1"]"#;
-        for (protocol, text, expected) in [
-            (WebSocket, r#"["sessions"]"#, Subscribe),
-            (WebSocket, r#"["session"]"#, Subscribe),
-            (WebSocket, r#"["sessions",[]]"#, Subscribe),
-            (WebSocket, r#"["sessions",["x"]]"#, Other),
-            (WebSocket, "sessions", Other),
-            (SocketIo, r#"["sessions"]"#, Other),
-            (SocketIo, subscribe, Subscribe),
-            (SocketIo, r#"42["sup_subscribe","quotes"]"#, Other),
-            (SocketIo, "2probe", Ping("probe".to_owned())),
-            (SocketIo, "é", Other),
-        ] {
-            assert_eq!(protocol.parse(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn frames_have_the_third_element_of_published_traffic() {
-        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(1_785_482_840_380);
-        assert_eq!(
-            keep_alive(now),
-            r#"["keepAlive",[],"wstm=2026-07-31T07%3A27%3A20.380Z"]"#
-        );
     }
 }

@@ -1,19 +1,14 @@
-//! An answer before it is sent, in the forms that the platform uses.
+//! Answers in the forms that the platform uses.
 
 use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Value, json};
 
-use super::options::{ErrorEnvelope, ErrorField};
+use super::options::ErrorEnvelope;
 
 /// An answer before it is sent.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) content_type: &'static str,
-    pub(super) headers: Vec<(&'static str, String)>,
-    pub(super) body: Bytes,
-    /// Compress the body where the client accepts it.
-    pub(super) gzip: bool,
-}
+pub type Response = hyper::Response<Bytes>;
 
 /// The secrets in a request.
 #[derive(Default)]
@@ -38,37 +33,38 @@ impl RequestSecrets {
     /// The envelope's JSON, with what the client sent.
     pub(super) fn envelope(&self, envelope: &ErrorEnvelope) -> Value {
         let message = self.substitute_placeholders(&envelope.message);
-        match envelope.field {
-            ErrorField::ErrMsg => json!({ "errMsg": message, "code": envelope.code }),
-            ErrorField::Error => json!({ "error": message, "code": envelope.code }),
-        }
+        json!({ (envelope.field): message, "code": envelope.code })
     }
 }
 
-impl Response {
-    pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self {
-            status,
-            content_type,
-            headers: Vec::new(),
-            body: body.into(),
-            gzip: false,
-        }
-    }
+pub(super) fn new(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(body.into());
+    // A status that HTTP does not have is a mistake of the test.
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::NOT_IMPLEMENTED);
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
 
-    pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Self {
-        Self::new(status, "application/json", body)
-    }
+pub(super) fn json(status: u16, body: impl Into<Bytes>) -> Response {
+    new(status, "application/json", body)
+}
 
-    pub(super) fn html_page(status: u16, title: &str) -> Self {
-        let body = format!(
-            "<!DOCTYPE html>\n<html><head><title>{title}</title></head>\n<body><center><h1>{title}</h1></center></body></html>\n"
-        );
-        Self::new(status, "text/html; charset=utf-8", body)
-    }
+pub(super) fn html_page(status: u16) -> Response {
+    let body = format!(
+        "<!DOCTYPE html>\n<html><head><title>{status}</title></head>\n<body><center><h1>{status}</h1></center></body></html>\n"
+    );
+    new(status, "text/html; charset=utf-8", body)
+}
 
-    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
-        self
+/// The answer with one more header; one whose value HTTP does not have is left out.
+pub(super) fn with_header(
+    mut response: Response,
+    name: &'static str,
+    value: impl ToString,
+) -> Response {
+    if let Ok(value) = HeaderValue::from_str(&value.to_string()) {
+        response.headers_mut().append(name, value);
     }
+    response
 }

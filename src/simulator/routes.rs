@@ -13,11 +13,10 @@ use serde_json::{Value, json};
 
 use super::auth::{Credential, authenticate};
 use super::fault::FaultTarget;
-use super::login::{self, LoginOptions};
+use super::login;
 use super::options::ErrorEnvelope;
-use super::request::{ApiRequest, field};
-use super::response::{RequestSecrets, Response};
-use super::session_list;
+use super::request::{LoggedRequest, field};
+use super::response::{self, RequestSecrets, Response};
 use super::state::{State, access_denied};
 
 /// A request that was read and not verified yet.
@@ -29,20 +28,19 @@ pub(super) struct ParsedRequest {
 }
 
 enum Route {
-    Login(LoginOptions),
+    Login,
     SessionList(Credential),
     Rejected(ErrorEnvelope),
     NotFound,
 }
 
 /// Reads a request.
-pub(super) fn parse(state: &State, request: &ApiRequest) -> ParsedRequest {
-    let path = request.path.strip_suffix('/').unwrap_or(&request.path);
-    let (route, secrets) = route(request, path);
+pub(super) fn parse(state: &State, request: &LoggedRequest) -> ParsedRequest {
+    let (route, secrets) = route(request, request.path());
     let account = match &route {
-        Route::Login(_) => {
+        Route::Login => {
             let account = state.accounts.get(secrets.login.as_str());
-            account.map(|account| Arc::clone(account.login()))
+            account.map(|account| Arc::clone(&account.login))
         }
         Route::SessionList(Credential::Sid) => {
             state.sids.get(&secrets.sid).map(|it| &it.login).cloned()
@@ -61,7 +59,7 @@ impl ParsedRequest {
     /// The kind of request as faults and counters tell them apart.
     pub(super) fn kind(&self) -> FaultTarget {
         match self.route {
-            Route::Login(_) => FaultTarget::Login,
+            Route::Login => FaultTarget::Login,
             _ => FaultTarget::SessionList,
         }
     }
@@ -69,39 +67,31 @@ impl ParsedRequest {
     /// Verifies the request and answers it.
     pub(super) fn respond(&self, state: &mut State, peer: IpAddr, now: SystemTime) -> Response {
         let verdict = match &self.route {
-            Route::NotFound => return Response::html_page(404, "404 Not Found"),
-            Route::Login(options) => {
-                return login::respond(state, options, &self.secrets, peer, now);
-            }
+            Route::NotFound => return response::html_page(404),
+            Route::Login => return login::respond(state, &self.secrets, peer, now),
             Route::Rejected(envelope) => Err((200, envelope.clone())),
             Route::SessionList(credential) => authenticate(state, credential, &self.secrets, now),
         };
         let list = verdict.and_then(|login| {
             let account = state.accounts.get_mut(&login);
             let account = account.ok_or_else(|| (200, access_denied()))?;
-            let options = account.spec.options.clone();
-            let body = session_list::body(account.open_sessions(now), &options, now);
-            Ok((body, options.gzip))
+            Ok(account.list(account.spec.options.shape, now))
         });
         match list {
-            Ok((body, gzip)) => Response {
-                gzip,
-                ..Response::json(200, body)
-            },
+            Ok(body) => response::json(200, body),
             Err((status, envelope)) => {
-                Response::json(status, self.secrets.envelope(&envelope).to_string())
+                response::json(status, self.secrets.envelope(&envelope).to_string())
             }
         }
     }
 }
 
-fn route(request: &ApiRequest, path: &str) -> (Route, RequestSecrets) {
+fn route(request: &LoggedRequest, path: &str) -> (Route, RequestSecrets) {
     if path == "/api" {
         return v1(request);
     }
     if path == "/api/check-login-password" && request.method == Method::POST {
-        let (options, secrets) = login::read_form(request);
-        return (Route::Login(options), secrets);
+        return (Route::Login, login::read_form(request));
     }
     // Vendor SDK 1.3 also sends the form of V2 to a path of V3.
     let form_command = ["/api/v2/cmd/", "/api/v3/cmd/"]
@@ -121,9 +111,9 @@ fn rejected(code: i64, message: &str) -> (Route, RequestSecrets) {
 }
 
 /// A JSON object in the field `q`, by GET or POST.
-fn v1(request: &ApiRequest) -> (Route, RequestSecrets) {
+fn v1(request: &LoggedRequest) -> (Route, RequestSecrets) {
     let fields = match request.method {
-        Method::GET => request.query.as_bytes(),
+        Method::GET => request.query(),
         Method::POST => request.form(),
         _ => return rejected(2, "Unsupported query method"),
     };
@@ -153,7 +143,7 @@ fn v1(request: &ApiRequest) -> (Route, RequestSecrets) {
 }
 
 /// A signed form.
-fn v2(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
+fn v2(request: &LoggedRequest, command: &str) -> (Route, RequestSecrets) {
     let form = form_urlencoded::parse(request.form()).into_owned();
     let form: BTreeMap<String, String> = form.collect();
     let text = |name: &str| form.get(name).cloned().unwrap_or_default();
@@ -162,7 +152,7 @@ fn v2(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
     }
     let secrets = RequestSecrets {
         key: text("apiKey"),
-        signature: request.header("x-ntapi-sig").to_owned(),
+        signature: header(request, "x-ntapi-sig"),
         ..RequestSecrets::default()
     };
     list_or_login(
@@ -175,7 +165,7 @@ fn v2(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
 }
 
 /// Signed headers; a body of JSON or none. A GET signs the timestamp only.
-fn v3(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
+fn v3(request: &LoggedRequest, command: &str) -> (Route, RequestSecrets) {
     let body = match request.method {
         Method::GET => Bytes::new(),
         Method::POST => request.body.clone(),
@@ -190,9 +180,13 @@ fn v3(request: &ApiRequest, command: &str) -> (Route, RequestSecrets) {
         }
         params
     };
-    let (timestamp, secrets) = signed(|name| request.header(name).to_owned());
+    let (timestamp, secrets) = signed(|name| header(request, name));
     let credential = Credential::V3 { timestamp, body };
     list_or_login(request, command, params, None, (credential, secrets))
+}
+
+fn header(request: &LoggedRequest, name: &str) -> String {
+    request.header(name).unwrap_or_default().to_owned()
 }
 
 /// Timestamp, key and signature, from headers or from the query of a WebSocket.
@@ -207,7 +201,7 @@ pub(super) fn signed(value: impl Fn(&str) -> String) -> (String, RequestSecrets)
 
 /// An SID, as a cookie too, takes precedence over a key pair and reads the SID's own account.
 fn list_or_login(
-    request: &ApiRequest,
+    request: &LoggedRequest,
     command: &str,
     params: Value,
     sid: Option<String>,
@@ -221,10 +215,7 @@ fn list_or_login(
             }
             None => (Route::SessionList(credential), secrets),
         },
-        "authByLogin" => {
-            let (options, secrets) = login::read_json(&params);
-            (Route::Login(options), secrets)
-        }
+        "authByLogin" => (Route::Login, login::read_json(&params)),
         _ => rejected(3, "Command not found"),
     }
 }

@@ -2,22 +2,20 @@
 //!
 //! Also the accept loop of both listeners.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Limited};
+use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::HeaderValue;
+use hyper::header::{ACCEPT_ENCODING, DATE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,24 +23,14 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::fault::{self, Body, Fault, FaultTarget, Outcome};
+use super::fault::{self, Body, Fault, FaultTarget, complete};
 use super::handles::Simulator;
-use super::request::ApiRequest;
-use super::response::Response;
+use super::request::LoggedRequest;
+use super::response::{Response, html_page, with_header};
 use super::routes::{self, ParsedRequest};
 
 /// No request of the API comes near this.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
-
-/// The CDN in front of the API refuses these default user agents of HTTP libraries. The vendor's own SDK sends
-/// `python-requests`, which is accepted.
-const BLOCKED_USER_AGENTS: [&str; 5] = [
-    "reqwest/",
-    "hyper/",
-    "Go-http-client",
-    "Java/",
-    "libwww-perl",
-];
 
 /// Serves the HTTP API on the listener until the shutdown completes; then every connection is dropped.
 pub async fn serve(
@@ -127,89 +115,67 @@ async fn connection(io: Box<dyn Connection>, peer: IpAddr, simulator: Simulator)
     }
 }
 
-/// Makes hyper drop the connection without an answer; it is reset.
-#[derive(Debug)]
-struct ConnectionAborted;
-
-impl fmt::Display for ConnectionAborted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the simulator resets this connection")
-    }
-}
-
-impl std::error::Error for ConnectionAborted {}
-
+/// An error resets the connection without an answer.
 async fn handle(
     simulator: &Simulator,
     peer: IpAddr,
     request: Request<Incoming>,
-) -> Result<hyper::Response<Body>, ConnectionAborted> {
-    let Some(request) = read(peer, request).await else {
-        let response = Response::html_page(413, "413 Payload Too Large");
-        return Ok(write(simulator, response, None));
-    };
-    let agent = request.header("user-agent");
-    let blocked = agent.is_empty() || is_blocked_user_agent(agent);
-    let (parsed, mut in_flight) = start(simulator, &request, blocked);
-    if blocked {
-        let response = Response::html_page(403, "403 Forbidden");
-        return Ok(write(simulator, response, None));
+) -> io::Result<hyper::Response<Body>> {
+    let mut response = answer(simulator, peer, request).await?;
+    if !response.headers().contains_key(DATE) {
+        let date = httpdate::fmt_http_date(simulator.now());
+        response
+            .headers_mut()
+            .extend(date.try_into().map(|date| (DATE, date)));
     }
-    let mut outcome = None;
-    if let Some(fault) = in_flight.as_mut().and_then(|it| it.fault.take()) {
-        outcome = fault::apply(fault, &parsed.secrets, simulator.now()).await;
-    }
-    match outcome {
-        None => {
-            let response = parsed.respond(&mut simulator.state(), peer, simulator.now());
-            simulator.notify_waiters();
-            let response = if response.gzip {
-                gzip(response, &request)
-            } else {
-                response
-            };
-            Ok(write(simulator, response, None))
-        }
-        Some(Outcome::Response(response)) => Ok(write(simulator, response, None)),
-        Some(Outcome::Streamed(response, body)) => {
-            // In flight while the body is: a client that leaves drops it.
-            let body = body.map_frame(move |frame| {
-                let _ = &in_flight;
-                frame
-            });
-            Ok(write(simulator, response, Some(body.boxed_unsync())))
-        }
-        Some(Outcome::NoResponse) => std::future::pending().await,
-        Some(Outcome::Reset) => Err(ConnectionAborted),
-    }
+    Ok(response)
 }
 
-/// `None` where the body is too large or breaks off.
-async fn read(peer: IpAddr, request: Request<Incoming>) -> Option<ApiRequest> {
+async fn answer(
+    simulator: &Simulator,
+    peer: IpAddr,
+    request: Request<Incoming>,
+) -> io::Result<hyper::Response<Body>> {
+    let now = simulator.now();
     let (head, body) = request.into_parts();
-    let body = Limited::new(body, MAX_REQUEST_BYTES).collect().await.ok()?;
-    Some(ApiRequest {
-        peer,
+    let Ok(body) = Limited::new(body, MAX_REQUEST_BYTES).collect().await else {
+        return Ok(html_page(413).map(complete));
+    };
+    let accepted = head.headers.get(ACCEPT_ENCODING);
+    let takes_gzip = accepted.is_some_and(|of| of.to_str().is_ok_and(|of| of.contains("gzip")));
+    let request = LoggedRequest {
+        time: now,
         method: head.method,
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
+        target: head.uri.to_string(),
         headers: head.headers,
         body: body.to_bytes(),
-    })
+        account: None,
+    };
+    let (parsed, mut in_flight) = start(simulator, request);
+    if let Some(fault) = in_flight.as_mut().and_then(|it| it.fault.take())
+        && let Some(answer) = fault::apply(fault, &parsed.secrets, in_flight).await?
+    {
+        return Ok(answer);
+    }
+    let response = parsed.respond(&mut simulator.state(), peer, simulator.now());
+    simulator.notify_waiters();
+    let response = match takes_gzip {
+        true => gzip(response)?,
+        false => response,
+    };
+    Ok(response.map(complete))
 }
 
 /// Logs and counts a request, and takes the fault that applies to it.
 fn start(
     simulator: &Simulator,
-    request: &ApiRequest,
-    blocked: bool,
+    mut request: LoggedRequest,
 ) -> (ParsedRequest, Option<InFlightRequest>) {
-    let now = simulator.now();
     let mut state = simulator.state();
-    let parsed = routes::parse(&state, request);
-    state.log.push(request.logged(now, parsed.account.clone()));
-    let login = parsed.account.clone().filter(|_| !blocked);
-    let in_flight = login.and_then(|login| {
+    let parsed = routes::parse(&state, &request);
+    request.account = parsed.account.clone();
+    state.log(request);
+    let in_flight = parsed.account.clone().and_then(|login| {
         let account = state.accounts.get_mut(&login)?;
         let counters = &mut account.counters;
         match parsed.kind() {
@@ -245,48 +211,9 @@ impl Drop for InFlightRequest {
     }
 }
 
-pub(super) fn is_blocked_user_agent(agent: &str) -> bool {
-    BLOCKED_USER_AGENTS
-        .iter()
-        .any(|blocked| agent.starts_with(blocked))
-}
-
-fn gzip(mut response: Response, request: &ApiRequest) -> Response {
-    if !request.header("accept-encoding").contains("gzip") {
-        return response;
-    }
+fn gzip(response: Response) -> io::Result<Response> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    let compressed = encoder
-        .write_all(&response.body)
-        .and_then(|()| encoder.finish());
-    match compressed {
-        Ok(compressed) => {
-            response.body = Bytes::from(compressed);
-            response.header("content-encoding", "gzip")
-        }
-        Err(_) => response,
-    }
-}
-
-/// The response with its own body, or with this one.
-fn write(simulator: &Simulator, response: Response, body: Option<Body>) -> hyper::Response<Body> {
-    let body = body.unwrap_or_else(|| Full::new(response.body).boxed_unsync());
-    let mut answer = hyper::Response::new(body);
-    let date = httpdate::fmt_http_date(simulator.now());
-    let content_type = ("content-type", response.content_type.to_owned());
-    let headers = response.headers.into_iter();
-    let result = (|| -> Result<(), hyper::http::Error> {
-        *answer.status_mut() = StatusCode::from_u16(response.status)?;
-        for (name, value) in headers.chain([("date", date), content_type]) {
-            let value = HeaderValue::from_str(&value)?;
-            answer.headers_mut().append(name, value);
-        }
-        Ok(())
-    })();
-    if let Err(error) = result {
-        // A test asked for a header or a status that HTTP does not have.
-        *answer.status_mut() = StatusCode::NOT_IMPLEMENTED;
-        *answer.body_mut() = Full::new(Bytes::from(error.to_string())).boxed_unsync();
-    }
-    answer
+    encoder.write_all(response.body())?;
+    let body = encoder.finish()?;
+    Ok(with_header(response, "content-encoding", "gzip").map(|_| body.into()))
 }

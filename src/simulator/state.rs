@@ -6,23 +6,23 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use ring::digest;
 use tokio::sync::{oneshot, watch};
 
 use super::fault::{Disconnect, FaultQueue};
-use super::options::{AccountSpec, ErrorEnvelope};
-use super::request::RequestLog;
-use super::session::{Session, SessionSpec};
-use super::session_list::API_KEY;
-
-/// SIDs kept per account; the oldest is forgotten, so that a simulator runs for months.
-const MAX_SIDS_PER_ACCOUNT: usize = 64;
+use super::options::{AccountSpec, ErrorEnvelope, ResponseShape};
+use super::request::LoggedRequest;
+use super::session::{API_KEY, Session, SessionSpec};
+use super::session_list;
 
 pub(super) struct State {
     pub(super) accounts: HashMap<Arc<str>, AccountState>,
     pub(super) sids: HashMap<String, SidEntry>,
     pub(super) keys: HashMap<String, ApiKeyEntry>,
-    pub(super) log: RequestLog,
+    /// The last requests; bounded, so that a simulator runs for months.
+    pub(super) log: VecDeque<Arc<LoggedRequest>>,
+    pub(super) log_capacity: usize,
     pub(super) connections: HashMap<u64, ConnectionHandle>,
     next_connection: u64,
     next_session: i64,
@@ -30,11 +30,9 @@ pub(super) struct State {
 }
 
 pub(super) struct AccountState {
-    login: Arc<str>,
-    /// Sessions, SIDs and keys apart, what the account was added with.
+    pub(super) login: Arc<str>,
     pub(super) spec: AccountSpec,
-    sessions: BTreeMap<i64, Session>,
-    sids: VecDeque<String>,
+    pub(super) sessions: BTreeMap<i64, Session>,
     pub(super) faults: FaultQueue,
     pub(super) counters: RequestCounters,
     /// Grows when the list changes, in content or looks, and when the SIDs are revoked.
@@ -45,8 +43,6 @@ pub(super) struct AccountState {
 pub(super) struct SidEntry {
     pub(super) login: Arc<str>,
     pub(super) valid: bool,
-    /// Issued by a view-only login.
-    pub(super) view_only: bool,
 }
 
 pub(super) struct ApiKeyEntry {
@@ -86,7 +82,8 @@ impl Default for State {
             accounts: HashMap::new(),
             sids: HashMap::new(),
             keys: HashMap::new(),
-            log: RequestLog::default(),
+            log: VecDeque::new(),
+            log_capacity: 4096,
             connections: HashMap::new(),
             next_connection: 0,
             // The vendor's sample begins here.
@@ -97,69 +94,48 @@ impl Default for State {
 }
 
 impl State {
-    /// Adds an account; one of the same login is replaced.
-    pub(super) fn add(&mut self, mut spec: AccountSpec) -> Arc<str> {
+    pub(super) fn add(&mut self, spec: AccountSpec) -> Arc<str> {
         let login: Arc<str> = Arc::from(spec.login.as_str());
-        if self.accounts.remove(&login).is_some() {
-            self.sids.retain(|_, sid| sid.login != login);
-            self.keys.retain(|_, key| key.login != login);
-        }
-        for (public, secret) in spec.keys.drain(..) {
+        for (public, secret) in spec.keys.iter().cloned() {
             let login = Arc::clone(&login);
             self.keys.insert(public, ApiKeyEntry { login, secret });
         }
-        let sids = std::mem::take(&mut spec.sids);
+        for sid in spec.sids.iter().cloned() {
+            self.accept_sid(&login, sid);
+        }
         let account = AccountState {
             login: Arc::clone(&login),
             spec,
             sessions: BTreeMap::new(),
-            sids: VecDeque::new(),
             faults: FaultQueue::default(),
             counters: RequestCounters::default(),
             generation: watch::Sender::new(0),
         };
         self.accounts.insert(Arc::clone(&login), account);
-        for sid in sids {
-            self.accept_sid(&login, sid, false);
-        }
         login
     }
 
     pub(super) fn open_session(&mut self, login: &str, spec: SessionSpec, now: SystemTime) -> i64 {
-        let id = spec.id.unwrap_or(self.next_session);
-        self.next_session = self.next_session.max(id.saturating_add(1));
+        let id = self.next_session;
+        self.next_session += 1;
         if let Some(account) = self.accounts.get_mut(login) {
-            let user = account.spec.user_login.as_deref().unwrap_or(login);
-            let session = Session::open(id, login, user, spec, now);
+            let start = now.checked_sub(spec.age).unwrap_or(now);
+            let session = Session {
+                id,
+                safety_type_id: spec.safety_type_id,
+                start,
+                expires: start.checked_add(spec.lifetime).unwrap_or(start),
+                client_ip: spec.client_ip,
+            };
             account.sessions.insert(id, session);
             account.mark_changed();
         }
         id
     }
 
-    /// Whether a session may have had this id.
-    pub(super) fn has_issued(&self, id: i64) -> bool {
-        id < self.next_session
-    }
-
-    pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String, view_only: bool) {
-        let Some(account) = self.accounts.get_mut(login) else {
-            return;
-        };
-        if !account.sids.contains(&sid) {
-            account.sids.push_back(sid.clone());
-        }
-        if account.sids.len() > MAX_SIDS_PER_ACCOUNT
-            && let Some(oldest) = account.sids.pop_front()
-        {
-            self.sids.remove(&oldest);
-        }
-        let entry = SidEntry {
-            login: Arc::clone(login),
-            valid: true,
-            view_only,
-        };
-        self.sids.insert(sid, entry);
+    pub(super) fn accept_sid(&mut self, login: &Arc<str>, sid: String) {
+        let login = Arc::clone(login);
+        self.sids.insert(sid, SidEntry { login, valid: true });
     }
 
     pub(super) fn revoke_sids(&mut self, login: &Arc<str>) {
@@ -183,16 +159,10 @@ impl State {
     /// The account of a valid SID.
     ///
     /// # Errors
-    /// Where the SID is unknown or revoked, or belongs to a view-only login that may not read the list.
+    /// Where the SID is unknown or revoked.
     pub(super) fn account_of_sid(&self, sid: &str) -> Result<Arc<str>, (u16, ErrorEnvelope)> {
-        let denied = || (200, access_denied());
         let entry = self.sids.get(sid).filter(|entry| entry.valid);
-        let entry = entry.ok_or_else(denied)?;
-        let account = self.accounts.get(&entry.login).ok_or_else(denied)?;
-        if entry.view_only && !account.spec.view_only_reads_list {
-            let message = "you need to open a security session";
-            return Err((403, ErrorEnvelope::error(None, message)));
-        }
+        let entry = entry.ok_or_else(|| (200, access_denied()))?;
         Ok(Arc::clone(&entry.login))
     }
 
@@ -208,6 +178,12 @@ impl State {
             let spec = SessionSpec::new(API_KEY, lifetime).client_ip("127.0.0.1");
             self.open_session(login, spec, now);
         }
+    }
+
+    pub(super) fn log(&mut self, request: LoggedRequest) {
+        self.log.push_back(Arc::new(request));
+        let surplus = self.log.len().saturating_sub(self.log_capacity);
+        self.log.drain(..surplus);
     }
 
     /// Registers an open stream. It stays registered until its number is removed from `connections`.
@@ -226,11 +202,11 @@ impl State {
         (number, receiver)
     }
 
-    /// Disconnects the streams of one account or of all, and returns how many there were.
-    pub(super) fn disconnect(&mut self, account: Option<&str>, how: Disconnect) -> usize {
-        let chosen = self.connections.extract_if(|_, connection| {
-            account.is_none() || connection.account.as_deref() == account
-        });
+    /// Disconnects the streams of an account, and returns how many there were.
+    pub(super) fn disconnect(&mut self, account: &str, how: Disconnect) -> usize {
+        let is_chosen =
+            |connection: &ConnectionHandle| connection.account.as_deref() == Some(account);
+        let chosen = self.connections.extract_if(|_, it| is_chosen(it));
         chosen
             .filter_map(|(_, connection)| connection.disconnect.send(how).ok())
             .count()
@@ -240,29 +216,22 @@ impl State {
 impl AccountState {
     pub(super) fn open_sessions(&mut self, now: SystemTime) -> impl Iterator<Item = &Session> {
         let before = self.sessions.len();
-        self.sessions.retain(|_, session| session.is_open(now));
+        self.sessions.retain(|_, session| session.expires > now);
         if self.sessions.len() < before {
             self.mark_changed();
         }
         self.sessions.values()
     }
 
-    pub(super) fn session_mut(&mut self, id: i64, now: SystemTime) -> Option<&mut Session> {
-        let session = self.sessions.get_mut(&id);
-        session.filter(|session| session.is_open(now))
-    }
-
-    pub(super) fn remove_session(&mut self, id: i64) {
-        self.sessions.remove(&id);
+    /// The list that is answered now.
+    pub(super) fn list(&mut self, shape: ResponseShape, now: SystemTime) -> Bytes {
+        drop(self.open_sessions(now));
+        session_list::body(self.sessions.values(), &self.spec, shape, now)
     }
 
     pub(super) fn mark_changed(&self) {
         self.generation
             .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
-    pub(super) fn login(&self) -> &Arc<str> {
-        &self.login
     }
 }
 

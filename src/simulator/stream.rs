@@ -3,7 +3,6 @@
 //! It has a listener of its own, as the platform has hosts of their own. Engine.IO's polling is not served.
 
 use std::future::{Future, pending};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use futures_util::{SinkExt, StreamExt};
 use hyper::Method;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
@@ -22,12 +20,11 @@ use super::auth::{self, Credential};
 use super::fault::{Disconnect, StreamFault};
 use super::handles::Simulator;
 use super::options::{ErrorEnvelope, ResponseShape};
-use super::protocol::{self, ClientMessage, PING_INTERVAL_MS, PING_TIMEOUT_MS, Protocol};
-use super::request::ApiRequest;
+use super::protocol::{ClientMessage, Protocol};
+use super::request::{LoggedRequest, field};
 use super::response::RequestSecrets;
 use super::routes::signed;
-use super::server::{self, Connection as Io, accept};
-use super::session_list;
+use super::server::{Connection as Io, accept};
 use super::state::access_denied;
 
 /// Small, since there are thousands of connections and clients send little.
@@ -36,12 +33,6 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
 /// How long a client may take to answer a close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Published traffic has a `keepAlive` about once a minute.
-const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// A client of socket.io that is silent for longer is gone.
-const PING_DEADLINE: Duration = Duration::from_millis(PING_INTERVAL_MS + PING_TIMEOUT_MS);
 
 /// Close code: policy violation.
 const POLICY_VIOLATION: u16 = 1008;
@@ -53,13 +44,13 @@ pub async fn serve_streams(
     tls: Option<Arc<rustls::ServerConfig>>,
     shutdown: impl Future<Output = ()>,
 ) {
-    accept(listener, tls, shutdown, move |io, peer| {
-        serve(io, peer, simulator.clone())
+    accept(listener, tls, shutdown, move |io, _| {
+        serve(io, simulator.clone())
     })
     .await;
 }
 
-async fn serve(io: Box<dyn Io>, peer: IpAddr, simulator: Simulator) {
+async fn serve(io: Box<dyn Io>, simulator: Simulator) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
@@ -67,7 +58,7 @@ async fn serve(io: Box<dyn Io>, peer: IpAddr, simulator: Simulator) {
     let mut accepted = None;
     #[expect(clippy::result_large_err, reason = "tungstenite's type")]
     let handshake = |request: &Request, response: Response| {
-        accepted = Some(handshake(&simulator, peer, request)?);
+        accepted = Some(handshake(&simulator, request)?);
         Ok(response)
     };
     let socket = tokio_tungstenite::accept_hdr_async_with_config(io, handshake, Some(config)).await;
@@ -81,21 +72,20 @@ async fn serve(io: Box<dyn Io>, peer: IpAddr, simulator: Simulator) {
 #[expect(clippy::result_large_err, reason = "tungstenite's type")]
 fn handshake(
     simulator: &Simulator,
-    peer: IpAddr,
     request: &Request,
 ) -> Result<(Connection, oneshot::Receiver<Disconnect>), ErrorResponse> {
     let uri = request.uri();
-    let request = ApiRequest {
-        peer,
+    let now = simulator.now();
+    let mut request = LoggedRequest {
+        time: now,
         method: Method::GET,
-        path: uri.path().to_owned(),
-        query: uri.query().unwrap_or_default().to_owned(),
+        target: uri.to_string(),
         headers: request.headers().clone(),
         body: Bytes::new(),
+        account: None,
     };
-    let now = simulator.now();
     let mut state = simulator.state();
-    let sid = request.query_field("SID").filter(|sid| !sid.is_empty());
+    let sid = field(request.query(), "SID").filter(|sid| !sid.is_empty());
     let sid = sid.or_else(|| request.cookie("SID"));
     let (account, secrets, by_key) = if let Some(sid) = sid {
         let account = state.sids.get(&sid).map(|it| Arc::clone(&it.login));
@@ -105,15 +95,7 @@ fn handshake(
         };
         (account, secrets, false)
     } else {
-        // Names of headers as names of fields, in the vendor's spelling.
-        let field = |name: &str| {
-            let mut fields = form_urlencoded::parse(request.query.as_bytes());
-            let field = fields.find(|(key, _)| key.eq_ignore_ascii_case(name));
-            field
-                .map(|(_, value)| value.into_owned())
-                .unwrap_or_default()
-        };
-        let (timestamp, secrets) = signed(field);
+        let (timestamp, secrets) = signed(|name| field(request.query(), name).unwrap_or_default());
         let credential = Credential::V3 {
             timestamp,
             body: Bytes::new(),
@@ -121,31 +103,23 @@ fn handshake(
         let account = auth::authenticate(&mut state, &credential, &secrets, now).ok();
         (account, secrets, true)
     };
-    state.log.push(request.logged(now, account.clone()));
+    request.account = account.clone();
     let mut fault = None;
     if let Some(account) = account.as_ref().and_then(|it| state.accounts.get_mut(it)) {
         account.counters.handshakes += 1;
         fault = account.faults.next_stream(true);
     }
-    let protocol = match request.path.trim_end_matches('/') {
+    let protocol = match request.path() {
         "" => Some(Protocol::WebSocket),
-        "/socket.io" if request.query_field("EIO").as_deref() == Some("3") => {
+        "/socket.io" if field(request.query(), "EIO").as_deref() == Some("3") => {
             Some(Protocol::SocketIo)
         }
         _ => None,
     };
-    // The vendor's own clients of streams send no user agent.
-    let blocked = server::is_blocked_user_agent(request.header("user-agent"));
+    state.log(request);
     let refused = match (&fault, protocol) {
-        _ if blocked => Err(refusal(403, None)),
-        (
-            Some(StreamFault::RefuseHandshake {
-                status,
-                retry_after,
-            }),
-            _,
-        ) => Err(refusal(*status, *retry_after)),
-        (_, None) => Err(refusal(404, None)),
+        (Some(StreamFault::RefuseHandshake(status)), _) => Err(refusal(*status)),
+        (_, None) => Err(refusal(404)),
         (_, Some(protocol)) => Ok(protocol),
     };
     let accepted = refused.map(|protocol| {
@@ -170,12 +144,9 @@ fn handshake(
     accepted
 }
 
-fn refusal(status: u16, retry_after: Option<u64>) -> ErrorResponse {
+fn refusal(status: u16) -> ErrorResponse {
     let mut refusal = ErrorResponse::new(Some(format!("refused with {status}\n")));
     *refusal.status_mut() = status.try_into().unwrap_or_default();
-    if let Some(seconds) = retry_after {
-        refusal.headers_mut().insert("retry-after", seconds.into());
-    }
     refusal
 }
 
@@ -219,9 +190,6 @@ impl Connection {
             let account = self.account.as_ref().and_then(|it| state.accounts.get(it));
             account.map(|account| account.generation.subscribe())
         };
-        let start = Instant::now();
-        let mut next_keep_alive = start + KEEP_ALIVE_INTERVAL;
-        let mut last_received = start;
         let mut actions = self.on_open();
         loop {
             for action in actions {
@@ -234,39 +202,23 @@ impl Connection {
                     Action::End(how) => return how,
                 }
             }
-            let is_socket_io = self.protocol == Protocol::SocketIo;
-            let timer = if is_socket_io {
-                last_received + PING_DEADLINE
-            } else {
-                next_keep_alive
-            };
             let expiry = self.next_expiry();
             actions = tokio::select! {
                 // A disconnect precedes whatever else has happened.
                 biased;
                 Ok(how) = &mut disconnect => return how,
-                message = socket.next() => {
-                    last_received = Instant::now();
-                    match message {
-                        Some(Ok(Message::Text(text))) => self.on_message(&text),
-                        // Pings and a close are answered by tungstenite with the next read.
-                        Some(Ok(_)) => vec![],
-                        None | Some(Err(_)) => return Disconnect::Eof,
-                    }
-                }
+                message = socket.next() => match message {
+                    Some(Ok(Message::Text(text))) => self.on_message(&text),
+                    // Pings and a close are answered by tungstenite with the next read.
+                    Some(Ok(_)) => vec![],
+                    None | Some(Err(_)) => return Disconnect::Eof,
+                },
                 changed = or_never(changes.as_mut().map(watch::Receiver::changed)) => match changed {
                     Ok(()) => self.on_change(),
                     // The account was replaced.
                     Err(_) => return Disconnect::Close(1001),
                 },
                 () = or_never(expiry.map(tokio::time::sleep)) => self.on_change(),
-                () = tokio::time::sleep_until(timer) => {
-                    if is_socket_io {
-                        return Disconnect::Eof;
-                    }
-                    next_keep_alive = timer + KEEP_ALIVE_INTERVAL;
-                    vec![Action::Send(protocol::keep_alive(self.simulator.now()))]
-                }
             };
         }
     }
@@ -333,12 +285,12 @@ impl Connection {
         let Some(account) = account.and_then(|it| state.accounts.get_mut(it)) else {
             return vec![];
         };
-        let mut options = account.spec.options.clone();
-        if self.protocol == Protocol::SocketIo {
-            options.shape = ResponseShape::ResponseInArray;
-        }
+        let shape = match self.protocol {
+            Protocol::WebSocket => account.spec.options.shape,
+            Protocol::SocketIo => ResponseShape::ResponseInArray,
+        };
         // Reads the list before its generation: sessions that are over count as a change.
-        let list = session_list::body(account.open_sessions(now), &options, now);
+        let list = account.list(shape, now);
         let generation = *account.generation.borrow();
         if self.sent_generation == Some(generation) {
             return vec![];

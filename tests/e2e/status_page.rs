@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tradernet_exporter::Config;
 use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, SessionSpec,
+    AccountSpec, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec,
 };
 
 use crate::browser::{Browser, View};
@@ -55,9 +55,6 @@ impl AllStates {
             open(name, 2, 12 * HOUR);
         }
         open("expiring", 4, Duration::from_secs(240));
-        let refusal = ErrorEnvelope::error(12, "Wrong login or password");
-        let refuses = LoginBehaviour::Reject(refusal);
-        world.account("login-blocked").set_login_behaviour(refuses);
         let fail = |name, fault| {
             let lists = FaultTarget::SessionList;
             world
@@ -404,10 +401,10 @@ async fn keyboard_reaches_everything_and_focus_survives_a_refresh() {
 
 #[tokio::test]
 async fn hostile_names_are_escaped() {
-    let upstream = SimulatedApi::start().await;
-    let session = SessionSpec::new(4, HOUR)
-        .user_login(HOSTILE)
-        .client_ip(HOSTILE);
+    let mut account = AccountSpec::new("desk-1@example.com").sid(SID);
+    account.user_login = Some(HOSTILE.to_owned());
+    let upstream = SimulatedApi::start_with(account).await;
+    let session = SessionSpec::new(4, HOUR).client_ip(HOSTILE);
     upstream.account().open_session(session);
     let given = [
         ("TRADERNET_SID", SID),

@@ -21,7 +21,10 @@ async fn start(upstream: &SimulatedApi, more: &[(&str, &str)]) -> ExporterProces
 
 #[tokio::test]
 async fn sessions_and_rules_are_logged_with_what_the_details_allow() {
-    let upstream = SimulatedApi::start_for_process(AccountSpec::new(LOGIN).sid(SID), None).await;
+    // A server may send what must not be shown.
+    let mut account = AccountSpec::new(LOGIN).sid(SID);
+    account.user_login = Some(format!("trader\u{202e}{SID}"));
+    let upstream = SimulatedApi::start_for_process(account, None).await;
     let rules = ("TRADERNET_MAX_SESSIONS", "1");
     let full = ("TRADERNET_SESSION_DETAILS", "full");
     let mut shows_all = start(&upstream, &[rules, full]).await;
@@ -32,19 +35,21 @@ async fn sessions_and_rules_are_logged_with_what_the_details_allow() {
             .await;
     }
     let account = upstream.account();
-    // A server may send what must not be shown.
-    let login = format!("trader\u{202e}{SID}");
-    let session = SessionSpec::new(2, DAY).id(7);
-    account.open_session(session.user_login(login).client_ip("203.0.113.9"));
-    account.open_session(SessionSpec::new(None, DAY).id(8));
+    let session = SessionSpec::new(2, DAY).client_ip("203.0.113.9");
+    let one = account.open_session(session);
+    let other = account.open_session(SessionSpec::new(None, DAY));
+    let ids = [one, other].map(|id| format!("session_id={id}"));
     let mut lines = Vec::new();
     for (closes, texts) in [
-        (None, ["session opened", "session_id=7 safety_type_id=2"]),
-        (None, ["session opened", "session_id=8"]),
+        (
+            None,
+            ["session opened", &format!("{} safety_type_id=2", ids[0])],
+        ),
+        (None, ["session opened", &ids[1]]),
         (None, ["rule broken", "rule=max_sessions sessions=1"]),
-        (Some(8), ["session closed", "session_id=8"]),
+        (Some(other), ["session closed", &ids[1]]),
         (None, ["rule holds again", "rule=max_sessions"]),
-        (Some(7), ["session closed", "reason=ended"]),
+        (Some(one), ["session closed", "reason=ended"]),
         (None, ["no session left", "account=default"]),
     ] {
         if let Some(id) = closes {

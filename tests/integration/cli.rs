@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, ExpireUnit, Fault, LoginBehaviour, SessionSpec,
-};
+use tradernet_exporter::simulator::{AccountSpec, ExpireUnit, Fault, SessionSpec};
 
 use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, run_to_exit};
 
@@ -232,12 +230,7 @@ async fn check_json_has_accounts_and_counts() {
 
 #[tokio::test]
 async fn check_reports_each_error_with_advice_for_its_account() {
-    let refusal = ErrorEnvelope::error(12, "Wrong login or password");
-    let account = AccountSpec::new(LOGIN)
-        .sid(SID)
-        .password("right")
-        .login_behaviour(LoginBehaviour::Reject(refusal));
-    let upstream = SimulatedApi::start_for_process(account, None).await;
+    let upstream = upstream().await;
     let login = [
         ("TRADERNET_URL", upstream.origin.as_str()),
         ("TRADERNET_LOGIN", LOGIN),

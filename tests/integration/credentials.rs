@@ -191,12 +191,8 @@ async fn rejected_signature_names_a_clock_that_is_wrong_by_more_than_a_minute() 
     let keys = [("TRADERNET_API_KEY", KEY), ("TRADERNET_API_SECRET", SECRET)];
     for (seconds_ago, is_named) in [(300_u32, true), (5, false)] {
         let date = upstream.world.now() - Duration::from_secs(seconds_ago.into());
-        upstream.fail(Fault::Status {
-            code: 403,
-            body: r#"{"error":"Bad signature","code":4}"#.into(),
-            content_type: "application/json",
-            headers: vec![("date", httpdate::fmt_http_date(date))],
-        });
+        let refusal = Fault::json(403, r#"{"error":"Bad signature","code":4}"#);
+        upstream.fail(refusal.header("date", httpdate::fmt_http_date(date)));
         let exporter = InProcessExporter::start(&upstream, &keys).await;
         let page = exporter.metrics().await;
         assert_eq!(page.failures(), [("auth".to_owned(), 1.0)].into());

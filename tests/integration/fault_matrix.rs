@@ -3,15 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tradernet_exporter::simulator::{
-    Account, AccountSpec, Disconnect, ErrorEnvelope, Fault, FaultTarget, Repeat, RetryAfter,
+    Account, AccountSpec, BodyEnd, Disconnect, ErrorEnvelope, Fault, FaultTarget, Repeat,
     SessionSpec, StreamFault,
 };
 
-use crate::support::{
-    Exposition, InProcessExporter, SimulatedApi, TestClock, advance_time, answer, json,
-};
+use crate::support::{Exposition, InProcessExporter, SimulatedApi, TestClock, advance_time, gzip};
 
 const OPEN: &str = "tradernet_security_sessions_open";
 const DAY: Duration = Duration::from_secs(86_400);
@@ -105,53 +102,50 @@ fn lists(fault: Fault) -> impl FnOnce(&Account) {
 
 #[tokio::test(start_paused = true)]
 async fn rows_of_http() {
-    let rate_limit = Fault::RateLimited {
-        retry_after: RetryAfter::Seconds(20),
-    };
-    let too_large = Fault::OversizedList {
-        bytes: 1 << 40,
-        with_content_length: false,
-    };
-    let bomb = Fault::GzipBomb {
-        decoded_bytes: 1_000_000,
-    };
-    let not_gzip = Fault::Status {
-        code: 200,
-        body: Bytes::from_static(b"\x1f\x8b but no gzip"),
-        content_type: "application/json",
-        headers: vec![("content-encoding", "gzip".to_owned())],
-    };
+    let cut = |end| Fault::json(200, "[{\"id\": 7165011").end(end);
+    let too_large = Fault::json(200, "[0,0,0]".repeat(1000)).end(BodyEnd::Repeats);
+    let compressed = |body: Vec<u8>| Fault::json(200, body).header("content-encoding", "gzip");
+    let bomb = compressed(gzip(1_000_000));
+    let not_gzip = compressed(b"\x1f\x8b but no gzip".into());
     let quoting = ErrorEnvelope::err_msg(5, "no: {SID}");
     for (what, fault, reason) in [
         ("no answer", Fault::NoResponse, "timeout"),
-        ("an answer that stalls", Fault::StallBody, "timeout"),
+        ("an answer that stalls", cut(BodyEnd::Stalls), "timeout"),
         ("a reset", Fault::Reset, "network"),
-        ("a body that is cut off", Fault::Truncated, "network"),
+        ("a body that is cut off", cut(BodyEnd::BreaksOff), "network"),
         ("HTTP 502", Fault::status(502), "http_status"),
-        ("a blocked address", Fault::HtmlForbidden, "http_status"),
-        ("HTTP 429", rate_limit, "rate_limited"),
+        ("a blocked address", Fault::html(403), "http_status"),
+        ("HTTP 429", Fault::rate_limited(20), "rate_limited"),
         (
             "an error that quotes the SID",
             Fault::envelope(quoting),
             "api_error",
         ),
-        ("HTTP 401", answer(401, "text/plain", ""), "auth"),
+        ("HTTP 401", Fault::answer(401, "text/plain", ""), "auth"),
         (
             "HTTP 403 with an error",
-            json(403, r#"{"error":"no"}"#),
+            Fault::json(403, r#"{"error":"no"}"#),
             "auth",
         ),
-        ("HTTP 500 with a list", json(500, "[]"), "http_status"),
+        (
+            "HTTP 500 with a list",
+            Fault::json(500, "[]"),
+            "http_status",
+        ),
         (
             "a limit with HTTP 200",
             Fault::rate_limit_envelope(),
             "rate_limited",
         ),
-        ("invalid JSON", Fault::InvalidJson, "decode"),
-        ("a page of HTML", Fault::HtmlPage, "decode"),
-        ("deep nesting", Fault::NestedBrackets(40_000), "decode"),
-        ("an empty body", Fault::EmptyBody, "decode"),
-        ("HTTP 204", json(204, ""), "decode"),
+        ("invalid JSON", Fault::json(200, "{]not json"), "decode"),
+        ("a page of HTML", Fault::html(200), "decode"),
+        (
+            "deep nesting",
+            Fault::json(200, "[".repeat(40_000)),
+            "decode",
+        ),
+        ("an empty body", Fault::json(200, ""), "decode"),
+        ("HTTP 204", Fault::json(204, ""), "decode"),
         ("broken compression", not_gzip, "decode"),
         ("an endless list", too_large, "too_large"),
         ("a compressed bomb", bomb, "too_large"),
@@ -162,10 +156,7 @@ async fn rows_of_http() {
 
 #[tokio::test(start_paused = true)]
 async fn rows_of_streams() {
-    let refused = |status| StreamFault::RefuseHandshake {
-        status,
-        retry_after: None,
-    };
+    let refused = StreamFault::RefuseHandshake;
     let error = |code, words| StreamFault::ErrorEvent(ErrorEnvelope::error(code, words));
     for transport in ["websocket", "socketio"] {
         for (what, fault, reason) in [

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{
-    AccountSpec, ErrorEnvelope, ErrorField, Fault, FaultTarget, LoginBehaviour, Repeat, RetryAfter,
-    SessionSpec, Simulator,
+    AccountSpec, BodyEnd, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec, Simulator,
 };
 
 use crate::support::{
-    ExporterProcess, Exposition, InProcessExporter, LOGIN, SimulatedApi, advance_time, json, post,
+    ExporterProcess, Exposition, InProcessExporter, LOGIN, SimulatedApi, advance_time, post,
     wait_until_some,
 };
 
@@ -28,8 +27,8 @@ fn account() -> AccountSpec {
     AccountSpec::new(LOGIN).password(PASSWORD)
 }
 
-async fn upstream(behaviour: LoginBehaviour) -> SimulatedApi {
-    SimulatedApi::start_with(account().login_behaviour(behaviour)).await
+async fn upstream() -> SimulatedApi {
+    SimulatedApi::start_with(account()).await
 }
 
 /// Logins and requests for the list that the simulator received.
@@ -55,18 +54,26 @@ fn fail_logins(upstream: &SimulatedApi, times: Repeat, fault: Fault) {
 
 #[tokio::test]
 async fn sid_locations() {
-    for behaviour in [
-        LoginBehaviour::Cookie,
+    let sid = "sid-of-the-login";
+    for (cookie, body) in [
         // The cookie precedes the body, which names another's SID.
-        LoginBehaviour::CookieAndDifferentBodySid,
+        (
+            "SID=sid-of-the-login; Path=/",
+            r#"{"logged":true,"SID":"another"}"#,
+        ),
         // Beside a PHPSESSID cookie, which is not an SID.
-        LoginBehaviour::BodyOnly { key: "sessionId" },
+        (
+            "PHPSESSID=x; Path=/",
+            r#"{"logged":true,"sessionId":"sid-of-the-login"}"#,
+        ),
     ] {
-        let upstream = upstream(behaviour.clone()).await;
+        let upstream = SimulatedApi::start_with(account().sid(sid)).await;
+        let answer = Fault::json(200, body).header("set-cookie", cookie);
+        fail_logins(&upstream, Repeat::Once, answer);
         let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
         let page = exporter.poll().await;
-        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{behaviour:?}");
-        assert_eq!(received(&upstream.world), (1, 2), "{behaviour:?}");
+        assert_eq!(page.get("tradernet_up", &[]), 1.0, "{body}");
+        assert_eq!(received(&upstream.world), (1, 2), "{body}");
         assert_eq!(logins(&page), (1.0, 0.0, 0.0));
         assert_eq!(page.failures(), [].into());
         exporter.stop().await;
@@ -78,17 +85,11 @@ async fn sid_locations() {
 async fn login_answer_with_300_cookies_is_read() {
     let sid = "sid-of-the-login";
     let upstream = SimulatedApi::start_with(account().sid(sid)).await;
-    let mut headers: Vec<_> = (0..300)
-        .map(|n| ("set-cookie", format!("visit{n}=x; Path=/")))
-        .collect();
-    headers.push(("set-cookie", format!("SID={sid}; Path=/")));
-    let answer = Fault::Status {
-        code: 200,
-        body: "{}".into(),
-        content_type: "application/json",
-        headers,
-    };
-    fail_logins(&upstream, Repeat::Count(1), answer);
+    let answer = (0..300).fold(Fault::json(200, "{}"), |answer, n| {
+        answer.header("set-cookie", format!("visit{n}=x; Path=/"))
+    });
+    let answer = answer.header("set-cookie", format!("SID={sid}; Path=/"));
+    fail_logins(&upstream, Repeat::Once, answer);
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     let page = exporter.metrics().await;
     assert_eq!(page.failures(), [].into());
@@ -99,19 +100,19 @@ async fn login_answer_with_300_cookies_is_read() {
 /// No list is requested after a rejected login, and no login is tried, for half an hour of polls.
 #[tokio::test(start_paused = true)]
 async fn rejected_login_is_not_retried() {
-    let refusal = || ErrorEnvelope::error(12, "Wrong login or password");
-    for (behaviour, fault) in [
-        (LoginBehaviour::Reject(refusal()), None),
+    let refusal = r#"{"error":"Wrong login or password","code":12}"#;
+    let second_factor =
+        r#"{"success":true,"logged":false,"SID":"anonymous","auth_code_id":"4711"}"#;
+    for fault in [
+        Fault::json(200, refusal),
         // A rejection with a cookie is a rejection.
-        (LoginBehaviour::RejectWithAnonymousSid(refusal()), None),
-        (LoginBehaviour::SmsCodeRequired, None),
-        (LoginBehaviour::Cookie, Some(json(403, "{}"))),
+        Fault::json(200, refusal).header("set-cookie", "SID=anonymous; Path=/"),
+        Fault::json(200, second_factor).header("set-cookie", "SID=anonymous; Path=/"),
+        Fault::json(403, "{}"),
     ] {
-        let what = format!("{behaviour:?} {fault:?}");
-        let upstream = SimulatedApi::start_running(account().login_behaviour(behaviour)).await;
-        if let Some(fault) = fault {
-            fail_logins(&upstream, Repeat::Forever, fault);
-        }
+        let what = format!("{fault:?}");
+        let upstream = SimulatedApi::start_running(account()).await;
+        fail_logins(&upstream, Repeat::Forever, fault);
         let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
         let page = exporter.metrics().await;
         assert_eq!(logins(&page), (1.0, 1.0, 1.0), "{what}");
@@ -136,21 +137,18 @@ async fn transient_login_failure_is_retried() {
         (Fault::NoResponse, "timeout"),
         (Fault::rate_limit_envelope(), "rate_limited"),
         (
-            Fault::OversizedList {
-                bytes: 70 << 20,
-                with_content_length: false,
-            },
+            Fault::json(200, "[0,0,0]".repeat(1000)).end(BodyEnd::Repeats),
             "too_large",
         ),
         (
             Fault::envelope(ErrorEnvelope::error(1, "Maintenance")),
             "api_error",
         ),
-        (Fault::HtmlPage, "decode"),
+        (Fault::html(200), "decode"),
     ] {
         let what = format!("{fault:?}");
-        let upstream = upstream(LoginBehaviour::Cookie).await;
-        fail_logins(&upstream, Repeat::Count(1), fault);
+        let upstream = upstream().await;
+        fail_logins(&upstream, Repeat::Once, fault);
         let variables = [&CREDENTIAL[..], &[("TRADERNET_TIMEOUT", "700ms")]].concat();
         let exporter = InProcessExporter::start(&upstream, &variables).await;
         let page = exporter.metrics().await;
@@ -170,7 +168,7 @@ async fn transient_login_failure_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn after_three_transient_failures_one_login_an_hour() {
     let upstream = SimulatedApi::start_running(account()).await;
-    fail_logins(&upstream, Repeat::Forever, Fault::HtmlPage);
+    fail_logins(&upstream, Repeat::Forever, Fault::html(200));
     let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
     advance_time(MINUTE * 55).await;
     assert_eq!(received(&upstream.world), (3, 0));
@@ -196,10 +194,7 @@ async fn rate_limited_login_pauses_logins_to_its_host() {
             ..account()
         });
     }
-    let limit = Fault::RateLimited {
-        retry_after: RetryAfter::Seconds(300),
-    };
-    fail_logins(&upstream, Repeat::Count(1), limit);
+    fail_logins(&upstream, Repeat::Once, Fault::rate_limited(300));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("accounts.yml");
     let accounts = [("a", LOGIN), ("b", "b"), ("c", "c")].map(|(name, login)| {
@@ -229,7 +224,7 @@ async fn rate_limited_login_pauses_logins_to_its_host() {
 
 #[tokio::test]
 async fn rejected_sid_triggers_one_relogin() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let upstream = upstream().await;
     let session = SessionSpec::new(2, MINUTE * 60);
     upstream.account().open_session(session);
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
@@ -243,7 +238,7 @@ async fn rejected_sid_triggers_one_relogin() {
     assert_eq!(page.failures(), [].into());
     assert_eq!(logins(&page), (2.0, 0.0, 0.0));
 
-    upstream.fail_once(json(401, r#"{"errMsg":"no","code":1}"#));
+    upstream.fail_once(Fault::json(401, r#"{"errMsg":"no","code":1}"#));
     let page = exporter.poll().await;
     assert_eq!(received(&upstream.world), (3, 5));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
@@ -259,15 +254,9 @@ async fn rejected_sid_triggers_one_relogin() {
 
 #[tokio::test]
 async fn missing_right_causes_no_login() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
-    upstream.fail(Fault::ErrorEnvelope {
-        status: 403,
-        envelope: ErrorEnvelope {
-            field: ErrorField::Error,
-            code: None,
-            message: "you need to open a security session".to_owned(),
-        },
-    });
+    let upstream = upstream().await;
+    let words = "you need to open a security session";
+    upstream.fail(Fault::Error(403, ErrorEnvelope::error(None, words)));
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     exporter.poll().await;
     let page = exporter.poll().await;
@@ -330,7 +319,7 @@ async fn other_rejections_send_no_login() {
 
 #[tokio::test]
 async fn at_most_three_logins_in_fifteen_minutes() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let upstream = upstream().await;
     let account = upstream.account();
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     let rejected_again = async || {
@@ -369,7 +358,7 @@ async fn at_most_three_logins_in_fifteen_minutes() {
 
 #[tokio::test]
 async fn failed_logins_consume_budget() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let upstream = upstream().await;
     fail_logins(&upstream, Repeat::Forever, Fault::status(500));
     let exporter = InProcessExporter::start(&upstream, &CREDENTIAL).await;
     for _ in 0..4 {
@@ -385,7 +374,7 @@ async fn failed_logins_consume_budget() {
 
 #[tokio::test]
 async fn reload_endpoint_overrides_rejection() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let upstream = upstream().await;
     let variables = [CREDENTIAL[0], ("TRADERNET_PASSWORD", "changed")];
     let exporter = InProcessExporter::start(&upstream, &variables).await;
     assert_eq!(logins(&exporter.metrics().await), (1.0, 1.0, 1.0));
@@ -470,7 +459,7 @@ async fn changed_secret_file_resets_rejection() {
 
 #[tokio::test]
 async fn view_only_login_is_a_command_without_a_cookie() {
-    let upstream = upstream(LoginBehaviour::Cookie).await;
+    let upstream = upstream().await;
     let view_only = ("TRADERNET_LOGIN_VIEW_ONLY", "true");
     let variables = [&CREDENTIAL[..], &[view_only]].concat();
     let exporter = InProcessExporter::start(&upstream, &variables).await;

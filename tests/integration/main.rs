@@ -34,7 +34,6 @@ mod response_size_limits;
 mod session_lists;
 mod signals_and_logging;
 mod simulated_streams;
-mod simulator;
 mod soak;
 mod tls_and_proxy;
 mod web_config;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat, RetryAfter};
+use tradernet_exporter::simulator::{AccountSpec, Fault, FaultTarget, Repeat};
 
 use crate::support::{InProcessExporter, LOGIN, SID, SimulatedApi, advance_time};
 
@@ -40,7 +40,7 @@ const EVERY_30_SECONDS: [(&str, &str); 2] =
 async fn successful_polls_keep_interval_with_fast_and_slow_answers() {
     for delay in [Duration::ZERO, SECOND * 9] {
         let upstream = upstream().await;
-        upstream.fail(Fault::Slow { delay });
+        upstream.fail(Fault::Slow(delay));
         let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
         let gaps = gaps(&upstream, 12).await;
         assert!(gaps.iter().copied().all(is_interval), "{gaps:?}");
@@ -83,19 +83,15 @@ async fn pause_after(fault: Fault) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
-    let limited = |retry_after| Fault::RateLimited { retry_after };
-    let unavailable = Fault::Status {
-        code: 503,
-        body: "later".into(),
-        content_type: "text/plain",
-        headers: vec![("retry-after", "600".to_owned())],
-    };
+    // The clock stands at noon.
+    let date = |day_and_time| Fault::rate_limited(format!("{day_and_time} GMT"));
+    let unavailable = Fault::status(503).header("retry-after", 600);
     for (fault, expected) in [
-        (limited(RetryAfter::Seconds(600)), 600.0),
-        (limited(RetryAfter::Date(SECOND * 600)), 600.0),
+        (Fault::rate_limited(600), 600.0),
+        (date("Mon, 15 Jun 2026 12:10:00"), 600.0),
         (unavailable, 600.0),
-        (limited(RetryAfter::Date(SECOND * 86_400)), 3600.0),
-        (limited(RetryAfter::Seconds(u64::MAX)), 3600.0),
+        (date("Tue, 16 Jun 2026 12:00:00"), 3600.0),
+        (Fault::rate_limited(u64::MAX), 3600.0),
     ] {
         let what = format!("{fault:?}");
         let pause = pause_after(fault).await;
@@ -103,8 +99,8 @@ async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
         assert!((pause - expected).abs() < SLACK + 1.0, "{what}: {pause}");
     }
     // Less than the usual pause, and nothing at all: the usual pause.
-    for retry_after in [RetryAfter::Absent, RetryAfter::Seconds(1)] {
-        let pause = pause_after(limited(retry_after)).await;
+    for fault in [Fault::html(429), Fault::rate_limited(1)] {
+        let pause = pause_after(fault).await;
         assert!((30.0 - SLACK..60.0 + SLACK).contains(&pause), "{pause}");
     }
 }
@@ -114,9 +110,7 @@ async fn retry_after_date_uses_server_date_header() {
     let upstream = upstream().await;
     // Five hours behind ours.
     upstream.clock.set_back_wall(SECOND * 5 * 3600);
-    upstream.fail_once(Fault::RateLimited {
-        retry_after: RetryAfter::Date(SECOND * 600),
-    });
+    upstream.fail_once(Fault::rate_limited("Mon, 15 Jun 2026 07:10:00 GMT"));
     let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
     let gaps = gaps(&upstream, 2).await;
     assert!((gaps[0] - 600.0).abs() < SLACK + 1.0, "{gaps:?}");
@@ -127,7 +121,7 @@ async fn retry_after_date_uses_server_date_header() {
 async fn a_poll_slower_than_the_interval_never_overlaps_the_next() {
     let upstream = upstream().await;
     let delay = Duration::from_millis(900);
-    let slow = Fault::Slow { delay };
+    let slow = Fault::Slow(delay);
     let account = upstream.account();
     account.inject_fault(FaultTarget::Any, Repeat::Forever, slow);
     let variables = [

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tradernet_exporter::clock::Clock;
 use tradernet_exporter::simulator::{
-    Account, AccountSpec, Fault, FaultTarget, Repeat, RetryAfter, SessionSpec, Simulator,
+    Account, AccountSpec, Fault, FaultTarget, Repeat, SessionSpec, Simulator,
 };
 
 use crate::support::{

@@ -83,12 +83,8 @@ async fn clock_offset_is_that_of_the_last_answer() {
     let equal = offset(&exporter.metrics().await);
     assert!((0.0..5.0).contains(&equal), "{equal}");
     let two_hours_ago = upstream.world.now() - 2 * HOUR;
-    upstream.fail(Fault::Status {
-        code: 200,
-        content_type: "application/json",
-        body: "[]".into(),
-        headers: vec![("date", httpdate::fmt_http_date(two_hours_ago))],
-    });
+    let date = httpdate::fmt_http_date(two_hours_ago);
+    upstream.fail(Fault::json(200, "[]").header("date", date));
     let behind = offset(&exporter.poll().await) - 7200.0;
     assert!((0.0..5.0).contains(&behind), "{behind}");
     exporter.stop().await;
@@ -132,29 +128,19 @@ async fn empty_list_zeroes_known_types() {
 }
 
 #[tokio::test]
-async fn shape_and_compression_do_not_change_the_result() {
+async fn list_in_an_envelope() {
     let upstream = SimulatedApi::start().await;
     let account = upstream.account();
+    account.set_response_options(|options| options.shape = ResponseShape::ResponseInArray);
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
-    for shape in [ResponseShape::BareArray, ResponseShape::ResponseInArray] {
-        for gzip in [false, true] {
-            account.set_response_options(|options| {
-                options.shape = shape;
-                options.gzip = gzip;
-            });
-            let ids =
-                [2, 3].map(|safety_type| account.open_session(SessionSpec::new(safety_type, HOUR)));
-            let page = exporter.poll().await;
-            assert_eq!(page.get(OPEN, &[]), 2.0, "{shape:?}");
-            assert_eq!(expire(&page, "min"), 3_600_000.0, "{shape:?}");
-            for id in ids {
-                account.close_session(id);
-            }
-            let page = exporter.poll().await;
-            assert_eq!(page.get(OPEN, &[]), 0.0, "{shape:?}");
-            assert_eq!(page.get("tradernet_up", &[]), 1.0, "{shape:?}");
-        }
-    }
+    // An empty list is a null.
+    let page = exporter.metrics().await;
+    assert_eq!(page.get(OPEN, &[]), 0.0);
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    account.open_session(SessionSpec::new(2, HOUR));
+    let page = exporter.poll().await;
+    assert_eq!(page.get(OPEN, &[]), 1.0);
+    assert_eq!(expire(&page, "min"), 3_600_000.0);
     exporter.stop().await;
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixDatagram};
 use tokio::time::Instant;
-use tradernet_exporter::simulator::{AccountSpec, Fault};
+use tradernet_exporter::simulator::{AccountSpec, BodyEnd, Fault};
 
 use crate::support::{
     ExporterProcess, LOGIN, SID, SimulatedApi, ask, run_until, wait_until_some, within_timeout,
@@ -26,7 +26,10 @@ async fn start(upstream: &SimulatedApi, more: &[(&str, &str)]) -> ExporterProces
 #[tokio::test]
 async fn sigterm_exits_promptly_with_hanging_upstream() {
     for signal in ["TERM", "INT"] {
-        for fault in [Fault::NoResponse, Fault::StallBody] {
+        for fault in [
+            Fault::NoResponse,
+            Fault::json(200, "[").end(BodyEnd::Stalls),
+        ] {
             let upstream = upstream().await;
             upstream.fail(fault);
             let mut program = start(&upstream, &[]).await;
@@ -136,9 +139,9 @@ async fn fail_and_recover(upstream: &SimulatedApi) {
     for (fault, requests) in [
         (None, 2),
         (Some(Fault::status(500)), 3),
-        (Some(Fault::InvalidJson), 2),
+        (Some(Fault::json(200, "{]not json")), 2),
         (None, 2),
-        (Some(Fault::InvalidJson), 2),
+        (Some(Fault::json(200, "{]not json")), 2),
     ] {
         upstream.heal();
         if let Some(fault) = fault {

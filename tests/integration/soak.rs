@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use tradernet_exporter::simulator::{
-    Account, AccountSpec, Disconnect, Fault, FaultTarget, Repeat, SessionSpec, StreamFault,
+    Account, AccountSpec, BodyEnd, Disconnect, Fault, FaultTarget, Repeat, SessionSpec, StreamFault,
 };
 
 use crate::support::{Exposition, InProcessExporter, SimulatedApi, TestClock, advance_time};
@@ -93,21 +93,18 @@ impl Subject {
 
     fn fail(&self, rng: &mut Rng) {
         if self.is_stream {
-            let fault = StreamFault::RefuseHandshake {
-                status: 503,
-                retry_after: None,
-            };
+            let fault = StreamFault::RefuseHandshake(503);
             self.account.inject_stream_fault(Repeat::Forever, fault);
             self.account.disconnect(Disconnect::Reset);
             return;
         }
         let faults = [
             Fault::status(502),
-            Fault::InvalidJson,
+            Fault::json(200, "{]not json"),
             Fault::Reset,
             Fault::NoResponse,
-            Fault::Truncated,
-            Fault::Slow { delay: STEP / 5 },
+            Fault::json(200, "[").end(BodyEnd::BreaksOff),
+            Fault::Slow(STEP / 5),
         ];
         let fault = faults[rng.usize(..faults.len())].clone();
         self.account

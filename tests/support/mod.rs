@@ -35,5 +35,5 @@ pub(crate) use process::{
     ExporterProcess, ProcessOutput, other, run_to_exit, run_until, run_with_input,
 };
 pub(crate) use proxy::{Proxy, tls_terminator};
-pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi, answer, json};
+pub(crate) use simulator::{Ca, LOGIN, SID, SimulatedApi, gzip};
 pub(crate) use wait::{advance_time, wait_until_some, within_timeout};

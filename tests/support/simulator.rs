@@ -129,7 +129,7 @@ impl SimulatedApi {
     /// The next request for [`LOGIN`]'s list fails like this.
     pub(crate) fn fail_once(&self, fault: Fault) {
         self.account()
-            .inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
+            .inject_fault(FaultTarget::SessionList, Repeat::Once, fault);
     }
 
     /// [`LOGIN`]'s list is served well again.
@@ -145,23 +145,12 @@ impl SimulatedApi {
     }
 }
 
-/// An answer with this status, type and body.
-pub(crate) fn answer(
-    code: u16,
-    content_type: &'static str,
-    body: impl Into<bytes::Bytes>,
-) -> Fault {
-    Fault::Status {
-        code,
-        body: body.into(),
-        content_type,
-        headers: Vec::new(),
-    }
-}
-
-/// An answer in JSON with this status.
-pub(crate) fn json(code: u16, body: impl Into<bytes::Bytes>) -> Fault {
-    answer(code, "application/json", body)
+/// So many blanks, compressed.
+pub(crate) fn gzip(blanks: usize) -> Vec<u8> {
+    use flate2::{Compression, write::GzEncoder};
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    std::io::Write::write_all(&mut encoder, &vec![b' '; blanks]).unwrap();
+    encoder.finish().unwrap()
 }
 
 /// A private certificate authority, made for one test.

@@ -66,7 +66,7 @@ impl WebConfigFile {
         // For its digest. A change from here on is seen later.
         drop(self.files.read(&self.path));
         let errors = ErrorCollector::default();
-        let root = yaml::read(&self.path, &errors);
+        let root = errors.take(yaml::read(&self.path));
         let config = root.map(|root| self.config(root, &errors));
         errors.finish(&self.path)?;
         Ok(config.unwrap_or_default())

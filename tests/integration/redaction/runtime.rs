@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tradernet_exporter::simulator::{
-    AccountSpec, Disconnect, ErrorEnvelope, Fault, FaultTarget, LoginBehaviour, Repeat, RetryAfter,
-    SessionSpec, Simulator, StreamFault,
+    AccountSpec, BodyEnd, Disconnect, ErrorEnvelope, Fault, FaultTarget, Repeat, SessionSpec,
+    Simulator, StreamFault,
 };
 
-use crate::support::{
-    ExporterProcess, LOGIN, ProcessOutput, SimulatedApi, answer, ask, json, post, run_to_exit,
-};
+use crate::support::{ExporterProcess, LOGIN, ProcessOutput, SimulatedApi, ask, post, run_to_exit};
 
 const SID: &str = "vQzKjXwPbYhGmRtNcLdFsWkTpQxZbVnM";
 const PASSWORD: &str = "Jqxw ö&Zk=\"vB%Qyp/X+hGw\\kzT";
@@ -51,34 +49,26 @@ fn encodings(text: &str) -> [String; 6] {
 fn faults(secrets: &[&str]) -> Vec<Fault> {
     let mut faults = vec![
         Fault::NoResponse,
-        Fault::StallBody,
+        Fault::json(200, "[").end(BodyEnd::Stalls),
         Fault::Reset,
-        Fault::Truncated,
-        Fault::InvalidJson,
-        Fault::HtmlPage,
-        Fault::EmptyBody,
-        Fault::NestedBrackets(100_000),
-        Fault::HtmlForbidden,
-        Fault::GzipBomb {
-            decoded_bytes: 10_000_000,
-        },
-        Fault::OversizedList {
-            bytes: 10_000_000,
-            with_content_length: false,
-        },
-        Fault::RateLimited {
-            retry_after: RetryAfter::Seconds(1),
-        },
-        answer(200, "text/html", format!("<h1>{QUOTE}</h1>")),
-        json(200, "\"{SID} {KEY} {SIG}\""),
-        json(200, "{\"{SID}\": \"{SIG}\"}"),
-        json(
+        Fault::json(200, "[{\"id\"").end(BodyEnd::BreaksOff),
+        Fault::json(200, &b"\x00\xff\xfe{]not json\x1b["[..]),
+        Fault::html(200),
+        Fault::json(200, ""),
+        Fault::json(200, "[".repeat(100_000)),
+        Fault::html(403),
+        Fault::json(200, "[{\"id\":1},").end(BodyEnd::Repeats),
+        Fault::rate_limited(1),
+        Fault::answer(200, "text/html", format!("<h1>{QUOTE}</h1>")),
+        Fault::json(200, "\"{SID} {KEY} {SIG}\""),
+        Fault::json(200, "{\"{SID}\": \"{SIG}\"}"),
+        Fault::json(
             200,
             "[{\"id\": \"{SID}\", \"expire\": \"{KEY}\"}, \"{SIG}\"]",
         ),
-        json(401, "{\"errMsg\": \"{SID} {KEY} {SIG}\"}"),
-        answer(429, "text/plain", QUOTE),
-        answer(500, "text/plain", QUOTE),
+        Fault::json(401, "{\"errMsg\": \"{SID} {KEY} {SIG}\"}"),
+        Fault::answer(429, "text/plain", QUOTE),
+        Fault::answer(500, "text/plain", QUOTE),
     ];
     for code in [1, 8, 12] {
         faults.push(Fault::envelope(ErrorEnvelope::err_msg(code, QUOTE)));
@@ -97,10 +87,8 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
         }
         // One that ends an SID, so that a login is sent in between.
         faults.push(Fault::envelope(ErrorEnvelope::err_msg(12, *secret)));
-        faults.push(Fault::Redirect {
-            status: 302,
-            location: format!("https://127.0.0.1:1/{}", form_encoded(secret)),
-        });
+        let location = format!("https://127.0.0.1:1/{}", form_encoded(secret));
+        faults.push(Fault::html(302).header("location", location));
     }
     faults
 }
@@ -263,9 +251,9 @@ async fn of_a_login_and_the_sid_it_was_traded_for() {
     for fault in [
         Fault::envelope(ErrorEnvelope::error(12, QUOTE)),
         Fault::envelope(ErrorEnvelope::err_msg(99, form_encoded(PASSWORD))),
-        answer(200, "text/html", QUOTE),
-        json(401, "{\"error\": \"{LOGIN} {PASSWORD}\"}"),
-        answer(500, "text/plain", QUOTE),
+        Fault::answer(200, "text/html", QUOTE),
+        Fault::json(401, "{\"error\": \"{LOGIN} {PASSWORD}\"}"),
+        Fault::answer(500, "text/plain", QUOTE),
     ] {
         keeps_its_secrets("json", login(FaultTarget::Login), &[fault]).await;
     }
@@ -281,8 +269,8 @@ async fn of_a_login_and_the_sid_it_was_traded_for() {
 
 fn refuses_the_sid(fault: &Fault) -> bool {
     match fault {
-        Fault::Status { code, .. } => *code == 401,
-        Fault::ErrorEnvelope { envelope, .. } => matches!(envelope.code, Some(8 | 12)),
+        Fault::Answer(response, _) => response.status() == 401,
+        Fault::Error(_, envelope) => matches!(envelope.code, Some(8 | 12)),
         _ => false,
     }
 }
@@ -366,8 +354,11 @@ async fn of_a_login_that_works_and_an_sid_that_expires() {
     upstream.account().revoke_sids();
     let page = program.poll().await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 2.0);
-    let behaviour = LoginBehaviour::RejectWithAnonymousSid(ErrorEnvelope::error(12, QUOTE));
-    upstream.account().set_login_behaviour(behaviour);
+    let refusal = Fault::json(200, format!("{{\"error\":\"{QUOTE}\",\"code\":12}}"))
+        .header("set-cookie", "SID=anonymous; Path=/");
+    upstream
+        .account()
+        .inject_fault(FaultTarget::Login, Repeat::Forever, refusal);
     upstream.account().revoke_sids();
     program.poll().await;
     let reply = post(program.address, &format!("/-/reload?account={SID}")).await;
@@ -404,7 +395,7 @@ async fn of_sessions_that_carry_what_was_sent() {
             .map(|(id, text)| serde_json::json!({"id": id, "user_login": text, "ip_client": text}))
             .collect();
         let list = serde_json::to_string(&sessions).unwrap();
-        upstream.fail(json(200, list));
+        upstream.fail(Fault::json(200, list));
         let program = ExporterProcess::start(&variables).await;
         program
             .wait_for_value("tradernet_security_sessions_open", 40.0)

@@ -137,10 +137,8 @@ async fn accounts_of_a_host_that_recovers_are_polled_within_one_interval() {
 async fn retries_of_an_operator_do_not_override_retry_after() {
     let desks = Desks::with_time(1).await;
     let account = desks.account(0);
-    let fault = Fault::RateLimited {
-        retry_after: RetryAfter::Seconds(900),
-    };
-    account.inject_fault(FaultTarget::SessionList, Repeat::Count(1), fault);
+    let fault = Fault::rate_limited(900);
+    account.inject_fault(FaultTarget::SessionList, Repeat::Once, fault);
     desks.write("poll_interval: 10s", &[(0, "")]);
     let exporter = desks.start().await;
     for _ in 0..200 {
