@@ -1,6 +1,8 @@
 //! `/metrics` of one account against a bare hyper server that returns the same bytes, headers and
-//! body, in one run: requests a second, and the processor time that one costs. And the exporter's
-//! idle memory. `cargo bench --bench scrape` prints the ratio; it needs `wrk`.
+//! body, in one run: requests a second, the slowest of a hundred, and the processor time that one
+//! costs. And the exporter's idle memory. `cargo bench --bench scrape` prints the ratios; it needs
+//! `wrk`. With `NGINX_EXPORTER`, the path of nginx' exporter, also against that, which reads its
+//! figures from a server that returns them finished.
 
 #![allow(
     missing_docs,
@@ -28,7 +30,7 @@ use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::TokioIo;
 use tradernet_exporter::simulator::{self, AccountSpec, SessionSpec, Simulator};
 
-use support::{Running, get};
+use support::{Running, body_at, cpu, get};
 
 const ROUNDS: usize = 5;
 const SID: &str = "bench-sid-0123456789";
@@ -48,27 +50,46 @@ fn main() {
     let page = page_with_sessions(exporter.address);
     let bare = start_bare(&page);
 
-    let (mut ratios, mut costs) = (Vec::new(), Vec::new());
+    let nginx = std::env::var("NGINX_EXPORTER")
+        .ok()
+        .map(start_nginx_exporter);
+
+    let mut ratios: [Vec<f64>; 4] = Default::default();
     println!(
-        "| round | exporter requests/s | bare hyper requests/s | ratio | exporter µs each | bare hyper µs each | ratio |\n\
-         | --- | --- | --- | --- | --- | --- | --- |"
+        "| round | exporter requests/s | bare hyper requests/s | ratio | exporter p99 ms | bare hyper p99 ms | ratio | exporter µs each | bare hyper µs each | ratio |\n\
+         | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     );
     for round in 1..=ROUNDS {
-        let (ours, our_cost) = load(&exporter);
-        let (theirs, their_cost) = load(&bare);
-        let (ratio, cost) = (ours / theirs, their_cost / our_cost);
-        ratios.push(ratio);
-        costs.push(cost);
+        let ours = load(&exporter);
+        let theirs = load(&bare);
+        let found = [
+            ours.rate / theirs.rate,
+            ours.p99 / theirs.p99,
+            theirs.cost / ours.cost,
+            (nginx.as_ref()).map_or(0.0, |(exporter, _)| ours.rate / load(exporter).rate),
+        ];
         println!(
-            "| {round} | {ours:.0} | {theirs:.0} | {ratio:.2} | {our_cost:.1} | {their_cost:.1} | {cost:.2} |"
+            "| {round} | {:.0} | {:.0} | {:.2} | {:.2} | {:.2} | {:.2} | {:.1} | {:.1} | {:.2} |",
+            ours.rate,
+            theirs.rate,
+            found[0],
+            ours.p99,
+            theirs.p99,
+            found[1],
+            ours.cost,
+            theirs.cost,
+            found[2]
         );
+        for (ratios, ratio) in ratios.iter_mut().zip(found) {
+            ratios.push(ratio);
+        }
     }
-    ratios.sort_by(f64::total_cmp);
-    costs.sort_by(f64::total_cmp);
+    let [rate, p99, cost, nginx] = ratios.map(|mut ratios| {
+        ratios.sort_by(f64::total_cmp);
+        ratios[ROUNDS / 2]
+    });
     println!(
-        "\nmedian ratio {:.2} (limit: 0.80), of processor time {:.2}, body {} bytes",
-        ratios[ROUNDS / 2],
-        costs[ROUNDS / 2],
+        "\nmedian ratio {rate:.2} (limit: 0.90), of p99 {p99:.2} (limit: 1.50), of processor time {cost:.2}, to nginx' exporter {nginx:.1} (limit: 15), body {} bytes",
         page.len() - body_at(&page)
     );
     println!(
@@ -121,47 +142,75 @@ fn page_with_sessions(exporter: SocketAddr) -> Vec<u8> {
     }
 }
 
-/// Where an answer's body starts.
-fn body_at(answer: &[u8]) -> usize {
-    answer
-        .windows(4)
-        .position(|window| window == b"\r\n\r\n")
-        .unwrap()
-        + 4
+/// What wrk measured.
+struct Load {
+    /// Requests a second.
+    rate: f64,
+    /// Milliseconds within which 99 of 100 were answered.
+    p99: f64,
+    /// Microseconds of the server's processor time for each.
+    cost: f64,
 }
 
-/// Processor time of a process so far, in seconds: its fields 14 and 15 count hundredths.
-fn cpu(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let ticks: u64 = fields
-        .split_whitespace()
-        .skip(11)
-        .take(2)
-        .map(|ticks| ticks.parse::<u64>().unwrap())
-        .sum();
-    ticks as f64 / 100.0
-}
-
-/// Requests a second, by wrk, and microseconds of the server's processor time for each.
-fn load(server: &Running) -> (f64, f64) {
+fn load(server: &Running) -> Load {
     let (address, pid) = (server.address, server.child.id());
     let before = cpu(pid);
     let output = Command::new("wrk")
-        .args(["-t1", "-c8", "-d3s", &format!("http://{address}/metrics")])
+        .args([
+            "-t1",
+            "-c8",
+            "-d3s",
+            "--latency",
+            &format!("http://{address}/metrics"),
+        ])
         .output()
         .expect("wrk is required: apt-get install wrk");
     let text = String::from_utf8(output.stdout).unwrap();
     let used = cpu(pid) - before;
-    let word = |line: &str, at: usize| -> f64 {
+    let word = |line: &str, at: usize| {
         let line = text.lines().find(|found| found.contains(line));
         let line = line.unwrap_or_else(|| panic!("{text}"));
-        line.split_whitespace().nth(at).unwrap().parse().unwrap()
+        line.split_whitespace().nth(at).unwrap()
     };
-    (
-        word("Requests/sec:", 1),
-        used * 1e6 / word(" requests in ", 0),
-    )
+    let number = |line: &str, at: usize| -> f64 { word(line, at).parse().unwrap() };
+    let p99 = word("99%", 1);
+    let unit = p99.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let factor = match unit {
+        "us" => 0.001,
+        "ms" => 1.0,
+        "s" => 1000.0,
+        _ => panic!("{p99}"),
+    };
+    Load {
+        rate: number("Requests/sec:", 1),
+        p99: p99.trim_end_matches(unit).parse::<f64>().unwrap() * factor,
+        cost: used * 1e6 / number(" requests in ", 0),
+    }
+}
+
+/// nginx' exporter, and the server that stands for nginx.
+fn start_nginx_exporter(path: String) -> (Running, Running) {
+    let status = "Active connections: 291\nserver accepts handled requests\n 16630948 16630948 31070465\nReading: 6 Writing: 179 Waiting: 106\n";
+    let nginx = start_bare(format!("HTTP/1.1 200 OK\r\n\r\n{status}").as_bytes());
+    let address = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .unwrap();
+    let child = Command::new(path)
+        .arg(format!("-web.listen-address={address}"))
+        .arg(format!(
+            "-nginx.scrape-uri=http://{}/stub_status",
+            nginx.address
+        ))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while std::net::TcpStream::connect(address).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let exporter = Running { child, address };
+    let page = get(address, "/metrics");
+    assert!(String::from_utf8_lossy(&page).contains("nginx_up 1"));
+    (exporter, nginx)
 }
 
 fn start_bare(page: &[u8]) -> Running {

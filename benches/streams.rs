@@ -15,6 +15,7 @@
     clippy::cast_sign_loss
 )]
 
+#[allow(dead_code)] // Each benchmark uses a part of it.
 mod support;
 
 use std::fmt::Write as _;

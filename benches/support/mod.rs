@@ -64,3 +64,25 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> Vec<u8> {
     stream.read_to_end(&mut response).unwrap();
     response
 }
+
+/// Where an answer's body starts.
+pub(crate) fn body_at(answer: &[u8]) -> usize {
+    answer
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")
+        .unwrap()
+        + 4
+}
+
+/// Processor time of a process so far, in seconds: its fields 14 and 15 count hundredths.
+pub(crate) fn cpu(pid: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .map(|ticks| ticks.parse::<u64>().unwrap())
+        .sum();
+    ticks as f64 / 100.0
+}

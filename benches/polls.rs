@@ -1,0 +1,263 @@
+//! Ten thousand accounts against lower bounds, in one run: the processor time of their polls against
+//! the same requests made by bare reqwest; one scrape of them against copying and compressing the
+//! finished page, and how late a probe is answered beside it. `cargo bench --bench polls`.
+//!
+//! `ACCOUNTS=10000`, `INTERVAL=60` seconds.
+
+#![allow(
+    missing_docs,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
+mod support;
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::service::service_fn;
+use hyper::{Request, Response, body::Incoming};
+use hyper_util::rt::TokioIo;
+
+use support::{Running, cpu, get};
+
+const SESSIONS: usize = 10;
+const SCRAPES: usize = 9;
+
+/// Content type and body of the first request.
+static FIRST: OnceLock<(String, Bytes)> = OnceLock::new();
+
+fn main() {
+    if let Some(at) = std::env::args().position(|argument| argument == "--bare") {
+        return bare(&std::env::args().nth(at + 1).unwrap());
+    }
+    let accounts = number("ACCOUNTS", 10_000);
+    let interval = Duration::from_secs(number("INTERVAL", 60));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (api, requests) = runtime.block_on(serve());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts.yml");
+    std::fs::write(&file, accounts_file(api, accounts, interval)).unwrap();
+    let exporter = Running::exporter(&[("TRADERNET_CONFIG_FILE", file.to_str().unwrap())]);
+    // Every account, then a moment for the last of them.
+    while requests.load(Ordering::Relaxed) < accounts {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    let ours = cost(exporter.child.id(), &requests, interval);
+    println!(
+        "{accounts} accounts: {:.0} KiB resident, never scraped",
+        exporter.resident_kib()
+    );
+
+    let (kind, body) = FIRST.get().unwrap();
+    let (api, requests) = runtime.block_on(serve());
+    let mut bare = Command::new(std::env::current_exe().unwrap())
+        .args(["--bare", &format!("http://{api}/api")])
+        .env(
+            "PAUSE",
+            (interval.as_secs_f64() / accounts as f64).to_string(),
+        )
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = bare.stdin.take().unwrap();
+    writeln!(input, "{kind}").unwrap();
+    input.write_all(body).unwrap();
+    drop(input);
+    // The first requests connect.
+    (BufReader::new(bare.stdout.take().unwrap()).read_line(&mut String::new())).unwrap();
+    let bare = Running {
+        child: bare,
+        address: api,
+    };
+    // The exporter goes on beside it, with an API of its own.
+    let theirs = cost(bare.child.id(), &requests, interval);
+    drop(bare);
+    println!(
+        "{accounts} accounts, {SESSIONS} sessions each: a poll {ours:.0} µs, the same request by bare reqwest {theirs:.0} µs: {:.2}",
+        ours / theirs
+    );
+    scrapes(exporter.address);
+    println!(
+        "{:.0} KiB resident after the scrapes",
+        exporter.resident_kib()
+    );
+}
+
+fn number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |value| value.parse().unwrap())
+}
+
+fn accounts_file(api: SocketAddr, accounts: u64, interval: Duration) -> String {
+    let mut text = format!(
+        "defaults:\n  url: http://{api}\n  poll_interval: {}s\naccounts:\n",
+        interval.as_secs()
+    );
+    for n in 0..accounts {
+        writeln!(text, "  - account: account-{n:05}\n    sid: {n:032x}").unwrap();
+    }
+    text
+}
+
+/// The process's microseconds of processor time for each request of its own within an interval.
+fn cost(pid: u32, requests: &AtomicU64, interval: Duration) -> f64 {
+    let (cpu_before, requests_before) = (cpu(pid), requests.load(Ordering::Relaxed));
+    std::thread::sleep(interval);
+    let requests = requests.load(Ordering::Relaxed) - requests_before;
+    (cpu(pid) - cpu_before) * 1e6 / requests as f64
+}
+
+/// An API on loopback that answers every request with ten sessions, and its number of requests.
+async fn serve() -> (SocketAddr, Arc<AtomicU64>) {
+    let sessions: Vec<String> = (0..SESSIONS)
+        .map(|n| {
+            let (id, safety_type) = (7_165_011 + n, 2 + n % 3);
+            format!(
+                r#"{{"id":{id},"owner_login":"desk@example.com","user_login":"desk@example.com","safety_type_id":{safety_type},"key_current":"Login, password","start_datetime":"2016-06-14T13:14:13.187","expire_datetime":"2016-06-15T13:14:13.187","expire":85299000,"ip":"c5u7","ip_client":"203.0.113.7"}}"#
+            )
+        })
+        .collect();
+    let answer = Bytes::from(format!("[{}]", sessions.join(",")));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&requests);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let (answer, counter) = (answer.clone(), Arc::clone(&counter));
+            tokio::spawn(async move {
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let (answer, counter) = (answer.clone(), Arc::clone(&counter));
+                    async move {
+                        let kind = request.headers().get("content-type").cloned();
+                        let body = request.into_body().collect().await.unwrap().to_bytes();
+                        FIRST.get_or_init(|| {
+                            let kind = kind.as_ref().and_then(|kind| kind.to_str().ok());
+                            (kind.unwrap_or_default().to_owned(), body)
+                        });
+                        counter.fetch_add(1, Ordering::Relaxed);
+                        Ok::<_, Infallible>(Response::new(Full::new(answer)))
+                    }
+                });
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+            });
+        }
+    });
+    (address, requests)
+}
+
+/// The request of standard input again and again, one each `PAUSE` seconds; the answers are read and dropped.
+#[tokio::main]
+async fn bare(url: &str) {
+    let mut input = BufReader::new(std::io::stdin());
+    let (mut kind, mut body) = (String::new(), Vec::new());
+    input.read_line(&mut kind).unwrap();
+    input.read_to_end(&mut body).unwrap();
+    let (kind, body) = (kind.trim().to_owned(), Bytes::from(body));
+    let pause = Duration::from_secs_f64(std::env::var("PAUSE").unwrap().parse().unwrap());
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = move || {
+        let (client, url) = (client.clone(), url.to_owned());
+        let (kind, body) = (kind.clone(), body.clone());
+        async move {
+            let request = client.post(url).header("content-type", kind).body(body);
+            request.send().await.unwrap().bytes().await.unwrap()
+        }
+    };
+    request().await;
+    println!("ready");
+    let mut ticks = tokio::time::interval(pause);
+    loop {
+        ticks.tick().await;
+        tokio::spawn(request());
+    }
+}
+
+/// Scrapes with gzip, as Prometheus does, against copying and compressing the finished page.
+fn scrapes(exporter: SocketAddr) {
+    let page = get(exporter, "/metrics");
+    let page = &page[support::body_at(&page)..];
+    let (mut ours, mut bounds, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+    let mut late = Duration::ZERO;
+    for _ in 0..SCRAPES {
+        // A page is kept for a second.
+        std::thread::sleep(Duration::from_millis(1100));
+        let done = AtomicBool::new(false);
+        let worst = std::thread::scope(|scope| {
+            let probes = scope.spawn(|| probe_until(exporter, &done));
+            ours.push(timed(|| scrape(exporter, "gzip")));
+            done.store(true, Ordering::Relaxed);
+            probes.join().unwrap()
+        });
+        late = late.max(worst);
+        bounds.push(timed(|| {
+            let copy = page.to_vec();
+            let level = flate2::Compression::new(3);
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), level);
+            encoder.write_all(&copy).unwrap();
+            encoder.finish().unwrap();
+        }));
+        std::thread::sleep(Duration::from_millis(1100));
+        plain.push(timed(|| scrape(exporter, "identity")));
+    }
+    let median = |times: &mut Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    let (ours, bound, plain) = (median(&mut ours), median(&mut bounds), median(&mut plain));
+    println!(
+        "a page of {} KiB: scrape with gzip {ours:.1} ms, copying and compressing it {bound:.1} ms: {:.2}; scrape without {plain:.1} ms; slowest probe beside a scrape {:.1} ms",
+        page.len() / 1024,
+        ours / bound,
+        late.as_secs_f64() * 1000.0
+    );
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64() * 1000.0
+}
+
+fn scrape(exporter: SocketAddr, coding: &str) {
+    let mut stream = TcpStream::connect(exporter).unwrap();
+    write!(
+        stream,
+        "GET /metrics HTTP/1.1\r\nHost: {exporter}\r\nAccept-Encoding: {coding}\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+}
+
+/// Probes one after the other, a millisecond apart; the slowest.
+fn probe_until(exporter: SocketAddr, done: &AtomicBool) -> Duration {
+    let mut worst = Duration::ZERO;
+    while !done.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        get(exporter, "/-/healthy");
+        worst = worst.max(start.elapsed());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    worst
+}
