@@ -81,8 +81,8 @@ pub fn poller_context(
     store: StatusStore,
     observe: RequestObserver,
     runtime: &Handle,
-) -> Result<PollerContext, String> {
-    Ok(PollerContext {
+) -> Result<Arc<PollerContext>, String> {
+    Ok(Arc::new(PollerContext {
         client: Client::new(&config.outbound, observe, config.clock.clone())?,
         hosts: Hosts::new(config.max_requests_per_host, config.max_logins_per_minute),
         changes: ChangeLog::default(),
@@ -90,7 +90,7 @@ pub fn poller_context(
         store,
         clock: config.clock.clone(),
         min_retry_interval: config.min_retry_interval,
-    })
+    }))
 }
 
 /// Polls every account in the runtime `polling`, and serves the metrics and pages in this one,
@@ -113,7 +113,7 @@ pub async fn run(
         Arc::new(move |transport, took| observer.observe_api_request(transport, took));
     let shared = poller_context(&config, store, observe, polling)?;
     let use_tls = config.accounts.iter().any(AccountConfig::uses_tls);
-    let pollers = PollerSet::start(config.accounts, &shared);
+    let pollers = PollerSet::start(config.accounts, Arc::clone(&shared));
     let (reload, reloads) = mpsc::channel(MAX_PENDING_RELOADS);
     let (web_config_file, web_config) = config.web_config.unzip();
     let web_config = web_config.unwrap_or_default();
@@ -143,7 +143,7 @@ pub async fn run(
         file: config.accounts_file,
         safety_names,
         metrics,
-        client: shared.client,
+        client: shared.client.clone(),
     };
     // Requests under way are dropped: an upstream that hangs must not delay the shutdown.
     reloader.run(signals, reloads).await;

@@ -44,7 +44,7 @@ pub async fn run(config: &Config) -> Result<Report, String> {
     }
     let mut polls = JoinSet::new();
     for account in config.accounts.iter().cloned() {
-        polls.spawn(Poller::poll_once(account, context.clone()));
+        polls.spawn(Poller::poll_once(account, Arc::clone(&context)));
     }
     let mut statuses = polls.join_all().await;
     statuses.sort_by(|a, b| a.account.cmp(&b.account));

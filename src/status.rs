@@ -38,7 +38,7 @@ pub struct AccountStatus {
     /// The last attempt; `None` before the first.
     pub last_attempt: Option<Attempt>,
     /// The last failed attempt, whatever came after it; `None` before the first.
-    pub last_failure: Option<PastFailure>,
+    pub last_failure: Option<Box<PastFailure>>,
     /// When the last list was last known to be good: its arrival, or that of a pong after it on the
     /// stream that sent it.
     pub last_success: Option<Timestamps>,

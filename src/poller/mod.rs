@@ -40,7 +40,6 @@ use crate::tradernet::{Client, Error, Redactor, Stream};
 const SECRET_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the pollers share.
-#[derive(Clone)]
 pub struct PollerContext {
     /// Connections.
     pub client: Client,
@@ -61,7 +60,7 @@ pub struct PollerContext {
 /// What a poller applies from its next pause on.
 #[derive(Clone, Debug)]
 struct DesiredState {
-    account: AccountConfig,
+    account: Arc<AccountConfig>,
     /// Retries that an operator has requested so far.
     retries: u64,
 }
@@ -69,12 +68,12 @@ struct DesiredState {
 /// Polls one account. It is kept outside of the task that runs it, so that a panic costs one run
 /// and none of the state: without SID and breaker, a panic that repeats would be a login storm.
 pub struct Poller {
-    account: AccountConfig,
+    account: Arc<AccountConfig>,
     /// The latest wins.
     desired: watch::Receiver<DesiredState>,
     /// Requested retries that the schedule knows.
     retries: u64,
-    shared: PollerContext,
+    shared: Arc<PollerContext>,
     credential: Credential,
     breaker: LoginBreaker,
     recorder: Recorder,
@@ -91,12 +90,13 @@ impl Poller {
     /// see [`AccountConfig::is_same_as`].
     fn new(
         account: AccountConfig,
-        shared: PollerContext,
+        shared: Arc<PollerContext>,
         breaker: LoginBreaker,
         first: Instant,
     ) -> (Self, watch::Sender<DesiredState>) {
+        let account = Arc::new(account);
         let (sender, desired) = watch::channel(DesiredState {
-            account: account.clone(),
+            account: Arc::clone(&account),
             retries: 0,
         });
         let poller = Self {
@@ -126,17 +126,22 @@ impl Poller {
         }
         loop {
             self.wait().await;
-            // Boxed: most of the time most accounts wait, and none shall take room for these then.
-            let stream = Box::pin(self.poll()).await;
-            self.first_attempt = None;
-            if let Some(stream) = stream {
-                Box::pin(self.follow(stream)).await;
-            }
+            // Boxed: most of the time most accounts wait, and then need no room for an attempt.
+            Box::pin(self.attempt_and_follow()).await;
+        }
+    }
+
+    /// Attempts once, and follows the stream that this opened to its end.
+    async fn attempt_and_follow(&mut self) {
+        let stream = Box::pin(self.poll()).await;
+        self.first_attempt = None;
+        if let Some(stream) = stream {
+            self.follow(stream).await;
         }
     }
 
     /// Attempts an account once.
-    pub async fn poll_once(account: AccountConfig, shared: PollerContext) -> AccountStatus {
+    pub async fn poll_once(account: AccountConfig, shared: Arc<PollerContext>) -> AccountStatus {
         let breaker = LoginBreaker::default();
         let (mut poller, _desired) = Self::new(account, shared, breaker, Instant::now());
         poller.poll().await;
@@ -152,7 +157,7 @@ impl Poller {
             tokio::select! {
                 () = sleep_until(self.schedule.next()) => return,
                 () = sleep(SECRET_CHECK_INTERVAL), if checks_secrets => {
-                    if self.read_secrets().await {
+                    if Box::pin(self.read_secrets()).await {
                         self.schedule.attempt_now(Instant::now());
                     }
                 }
@@ -162,7 +167,7 @@ impl Poller {
                     self.schedule.within_interval(Instant::now(), interval, fastrand::f64());
                 }
                 Ok(()) = self.desired.changed() => {
-                    self.apply_desired_state().await;
+                    Box::pin(self.apply_desired_state()).await;
                 }
             }
         }

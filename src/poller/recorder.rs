@@ -118,10 +118,10 @@ impl Recorder {
         if is_another || became_stale || login_rejected {
             self.changes.failed(&self.status, &error, stale);
         }
-        self.status.last_failure = Some(PastFailure {
+        self.status.last_failure = Some(Box::new(PastFailure {
             at,
             error: error.clone(),
-        });
+        }));
         self.end_attempt(at, Some(error));
     }
 

@@ -25,7 +25,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// The running pollers. Dropping it stops them, whatever they wait for.
 pub struct PollerSet {
     pollers: BTreeMap<Arc<str>, PollerHandle>,
-    shared: PollerContext,
+    shared: Arc<PollerContext>,
     /// Also of removed accounts: one that comes back has no more logins for it.
     breakers: BTreeMap<Arc<str>, LoginBreaker>,
     ready: watch::Receiver<bool>,
@@ -38,7 +38,7 @@ struct PollerHandle {
 
 impl PollerSet {
     /// Starts a poller for each account.
-    pub fn start(accounts: Vec<AccountConfig>, shared: &PollerContext) -> Self {
+    pub fn start(accounts: Vec<AccountConfig>, shared: Arc<PollerContext>) -> Self {
         let (latch, mut first_attempts) = mpsc::channel::<Infallible>(1);
         let deadline = accounts
             .iter()
@@ -48,7 +48,7 @@ impl PollerSet {
         let (ready, receiver) = watch::channel(accounts.is_empty());
         let mut set = Self {
             pollers: BTreeMap::new(),
-            shared: shared.clone(),
+            shared,
             breakers: BTreeMap::new(),
             ready: receiver,
         };
@@ -86,7 +86,7 @@ impl PollerSet {
             changes.push((Arc::clone(&name), change));
             match (poller, change) {
                 (Some(poller), "changed" | "kept") => {
-                    (poller.desired).send_modify(|desired| desired.account = account);
+                    (poller.desired).send_modify(|desired| desired.account = Arc::new(account));
                     self.pollers.insert(name, poller);
                 }
                 (replaced, _) => {
@@ -121,7 +121,8 @@ impl PollerSet {
             let name = Arc::clone(&account.name);
             debug!(account = &*name, "account started");
             let breaker = self.breakers.entry(Arc::clone(&name)).or_default().clone();
-            let (mut poller, desired) = Poller::new(account, self.shared.clone(), breaker, first);
+            let (mut poller, desired) =
+                Poller::new(account, Arc::clone(&self.shared), breaker, first);
             poller.first_attempt = latch.clone();
             let task =
                 AbortOnDropHandle::new(self.shared.runtime.spawn(supervise(Box::new(poller))));

@@ -126,7 +126,7 @@ pub(super) fn failed(mut status: AccountStatus, error: &Error, at: Timestamps) -
         failure: Some(error.clone()),
     });
     let error = error.clone();
-    status.last_failure = Some(PastFailure { at, error });
+    status.last_failure = Some(Box::new(PastFailure { at, error }));
     status
 }
 

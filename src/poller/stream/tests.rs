@@ -91,7 +91,8 @@ impl Bench {
                 max_age: interval * 3,
             }),
         };
-        let (mut poller, desired) = Poller::new(account, shared, LoginBreaker::default(), start);
+        let (mut poller, desired) =
+            Poller::new(account, Arc::new(shared), LoginBreaker::default(), start);
         let Ok(Answer::Sessions(first)) = response::read(first.as_bytes()) else {
             panic!("no list")
         };
@@ -424,7 +425,7 @@ async fn another_interval_applies_to_the_same_connection() {
     let mut bench = Bench::new(Duration::from_secs(3600), &list(80_000_000)).await;
     let server = tokio::spawn(only_pongs(bench.server.take().unwrap(), Instant::now()));
     bench.desired.send_modify(|desired| {
-        let account = &mut desired.account;
+        let account = Arc::make_mut(&mut desired.account);
         Arc::make_mut(&mut account.tracking).interval = INTERVAL;
     });
     let ended = timeout(Duration::from_secs(100), bench.follow()).await;
@@ -439,7 +440,7 @@ async fn another_transport_ends_the_stream_and_is_polled_at_once() {
     let mut bench = Bench::new(INTERVAL, &list(80_000_000)).await;
     let _server = bench.server.take().unwrap();
     bench.desired.send_modify(|desired| {
-        let account = &mut desired.account;
+        let account = Arc::make_mut(&mut desired.account);
         account.transport = Transport::Http;
         account.stream = None;
     });
@@ -453,7 +454,7 @@ async fn another_transport_ends_the_stream_and_is_polled_at_once() {
 #[tokio::test(start_paused = true)]
 async fn another_origin_of_a_stream_is_another_account() {
     let bench = Bench::new(INTERVAL, "[]").await;
-    let one = bench.desired.borrow().account.clone();
+    let one = AccountConfig::clone(&bench.desired.borrow().account);
     let mut other = one.clone();
     assert!(one.is_same_as(&other));
     other.stream.as_mut().unwrap().origin = "wss://elsewhere.example".parse().unwrap();
