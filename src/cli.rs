@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use clap::{Arg, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 pub use clap_complete::Shell;
 use clap_mangen::Man;
 
-use crate::config::{Flags, variable_of, variables_help};
+use crate::config::{Flags, variables_help};
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -57,7 +57,7 @@ pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     /// The flags, for every command.
-    #[command(flatten)]
+    #[arg(skip)]
     pub flags: Flags,
 }
 
@@ -71,7 +71,8 @@ where
     I: IntoIterator<Item: Into<OsString> + Clone>,
 {
     let matches = command().try_get_matches_from(arguments)?;
-    Cli::from_arg_matches(&matches)
+    let flags = Flags::from_matches(&matches);
+    Cli::from_arg_matches(&matches).map(|cli| Cli { flags, ..cli })
 }
 
 /// The completion script for a shell.
@@ -120,12 +121,8 @@ pub fn manual_page() -> std::io::Result<Vec<u8>> {
 
 /// The command line; each command's help lists what applies to it, and each flag's its variable.
 pub(crate) fn command() -> clap::Command {
-    let command = Cli::command().mut_args(|flag| {
-        let variable = flag.get_long().map(variable_of).unwrap_or_default();
-        let help = flag.get_help().cloned().unwrap_or_default();
-        flag.help(format!("{help}\n[env: {variable}]")).global(true)
-    });
-    let flags: Vec<Arg> = command.get_arguments().cloned().collect();
+    let flags = Vec::from_iter(Flags::arguments());
+    let command = Cli::command().args(&flags);
     let hide = |command: clap::Command, (name, listed): (&str, &[&str])| {
         let hidden = flags.iter().filter(|flag| {
             let flag = flag.get_long().unwrap_or_default();

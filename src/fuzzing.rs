@@ -27,10 +27,7 @@ pub fn run(target: &str, bytes: &[u8], file: &Path) {
 /// Writes the bytes to the file and reads it as an accounts file.
 fn accounts_file(bytes: &[u8], file: &Path) {
     std::fs::write(file, bytes).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let flags = Flags {
-        config_file: Some(file.display().to_string()),
-        ..Flags::default()
-    };
+    let flags = Flags::new(&[("config.file", &file.display().to_string())]);
     match Config::load(&flags, []) {
         Ok(config) => {
             let mut names: Vec<&str> = config.accounts.iter().map(|it| &*it.name).collect();

@@ -2,7 +2,6 @@
 //!
 //! An account's keys become the same settings that variables are, and the same code judges them.
 
-use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -58,7 +57,6 @@ impl AccountsFile {
     pub(super) fn accounts(&self, root: yaml::Result<Node>, errors: &ErrorCollector) -> Accounts {
         let reader = Reader {
             folder: self.path.parent().unwrap_or(Path::new("")),
-            has_listed_keys: Cell::new(false),
             errors,
         };
         let root = errors.take(root);
@@ -72,8 +70,6 @@ impl AccountsFile {
 
 struct Reader<'a> {
     folder: &'a Path,
-    /// Whether an error has listed all keys of an account.
-    has_listed_keys: Cell<bool>,
     errors: &'a ErrorCollector,
 }
 
@@ -106,12 +102,12 @@ impl Reader<'_> {
     }
 
     fn mapping(&self, node: Node, known: &[Key], prefix: &str) -> Option<SettingsByKey> {
-        let unknown = |name: &str| self.unknown_key(name, known);
+        let unknown = |name: &str| Self::unknown_key(name, known);
         mapping(self.errors, node, known, prefix, unknown)
     }
 
     /// The error about a key that is not among the known ones.
-    fn unknown_key(&self, name: &str, known: &[Key]) -> String {
+    fn unknown_key(name: &str, known: &[Key]) -> String {
         let is_top = known == TOP_KEYS;
         if name == "<<" {
             return "merge keys are not supported; write shared keys under defaults".to_owned();
@@ -123,9 +119,8 @@ impl Reader<'_> {
             let variable = variable(name);
             return format!("cannot be set here; set the variable {variable}");
         }
-        let is_listed = !is_top && suggest(name, known).is_none();
-        if is_listed && self.has_listed_keys.replace(true) {
-            return "unknown key".to_owned();
+        if !is_top && suggest(name, known).is_none() {
+            return "unknown key; docs/accounts-file.md lists the keys of an account".to_owned();
         }
         unknown("key", name, known, str::to_owned)
     }

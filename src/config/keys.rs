@@ -11,25 +11,29 @@ pub(super) struct Key {
     pub(super) synonyms: &'static str,
     /// Its lines in `--help`, where it has some.
     pub(super) help: &'static str,
+    /// Its flag, where it has one, and the name of the flag's value; a switch has none.
+    pub(super) flag: [&'static str; 2],
 }
 
 impl Key {
     pub(super) const fn named(name: &'static str) -> Self {
-        let (synonyms, help) = ("", "");
         Self {
             name,
-            synonyms,
-            help,
+            synonyms: "",
+            help: "",
+            flag: ["", ""],
         }
     }
 }
 
 /// A table of keys. The comment is the help: a line each, at most 46 columns wide.
 macro_rules! keys {
-    ($($(#[doc = $help:literal])* $key:ident $($synonyms:literal)?,)+) => {
+    ($($(#[doc = $help:literal])* $key:ident $($synonyms:literal)?
+        $(= $flag:literal $value:literal)?,)+) => {
         &[$($crate::config::keys::Key {
             synonyms: concat!("" $(, $synonyms)?),
             help: concat!("" $(, $help, "\n")*),
+            flag: [concat!("" $(, $flag)?), concat!("" $(, $value)?)],
             ..$crate::config::keys::Key::named(stringify!($key))
         },)+]
     };
@@ -106,20 +110,32 @@ pub(super) const ACCOUNT_KEYS: &[Key] = keys! {
 /// A mapping, which only the accounts file can hold.
 pub(super) const LABELS: &str = "labels";
 
-/// The other variables' keys. Where the key begins with `web_`, the variable does too. Those of flags
-/// have their help there.
+/// The other variables' keys. Where the key begins with `web_`, the variable does too.
 pub(super) const PROCESS_KEYS: &[Key] = keys! {
-    config_file,
-    log_format,
-    log_level,
-    shard,
-    web_config_file,
-    web_enable_lifecycle "enable_lifecycle",
-    web_external_url "external_url",
-    web_listen_address "listen_address",
-    web_probe_listen_address "probe_listen_address",
-    web_systemd_socket "systemd_socket",
-    web_telemetry_path "telemetry_path",
+    /// YAML file that lists the accounts
+    config_file = "config.file" "FILE",
+    /// Watch only shard I, counted from 0, of N; auto/N takes I from the end of
+    /// POD_NAME or of the host's name [default: 0/1]
+    shard = "shard" "I/N",
+    /// Address or unix:/path to listen on; repeatable [default:
+    /// 127.0.0.1:10460]
+    web_listen_address "listen_address" = "web.listen-address" "ADDRESS",
+    /// Serve the sockets that systemd has bound by a socket unit
+    web_systemd_socket "systemd_socket" = "web.systemd-socket" "",
+    /// Address for /-/healthy and /-/ready only
+    web_probe_listen_address "probe_listen_address" = "web.probe-listen-address" "ADDRESS",
+    /// Path of the metrics [default: /metrics]
+    web_telemetry_path "telemetry_path" = "web.telemetry-path" "PATH",
+    /// URL at which the pages are reached, for example through a proxy
+    web_external_url "external_url" = "web.external-url" "URL",
+    /// YAML file with TLS, passwords, headers and rate limit of the pages
+    web_config_file = "web.config.file" "FILE",
+    /// Allow POST /-/reload and PUT /-/log-level
+    web_enable_lifecycle "enable_lifecycle" = "web.enable-lifecycle" "",
+    /// Log level: debug, info, warn or error [default: info]
+    log_level = "log.level" "LEVEL",
+    /// Log format: logfmt or json [default: logfmt]
+    log_format = "log.format" "FORMAT",
     /// concurrent requests to a host [default: 16]
     max_requests_per_host,
     /// logins to a host in a minute [default: 10]
@@ -161,7 +177,10 @@ pub(super) fn variable(key: &str) -> String {
 pub(crate) fn variables_help() -> [String; 2] {
     [ACCOUNT_KEYS, PROCESS_KEYS].map(|keys| {
         let mut text = String::new();
-        for key in keys.iter().filter(|key| !key.help.is_empty()) {
+        for key in keys
+            .iter()
+            .filter(|key| !key.help.is_empty() && key.flag[0].is_empty())
+        {
             let name = variable(key.name);
             let mut lines = key.help.lines();
             // A long name has a line of its own.

@@ -30,7 +30,6 @@ pub use self::error::ConfigErrors;
 use self::error::ErrorCollector;
 pub use self::file::{Accounts, AccountsFile};
 pub use self::flags::Flags;
-pub(crate) use self::flags::variable_of;
 pub(crate) use self::keys::variables_help;
 use self::keys::{ACCOUNT_KEYS, find};
 use self::settings::{Settings, named_safety_types};

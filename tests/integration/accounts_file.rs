@@ -16,10 +16,7 @@ use tradernet_exporter::session::safety_type::SafetyType;
 use tradernet_exporter::session::summary::SessionDetails;
 
 fn load_with(path: &Path, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let flags = Flags {
-        config_file: Some(path.display().to_string()),
-        ..Flags::default()
-    };
+    let flags = Flags::new(&[("config.file", path.to_str().unwrap())]);
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
@@ -190,10 +187,7 @@ fn variables_of_an_account_conflict_with_a_file() {
 }
 
 fn shard_of(flag: &str, variables: &[(&str, &str)]) -> Result<Vec<String>, String> {
-    let flags = Flags {
-        shard: Some(flag.to_owned()),
-        ..Flags::default()
-    };
+    let flags = Flags::new(&[("shard", flag)]);
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));

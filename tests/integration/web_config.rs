@@ -23,10 +23,7 @@ fn fixtures(verdict: &str) -> Vec<PathBuf> {
 }
 
 fn load(path: &Path, variables: &[(&str, &str)]) -> Result<Config, String> {
-    let flags = Flags {
-        web_config_file: Some(path.display().to_string()),
-        ..Flags::default()
-    };
+    let flags = Flags::new(&[("web.config.file", path.to_str().unwrap())]);
     let given = [&[("TRADERNET_SID", "0123456789abcdef")], variables].concat();
     let variables = given
         .iter()

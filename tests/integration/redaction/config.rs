@@ -80,10 +80,7 @@ fn leaked(text: &str) -> Option<String> {
 /// Loads a file and looks through what is said of it; whether anything was.
 fn is_refused_without_secret(path: &Path, text: &str) -> bool {
     std::fs::write(path, text).unwrap();
-    let flags = Flags {
-        config_file: Some(path.display().to_string()),
-        ..Flags::default()
-    };
+    let flags = Flags::new(&[("config.file", path.to_str().unwrap())]);
     let Err(problems) = Config::load(&flags, []) else {
         return false;
     };
