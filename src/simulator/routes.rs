@@ -7,9 +7,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use hyper::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::auth::{Credential, authenticate};
 use super::fault::FaultTarget;
@@ -30,13 +29,19 @@ pub(super) struct ParsedRequest {
 enum Route {
     Login,
     SessionList(Credential),
-    Rejected(ErrorEnvelope),
+    Rejected(i64, &'static str),
     NotFound,
 }
 
 /// Reads a request.
 pub(super) fn parse(state: &State, request: &LoggedRequest) -> ParsedRequest {
-    let (route, secrets) = route(request, request.path());
+    let malformed = || {
+        (
+            Route::Rejected(2, "Invalid request"),
+            RequestSecrets::default(),
+        )
+    };
+    let (route, secrets) = route(request, request.path()).unwrap_or_else(malformed);
     let account = match &route {
         Route::Login => {
             let account = state.accounts.get(secrets.login.as_str());
@@ -46,7 +51,7 @@ pub(super) fn parse(state: &State, request: &LoggedRequest) -> ParsedRequest {
             state.sids.get(&secrets.sid).map(|it| &it.login).cloned()
         }
         Route::SessionList(_) => state.keys.get(&secrets.key).map(|it| &it.login).cloned(),
-        Route::Rejected(_) | Route::NotFound => None,
+        Route::Rejected(..) | Route::NotFound => None,
     };
     ParsedRequest {
         route,
@@ -69,7 +74,7 @@ impl ParsedRequest {
         let verdict = match &self.route {
             Route::NotFound => return response::html_page(404),
             Route::Login => return login::respond(state, &self.secrets, peer, now),
-            Route::Rejected(envelope) => Err((200, envelope.clone())),
+            Route::Rejected(code, message) => Err((200, ErrorEnvelope::err_msg(*code, *message))),
             Route::SessionList(credential) => authenticate(state, credential, &self.secrets, now),
         };
         let list = verdict.and_then(|login| {
@@ -86,103 +91,67 @@ impl ParsedRequest {
     }
 }
 
-fn route(request: &LoggedRequest, path: &str) -> (Route, RequestSecrets) {
+/// `None` where the request is malformed, as below.
+fn route(request: &LoggedRequest, path: &str) -> Option<(Route, RequestSecrets)> {
     if path == "/api" {
         return v1(request);
     }
     if path == "/api/check-login-password" && request.method == Method::POST {
-        return (Route::Login, login::read_form(request));
+        return Some((Route::Login, login::read_form(request)));
     }
     // Vendor SDK 1.3 also sends the form of V2 to a path of V3.
     let form_command = ["/api/v2/cmd/", "/api/v3/cmd/"]
         .iter()
         .find_map(|prefix| path.strip_prefix(prefix));
     match (form_command, path.strip_prefix("/api/")) {
-        (Some(command), _) if request.method == Method::POST => v2(request, command),
-        (None, Some(command)) if !command.contains('/') => v3(request, command),
-        (_, Some(_)) => rejected(2, "Unsupported query method"),
-        (_, None) => (Route::NotFound, RequestSecrets::default()),
+        (Some(command), _) => v2(request, command),
+        (None, Some(command)) => v3(request, command),
+        (None, None) => Some((Route::NotFound, RequestSecrets::default())),
     }
-}
-
-fn rejected(code: i64, message: &str) -> (Route, RequestSecrets) {
-    let envelope = ErrorEnvelope::err_msg(code, message);
-    (Route::Rejected(envelope), RequestSecrets::default())
 }
 
 /// A JSON object in the field `q`, by GET or POST.
-fn v1(request: &LoggedRequest) -> (Route, RequestSecrets) {
-    let fields = match request.method {
-        Method::GET => request.query(),
-        Method::POST => request.form(),
-        _ => return rejected(2, "Unsupported query method"),
-    };
-    let Some(q) = field(fields, "q") else {
-        return rejected(1, "Bad request: no query");
-    };
-    let Ok(query) = serde_json::from_str::<Value>(&q) else {
-        return rejected(2, "Invalid JSON in query");
-    };
-    let Some(command) = query.get("cmd").and_then(Value::as_str) else {
-        return rejected(1, "Bad request: no command");
-    };
+fn v1(request: &LoggedRequest) -> Option<(Route, RequestSecrets)> {
+    let q = field(request.form(), "q").or_else(|| field(request.query(), "q"))?;
+    let query: Value = serde_json::from_str(&q).ok()?;
+    let command = query.get("cmd")?.as_str()?;
     let params = query.get("params").cloned().unwrap_or(Value::Null);
-    if !(params.is_object() || params.is_array() || params.is_null()) {
-        return rejected(5, "Invalid params");
-    }
     let sid = query.get("SID").and_then(Value::as_str);
     let sid = sid.filter(|sid| !sid.is_empty()).map(str::to_owned);
-    let secrets = RequestSecrets::default();
-    list_or_login(
-        request,
-        command,
-        params,
-        sid,
-        (Credential::Nothing, secrets),
-    )
+    let credential = (Credential::Nothing, RequestSecrets::default());
+    Some(list_or_login(request, command, params, sid, credential))
 }
 
 /// A signed form.
-fn v2(request: &LoggedRequest, command: &str) -> (Route, RequestSecrets) {
+fn v2(request: &LoggedRequest, command: &str) -> Option<(Route, RequestSecrets)> {
     let form = form_urlencoded::parse(request.form()).into_owned();
     let form: BTreeMap<String, String> = form.collect();
-    let text = |name: &str| form.get(name).cloned().unwrap_or_default();
-    if text("cmd") != command {
-        return rejected(1, "Bad request: not the form of this command");
-    }
+    form.get("cmd").filter(|name| *name == command)?;
     let secrets = RequestSecrets {
-        key: text("apiKey"),
+        key: form.get("apiKey").cloned().unwrap_or_default(),
         signature: header(request, "x-ntapi-sig"),
         ..RequestSecrets::default()
     };
-    list_or_login(
+    let credential = (Credential::V2(form), secrets);
+    Some(list_or_login(
         request,
         command,
         Value::Null,
         None,
-        (Credential::V2(form), secrets),
-    )
+        credential,
+    ))
 }
 
 /// Signed headers; a body of JSON or none. A GET signs the timestamp only.
-fn v3(request: &LoggedRequest, command: &str) -> (Route, RequestSecrets) {
-    let body = match request.method {
-        Method::GET => Bytes::new(),
-        Method::POST => request.body.clone(),
-        _ => return rejected(2, "Unsupported query method"),
-    };
-    let params = if body.is_empty() {
-        json!({})
-    } else {
-        let params = serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null);
-        if !(params.is_object() || params.is_array()) {
-            return rejected(2, "Invalid JSON in body");
-        }
-        params
+fn v3(request: &LoggedRequest, command: &str) -> Option<(Route, RequestSecrets)> {
+    let body = request.body.clone();
+    let params = match body.is_empty() {
+        true => Value::Null,
+        false => serde_json::from_slice(&body).ok()?,
     };
     let (timestamp, secrets) = signed(|name| header(request, name));
-    let credential = Credential::V3 { timestamp, body };
-    list_or_login(request, command, params, None, (credential, secrets))
+    let credential = (Credential::V3 { timestamp, body }, secrets);
+    Some(list_or_login(request, command, params, None, credential))
 }
 
 fn header(request: &LoggedRequest, name: &str) -> String {
@@ -216,6 +185,6 @@ fn list_or_login(
             None => (Route::SessionList(credential), secrets),
         },
         "authByLogin" => (Route::Login, login::read_json(&params)),
-        _ => rejected(3, "Command not found"),
+        _ => (Route::Rejected(3, "Command not found"), secrets),
     }
 }
