@@ -16,7 +16,7 @@ use crate::session::expire_unit::Unit;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
-use crate::text::{HumanDuration, printable};
+use crate::text::{human_duration, printable};
 use crate::web::api::{Failure, TypeCount, json_object, violating};
 
 /// Accounts that have the same error or note and are named.
@@ -240,7 +240,7 @@ impl Report {
             name => format!("{} {open}", printable(name)),
         });
         let next_expiry = match next_expiry_ms(summary) {
-            Some(at_ms) => format!("in {}", HumanDuration::from_ms(at_ms - self.now.wall_ms)),
+            Some(at_ms) => format!("in {}", human_duration(at_ms - self.now.wall_ms)),
             None if summary.open > 0 => "unreadable".to_owned(),
             None => "-".to_owned(),
         };

@@ -3,7 +3,7 @@
 //! A thread of its own writes the lines. A blocked reader therefore delays nothing else:
 //! lines that do not fit into the queue are dropped and counted.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -193,22 +193,10 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(needs_quotes)
 }
 
-/// A JSON string, which is a quoted logfmt value as well, with escapes for what may not be shown.
+/// A JSON string, which is a quoted logfmt value as well.
 fn quoted(text: &str) -> String {
-    let mut to = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => to.extend(['\\', c]),
-            '\n' => to.push_str("\\n"),
-            c if is_printable(c) => to.push(c),
-            c => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(to, "\\u{unit:04x}");
-                }
-            }
-        }
-    }
-    to + "\""
+    let is_shown = |c: char| c == '\n' || is_printable(c);
+    Value::from(text.replace(|c| !is_shown(c), "\u{FFFD}")).to_string()
 }
 
 /// Names and values, in the order of the line.

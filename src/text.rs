@@ -1,8 +1,5 @@
 //! Text for people: which characters may be shown, and durations in words.
 
-use std::fmt;
-use std::time::Duration;
-
 use icu_properties::CodePointMapData;
 use icu_properties::props::GeneralCategory;
 
@@ -29,39 +26,21 @@ pub fn printable(text: &str) -> String {
     text.chars().map(shown).collect()
 }
 
-/// A duration in its two largest units, rounded down; the status page's script writes the same.
-#[derive(Clone, Copy, Debug)]
-pub struct HumanDuration(u64);
-
-impl HumanDuration {
-    /// From milliseconds; a negative number is 0.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "`as` saturates, and a duration of 10^11 years may be cut"
-    )]
-    pub fn from_ms(ms: f64) -> Self {
-        Self((ms / 1000.0) as u64)
-    }
-}
-
-impl From<Duration> for HumanDuration {
-    fn from(duration: Duration) -> Self {
-        Self(duration.as_secs())
-    }
-}
-
-impl fmt::Display for HumanDuration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (minutes, seconds) = (self.0 / 60, self.0 % 60);
-        let (hours, minutes_left) = (minutes / 60, minutes % 60);
-        let (days, hours_left) = (hours / 24, hours % 24);
-        match (days, hours, minutes) {
-            (0, 0, 0) => write!(f, "{seconds} s"),
-            (0, 0, _) => write!(f, "{minutes} min {seconds} s"),
-            (0, ..) => write!(f, "{hours} h {minutes_left} min"),
-            _ => write!(f, "{days} d {hours_left} h"),
-        }
+/// A duration in milliseconds in its two largest units, rounded down; a negative one is 0. The status page's script
+/// writes the same.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and a duration of 10^11 years may be cut"
+)]
+pub fn human_duration(ms: f64) -> String {
+    let seconds = (ms / 1000.0) as u64;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
     }
 }
 
@@ -93,7 +72,7 @@ mod tests {
             (f64::NAN, "0 s"),
             (f64::INFINITY, "213503982334601 d 7 h"),
         ] {
-            assert_eq!(HumanDuration::from_ms(ms).to_string(), expected);
+            assert_eq!(human_duration(ms), expected);
         }
     }
 }

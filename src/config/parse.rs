@@ -73,20 +73,12 @@ pub(super) fn path(text: &str) -> Parsed<PathBuf> {
     }
 }
 
+/// As variables have it, and as YAML.
 pub(super) fn boolean(text: &str) -> Parsed<bool> {
-    match text {
-        "true" | "1" | "on" => Ok(true),
-        "false" | "0" | "off" => Ok(false),
-        _ => Err("must be one of true, false, 1, 0, on, off".to_owned()),
-    }
-}
-
-/// A boolean as the YAML of the web configuration has it.
-pub(super) fn yaml_boolean(text: &str) -> Parsed<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "yes" | "y" | "on" => Ok(true),
-        "false" | "no" | "n" | "off" => Ok(false),
-        _ => Err("must be one of true, false".to_owned()),
+        "true" | "1" | "on" | "yes" | "y" => Ok(true),
+        "false" | "0" | "off" | "no" | "n" => Ok(false),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 

@@ -162,7 +162,7 @@ WEB_LISTEN_ADDRESS | localhost | is not a listen address; use 127.0.0.1:10460, [
 WEB_LISTEN_ADDRESS | :99999 | is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460
 WEB_LISTEN_ADDRESS | unix:exporter.sock | needs an absolute path, as in unix:/run/exporter.sock
 WEB_LISTEN_ADDRESS | ::1:10460 | needs brackets around the IPv6 address: [::1]:10460
-WEB_ENABLE_LIFECYCLE | maybe | must be one of true, false, 1, 0, on, off
+WEB_ENABLE_LIFECYCLE | maybe | must be true or false
 ";
 
 #[test]

@@ -91,7 +91,7 @@ impl WebConfigFile {
         }
         let http = take("http_server_config");
         let mut http = section(errors, http, HTTP_KEYS, "http_server_config.");
-        http.get("http2", parse::yaml_boolean);
+        http.get("http2", parse::boolean);
         let known = HEADERS.map(|(name, _)| Key::named(name));
         let headers = http.values.remove("headers");
         let headers = section(errors, headers, &known, "http_server_config.headers.");

@@ -80,7 +80,7 @@ pub(super) fn resolve(settings: &Settings<'_>, files: &mut Files, config: &mut W
     let key = reader.certified_key();
     let versions = reader.versions();
     let provider = Arc::new(reader.provider());
-    let prefer_own = settings.get("prefer_server_cipher_suites", parse::yaml_boolean);
+    let prefer_own = settings.get("prefer_server_cipher_suites", parse::boolean);
     let clients = reader.client_certificates(&provider);
     let builder = ServerConfig::builder_with_provider(provider);
     let Ok(builder) = builder.with_protocol_versions(&versions) else {

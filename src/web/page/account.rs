@@ -5,7 +5,7 @@ use crate::session::rules::Rule;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::{Range, SessionDetail, Summary};
 use crate::status::AccountStatus;
-use crate::text::{HumanDuration, printable};
+use crate::text::{human_duration, printable};
 use crate::web::api::Failure;
 use crate::web::health::{AccountHealth, EXPIRING_MS, last_end_ms};
 use crate::web::query;
@@ -135,8 +135,8 @@ impl<'a> Account<'a> {
         details.split_at(breaking.min(MAX_BREAKING))
     }
 
-    pub(super) fn interval(&self) -> HumanDuration {
-        self.status.tracking.interval.into()
+    pub(super) fn interval(&self) -> String {
+        human_duration(self.status.tracking.interval.as_secs_f64() * 1000.0)
     }
 
     pub(super) fn left_ms(&self, at_ms: &f64) -> f64 {

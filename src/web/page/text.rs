@@ -1,6 +1,6 @@
 //! Words and times for the template.
 
-use crate::text::HumanDuration;
+use crate::text::human_duration;
 pub(super) use crate::text::printable;
 
 /// Words without a capital at the start, as a sentence without its full stop.
@@ -12,8 +12,8 @@ pub(super) fn sentence(words: &str) -> String {
     printable(&sentence)
 }
 
-pub(super) fn duration(ms: &f64) -> HumanDuration {
-    HumanDuration::from_ms(*ms)
+pub(super) fn duration(ms: &f64) -> String {
+    human_duration(*ms)
 }
 
 /// A point in time to the second, from milliseconds since the epoch; `None` in the far future.
