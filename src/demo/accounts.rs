@@ -43,9 +43,9 @@ pub(super) fn add(simulator: &Simulator) {
         match name {
             "desk-1" => spec.login_session = Some(Duration::from_secs(1200)),
             "desk-2" => spec.user_login = Some("broker-client-2041".to_owned()),
-            "desk-3" => spec.options.expire_unit = ExpireUnit::Seconds,
+            "desk-3" => spec.expire_unit = ExpireUnit::Seconds,
             "bot-alpha" => spec.key_session = Some(Duration::from_secs(3600)),
-            "reserve" => spec.options.shape = ResponseShape::ResponseInArray,
+            "reserve" => spec.shape = ResponseShape::ResponseInArray,
             _ => {}
         }
         simulator.add_account(spec);

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fastrand::Rng;
 
@@ -58,7 +58,7 @@ impl Scenario {
         self.now += 1;
         for churn in &mut self.churns {
             let account = self.simulator.account(&login(churn.account));
-            churn.step(self.now, &account, &mut self.rng);
+            churn.step(self.now, self.simulator.now(), &account, &mut self.rng);
         }
         self.open_or_close_unauthorized();
         self.fail_or_recover();
@@ -179,7 +179,7 @@ fn churns() -> Vec<Churn> {
 }
 
 impl Churn {
-    fn step(&mut self, now: Tick, account: &Account, rng: &mut Rng) {
+    fn step(&mut self, now: Tick, time: SystemTime, account: &Account, rng: &mut Rng) {
         // New ones come from the addresses of those at the start. Without the exporter's own sessions: an SID that
         // ended with its session at random would cost a login each time, until the exporter blocks itself.
         let addresses = SESSIONS.iter().filter(|(name, ..)| *name == self.account);
@@ -203,7 +203,6 @@ impl Churn {
             return;
         }
         self.next_change = now + rng.u64(60..150);
-        let time = account.now();
         let left = |session: &Session| session.expires.duration_since(time).unwrap_or_default();
         sessions.retain(|session| left(session) < LONG_LIVED);
         match rng.choice(&sessions) {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::fault::{Disconnect, Fault, FaultQueue, FaultTarget, Repeat, StreamFault};
-use super::options::{AccountSpec, ResponseOptions, ResponseShape};
+use super::options::{AccountSpec, ResponseShape};
 use super::request::LoggedRequest;
 use super::session::{Session, SessionSpec};
 use super::state::{AccountState, RequestCounters, State};
@@ -64,34 +64,15 @@ impl Simulator {
     pub fn add_account(&self, spec: AccountSpec) -> Account {
         let login = self.state().add(spec);
         self.notify_waiters();
-        Account {
-            simulator: self.clone(),
-            login,
-        }
+        self.account(&login)
     }
 
     /// An account of this simulator.
-    ///
-    /// # Panics
-    /// Where no account has this login.
     #[must_use]
-    #[track_caller]
-    #[expect(
-        clippy::panic,
-        reason = "a misspelt login is a defect of the test or of the demo"
-    )]
     pub fn account(&self, login: &str) -> Account {
-        let known = self
-            .state()
-            .accounts
-            .get(login)
-            .map(|it| Arc::clone(&it.login));
-        match known {
-            Some(login) => Account {
-                simulator: self.clone(),
-                login,
-            },
-            None => panic!("the simulator has no account {login:?}"),
+        Account {
+            simulator: self.clone(),
+            login: login.into(),
         }
     }
 
@@ -148,12 +129,6 @@ pub struct Account {
 }
 
 impl Account {
-    /// The simulator's time.
-    #[must_use]
-    pub fn now(&self) -> SystemTime {
-        self.simulator.now()
-    }
-
     /// Opens a session and returns its id.
     pub fn open_session(&self, spec: SessionSpec) -> i64 {
         let now = self.simulator.now();
@@ -195,17 +170,13 @@ impl Account {
         self.read(|account| account.list(ResponseShape::BareArray, now))
     }
 
-    /// Changes how the answers look. The closure runs under the simulator's lock: it must not use the simulator.
-    pub fn set_response_options(&self, change: impl FnOnce(&mut ResponseOptions)) {
+    /// Changes the password, or how the answers look; other credentials stay as they were added. The closure runs
+    /// under the simulator's lock: it must not use the simulator.
+    pub fn change_spec(&self, change: impl FnOnce(&mut AccountSpec)) {
         self.change(|account| {
-            change(&mut account.spec.options);
+            change(&mut account.spec);
             account.mark_changed();
         });
-    }
-
-    /// Changes the password.
-    pub fn set_password(&self, password: impl Into<String>) {
-        self.change(|account| account.spec.password = Some(password.into()));
     }
 
     /// Accepts one more SID, or a revoked one again.
@@ -247,24 +218,15 @@ impl Account {
         self.read(|account| account.counters)
     }
 
-    /// Login attempts, including refused and failed ones.
-    #[must_use]
-    pub fn login_count(&self) -> u64 {
-        self.counters().logins
-    }
-
-    /// Requests for the list over HTTP, including refused and failed ones.
-    #[must_use]
-    pub fn list_request_count(&self) -> u64 {
-        self.counters().lists
-    }
-
     fn change(&self, change: impl FnOnce(&mut AccountState)) {
         self.read(change);
         self.simulator.notify_waiters();
     }
 
-    #[expect(clippy::panic, reason = "accounts are replaced and never removed")]
+    #[expect(
+        clippy::panic,
+        reason = "a misspelt login is a defect of the test or of the demo"
+    )]
     fn read<T>(&self, read: impl FnOnce(&mut AccountState) -> T) -> T {
         match self.simulator.state().accounts.get_mut(&self.login) {
             Some(account) => read(account),

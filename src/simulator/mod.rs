@@ -44,7 +44,7 @@ mod stream;
 
 pub use fault::{BodyEnd, Disconnect, Fault, FaultTarget, Repeat, StreamFault};
 pub use handles::{Account, Simulator};
-pub use options::{AccountSpec, ErrorEnvelope, ExpireUnit, ResponseOptions, ResponseShape};
+pub use options::{AccountSpec, ErrorEnvelope, ExpireUnit, ResponseShape};
 pub use request::LoggedRequest;
 pub use response::Response;
 pub use server::serve;

@@ -25,8 +25,12 @@ pub struct AccountSpec {
     /// Lets the use of a key open a security session of type 14 that lasts this long, from 127.0.0.1, as the
     /// real platform may. No second one is opened while it lasts.
     pub key_session: Option<Duration>,
-    /// How the answers look.
-    pub options: ResponseOptions,
+    /// The unit of `expire`. The default is what the vendor's page documents, as for the next one.
+    pub expire_unit: ExpireUnit,
+    /// The envelope of the list.
+    pub shape: ResponseShape,
+    /// Sent instead of the list, byte for byte, as `application/json`.
+    pub raw_answer: Option<Bytes>,
 }
 
 impl AccountSpec {
@@ -40,7 +44,9 @@ impl AccountSpec {
             keys: Vec::new(),
             login_session: None,
             key_session: None,
-            options: ResponseOptions::default(),
+            expire_unit: ExpireUnit::default(),
+            shape: ResponseShape::default(),
+            raw_answer: None,
         }
     }
 
@@ -95,17 +101,6 @@ impl ErrorEnvelope {
             ..Self::err_msg(code, message)
         }
     }
-}
-
-/// How an account's answers look. The default is what the vendor's page documents.
-#[derive(Clone, Default)]
-pub struct ResponseOptions {
-    /// The unit of `expire`.
-    pub expire_unit: ExpireUnit,
-    /// The envelope of the list.
-    pub shape: ResponseShape,
-    /// Sent instead of the list, byte for byte, as `application/json`.
-    pub raw_answer: Option<Bytes>,
 }
 
 /// The unit of `expire`.

@@ -80,7 +80,7 @@ impl ParsedRequest {
         let list = verdict.and_then(|login| {
             let account = state.accounts.get_mut(&login);
             let account = account.ok_or_else(|| (200, access_denied()))?;
-            Ok(account.list(account.spec.options.shape, now))
+            Ok(account.list(account.spec.shape, now))
         });
         match list {
             Ok(body) => response::json(200, body),

@@ -18,7 +18,7 @@ pub(super) fn body<'a>(
     shape: ResponseShape,
     now: SystemTime,
 ) -> Bytes {
-    if let Some(raw) = &spec.options.raw_answer {
+    if let Some(raw) = &spec.raw_answer {
         return raw.clone();
     }
     let list = Vec::from_iter(sessions.map(|session| entry(session, spec, now)));
@@ -34,7 +34,7 @@ pub(super) fn body<'a>(
 
 fn entry(session: &Session, spec: &AccountSpec, now: SystemTime) -> Value {
     let left = session.expires.duration_since(now).unwrap_or_default();
-    let expire = match spec.options.expire_unit {
+    let expire = match spec.expire_unit {
         ExpireUnit::Milliseconds => u64::try_from(left.as_millis()).unwrap_or(u64::MAX),
         ExpireUnit::Seconds => left.as_secs(),
     };

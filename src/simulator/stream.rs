@@ -286,7 +286,7 @@ impl Connection {
             return vec![];
         };
         let shape = match self.protocol {
-            Protocol::WebSocket => account.spec.options.shape,
+            Protocol::WebSocket => account.spec.shape,
             Protocol::SocketIo => ResponseShape::ResponseInArray,
         };
         // Reads the list before its generation: sessions that are over count as a change.

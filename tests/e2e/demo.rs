@@ -16,14 +16,6 @@ const ACCOUNTS: [&str; 9] = [
 ];
 
 #[tokio::test]
-async fn demo_serves_at_startup() {
-    let program = ExporterProcess::start_demo().await;
-    for path in ["/metrics", "/"] {
-        assert_eq!(program.get(path).await.status, 200);
-    }
-}
-
-#[tokio::test]
 async fn demo_accounts_show_expected_state() {
     let program = ExporterProcess::start_demo().await;
     let page = program.first_attempt().await;

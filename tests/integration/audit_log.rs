@@ -170,7 +170,7 @@ async fn a_blocked_reader_of_stderr_delays_neither_polls_nor_pages_nor_the_end()
         let reply = ask(program.address, "PUT", "/-/log-level", &[], "info").await;
         assert_eq!(reply.unwrap().status, 200);
     }
-    let requests = upstream.account().list_request_count();
+    let requests = upstream.account().counters().lists;
     upstream.wait_for_list_requests(requests + 2).await;
     assert_eq!(program.get("/metrics").await.status, 200);
     assert_eq!(program.get("/-/healthy").await.status, 200);

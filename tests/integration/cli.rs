@@ -176,7 +176,7 @@ async fn check_reports_once_that_expire_looks_like_seconds() {
         ("desk-3", ExpireUnit::Milliseconds),
     ] {
         let account = upstream.world.account(name);
-        account.set_response_options(|options| options.expire_unit = unit);
+        account.change_spec(|spec| spec.expire_unit = unit);
         account.open_session(SessionSpec::new(4, Duration::from_secs(80_000)));
     }
     let folder = tempfile::tempdir().unwrap();
@@ -256,7 +256,7 @@ async fn check_reports_each_error_with_advice_for_its_account() {
         lines.last().unwrap(),
         &"0 of 1 account answered, 1 failed, 0 break a rule"
     );
-    assert_eq!(upstream.account().login_count(), 1);
+    assert_eq!(upstream.account().counters().logins, 1);
 }
 
 #[tokio::test]

@@ -73,12 +73,12 @@ async fn reset_request_is_retried_once() {
         assert_eq!(page.failures(), [].into(), "{variables:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
         assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-        assert_eq!(upstream.account().list_request_count(), 3);
+        assert_eq!(upstream.account().counters().lists, 3);
 
         upstream.fail(Fault::Reset);
         let page = exporter.poll().await;
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
-        assert_eq!(upstream.account().list_request_count(), 5);
+        assert_eq!(upstream.account().counters().lists, 5);
         exporter.stop().await;
     }
 }
@@ -254,13 +254,13 @@ async fn an_unreadable_secret_file_is_a_failure_of_its_account_at_start_and_at_r
         page.get("tradernet_poll_failures_total", &labels)
     };
     assert_eq!((failures(&page, "a"), failures(&page, "b")), (0.0, 1.0));
-    assert_eq!(upstream.world.account("b").list_request_count(), 0);
+    assert_eq!(upstream.world.account("b").counters().lists, 0);
 
     // Read again while the account fails, long before the next attempt.
     for bad in ["", "two\nlines"] {
         std::fs::write(&b, bad).unwrap();
         advance_time(Duration::from_secs(30)).await;
-        assert_eq!(upstream.world.account("b").list_request_count(), 0);
+        assert_eq!(upstream.world.account("b").counters().lists, 0);
     }
     std::fs::write(&b, "sid-of-b\n").unwrap();
     advance_time(Duration::from_secs(15)).await;
@@ -275,7 +275,7 @@ async fn an_unreadable_secret_file_is_a_failure_of_its_account_at_start_and_at_r
     let page = exporter.metrics().await;
     assert_eq!((up(&page, "a"), up(&page, "b")), (1.0, 0.0));
     assert_eq!(failures(&page, "b"), 2.0);
-    assert_eq!(upstream.world.account("b").list_request_count(), 2);
+    assert_eq!(upstream.world.account("b").counters().lists, 2);
     std::fs::write(&b, "sid-of-b\n").unwrap();
     advance_time(Duration::from_secs(15)).await;
     assert_eq!(up(&exporter.metrics().await, "b"), 1.0);

@@ -19,7 +19,7 @@ impl Account {
     async fn start(expire_unit: ExpireUnit, variables: &[(&str, &str)]) -> Self {
         let api = SimulatedApi::start().await;
         let account = api.world.account(LOGIN);
-        account.set_response_options(|options| options.expire_unit = expire_unit);
+        account.change_spec(|spec| spec.expire_unit = expire_unit);
         account.open_session(SessionSpec::new(4, DAY));
         let variables = [&[("TRADERNET_SID", SID)], variables].concat();
         let exporter = InProcessExporter::start(&api, &variables).await;

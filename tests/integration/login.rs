@@ -34,7 +34,7 @@ async fn upstream() -> SimulatedApi {
 /// Logins and requests for the list that the simulator received.
 fn received(world: &Simulator) -> (u64, u64) {
     let account = world.account(LOGIN);
-    (account.login_count(), account.list_request_count())
+    (account.counters().logins, account.counters().lists)
 }
 
 /// Logins, rejected ones and whether the breaker is open, as the metrics show them.
@@ -174,7 +174,7 @@ async fn after_three_transient_failures_one_login_an_hour() {
     assert_eq!(received(&upstream.world), (3, 0));
     assert_eq!(logins(&exporter.metrics().await), (3.0, 0.0, 1.0));
     advance_time(MINUTE * 60 * 3).await;
-    let count = upstream.account().login_count();
+    let count = upstream.account().counters().logins;
     assert!((5..=6).contains(&count), "{count}");
     // The next login succeeds.
     upstream.heal();
@@ -212,7 +212,7 @@ async fn rate_limited_login_pauses_logins_to_its_host() {
     ];
     let exporter = InProcessExporter::start_on(upstream.clock.clock(), &variables).await;
     let logins = || {
-        let count = |name| upstream.world.account(name).login_count();
+        let count = |name| upstream.world.account(name).counters().logins;
         [LOGIN, "b", "c"].map(count).iter().sum::<u64>()
     };
     advance_time(MINUTE * 4).await;
@@ -277,7 +277,7 @@ async fn sid_rejected_right_after_its_login_is_a_rejected_login() {
     let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
     advance_time(MINUTE * 60 * 5).await;
     let page = exporter.metrics().await;
-    assert_eq!(upstream.account().login_count(), 1);
+    assert_eq!(upstream.account().counters().logins, 1);
     assert_eq!(logins(&page), (1.0, 1.0, 1.0));
     assert_eq!(page.get("tradernet_up", &[]), 0.0);
     // An operator allows another login, whose SID is rejected too.
@@ -313,7 +313,7 @@ async fn other_rejections_send_no_login() {
         let page = exporter.metrics().await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
     }
-    assert_eq!(upstream.account().login_count(), 1);
+    assert_eq!(upstream.account().counters().logins, 1);
     exporter.stop().await;
 }
 
@@ -330,29 +330,29 @@ async fn at_most_three_logins_in_fifteen_minutes() {
     rejected_again().await;
     upstream.clock.advance(MINUTE);
     let page = rejected_again().await;
-    assert_eq!(account.login_count(), 3);
+    assert_eq!(account.counters().logins, 3);
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(logins(&page), (3.0, 0.0, 1.0));
 
     for _ in 0..3 {
         // An operator, who triggers these polls, cannot override the limit: it protects the account.
         let page = rejected_again().await;
-        assert_eq!(account.login_count(), 3);
+        assert_eq!(account.counters().logins, 3);
         assert_eq!(page.get("tradernet_up", &[]), 0.0);
         assert_eq!(logins(&page), (3.0, 0.0, 1.0));
     }
     // A wall clock that is set forward does not count.
     upstream.clock.advance_wall(MINUTE * 60);
     rejected_again().await;
-    assert_eq!(account.login_count(), 3);
+    assert_eq!(account.counters().logins, 3);
 
     // 15 minutes after the first of the three, one more.
     upstream.clock.advance(MINUTE * 13);
     let page = rejected_again().await;
-    assert_eq!(account.login_count(), 4);
+    assert_eq!(account.counters().logins, 4);
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     rejected_again().await;
-    assert_eq!(account.login_count(), 4);
+    assert_eq!(account.counters().logins, 4);
     exporter.stop().await;
 }
 
@@ -383,7 +383,9 @@ async fn reload_endpoint_overrides_rejection() {
     let page = exporter.metrics().await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 1.0);
 
-    upstream.account().set_password("changed");
+    upstream
+        .account()
+        .change_spec(|spec| spec.password = Some("changed".to_owned()));
     let page = exporter.poll().await;
     assert_eq!(logins(&page), (2.0, 1.0, 0.0));
     assert_eq!(page.get("tradernet_up", &[]), 1.0);

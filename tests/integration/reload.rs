@@ -70,7 +70,7 @@ impl Desks {
     async fn wait_for_list_requests(&self, n: usize, count: u64) {
         let account = self.account(n);
         self.world()
-            .wait_until(|_| account.list_request_count() >= count)
+            .wait_until(|_| account.counters().lists >= count)
             .await;
     }
 
@@ -157,8 +157,8 @@ async fn added_accounts_start_and_removed_ones_vanish() {
     assert!(!page.text.contains("desk-1"), "{}", page.text);
     let kept = [("account", "desk-0")];
     assert_eq!(page.get("tradernet_polls_total", &kept), 1.0);
-    assert_eq!(desks.account(0).list_request_count(), 1);
-    assert_eq!(desks.account(1).list_request_count(), 1);
+    assert_eq!(desks.account(0).counters().lists, 1);
+    assert_eq!(desks.account(1).counters().lists, 1);
     exporter.stop().await;
 }
 
@@ -182,7 +182,7 @@ async fn non_identity_changes_apply_in_place() {
     desks.account(0).open_session(session);
     desks.write(HOURLY, &[(0, &login(0))]);
     let exporter = desks.start().await;
-    assert_eq!(desks.account(0).login_count(), 1);
+    assert_eq!(desks.account(0).counters().logins, 1);
 
     let changed = format!(
         "{}\nallowed_client_ips: 192.0.2.0/24\nsession_details: full\nexpire_unit: ms\ntimeout: 3s",
@@ -264,7 +264,7 @@ async fn changed_credential_resets_counters_not_login_budget() {
         assert_eq!(logins, if attempt < 2 { 1.0 } else { 0.0 }, "{password}");
         // Three in 15 minutes, whatever reloads: the fourth would have been right and is not tried.
         wait_until_some("the login is seen", async || {
-            (desks.account(0).login_count() == 3.min(attempt + 2)).then_some(())
+            (desks.account(0).counters().logins == 3.min(attempt + 2)).then_some(())
         })
         .await;
     }
@@ -272,7 +272,7 @@ async fn changed_credential_resets_counters_not_login_budget() {
     desks.upstream.clock.advance(SECOND * 16 * 60);
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
-    assert_eq!(desks.account(0).login_count(), 4);
+    assert_eq!(desks.account(0).counters().logins, 4);
     exporter.stop().await;
 }
 
@@ -301,11 +301,11 @@ async fn account_that_is_added_again_keeps_open_breaker() {
             .wait_for("it is polled again", |page| counts(page)[0] == Some(1.0))
             .await;
         assert_eq!(counts(&page), [Some(1.0), Some(0.0), Some(1.0)]);
-        assert_eq!(desks.account(0).login_count(), 1);
+        assert_eq!(desks.account(0).counters().logins, 1);
     }
     // An operator may ask.
     exporter.poll_account("desk-0").await;
-    assert_eq!(desks.account(0).login_count(), 2);
+    assert_eq!(desks.account(0).counters().logins, 2);
     exporter.stop().await;
 }
 
@@ -321,11 +321,13 @@ async fn secret_moved_to_a_file_is_the_same_and_a_changed_file_resets_the_breake
     reload(&exporter).await;
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_polls_total", &[]), 2.0);
-    assert_eq!(desks.account(0).login_count(), 1);
+    assert_eq!(desks.account(0).counters().logins, 1);
 
     // Rejected, and then corrected in the file without a reload, when the first login no longer counts.
     desks.upstream.clock.advance(SECOND * 16 * 60);
-    desks.account(0).set_password("new");
+    desks
+        .account(0)
+        .change_spec(|spec| spec.password = Some("new".to_owned()));
     desks.account(0).revoke_sids();
     let page = exporter.poll_account("desk-0").await;
     assert_eq!(page.get("tradernet_login_blocked", &[]), 1.0);
@@ -486,13 +488,13 @@ async fn a_poller_that_panics_is_counted_and_restarted_with_its_state() {
     // panic is counted, which may panic too.
     for (calls, counted) in [(&[0][..], 1.0), (&[1], 2.0), (&[1, 2], 3.0)] {
         panicking.panic_at(calls).await;
-        let polls = desks.account(0).list_request_count();
+        let polls = desks.account(0).counters().lists;
         desks.wait_for_list_requests(0, polls + 2).await;
         let page = exporter.metrics().await;
         let failures = page.get("tradernet_poll_failures_total", &[("reason", "internal")]);
         assert_eq!(failures, counted, "{calls:?}");
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
-        assert_eq!(desks.account(0).login_count(), 1);
+        assert_eq!(desks.account(0).counters().logins, 1);
     }
     exporter.stop().await;
 }
@@ -509,7 +511,7 @@ async fn two_shards_watch_each_account_once() {
     let watched = |page: &Exposition| page.matching("tradernet_up", &[]).count();
     assert_eq!(watched(&one_page) + watched(&other_page), ACCOUNTS);
     for n in 0..ACCOUNTS {
-        assert_eq!(desks.account(n).list_request_count(), 1, "{}", desk(n));
+        assert_eq!(desks.account(n).counters().lists, 1, "{}", desk(n));
     }
     // A reload keeps to the shard.
     reload(&one).await;

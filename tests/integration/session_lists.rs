@@ -131,7 +131,7 @@ async fn empty_list_zeroes_known_types() {
 async fn list_in_an_envelope() {
     let upstream = SimulatedApi::start().await;
     let account = upstream.account();
-    account.set_response_options(|options| options.shape = ResponseShape::ResponseInArray);
+    account.change_spec(|spec| spec.shape = ResponseShape::ResponseInArray);
     let exporter = InProcessExporter::start(&upstream, &[("TRADERNET_SID", SID)]).await;
     // An empty list is a null.
     let page = exporter.metrics().await;

@@ -148,7 +148,7 @@ async fn fail_and_recover(upstream: &SimulatedApi) {
             upstream.fail(fault);
         }
         // One request may have begun before; when the last begins, those before it are over.
-        let before = upstream.account().list_request_count();
+        let before = upstream.account().counters().lists;
         upstream.wait_for_list_requests(before + requests).await;
     }
 }
@@ -202,7 +202,7 @@ async fn debug_has_every_attempt_and_json_lines_parse() {
     let parse = |line: &String| -> serde_json::Value {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     };
-    let finished = upstream.account().list_request_count() - 1;
+    let finished = upstream.account().counters().lists - 1;
     let attempts = async || {
         let lines: Vec<_> = program.log().iter().map(parse).collect();
         let attempts = lines.iter().filter(|line| {

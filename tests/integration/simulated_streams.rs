@@ -52,7 +52,7 @@ async fn changes_are_pushed() {
             1.0
         );
         assert_eq!(account.counters().handshakes, 1);
-        assert_eq!(account.list_request_count(), 0);
+        assert_eq!(account.counters().lists, 0);
         exporter.stop().await;
     }
 }
@@ -118,7 +118,7 @@ async fn revoked_sid_triggers_one_relogin() {
             })
             .await;
         assert_eq!(page.get(OPEN, &[]), 1.0);
-        assert_eq!(account.login_count(), 2);
+        assert_eq!(account.counters().logins, 2);
         exporter.stop().await;
     }
 }

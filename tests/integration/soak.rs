@@ -48,7 +48,7 @@ impl Subject {
     fn change(&mut self, rng: &mut Rng, step: u32) {
         if self.is_revoked {
             self.account.revoke_sids();
-            self.logins.push(self.account.login_count());
+            self.logins.push(self.account.counters().logins);
             return;
         }
         if self.heals_at.is_some_and(|at| at <= step) {
@@ -88,7 +88,7 @@ impl Subject {
             }
             _ => {}
         }
-        self.logins.push(self.account.login_count());
+        self.logins.push(self.account.counters().logins);
     }
 
     fn fail(&self, rng: &mut Rng) {

@@ -115,7 +115,7 @@ impl SimulatedApi {
     pub(crate) async fn wait_for_list_requests(&self, count: u64) {
         let account = self.account();
         self.world
-            .wait_until(|_| account.list_request_count() >= count)
+            .wait_until(|_| account.counters().lists >= count)
             .await;
     }
 
@@ -141,7 +141,7 @@ impl SimulatedApi {
     pub(crate) fn answer(&self, body: impl Into<bytes::Bytes>) {
         let body = body.into();
         self.account()
-            .set_response_options(|quirks| quirks.raw_answer = Some(body));
+            .change_spec(|spec| spec.raw_answer = Some(body));
     }
 }
 

@@ -17,7 +17,7 @@ async fn hanging_accounts_limited_to_quarter_of_slots() {
     advance_time(SECOND * 200).await;
     let polls = || -> Vec<_> {
         (0..HANGING + 4)
-            .map(|n| desks.account(n).list_request_count())
+            .map(|n| desks.account(n).counters().lists)
             .collect()
     };
     let before = polls();
@@ -84,7 +84,7 @@ async fn accounts_that_begin_to_hang_delay_others_within_the_bound_once() {
     let bound = HANGING as f64 * TIMEOUT / LIMIT;
     let first = longest_wait(120).await;
     assert!(first > 1.0 && first <= bound, "{first} of {bound}");
-    let polls = || (0..HEALTHY).map(|n| desks.account(n).list_request_count());
+    let polls = || (0..HEALTHY).map(|n| desks.account(n).counters().lists);
     let before: Vec<_> = polls().collect();
     let later = longest_wait(300).await;
     assert!(later < 0.1, "{later}");
@@ -145,8 +145,8 @@ async fn retries_of_an_operator_do_not_override_retry_after() {
         exporter.trigger_poll(&desk(0)).await;
         advance_time(SECOND * 4).await;
     }
-    assert_eq!(account.list_request_count(), 1);
+    assert_eq!(account.counters().lists, 1);
     advance_time(SECOND * 120).await;
-    assert!(account.list_request_count() > 1);
+    assert!(account.counters().lists > 1);
     exporter.stop().await;
 }
