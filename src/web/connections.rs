@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::AbortHandle;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::Instant;
 
 /// Smaller answers need no budget.
@@ -27,7 +28,30 @@ type Table = Vec<(Arc<Connection>, AbortHandle)>;
 
 /// What is expected of one connection.
 #[derive(Debug)]
-pub(super) struct Connection(Mutex<Status>);
+pub(super) struct Connection {
+    status: Mutex<Status>,
+    /// One permit, for the answer that is made or sent.
+    answers: Arc<Semaphore>,
+}
+
+/// A body that is sent. hyper drops it when the system has taken it.
+struct Answer {
+    body: Bytes,
+    connection: Arc<Connection>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Answer {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.connection.change(State::OwesRequest, Bytes::new());
+    }
+}
 
 #[derive(Debug)]
 struct Status {
@@ -70,19 +94,38 @@ impl Connections {
         table.push((connection, task));
     }
 
-    /// This body is about to be sent.
-    pub(super) fn start_answer(&self, connection: &Connection, body: &Bytes) {
-        if body.len() <= MIN_COUNTED_BYTES {
-            return connection.change(State::TakesAnswer, Bytes::new());
+    /// The body, as it is sent to the client.
+    pub(super) fn start_answer(
+        &self,
+        connection: Arc<Connection>,
+        turn: OwnedSemaphorePermit,
+        body: Bytes,
+    ) -> Bytes {
+        let is_counted = body.len() > MIN_COUNTED_BYTES;
+        let counted = if is_counted {
+            body.clone()
+        } else {
+            Bytes::new()
+        };
+        connection.change(State::TakesAnswer, counted);
+        if is_counted {
+            self.limit_answers();
         }
-        connection.change(State::TakesAnswer, body.clone());
+        Bytes::from_owner(Answer {
+            body,
+            connection,
+            _turn: turn,
+        })
+    }
+
+    fn limit_answers(&self) {
         let mut table = self.table();
         loop {
             let (readers, bytes) = counted_answers(&table);
             if readers < 2 || bytes <= self.max_answer_bytes {
                 return;
             }
-            // This answer is the latest of all.
+            // The answer that has just begun is the latest of all.
             close_first(&mut table, |status| {
                 (status.answer.is_empty(), status.since)
             });
@@ -135,23 +178,24 @@ fn counted_answers(table: &Table) -> (usize, usize) {
 impl Connection {
     /// A connection that owes a request.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Status {
+        let status = Status {
             state: State::OwesRequest,
             since: Instant::now(),
             answer: Bytes::new(),
-        }))
-    }
-
-    /// A request has arrived.
-    pub(super) fn start_request(&self) {
-        self.change(State::IsAnswered, Bytes::new());
-    }
-
-    /// All that was to be sent has been sent.
-    pub(super) fn finish_answer(&self) {
-        if self.status().state == State::TakesAnswer {
-            self.change(State::OwesRequest, Bytes::new());
+        };
+        Self {
+            status: Mutex::new(status),
+            answers: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    /// A request has arrived. It waits until the client has taken the last answer, and other connections
+    /// have had a turn.
+    pub(super) async fn start_request(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        yield_now().await;
+        let turn = Arc::clone(&self.answers).acquire_owned().await?;
+        self.change(State::IsAnswered, Bytes::new());
+        Ok(turn)
     }
 
     fn change(&self, state: State, answer: Bytes) {
@@ -163,12 +207,14 @@ impl Connection {
     }
 
     fn status(&self) -> MutexGuard<'_, Status> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
     use std::future::pending;
 
     use super::*;
@@ -183,9 +229,15 @@ mod tests {
             client
         }
 
+        /// The body that it takes until it is dropped.
+        async fn request(&self, listener: &Connections, body: Bytes) -> Bytes {
+            let turn = self.0.start_request().await.unwrap();
+            listener.start_answer(Arc::clone(&self.0), turn, body)
+        }
+
         async fn is_closed(&self) -> bool {
             // The runtime drops aborted tasks.
-            tokio::task::yield_now().await;
+            yield_now().await;
             self.1.is_finished()
         }
     }
@@ -195,56 +247,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn longest_debtor_makes_room() {
-        let listener = Connections::new(3, 100_000);
-        let [first, second, third] = std::array::from_fn(|_| Client::connect(&listener));
-        first.0.start_request();
-        second.0.start_request();
-        listener.start_answer(&first.0, &Bytes::new());
-        first.0.finish_answer();
-        // `second` is being answered, and `third` has owed its request longer than `first`.
-        let fourth = Client::connect(&listener);
-        assert!(third.is_closed().await);
-        fourth.0.start_request();
-        listener.start_answer(&fourth.0, &Bytes::new());
-        first.0.start_request();
-        listener.start_answer(&first.0, &Bytes::new());
-        first.0.finish_answer();
-        // `fourth` still takes its answer.
-        let fifth = Client::connect(&listener);
-        assert!(first.is_closed().await);
-        fifth.0.start_request();
-        let _sixth = Client::connect(&listener);
-        assert!(fourth.is_closed().await);
-        assert!(!second.is_closed().await && !fifth.is_closed().await);
-        second.1.abort();
-        assert!(second.is_closed().await);
-        let _seventh = Client::connect(&listener);
-        assert!(!fifth.is_closed().await);
-    }
-
-    #[tokio::test]
     async fn answers_share_a_budget() {
         let listener = Connections::new(9, 100_000);
         let shared = page(40_000);
         let readers: Vec<_> = (0..4).map(|_| Client::connect(&listener)).collect();
-        for reader in &readers {
-            reader.0.start_request();
-            listener.start_answer(&reader.0, &shared);
-        }
         let [other, last] = std::array::from_fn(|_| Client::connect(&listener));
-        listener.start_answer(&other.0, &page(40_000));
+        let mut taken = Vec::new();
+        for reader in &readers {
+            taken.push(reader.request(&listener, shared.clone()).await);
+        }
+        taken.push(other.request(&listener, page(40_000)).await);
         for reader in readers.iter().chain([&other]) {
             assert!(!reader.is_closed().await);
         }
-        listener.start_answer(&last.0, &page(40_000));
+        drop(last.request(&listener, page(40_000)).await);
         // A page is freed with its last reader.
         for reader in &readers {
             assert!(reader.is_closed().await);
         }
         assert!(!other.is_closed().await && !last.is_closed().await);
-        listener.start_answer(&last.0, &page(200_000));
+        taken.push(last.request(&listener, page(200_000)).await);
         assert!(other.is_closed().await && !last.is_closed().await);
+    }
+
+    #[tokio::test]
+    async fn next_answer_waits_until_the_last_one_is_taken() {
+        let listener = Connections::new(9, 100_000);
+        let client = Client::connect(&listener);
+        let taken = client.request(&listener, page(1)).await;
+        let mut next = Box::pin(client.request(&listener, page(1)));
+        for _ in 0..9 {
+            tokio::select! {
+                biased;
+                _ = &mut next => panic!("two answers at once"),
+                () = yield_now() => {}
+            }
+        }
+        drop(taken);
+        next.await;
     }
 
     #[tokio::test(start_paused = true)]
@@ -253,18 +293,13 @@ mod tests {
         let [idle, reader, answered] = std::array::from_fn(|_| Client::connect(&listener));
         let limit = Duration::from_secs(30);
         tokio::time::advance(limit / 2).await;
-        answered.0.start_request();
-        reader.0.start_request();
-        listener.start_answer(&reader.0, &Bytes::new());
+        let _turn = answered.0.start_request().await.unwrap();
+        let _taken = reader.request(&listener, page(1)).await;
         tokio::time::advance(limit / 2).await;
         listener.close_overdue(limit);
         assert!(idle.is_closed().await && !reader.is_closed().await);
         tokio::time::advance(limit / 2).await;
         listener.close_overdue(limit);
         assert!(reader.is_closed().await && !answered.is_closed().await);
-        answered.1.abort();
-        assert!(answered.is_closed().await && !listener.is_empty());
-        listener.close_overdue(limit);
-        assert!(listener.is_empty());
     }
 }

@@ -17,9 +17,11 @@ const NO_SUCH_FAMILY: i32 = 97;
 /// Of a Unix socket: a reverse proxy of the same group may connect.
 const SOCKET_MODE: u32 = 0o660;
 /// Bytes of an answer that the system takes before the client is ready for them; of a Unix socket twice as
-/// many. Without a limit it keeps megabytes for a client that does not read. A small send buffer of TCP would
-/// wait for delayed acknowledgements instead.
+/// many. Without a limit it keeps megabytes for a client that does not read.
 const MAX_UNSENT_BYTES: u32 = 16 * 1024;
+/// Half of the memory for what a TCP client has not acknowledged. Without a limit one client keeps its thread
+/// busy with megabytes at a time; a much smaller one would wait for delayed acknowledgements.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Connections that wait to be accepted, as tokio has it for TCP.
 const BACKLOG: u32 = 1024;
 
@@ -101,6 +103,7 @@ impl Listener {
                 let socket = SockRef::from(&stream);
                 // Answers are written whole: waiting to fill a segment would only delay them.
                 report(socket.set_tcp_nodelay(true));
+                report(socket.set_send_buffer_size(SEND_BUFFER_BYTES));
                 #[cfg(target_os = "linux")]
                 report(socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
                 Ok(Either::Left(stream))

@@ -4,7 +4,6 @@
 //! configuration and no signal, and chooses no port: [`serve`] is given a listener and a shutdown.
 
 mod accept;
-mod answer_stream;
 pub(crate) mod api;
 mod auth;
 mod connections;

@@ -1,6 +1,5 @@
 //! Accepts connections, bounds what they may cost, and drains them at shutdown.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,13 +14,12 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::sync::AcquireError;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
-use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::App;
-use super::answer_stream::AnswerStream;
 use super::connections::{Connection, Connections};
 use super::listener::{Listener, Stream};
 use super::tls;
@@ -71,10 +69,13 @@ async fn serve_at_most(
 ) {
     let server = Arc::new(Server {
         app,
-        kind,
-        is_loopback: listener
-            .tcp_address()
-            .is_some_and(|address| address.ip().to_canonical().is_loopback()),
+        source: Source {
+            kind,
+            is_loopback: listener
+                .tcp_address()
+                .is_some_and(|address| address.ip().to_canonical().is_loopback()),
+            client: None,
+        },
         connections: Connections::new(max_connections, MAX_ANSWER_BYTES),
     });
     let graceful = GracefulShutdown::new();
@@ -125,8 +126,8 @@ pub(super) struct Source {
 /// What the connections of one listener share.
 struct Server {
     app: Arc<App>,
-    kind: ListenerKind,
-    is_loopback: bool,
+    /// Without a client.
+    source: Source,
     connections: Connections,
 }
 
@@ -137,16 +138,20 @@ impl Server {
         connection: Arc<Connection>,
         watcher: Watcher,
     ) -> io::Result<()> {
-        let from = Source {
-            kind: self.kind,
-            is_loopback: self.is_loopback,
-            client: match &stream {
-                Either::Left(stream) => stream.peer_addr().ok(),
-                Either::Right(_) => None,
-            },
+        let client = match &stream {
+            Either::Left(stream) => stream.peer_addr().ok(),
+            Either::Right(_) => None,
         };
-        let stream = secure(stream, &self.app, self.kind).await?;
-        let stream = AnswerStream::new(stream, Arc::clone(&connection));
+        let from = Source {
+            client,
+            ..self.source
+        };
+        // Probes are served without TLS.
+        let tls = self.app.access.tls();
+        let stream = match tls.filter(|_| from.kind == ListenerKind::Main) {
+            Some(tls) => Either::Left(tls::accept(stream, tls, &self.app.signing).await?),
+            None => Either::Right(stream),
+        };
         let service = service_fn(|request| self.answer(&connection, from, request));
         let served = http1::Builder::new()
             .max_buf_size(MAX_HEADER_BYTES)
@@ -156,32 +161,15 @@ impl Server {
 
     async fn answer(
         &self,
-        connection: &Connection,
+        connection: &Arc<Connection>,
         from: Source,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, Infallible> {
-        // Requests that are sent ahead do not keep other connections waiting: hyper yields after 16.
-        connection.start_request();
+    ) -> Result<Response<Full<Bytes>>, AcquireError> {
+        let turn = connection.start_request().await?;
         let response = self.app.respond(from, request).await;
-        self.connections.start_answer(connection, response.body());
-        Ok(response.map(Full::new))
+        let connection = Arc::clone(connection);
+        Ok(response.map(|body| Full::new(self.connections.start_answer(connection, turn, body))))
     }
-}
-
-/// The connection after its handshake, where TLS is configured. Probes are served without.
-async fn secure(
-    stream: Stream,
-    app: &App,
-    kind: ListenerKind,
-) -> io::Result<Either<Box<TlsStream<Stream>>, Stream>> {
-    Ok(
-        match app.access.tls().filter(|_| kind == ListenerKind::Main) {
-            Some(config) => {
-                Either::Left(Box::new(tls::accept(stream, config, &app.signing).await?))
-            }
-            None => Either::Right(stream),
-        },
-    )
 }
 
 /// The next connection, however many end before they are accepted.

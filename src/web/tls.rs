@@ -32,7 +32,7 @@ pub(super) async fn accept(
     mut stream: Stream,
     config: Arc<ServerConfig>,
     signing: &Semaphore,
-) -> io::Result<TlsStream<Stream>> {
+) -> io::Result<Box<TlsStream<Stream>>> {
     let handshake = async {
         if let Either::Left(stream) = &mut stream {
             let mut first = [HANDSHAKE];
@@ -49,7 +49,7 @@ pub(super) async fn accept(
     let mut stream = timeout(HANDSHAKE_TIMEOUT, handshake).await??;
     let (_, connection) = stream.get_mut();
     connection.set_buffer_limit(Some(MAX_BUFFERED_BYTES));
-    Ok(stream)
+    Ok(Box::new(stream))
 }
 
 async fn refuse_plain(stream: &mut TcpStream) -> io::Error {

@@ -175,7 +175,7 @@ async fn full_listener_closes_the_connection_that_owes_a_request_longest() {
 
 #[tokio::test]
 async fn requests_sent_ahead_do_not_delay_other_connections() {
-    const AHEAD: usize = 500;
+    const AHEAD: usize = 100;
     let served = Served::start(settings()).await;
     let mut other = served.connect().await;
     healthy_on(&mut other).await;
@@ -187,7 +187,8 @@ async fn requests_sent_ahead_do_not_delay_other_connections() {
     let _ = greedy.try_read_buf(&mut answers);
     let answers = String::from_utf8(answers).unwrap();
     let answered = answers.matches("healthy\n").count();
-    assert!(answered < AHEAD / 2, "{answered}");
+    // One for each time that the runtime polls a task of the other connection.
+    assert!(answered < 16, "{answered}");
 }
 
 #[tokio::test]
