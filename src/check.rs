@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use tabwriter::TabWriter;
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -17,7 +18,7 @@ use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::Summary;
 use crate::status::{AccountStatus, StatusStore};
 use crate::text::{human_duration, printable};
-use crate::web::api::{Failure, TypeCount, json_object, violating};
+use crate::web::api::{Failure, type_counts, violating};
 
 /// Accounts that have the same error or note and are named.
 const MAX_NAMES: usize = 20;
@@ -55,36 +56,25 @@ pub async fn run(config: &Config) -> Result<Report, String> {
     })
 }
 
-json_object!(Report, report => {
-    "accounts": Vec::from_iter(report.accounts.iter().map(|status| Account(status, report))),
-    "answered": report.answered(),
-    "failed": report.failed(),
-    "breaking_rules": report.breaking_rules(),
-});
-
-struct Account<'a>(&'a AccountStatus, &'a Report);
-
-json_object!(Account<'_>, Account(status, report) => {
-    "account": printable(&status.account),
-    "transport": status.transport.name(),
-    "error": failure(status),
-    "sessions": answer(status).map(|summary| Sessions(summary, status, &report.names)),
-});
-
-struct Sessions<'a>(&'a Summary, &'a AccountStatus, &'a SafetyNames);
-
-json_object!(Sessions<'_>, Sessions(summary, status, names) => {
-    "open": summary.open,
-    "by_safety_type": Vec::from_iter(open_types(summary).map(|count| TypeCount(count, names))),
-    // `null` where no session is open, or no time left can be read.
-    "next_expiry_timestamp_seconds": next_expiry_ms(summary).map(|at_ms| at_ms / 1000.0),
-    "expire_unit": status.unit.unit.name(),
-    // One answer confirms the unit only where it is configured, or a session's lifetime shows it.
-    "expire_unit_confirmed": status.unit.confirmed,
-    "expire_looks_like_seconds": status.looks_like_seconds,
-    "own_sessions_count_for_minimum": counts_own_sessions(status),
-    "violating": violating(summary),
-});
+fn account(status: &AccountStatus, names: &SafetyNames) -> Value {
+    json!({
+        "account": printable(&status.account),
+        "transport": status.transport.name(),
+        "error": failure(status),
+        "sessions": answer(status).map(|summary| json!({
+            "open": summary.open,
+            "by_safety_type": type_counts(open_types(summary), names),
+            // `null` where no session is open, or no time left can be read.
+            "next_expiry_timestamp_seconds": next_expiry_ms(summary).map(|at_ms| at_ms / 1000.0),
+            "expire_unit": status.unit.unit.name(),
+            // One answer confirms the unit only where it is configured, or a session's lifetime shows it.
+            "expire_unit_confirmed": status.unit.confirmed,
+            "expire_looks_like_seconds": status.looks_like_seconds,
+            "own_sessions_count_for_minimum": counts_own_sessions(status),
+            "violating": violating(summary),
+        })),
+    })
+}
 
 fn failure(status: &AccountStatus) -> Option<Failure> {
     let error = status.last_attempt.as_ref()?.failure.as_ref()?;
@@ -259,6 +249,16 @@ impl Report {
     ///
     /// None in practice: every key is a text.
     pub fn json(&self) -> serde_json::Result<String> {
-        serde_json::to_string_pretty(self).map(|json| json + "\n")
+        let accounts = self.accounts.iter();
+        let accounts: Vec<_> = accounts
+            .map(|status| account(status, &self.names))
+            .collect();
+        let report = json!({
+            "accounts": accounts,
+            "answered": self.answered(),
+            "failed": self.failed(),
+            "breaking_rules": self.breaking_rules(),
+        });
+        serde_json::to_string_pretty(&report).map(|json| json + "\n")
     }
 }

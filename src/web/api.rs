@@ -5,10 +5,11 @@
 //! seconds since the epoch; `null` is "unknown", never 0.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use serde_json::{Value, json};
 
 use super::health::AccountHealth;
 use super::query::{self, Query};
@@ -16,82 +17,143 @@ use crate::clock::Timestamps;
 use crate::session::diff::CloseReason;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::{SessionDetail, Summary};
-use crate::status::{AccountStatus, Attempt, LoginBlock, StatusStore, StreamStatus};
+use crate::status::{AccountStatus, LoginBlock, StatusStore};
 use crate::text::printable;
 use crate::tradernet::Error;
 
-/// Implements `Serialize` as a JSON object with these fields, in this order.
-macro_rules! json_object {
-    ($type:ty, $fields:pat => { $($name:literal: $value:expr,)+ }) => {
-        impl serde::Serialize for $type {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let $fields = self;
-                let mut map = serializer.serialize_map(None)?;
-                $(serde::ser::SerializeMap::serialize_entry(&mut map, $name, &$value)?;)+
-                serde::ser::SerializeMap::end(map)
-            }
-        }
-    };
-}
-pub(crate) use json_object;
-
-/// The whole answer, by ascending name.
-struct AccountsResponse<'a>(&'a [Arc<AccountStatus>], &'a SafetyNames, Timestamps);
-
-json_object!(AccountsResponse<'_>, AccountsResponse(accounts, names, now) => {
-    "timestamp_seconds": now.wall_seconds(),
-    "accounts": Vec::from_iter(accounts.iter().map(|status| Account(status, names, *now))),
-});
-
-struct Account<'a>(&'a AccountStatus, &'a SafetyNames, Timestamps);
-
-json_object!(Account<'_>, Account(status, names, now) => {
-    "account": *status.account,
-    "state": AccountHealth::of(status, *now).name(),
-    "needs_attention": AccountHealth::of(status, *now).needs_attention(),
-    "transport": status.transport.name(),
-    "poll_interval_seconds": status.tracking.interval.as_secs_f64(),
-    "max_age_seconds": status.tracking.max_age.as_secs_f64(),
-    "up": status.up(),
-    "last_attempt": status.last_attempt.as_ref().map(|attempt| LastAttempt(attempt, status)),
-    "last_success_timestamp_seconds": status.last_success.map(Timestamps::wall_seconds),
-    "last_failure": status.last_failure.as_ref().map(|past| LastFailure {
-        timestamp_seconds: past.at.wall_seconds(),
-        failure: Failure::new(&past.error, &status.account),
-    }),
-    "polls_total": status.polls,
-    "poll_failures_total":
-        BTreeMap::from_iter(status.failures.iter().map(|(reason, count)| (reason.name(), count))),
-    "logins_total": status.logins,
-    "login_failures_total": status.login_failures,
-    "login_blocked": status.login_blocked.map(|block| match block {
-        LoginBlock::Rejected => "refused",
-        LoginBlock::RateLimited => "too_many",
-    }),
-    "expire_unit": status.unit.unit.name(),
-    "expire_unit_confirmed": status.unit.confirmed,
-    "sessions_opened_total": status.session_counters.map(|counters| counters.opened),
-    "sessions_closed_total": status.session_counters.map(|counters| {
-        BTreeMap::from(CloseReason::ALL.map(|reason| (reason.name(), counters.closed(reason))))
-    }),
-    "stream": status.stream.map(Stream),
-    "sessions": status.fresh_view(*now).map(|summary| Sessions(summary, names)),
-});
-
-struct LastAttempt<'a>(&'a Attempt, &'a AccountStatus);
-
-json_object!(LastAttempt<'_>, LastAttempt(attempt, status) => {
-    "timestamp_seconds": attempt.at.wall_seconds(),
-    "duration_seconds": attempt.duration.as_secs_f64(),
-    "queue_seconds": attempt.queue_wait.as_secs_f64(),
-    "failure": attempt.failure.as_ref().map(|error| Failure::new(error, &status.account)),
-});
-
 #[derive(Serialize)]
-struct LastFailure {
+struct Accounts {
     timestamp_seconds: f64,
-    #[serde(flatten)]
-    failure: Failure,
+    /// By ascending name. Each is serialised by itself: the values of all would take much memory.
+    accounts: Vec<Box<RawValue>>,
+}
+
+/// The answer as of `now`.
+pub(super) fn render(
+    store: &StatusStore,
+    names: &SafetyNames,
+    query: &Query,
+    now: Timestamps,
+) -> serde_json::Result<Bytes> {
+    let mut accounts = store.accounts();
+    accounts.retain(|status| query.matches(AccountHealth::of(status, now), &status.account));
+    let accounts = accounts.iter().map(|status| account(status, names, now));
+    let answer = Accounts {
+        timestamp_seconds: now.wall_seconds(),
+        accounts: accounts
+            .map(|account| to_raw_value(&account))
+            .collect::<Result<_, _>>()?,
+    };
+    serde_json::to_vec(&answer).map(Bytes::from)
+}
+
+fn account(status: &AccountStatus, names: &SafetyNames, now: Timestamps) -> Value {
+    let health = AccountHealth::of(status, now);
+    let failure = |error: &Error| Failure::new(error, &status.account);
+    let counters = status.session_counters;
+    json!({
+        "account": *status.account,
+        "state": health.name(),
+        "needs_attention": health.needs_attention(),
+        "transport": status.transport.name(),
+        "poll_interval_seconds": status.tracking.interval.as_secs_f64(),
+        "max_age_seconds": status.tracking.max_age.as_secs_f64(),
+        "up": status.up(),
+        "last_attempt": status.last_attempt.as_ref().map(|attempt| json!({
+            "timestamp_seconds": attempt.at.wall_seconds(),
+            "duration_seconds": attempt.duration.as_secs_f64(),
+            "queue_seconds": attempt.queue_wait.as_secs_f64(),
+            "failure": attempt.failure.as_ref().map(failure),
+        })),
+        "last_success_timestamp_seconds": status.last_success.map(Timestamps::wall_seconds),
+        "last_failure": status.last_failure.as_ref().map(|past| {
+            let Failure { reason, message, advice } = failure(&past.error);
+            let at = past.at.wall_seconds();
+            json!({"timestamp_seconds": at, "reason": reason, "message": message, "advice": advice})
+        }),
+        "polls_total": status.polls,
+        "poll_failures_total":
+            BTreeMap::from_iter(status.failures.iter().map(|(reason, count)| (reason.name(), count))),
+        "logins_total": status.logins,
+        "login_failures_total": status.login_failures,
+        "login_blocked": status.login_blocked.map(|block| match block {
+            LoginBlock::Rejected => "refused",
+            LoginBlock::RateLimited => "too_many",
+        }),
+        "expire_unit": status.unit.unit.name(),
+        "expire_unit_confirmed": status.unit.confirmed,
+        "sessions_opened_total": counters.map(|counters| counters.opened),
+        "sessions_closed_total": counters.map(|counters| {
+            BTreeMap::from(CloseReason::ALL.map(|reason| (reason.name(), counters.closed(reason))))
+        }),
+        "stream": status.stream.map(|stream| json!({
+            "connected": stream.connected,
+            "reconnects_total": stream.reconnects,
+        })),
+        "sessions": status.fresh_view(now).map(|summary| sessions(summary, names)),
+    })
+}
+
+fn sessions(summary: &Summary, names: &SafetyNames) -> Value {
+    let left = summary.expiry.map(|expiry| expiry.remaining_ms);
+    let ends = summary.expiry.and_then(|expiry| expiry.expires_at_ms);
+    json!({
+        "answer_timestamp_seconds": summary.received_at.wall_seconds(),
+        "open": summary.open,
+        "by_safety_type": type_counts(&summary.by_safety_type, names),
+        "expire_min_milliseconds": left.map(|left| left.min),
+        "expire_max_milliseconds": left.map(|left| left.max),
+        "min_expiry_timestamp_seconds": ends.map(|ends| ends.min / 1000.0),
+        "max_expiry_timestamp_seconds": ends.map(|ends| ends.max / 1000.0),
+        "expire_unknown": summary.expire_unknown,
+        "max_lifetime_seconds": summary.max_lifetime_ms.map(|ms| ms / 1000.0),
+        "client_ips": summary.client_ips,
+        "logins": summary.logins,
+        "violating": violating(summary),
+        "undecodable": summary.undecodable,
+        "details": Vec::from_iter(summary.details.iter().map(|detail| session(detail, names))),
+    })
+}
+
+fn session(detail: &SessionDetail, names: &SafetyNames) -> Value {
+    let mut session = json!({
+        // Text: it may be larger than the integers that JavaScript represents exactly.
+        "session_id": detail.id.to_string(),
+        "safety_type_id": detail.safety_type.to_string(),
+        "safety_type": names.name(detail.safety_type),
+        "expiry_timestamp_seconds": detail.expires_at_ms.map(|ms| ms / 1000.0),
+        "violating": Vec::from_iter(detail.violated_rules.iter().map(|rule| rule.name())),
+    });
+    // Only with full details.
+    let client = detail.client.as_ref().map(ToString::to_string);
+    let shown = [
+        ("user_login", detail.user_login.as_deref()),
+        ("client_ip", client.as_deref()),
+    ];
+    for (name, value) in shown {
+        if let (Some(fields), Some(value)) = (session.as_object_mut(), value) {
+            fields.insert(name.to_owned(), printable(value).into());
+        }
+    }
+    session
+}
+
+/// Open sessions by safety type: an id, `none` or `other`, as in the metrics.
+pub(crate) fn type_counts<'a>(
+    counts: impl IntoIterator<Item = &'a (SafetyType, u64)>,
+    names: &SafetyNames,
+) -> Vec<Value> {
+    let counts = counts.into_iter().map(|(safety_type, open)| {
+        let (id, name) = (safety_type.to_string(), names.name(*safety_type));
+        json!({"safety_type_id": id, "safety_type": name, "open": open})
+    });
+    counts.collect()
+}
+
+/// Configured rules with the number of sessions that break each.
+pub(crate) fn violating(summary: &Summary) -> BTreeMap<&'static str, u64> {
+    let rules = summary.violating.iter();
+    rules.map(|(rule, count)| (rule.name(), *count)).collect()
 }
 
 /// Why an attempt failed and what to do about it, in words for the page, the JSON and `check`.
@@ -115,97 +177,6 @@ impl Failure {
     }
 }
 
-struct Stream(StreamStatus);
-
-json_object!(Stream, Stream(stream) => {
-    "connected": stream.connected,
-    "reconnects_total": stream.reconnects,
-});
-
-struct Sessions<'a>(&'a Summary, &'a SafetyNames);
-
-json_object!(Sessions<'_>, Sessions(summary, names) => {
-    "answer_timestamp_seconds": summary.received_at.wall_seconds(),
-    "open": summary.open,
-    "by_safety_type":
-        Vec::from_iter(summary.by_safety_type.iter().map(|count| TypeCount(count, names))),
-    "expire_min_milliseconds": summary.expiry.map(|expiry| expiry.remaining_ms.min),
-    "expire_max_milliseconds": summary.expiry.map(|expiry| expiry.remaining_ms.max),
-    "min_expiry_timestamp_seconds":
-        summary.expiry.and_then(|expiry| Some(expiry.expires_at_ms?.min / 1000.0)),
-    "max_expiry_timestamp_seconds":
-        summary.expiry.and_then(|expiry| Some(expiry.expires_at_ms?.max / 1000.0)),
-    "expire_unknown": summary.expire_unknown,
-    "max_lifetime_seconds": summary.max_lifetime_ms.map(|ms| ms / 1000.0),
-    "client_ips": summary.client_ips,
-    "logins": summary.logins,
-    "violating": violating(summary),
-    "undecodable": summary.undecodable,
-    "details": Vec::from_iter(summary.details.iter().map(|detail| SessionJson::new(detail, names))),
-});
-
-/// Open sessions of a safety type: an id, `none` or `other`, as in the metrics.
-pub(crate) struct TypeCount<'a>(pub(crate) &'a (SafetyType, u64), pub(crate) &'a SafetyNames);
-
-json_object!(TypeCount<'_>, TypeCount((safety_type, open), names) => {
-    "safety_type_id": safety_type.to_string(),
-    "safety_type": names.name(*safety_type),
-    "open": open,
-});
-
-/// Configured rules with the number of sessions that break each.
-pub(crate) fn violating(summary: &Summary) -> BTreeMap<&'static str, u64> {
-    let rules = summary.violating.iter();
-    rules.map(|(rule, count)| (rule.name(), *count)).collect()
-}
-
-#[derive(Serialize)]
-struct SessionJson<'a> {
-    /// Text: it may be larger than the integers that JavaScript represents exactly.
-    session_id: String,
-    safety_type_id: String,
-    safety_type: &'a str,
-    /// Only with full details.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user_login: Option<String>,
-    /// Only with full details.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_ip: Option<String>,
-    expiry_timestamp_seconds: Option<f64>,
-    /// The rules that it breaks.
-    violating: Vec<&'static str>,
-}
-
-impl<'a> SessionJson<'a> {
-    fn new(detail: &SessionDetail, names: &'a SafetyNames) -> Self {
-        Self {
-            session_id: detail.id.to_string(),
-            safety_type_id: detail.safety_type.to_string(),
-            safety_type: names.name(detail.safety_type),
-            user_login: detail.user_login.as_deref().map(printable),
-            client_ip: detail.client.as_ref().map(|ip| printable(&ip.to_string())),
-            expiry_timestamp_seconds: detail.expires_at_ms.map(|ms| ms / 1000.0),
-            violating: detail
-                .violated_rules
-                .iter()
-                .map(|rule| rule.name())
-                .collect(),
-        }
-    }
-}
-
-/// The answer as of `now`.
-pub(super) fn render(
-    store: &StatusStore,
-    names: &SafetyNames,
-    query: &Query,
-    now: Timestamps,
-) -> serde_json::Result<Bytes> {
-    let mut accounts = store.accounts();
-    accounts.retain(|status| query.matches(AccountHealth::of(status, now), &status.account));
-    serde_json::to_vec(&AccountsResponse(&accounts, names, now)).map(Bytes::from)
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -213,12 +184,12 @@ mod tests {
     use super::*;
     use crate::session::rules::Policy;
     use crate::session::summary::SessionDetails;
-    use crate::tradernet::{Error, ResponseHead};
+    use crate::tradernet::ResponseHead;
     use crate::web::test_support::{
         NOW, ago, answered, failed, published, reading, session, starting,
     };
 
-    fn shown(accounts: Vec<AccountStatus>) -> serde_json::Value {
+    fn shown(accounts: Vec<AccountStatus>) -> Value {
         let store = published(accounts);
         let bytes = render(&store, &SafetyNames::default(), &Query::default(), NOW).unwrap();
         serde_json::from_slice(&bytes).unwrap()
@@ -243,15 +214,12 @@ mod tests {
         let before = failed(starting("desk-1"), &refused(), ago(45));
         let desk = answered("desk-1", read, sessions, ago(40));
         let desk = failed(desk, &refused(), ago(10));
-        let names = SafetyNames::default();
-        let store = published(vec![before, desk]);
-        let accounts = store.accounts();
-        let answer = serde_json::to_string_pretty(&AccountsResponse(&accounts, &names, NOW));
-        let answer = answer.unwrap();
+        let answer = shown(vec![before, desk]);
         let page = include_str!("../../docs/api.md");
         let (_, rest) = page.split_once("```json\n").expect("an example");
         let (example, _) = rest.split_once("\n```").expect("its end");
-        assert_eq!(example, answer, "docs/api.md should show:\n{answer}");
+        let example: Value = serde_json::from_str(example).unwrap();
+        assert_eq!(example, answer, "docs/api.md should show:\n{answer:#}");
     }
 
     #[test]
