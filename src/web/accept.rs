@@ -5,24 +5,8 @@ use hyper::header::{ACCEPT, ACCEPT_ENCODING, HeaderName};
 
 use crate::metrics::Format;
 
-/// The encoding of a body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum ContentCoding {
-    Identity,
-    Gzip,
-    Zstd,
-}
-
-impl ContentCoding {
-    /// The value of `Content-Encoding`.
-    pub(super) fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Identity => None,
-            Self::Gzip => Some("gzip"),
-            Self::Zstd => Some("zstd"),
-        }
-    }
-}
+/// The name of no encoding.
+pub(super) const IDENTITY: &str = "identity";
 
 /// OpenMetrics where the client names it with at least the weight of the text format.
 pub(super) fn format(headers: &HeaderMap) -> Format {
@@ -38,17 +22,13 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
     }
 }
 
-/// The encoding that the client names with the greatest weight; zstd before gzip.
-pub(super) fn coding(headers: &HeaderMap) -> ContentCoding {
-    let names = ["zstd", "gzip", "identity"];
-    let [zstd, gzip, identity] = weights(headers, ACCEPT_ENCODING, names, |_, _| true);
-    if zstd.max(gzip) <= identity {
-        ContentCoding::Identity
-    } else if zstd >= gzip {
-        ContentCoding::Zstd
-    } else {
-        ContentCoding::Gzip
-    }
+/// The encoding that the client names with the greatest weight; none before zstd before gzip.
+pub(super) fn coding(headers: &HeaderMap) -> &'static str {
+    let names = [IDENTITY, "zstd", "gzip"];
+    let weights = weights(headers, ACCEPT_ENCODING, names, |_, _| true);
+    let greatest = weights.into_iter().fold(0.0, f32::max);
+    let position = weights.iter().position(|weight| *weight == greatest);
+    position.and_then(|at| names.get(at)).unwrap_or(&IDENTITY)
 }
 
 /// The weight that a list header gives to each name in an item that `is_served`: 1 where `q` is
@@ -136,18 +116,18 @@ mod tests {
     #[test]
     fn coding_of_the_greatest_weight() {
         for (accept, expected) in [
-            ("", ContentCoding::Identity),
-            ("gzip", ContentCoding::Gzip),
-            ("GZIP", ContentCoding::Gzip),
-            ("gzip;q=0", ContentCoding::Identity),
-            ("gzip;q=0.001", ContentCoding::Gzip),
-            ("gzip, deflate, br, zstd", ContentCoding::Zstd),
-            ("gzip;q=1.0, zstd;q=0.5", ContentCoding::Gzip),
-            ("gzip;q=0.5, zstd;q=0.9", ContentCoding::Zstd),
-            ("identity, gzip;q=0.5", ContentCoding::Identity),
-            ("identity;q=0.5, gzip", ContentCoding::Gzip),
-            ("deflate, br, *", ContentCoding::Identity),
-            ("gzip;q=high", ContentCoding::Identity),
+            ("", "identity"),
+            ("gzip", "gzip"),
+            ("GZIP", "gzip"),
+            ("gzip;q=0", "identity"),
+            ("gzip;q=0.001", "gzip"),
+            ("gzip, deflate, br, zstd", "zstd"),
+            ("gzip;q=1.0, zstd;q=0.5", "gzip"),
+            ("gzip;q=0.5, zstd;q=0.9", "zstd"),
+            ("identity, gzip;q=0.5", "identity"),
+            ("identity;q=0.5, gzip", "gzip"),
+            ("deflate, br, *", "identity"),
+            ("gzip;q=high", "identity"),
         ] {
             let coding = coding(&headers(ACCEPT_ENCODING, &[accept]));
             assert_eq!(coding, expected, "{accept}");

@@ -5,30 +5,32 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use fastrand::Rng;
 use hyper::StatusCode;
-use hyper::header::{AUTHORIZATION, HeaderMap, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
 use ring::hmac;
-use ring::rand::SystemRandom;
 use rustls::ServerConfig;
 use secrecy::zeroize::Zeroizing;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
 
-use super::response::{Response, text};
+use super::response::{Response, text, with_header};
 use super::turns::Turns;
 use crate::config::{RateLimit, WebConfig, WebConfigFile};
 
 /// Between two looks at the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The web configuration in force.
 #[derive(Debug)]
 pub(super) struct AccessControl {
-    current: RwLock<Current>,
+    current: watch::Sender<Current>,
     checks: Turns,
     /// Decides which hash stands for an unknown user.
     unknown_users: RandomState,
@@ -44,8 +46,10 @@ pub(super) struct Current {
 
 struct Policy {
     config: Arc<WebConfig>,
-    bucket: Option<Mutex<TokenBucket>>,
-    verified: Verified,
+    /// When all tokens of the rate limit are back.
+    full_at: Mutex<Instant>,
+    /// The last password of each user that was right, as a tag by the user's hash.
+    verified: Mutex<HashMap<String, hmac::Tag>>,
 }
 
 impl std::fmt::Debug for Policy {
@@ -57,10 +61,7 @@ impl std::fmt::Debug for Policy {
 impl AccessControl {
     pub(super) fn new(config: Arc<WebConfig>) -> Self {
         Self {
-            current: RwLock::new(Current {
-                policy: Arc::new(Policy::new(config)),
-                is_valid: true,
-            }),
+            current: watch::Sender::new(Current::new(config)),
             checks: Turns::new(),
             unknown_users: RandomState::new(),
         }
@@ -87,32 +88,21 @@ impl AccessControl {
                     for warning in &config.warnings {
                         tracing::warn!(warning, "doubtful setting");
                     }
-                    let policy = Arc::new(Policy::new(Arc::new(config)));
-                    self.set(|current| {
-                        *current = Current {
-                            policy,
-                            is_valid: true,
-                        }
-                    });
+                    self.current.send_replace(Current::new(Arc::new(config)));
                 }
                 Some(Err(error)) => {
                     tracing::error!(
                         %error,
                         "web configuration invalid; answering with 500, except for the probes"
                     );
-                    self.set(|current| current.is_valid = false);
+                    self.current.send_modify(|current| current.is_valid = false);
                 }
             }
         }
     }
 
-    fn set(&self, change: impl FnOnce(&mut Current)) {
-        change(&mut self.current.write().unwrap_or_else(PoisonError::into_inner));
-    }
-
     pub(super) fn current(&self) -> Current {
-        let current = self.current.read();
-        current.unwrap_or_else(PoisonError::into_inner).clone()
+        self.current.borrow().clone()
     }
 
     /// For a new connection.
@@ -135,33 +125,28 @@ impl AccessControl {
             let reason = "the web configuration is invalid; see the exporter's log";
             return Err(text(StatusCode::INTERNAL_SERVER_ERROR, reason));
         }
-        if let Some(bucket) = &policy.bucket {
-            let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-            bucket.take(Instant::now()).map_err(too_many_requests)?;
-        }
-        if policy.config.users.is_empty() {
+        policy
+            .take_token(Instant::now())
+            .map_err(too_many_requests)?;
+        let users = &policy.config.users;
+        if users.is_empty() {
             return Ok(());
         }
         let Some((user, password)) = credentials(headers) else {
             return Err(unauthorized());
         };
-        if policy.verified.contains(&user, &password) {
+        let known = users.get(&user);
+        if known.is_some_and(|hash| policy.has_verified(&user, &password, hash)) {
             return Ok(());
         }
-        let users = &policy.config.users;
-        let known = users.get(&user);
         // An unknown user costs as much as some known one, always the same for a name.
-        let index = self.unknown_users.hash_one(&user) % users.len() as u64;
-        let other = || {
-            users
-                .values()
-                .nth(usize::try_from(index).unwrap_or_default())
-        };
+        let other = || Rng::with_seed(self.unknown_users.hash_one(&user)).choice(users.values());
         let hash = known.or_else(other).cloned().unwrap_or_default();
         let password = self.compare(password, hash).await?;
-        match password.filter(|_| known.is_some()) {
-            Some(password) => {
-                policy.verified.insert(user, &password);
+        match known.zip(password) {
+            Some((hash, password)) => {
+                let tag = hmac::sign(&tag_key(hash), &password);
+                policy.verified().insert(user, tag);
                 Ok(())
             }
             None => Err(unauthorized()),
@@ -186,6 +171,18 @@ impl AccessControl {
 }
 
 impl Current {
+    fn new(config: Arc<WebConfig>) -> Self {
+        let policy = Policy {
+            config,
+            full_at: Mutex::new(Instant::now()),
+            verified: Mutex::default(),
+        };
+        Self {
+            policy: Arc::new(policy),
+            is_valid: true,
+        }
+    }
+
     /// Adds the configured headers to an answer.
     pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.policy.config.headers {
@@ -195,50 +192,35 @@ impl Current {
 }
 
 impl Policy {
-    fn new(config: Arc<WebConfig>) -> Self {
-        let bucket = config
-            .rate_limit
-            .map(|limit| Mutex::new(TokenBucket::new(limit)));
-        let verified = Verified::default();
-        Self {
-            config,
-            bucket,
-            verified,
+    /// Takes a token of the rate limit, or returns the time until there is one.
+    fn take_token(&self, now: Instant) -> Result<(), Duration> {
+        let Some(RateLimit { interval, burst }) = self.config.rate_limit else {
+            return Ok(());
+        };
+        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_then = full_at.max(now) + interval;
+        match (full_then - now).saturating_sub(interval.saturating_mul(burst)) {
+            Duration::ZERO => {
+                *full_at = full_then;
+                Ok(())
+            }
+            wait => Err(wait),
         }
+    }
+
+    fn has_verified(&self, user: &str, password: &[u8], hash: &str) -> bool {
+        let verified = self.verified();
+        let tag = verified.get(user);
+        tag.is_some_and(|tag| hmac::verify(&tag_key(hash), password, tag.as_ref()).is_ok())
+    }
+
+    fn verified(&self) -> MutexGuard<'_, HashMap<String, hmac::Tag>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The last password of each user that was right, as a tag by a random key.
-struct Verified {
-    /// None where the system has no randomness: nothing is remembered then.
-    key: Option<hmac::Key>,
-    tags: Mutex<HashMap<String, hmac::Tag>>,
-}
-
-impl Default for Verified {
-    fn default() -> Self {
-        let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new());
-        Self {
-            key: key.ok(),
-            tags: Mutex::default(),
-        }
-    }
-}
-
-impl Verified {
-    fn contains(&self, user: &str, password: &[u8]) -> bool {
-        let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = self.key.as_ref().zip(tags.get(user));
-        known.is_some_and(|(key, tag)| hmac::verify(key, password, tag.as_ref()).is_ok())
-    }
-
-    fn insert(&self, user: String, password: &[u8]) {
-        if let Some(key) = &self.key {
-            let tag = hmac::sign(key, password);
-            let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
-            tags.insert(user, tag);
-        }
-    }
+fn tag_key(hash: &str) -> hmac::Key {
+    hmac::Key::new(hmac::HMAC_SHA256, hash.as_bytes())
 }
 
 /// User and password of `Authorization: Basic`.
@@ -256,49 +238,19 @@ fn credentials(headers: &HeaderMap) -> Option<(String, Zeroizing<Vec<u8>>)> {
 }
 
 fn unauthorized() -> Response {
-    let mut response = text(
-        StatusCode::UNAUTHORIZED,
-        "user name or password missing or wrong",
-    );
-    let basic = HeaderValue::from_static("Basic realm=\"tradernet-exporter\", charset=\"UTF-8\"");
-    response.headers_mut().insert(WWW_AUTHENTICATE, basic);
-    response
+    let reason = "user name or password missing or wrong";
+    let basic = "Basic realm=\"tradernet-exporter\", charset=\"UTF-8\"";
+    with_header(
+        text(StatusCode::UNAUTHORIZED, reason),
+        WWW_AUTHENTICATE,
+        basic,
+    )
 }
 
 fn too_many_requests(wait: Duration) -> Response {
-    let mut response = text(StatusCode::TOO_MANY_REQUESTS, "too many requests");
     let seconds = wait.as_secs_f64().ceil().max(1.0);
-    if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
-        response.headers_mut().insert(RETRY_AFTER, value);
-    }
-    response
-}
-
-struct TokenBucket {
-    limit: RateLimit,
-    /// When all tokens are back.
-    full_at: Instant,
-}
-
-impl TokenBucket {
-    fn new(limit: RateLimit) -> Self {
-        let full_at = Instant::now();
-        Self { limit, full_at }
-    }
-
-    /// Takes a token, or returns the time until there is one.
-    fn take(&mut self, now: Instant) -> Result<(), Duration> {
-        let RateLimit { interval, burst } = self.limit;
-        let full_at = self.full_at.max(now);
-        let missing = full_at.duration_since(now) + interval;
-        match missing.saturating_sub(interval.saturating_mul(burst)) {
-            Duration::ZERO => {
-                self.full_at = full_at + interval;
-                Ok(())
-            }
-            wait => Err(wait),
-        }
-    }
+    let refused = text(StatusCode::TOO_MANY_REQUESTS, "too many requests");
+    with_header(refused, RETRY_AFTER, &seconds.to_string())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) fn request(bytes: &[u8]) {
         }
     }
     let (format, coding) = (accept::format(&headers), accept::coding(&headers));
-    assert!(!format.content_type().is_empty() && coding.name() != Some(""));
+    assert!(!format.content_type().is_empty() && !coding.is_empty());
     if csrf::check_same_origin(&headers, None).is_ok() {
         let host = |url: String| Some(Url::parse(&url).ok()?.host()?.to_owned());
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());

@@ -7,11 +7,11 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use hyper::StatusCode;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
-    LOCATION, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName,
+    HeaderValue, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 
-use super::accept::ContentCoding;
+use super::accept::IDENTITY;
 
 /// An answer with its whole body.
 pub(super) type Response = hyper::Response<Bytes>;
@@ -53,19 +53,10 @@ pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response {
     with_type(status, "text/plain; charset=utf-8", text)
 }
 
-/// 405 with the methods of the route.
-pub(super) fn method_not_allowed(allow: &'static str) -> Response {
-    let reason = format!("method not allowed; use {allow}");
-    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, reason);
-    (response.headers_mut()).insert(ALLOW, HeaderValue::from_static(allow));
-    response
-}
-
-/// To the same path with a slash at its end, to which links within the pages are relative.
-pub(super) fn redirect(path: &str) -> Response {
-    let mut response = text(StatusCode::PERMANENT_REDIRECT, "moved");
-    if let Ok(location) = HeaderValue::from_str(&format!("{path}/")) {
-        response.headers_mut().insert(LOCATION, location);
+/// Sets a header; one with a character that no header can have is left out.
+pub(super) fn with_header(mut response: Response, name: HeaderName, value: &str) -> Response {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
     }
     response
 }
@@ -81,7 +72,7 @@ pub(super) fn internal_error() -> Response {
 pub(super) fn encoded(
     vary: &'static str,
     content_type: &'static str,
-    coding: ContentCoding,
+    coding: &'static str,
     body: io::Result<Bytes>,
 ) -> Response {
     let body = match body {
@@ -91,24 +82,22 @@ pub(super) fn encoded(
             return internal_error();
         }
     };
-    let mut response = with_type(StatusCode::OK, content_type, body);
-    let headers = response.headers_mut();
-    headers.insert(VARY, HeaderValue::from_static(vary));
-    if let Some(name) = coding.name() {
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+    let response = with_header(with_type(StatusCode::OK, content_type, body), VARY, vary);
+    match coding {
+        IDENTITY => response,
+        _ => with_header(response, CONTENT_ENCODING, coding),
     }
-    response
 }
 
-/// Encodes a body.
-pub(super) fn compress(body: Bytes, coding: ContentCoding) -> io::Result<Bytes> {
+/// Encodes a body by the name of its encoding.
+pub(super) fn compress(body: Bytes, coding: &str) -> io::Result<Bytes> {
     Ok(match coding {
-        ContentCoding::Identity => body,
-        ContentCoding::Gzip => {
+        "gzip" => {
             let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
             encoder.write_all(&body)?;
             encoder.finish()?.into()
         }
-        ContentCoding::Zstd => zstd::encode_all(&*body, ZSTD_LEVEL)?.into(),
+        "zstd" => zstd::encode_all(&*body, ZSTD_LEVEL)?.into(),
+        _ => body,
     })
 }

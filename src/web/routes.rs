@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_SECURITY_POLICY, HeaderMap};
+use hyper::header::{ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
@@ -15,13 +15,28 @@ use tokio::task::spawn_blocking;
 
 use super::auth::Current;
 use super::query::Query;
-use super::response::{self, Response, compress, text};
+use super::response::{self, Response, compress, text, with_header};
 use super::server::{ListenerKind, Source};
 use super::{App, ReloadRequest, accept, api, csrf, page};
 use crate::logging;
 
 /// More than the longest level.
 const MAX_LEVEL_BYTES: usize = 16;
+
+/// Of a probe listener.
+const PROBES: [&str; 2] = ["/-/healthy", "/-/ready"];
+/// Of other listeners; `/metrics` is the telemetry path.
+const ROUTES: [&str; 7] = [
+    "/",
+    "/metrics",
+    "/api/v1/accounts",
+    "/-/healthy",
+    "/-/ready",
+    "/-/reload",
+    "/-/log-level",
+];
+/// Any other path.
+const OTHER: &str = "other";
 
 /// Status and text of an answer other than 200.
 type Refusal = (StatusCode, String);
@@ -33,7 +48,7 @@ impl App {
         let (request, body) = request.into_parts();
         let access = self.access.current();
         let handler = self.handler(from.kind, request.uri.path());
-        let answer = self.check_and_route(&access, from, handler, &request, body);
+        let answer = self.route(&access, from, handler, &request, body);
         let response = AssertUnwindSafe(answer).catch_unwind();
         let mut response = response.await.unwrap_or_else(|_| {
             tracing::error!(handler, "answering a request panicked");
@@ -48,74 +63,59 @@ impl App {
     /// The route, also the label `handler`: the telemetry path has one value wherever it is, and
     /// unknown paths share one.
     fn handler(&self, kind: ListenerKind, path: &str) -> &'static str {
-        match self.route_name(kind, path) {
-            // A reverse proxy may keep the path of the external URL.
-            "other" => (path.strip_prefix(self.settings.path_prefix()))
-                .map_or("other", |path| self.route_name(kind, path)),
-            name => name,
-        }
-    }
-
-    fn route_name(&self, kind: ListenerKind, path: &str) -> &'static str {
-        match path {
-            "/-/healthy" => "/-/healthy",
-            "/-/ready" => "/-/ready",
-            _ if kind == ListenerKind::Probe => "other",
-            _ if path == self.settings.telemetry_path => "/metrics",
-            "/" => "/",
-            "/-/reload" => "/-/reload",
-            "/-/log-level" => "/-/log-level",
-            "/api/v1/accounts" => "/api/v1/accounts",
-            _ => "other",
-        }
+        let routes = match kind {
+            ListenerKind::Main => &ROUTES[..],
+            ListenerKind::Probe => &PROBES[..],
+        };
+        // A reverse proxy may keep the path of the external URL.
+        let stripped = path.strip_prefix(self.settings.path_prefix());
+        let names = [Some(path), stripped].into_iter().flatten();
+        let names = names.map(|path| match path {
+            path if path == self.settings.telemetry_path => "/metrics",
+            "/metrics" => OTHER,
+            path => path,
+        });
+        let mut found = names.filter_map(|path| routes.iter().find(|route| **route == path));
+        found.next().unwrap_or(&OTHER)
     }
 
     /// Answers a request that may be answered; probes always may.
-    async fn check_and_route(
-        &self,
-        access: &Current,
-        from: Source,
-        handler: &'static str,
-        request: &Parts,
-        body: Incoming,
-    ) -> Response {
-        let is_probe = matches!(handler, "/-/healthy" | "/-/ready");
-        if from.kind == ListenerKind::Main && !is_probe {
-            let external = self.settings.external_url.as_ref();
-            if from.is_loopback
-                && let Err(reason) = csrf::check_host(&request.headers, external)
-            {
-                return text(StatusCode::FORBIDDEN, reason);
-            }
-            if let Err(refused) = self.access.check(access, &request.headers).await {
-                return refused;
-            }
-        }
-        self.route(from, handler, request, body).await
-    }
-
     async fn route(
         &self,
+        access: &Current,
         from: Source,
         handler: &str,
         request: &Parts,
         body: Incoming,
     ) -> Response {
         let headers = &request.headers;
-        let query = request.uri.query().unwrap_or_default();
-        let method = &request.method;
-        let reads = matches!(*method, Method::GET | Method::HEAD);
-        let (allow, is_allowed) = match handler {
-            "/-/reload" => ("POST", *method == Method::POST),
-            "/-/log-level" => ("GET, HEAD, PUT", reads || *method == Method::PUT),
-            "other" => return self.not_found(from.kind, request.uri.path()),
-            _ => ("GET, HEAD", reads),
-        };
-        if !is_allowed {
-            return response::method_not_allowed(allow);
+        if !PROBES.contains(&handler) && from.kind == ListenerKind::Main {
+            let external = self.settings.external_url.as_ref();
+            if from.is_loopback
+                && let Err(reason) = csrf::check_host(headers, external)
+            {
+                return text(StatusCode::FORBIDDEN, reason);
+            }
+            if let Err(refused) = self.access.check(access, headers).await {
+                return refused;
+            }
         }
+        let allow = match handler {
+            "/-/reload" => "POST",
+            "/-/log-level" => "GET, HEAD, PUT",
+            _ => "GET, HEAD",
+        };
+        let is_allowed = allow.split(", ").any(|method| request.method == method);
+        if !is_allowed && handler != OTHER {
+            let reason = format!("method not allowed; use {allow}");
+            return with_header(text(StatusCode::METHOD_NOT_ALLOWED, reason), ALLOW, allow);
+        }
+        let query = request.uri.query().unwrap_or_default();
         let answer = match handler {
-            "/metrics" => self.scrape(headers).await,
+            "/metrics" => {
+                let (format, coding) = (accept::format(headers), accept::coding(headers));
+                Ok(self.scrapes.get(&self.metrics, format, coding).await)
+            }
             "/-/healthy" => Ok(text(StatusCode::OK, "healthy")),
             "/-/ready" => self.ready(),
             // Boxed: a request for one of these is rare, and each would enlarge every connection.
@@ -123,7 +123,7 @@ impl App {
             "/api/v1/accounts" => self.accounts(headers, query).boxed().await,
             "/-/reload" => self.reload(from, headers, query).boxed().await,
             "/-/log-level" => self.log_level(request, body).boxed().await,
-            _ => return self.not_found(from.kind, request.uri.path()),
+            _ => Ok(self.not_found(from.kind, request.uri.path())),
         };
         answer.unwrap_or_else(|(status, reason)| text(status, reason))
     }
@@ -141,11 +141,6 @@ impl App {
         }
         let reason = format!("not ready: {polled} of {all} accounts polled");
         Err((StatusCode::SERVICE_UNAVAILABLE, reason))
-    }
-
-    async fn scrape(&self, headers: &HeaderMap) -> Answer {
-        let (format, coding) = (accept::format(headers), accept::coding(headers));
-        Ok(self.scrapes.get(&self.metrics, format, coding).await)
     }
 
     async fn accounts(&self, headers: &HeaderMap, query: &str) -> Answer {
@@ -168,10 +163,10 @@ impl App {
             let page = page::render(&metrics.store, &names, &query, &settings, started, now);
             Ok(page.map_err(io::Error::other)?.into())
         };
-        let response = self.render(headers, "text/html; charset=utf-8", html);
-        let mut response = response.await?;
-        (response.headers_mut()).insert(CONTENT_SECURITY_POLICY, page::POLICY);
-        Ok(response)
+        let page = self
+            .render(headers, "text/html; charset=utf-8", html)
+            .await?;
+        Ok(with_header(page, CONTENT_SECURITY_POLICY, page::POLICY))
     }
 
     /// Renders and compresses a body on a thread that polls nothing: for many accounts it takes a
@@ -235,13 +230,11 @@ impl App {
             let unknown = "the level must be one of error, warn, info, debug, trace";
             logging::set_level(level.ok_or_else(|| bad_request(unknown))?);
         }
-        let not_started = || {
-            (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the log is not started".to_owned(),
-            )
-        };
-        let level = logging::level().ok_or_else(not_started)?;
+        let not_started = (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the log is not started".to_owned(),
+        );
+        let level = logging::level().ok_or(not_started)?;
         Ok(text(StatusCode::OK, level.as_str().to_lowercase()))
     }
 
@@ -257,7 +250,9 @@ impl App {
 
     fn not_found(&self, kind: ListenerKind, path: &str) -> Response {
         if kind == ListenerKind::Main && path == self.settings.path_prefix() {
-            return response::redirect(path);
+            // To which links within the pages are relative.
+            let moved = text(StatusCode::PERMANENT_REDIRECT, "moved");
+            return with_header(moved, LOCATION, &format!("{path}/"));
         }
         let telemetry_path = &self.settings.telemetry_path;
         let reason = match kind {

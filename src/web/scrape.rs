@@ -2,35 +2,30 @@
 //! encoding, and shared by all requests until then.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
 
-use super::accept::ContentCoding;
 use super::response::{Response, compress, encoded};
 use crate::clock::Timestamps;
 use crate::metrics::{Format, Metrics};
 
-/// The last page in each format and encoding, with its headers and the time of its rendering.
+/// The time of the rendering, and the page with its headers.
+type Page = (Timestamps, Response);
+
+/// The last page in each format and encoding.
 #[derive(Debug)]
 pub(super) struct ScrapeCache {
     interval: Duration,
-    pages: RwLock<BTreeMap<(Format, ContentCoding), (Timestamps, Response)>>,
-    rendering: Mutex<()>,
+    pages: Mutex<BTreeMap<(Format, &'static str), Page>>,
 }
 
 impl ScrapeCache {
     /// `interval` is the least time between two renderings of one format and encoding.
     pub(super) fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            pages: RwLock::default(),
-            rendering: Mutex::default(),
-        }
+        let pages = Mutex::default();
+        Self { interval, pages }
     }
 
     /// The page, at most the interval old. Requests that find it too old wait for one rendering,
@@ -39,35 +34,24 @@ impl ScrapeCache {
         &self,
         metrics: &Metrics,
         format: Format,
-        coding: ContentCoding,
+        coding: &'static str,
     ) -> Response {
-        if let Some(page) = self.fresh(metrics, format, coding) {
-            return page;
-        }
-        let _turn = self.rendering.lock().await;
-        if let Some(page) = self.fresh(metrics, format, coding) {
-            return page;
-        }
+        let mut pages = self.pages.lock().await;
         let now = metrics.clock.now();
-        let page = render(metrics.clone(), format, coding).await;
+        if let Some((rendered_at, page)) = pages.get(&(format, coding))
+            && now.age_of(*rendered_at) < self.interval
+        {
+            return page.clone();
+        }
+        let metrics = metrics.clone();
+        let page = spawn_blocking(move || compress(metrics.render(format).into(), coding)).await;
+        let page = page.unwrap_or_else(|panic| Err(panic.into()));
         let is_rendered = page.is_ok();
         let vary = "Accept, Accept-Encoding";
         let response = encoded(vary, format.content_type(), coding, page);
         if is_rendered {
-            let mut pages = self.pages.write().unwrap_or_else(PoisonError::into_inner);
             pages.insert((format, coding), (now, response.clone()));
         }
         response
     }
-
-    fn fresh(&self, metrics: &Metrics, format: Format, coding: ContentCoding) -> Option<Response> {
-        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
-        let (rendered_at, page) = pages.get(&(format, coding))?;
-        let age = metrics.clock.now().age_of(*rendered_at);
-        (age < self.interval).then(|| page.clone())
-    }
-}
-
-async fn render(metrics: Metrics, format: Format, coding: ContentCoding) -> io::Result<Bytes> {
-    spawn_blocking(move || compress(metrics.render(format).into(), coding)).await?
 }

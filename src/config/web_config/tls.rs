@@ -11,7 +11,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    InconsistentKeys, NamedGroup, RootCertStore, ServerConfig, SupportedCipherSuite,
+    CipherSuite, InconsistentKeys, NamedGroup, RootCertStore, ServerConfig,
     SupportedProtocolVersion,
 };
 use secrecy::zeroize::{Zeroize as _, Zeroizing};
@@ -29,24 +29,6 @@ pub(super) const KEYS: &[Key] = keys! {
     client_ca, client_ca_file, client_auth_type, client_allowed_sans,
     min_version, max_version, cipher_suites, curve_preferences, prefer_server_cipher_suites,
 };
-
-/// Suites that Go knows and rustls does not implement, as none of them is forward secret and
-/// authenticated.
-const UNSUPPORTED_SUITES: [&str; 13] = [
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_3DES_EDE_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA",
-    "TLS_RSA_WITH_AES_128_CBC_SHA256",
-    "TLS_RSA_WITH_AES_128_GCM_SHA256",
-    "TLS_RSA_WITH_AES_256_CBC_SHA",
-    "TLS_RSA_WITH_AES_256_GCM_SHA384",
-];
 
 /// Go's names; none is what ring does not implement.
 const CURVES: [(&str, Option<NamedGroup>); 4] = [
@@ -217,16 +199,15 @@ impl Reader<'_> {
     fn provider(&mut self) -> CryptoProvider {
         let mut provider = ring::default_provider();
         let suites = provider.cipher_suites.clone();
-        let name = |suite: &SupportedCipherSuite| {
-            let name = suite.suite().as_str().unwrap_or_default();
-            name.replace("TLS13_", "TLS_")
-        };
         let listed = self.list("cipher_suites", |text| {
-            let found = suites.iter().find(|suite| name(suite) == text).copied();
-            match found.is_some() || UNSUPPORTED_SUITES.contains(&text) {
-                true => Ok((text.to_owned(), found)),
-                false => Err("is not a cipher suite; use a name of Go's crypto/tls".to_owned()),
-            }
+            // rustls knows the names of more suites than it implements.
+            let name =
+                |suite: &CipherSuite| suite.as_str().map(|name| name.replace("TLS13_", "TLS_"));
+            let mut known = (0..=u16::MAX).map(CipherSuite::from);
+            let id = known.find(|suite| name(suite).is_some_and(|name| name == text));
+            let id = id.ok_or("is not a cipher suite; use a name of Go's crypto/tls")?;
+            let found = suites.iter().find(|suite| suite.suite() == id).copied();
+            Ok((text.to_owned(), found))
         });
         if let Some(listed) = self.supported("cipher_suites", listed) {
             let tls12 = listed.into_iter().filter(|suite| suite.tls13().is_none());

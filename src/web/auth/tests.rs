@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hyper::header::HeaderValue;
 
 use super::*;
 use crate::web::test_support::{Answer, Served, request_on, settings};

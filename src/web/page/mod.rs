@@ -12,7 +12,6 @@ mod text;
 use std::sync::Arc;
 
 use askama::Template;
-use hyper::header::HeaderValue;
 
 use self::account::Account;
 use super::Settings;
@@ -35,13 +34,13 @@ const DOCUMENTATION: &str = concat!(env!("CARGO_PKG_REPOSITORY"), "/tree/main/do
 
 /// The page's content security policy: its own style and script by the hashes that the build
 /// computes, an icon in the page itself, requests and forms to its own origin, nothing else.
-pub(super) const POLICY: HeaderValue = HeaderValue::from_static(concat!(
+pub(super) const POLICY: &str = concat!(
     "default-src 'none'; style-src 'sha256-",
     env!("PAGE_STYLE_SHA256"),
     "'; script-src 'sha256-",
     env!("PAGE_SCRIPT_SHA256"),
     "'; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-));
+);
 
 #[derive(Template)]
 #[template(path = "page.html")]
