@@ -6,11 +6,13 @@
                                            instructions of a scrape and of a poll; fails above LIMITS
 
 The API is an HTTP server of this script, on loopback. Needs openssl and wrk, for --instructions valgrind.
-ACCOUNTS="2000 10000" are the numbers of accounts, SECONDS_MEASURED=60 how long each is measured.
+ACCOUNTS="2000 10000" are the numbers of accounts, SECONDS_MEASURED=60 how long each is measured; RATE=200 polls a
+second are made of them, whatever their number, from 200 accounts on.
 """
 
 import asyncio
 import contextlib
+import gzip
 import os
 import pathlib
 import re
@@ -95,15 +97,16 @@ class Exporter:
                     sys.exit(f"{self.process.args} ended")
                 time.sleep(0.0001)
 
-    def scrapes(self, count=1):
+    def scrapes(self, count=1, coding="identity"):
         """The last of so many pages, requested on one connection."""
-        request = f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n\r\n".encode()
+        host = f"Host: 127.0.0.1:{self.port}\r\nAccept-Encoding: {coding}\r\n"
+        request = f"GET /metrics HTTP/1.1\r\n{host}\r\n".encode()
         with self.connect() as connection, connection.makefile("rb") as answer:
             for _ in range(count):
                 connection.sendall(request)
                 head = b"".join(iter(answer.readline, b"\r\n"))
                 page = answer.read(int(re.search(rb"content-length: (\d+)", head)[1]))
-        return page.decode()
+        return (gzip.decompress(page) if coding == "gzip" else page).decode()
 
     def polls(self):
         found = re.findall(r"^tradernet_polls_total\S* (\d+)", self.scrapes(), re.M)
@@ -175,14 +178,22 @@ def start(binary, api, variables):
 
 
 def many(binary, folder, api, count, seconds):
-    """Memory in MiB and processor time of a poll in µs, without scrapes; connections per request."""
-    arguments = ["--config.file", accounts_file(folder, api, count, "60s")]
+    """Memory in MiB, also after scrapes; processor time of a poll in µs, without scrapes; connections."""
+    interval = max(1, round(count / int(os.environ.get("RATE", "200"))))
+    arguments = ["--config.file", accounts_file(folder, api, count, f"{interval}s")]
+    before, opened = api.requests, api.connections
     with Exporter(binary, getattr(api, "variables", {}), arguments=arguments) as exporter:
-        exporter.wait_for_polls(count)
+        while api.requests - before < count:
+            time.sleep(0.1)
         polls, cpu, connections = api.requests, exporter.cpu_seconds(), api.connections
         time.sleep(seconds)
         polls, cpu = api.requests - polls, exporter.cpu_seconds() - cpu
-        return exporter.resident_mib(), cpu / max(polls, 1) * 1e6, api.connections - connections, connections, polls
+        new, memory = api.connections - connections, exporter.resident_mib()
+        for _ in range(3):
+            exporter.scrapes(coding="gzip")
+            # A page is kept for a second.
+            time.sleep(1.1)
+        return memory, exporter.resident_mib(), cpu / polls * 1e6, f"{connections - opened}; {new} for {polls}"
 
 
 def row(name, values):
@@ -209,15 +220,16 @@ def table(binaries):
         ):
             runs = [[start(binary, api, variables) for binary in binaries] for _ in range(15)]
             row(label, [f"{statistics.median(times):.1f} (least {min(times):.1f})" for times in zip(*runs)])
-        idle = [many(binary, folder, plain, 1, 1)[0] for binary in binaries]
+        idle = [many(binary, folder, plain, 1, 3)[:2] for binary in binaries]
         for api, over in ((plain, "plain HTTP"), (secure, "TLS")):
             for count in sizes:
                 results = [many(binary, folder, api, count, seconds) for binary in binaries]
-                kib = [(result[0] - least) * 1024 / count for result, least in zip(results, idle)]
-                row(f"{count} accounts, {over}: memory of one, KiB", [f"{each:.1f}" for each in kib])
-                row(f"{count} accounts, {over}: processor time of a poll, µs", [f"{cpu:.0f}" for _, cpu, *_ in results])
+                for at, when in enumerate(("", ", scraped with gzip")):
+                    kib = [(result[at] - least[at]) * 1024 / count for result, least in zip(results, idle)]
+                    row(f"{count} accounts, {over}: memory of one{when}, KiB", [f"{each:.1f}" for each in kib])
+                row(f"{count} accounts, {over}: processor time of a poll, µs", [f"{result[2]:.0f}" for result in results])
                 row(f"{count} accounts, {over}: connections after the first polls; more for the next polls",
-                    [f"{before}; {new} for {polls}" for _, _, new, before, polls in results])
+                    [result[3] for result in results])
 
 
 def instructions(binary):
