@@ -24,7 +24,7 @@ use super::redact::Redactor;
 use super::request::{ApiRequest, Credentials, Endpoint, signature_of};
 use super::resolver::SharedResolver;
 use super::transport::Transport;
-use super::transport_error::{RequestContext, address, was_cut_off};
+use super::transport_error::{RequestContext, address, is_tunnel_refused, was_cut_off};
 use super::{classify, login, response};
 use crate::clock::Clock;
 use crate::session::SessionList;
@@ -154,9 +154,9 @@ impl Client {
         redactor: &Redactor,
     ) -> Result<SecretString, Error> {
         let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
-        let http = self.http(&endpoint.origin, &context).await?;
-        let response = http.execute(post(endpoint, login.request())?).await;
-        let response = response.map_err(|error| context.error(error))?;
+        let response = self
+            .send(post(endpoint, login.request())?, &context)
+            .await?;
         let head = self.head(&response);
         let cookies = response.headers().get_all(SET_COOKIE).iter();
         let cookies = cookies
@@ -196,8 +196,16 @@ impl Client {
             address: address(url),
             proxy: self.proxy.clone(),
             timeout,
+            start: Instant::now(),
             redactor: redactor.clone(),
         }
+    }
+
+    /// Sends a request once.
+    async fn send(&self, request: Request, context: &RequestContext) -> Result<Response, Error> {
+        let http = self.http(request.url(), context).await?;
+        let sent = http.execute(request).await;
+        self.answered(sent, http, context).await
     }
 
     /// Sends a request. A server may end a kept connection in the very moment in which it is used
@@ -209,16 +217,45 @@ impl Client {
         context: &RequestContext,
     ) -> Result<Response, Error> {
         let http = self.http(request.url(), context).await?;
-        let start = Instant::now();
         let again = request.try_clone();
         let sent = match (http.execute(request).await, again) {
             (Err(error), Some(mut again)) if was_cut_off(&error) => {
-                *again.timeout_mut() = Some(context.timeout.saturating_sub(start.elapsed()));
+                *again.timeout_mut() = Some(context.time_left());
                 http.execute(again).await
             }
             (sent, _) => sent,
         };
-        sent.map_err(|error| context.error(error))
+        self.answered(sent, http, context).await
+    }
+
+    /// The answer, or why there is none. The HTTP library drops the status with which a proxy refuses
+    /// a tunnel, so the proxy is asked once more, in half of the time that is left.
+    async fn answered(
+        &self,
+        sent: reqwest::Result<Response>,
+        http: &reqwest::Client,
+        context: &RequestContext,
+    ) -> Result<Response, Error> {
+        let error = match sent {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        let refused = is_tunnel_refused(&error);
+        let error = context.error(error);
+        // In the scheme of HTTP the library opens no tunnel first. A URL without a port has that of
+        // plain HTTP, for which it would ask without one.
+        let target = Url::parse(&format!("http://{}", context.address)).ok();
+        let Some(target) = target.filter(|url| refused && url.port().is_some()) else {
+            return Err(error);
+        };
+        let mut connect = Request::new(Method::CONNECT, target);
+        *connect.timeout_mut() = Some(context.time_left() / 2);
+        Err(match http.execute(connect).await {
+            Ok(response) if response.status() != StatusCode::OK => {
+                context.refused_by_proxy(response.status())
+            }
+            _ => error,
+        })
     }
 
     /// Reads the answer to a request for the list, or to a refused handshake.
@@ -260,7 +297,7 @@ fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::
         .no_proxy();
     if let Some(proxy) = &config.proxy {
         let direct = [LOOPBACK, config.no_proxy.as_deref().unwrap_or_default()].join(",");
-        let proxy = Proxy::https(proxy.expose_secret()).map_err(|_| INVALID_PROXY.to_owned())?;
+        let proxy = Proxy::all(proxy.expose_secret()).map_err(|_| INVALID_PROXY.to_owned())?;
         http = http.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
     }
     http.build()

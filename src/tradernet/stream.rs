@@ -115,6 +115,7 @@ impl Stream {
             address: String::new(),
             proxy: None,
             timeout: Duration::ZERO,
+            start: Instant::now(),
             redactor: Redactor::default(),
         };
         Self::new(socket, StreamProtocol::Websocket, MAX_FRAME_BYTES, context)

@@ -4,10 +4,15 @@ use std::error::Error as StdError;
 use std::io;
 use std::time::Duration;
 
+use reqwest::StatusCode;
+use tokio::time::Instant;
 use url::Url;
 
 use super::error::{Error, Stage};
 use super::redact::Redactor;
+
+/// How the HTTP library words a proxy's refusal of a tunnel; its type is private.
+const REFUSED: &str = "tunnel error: unsuccessful";
 
 /// What an error of one request names.
 pub(super) struct RequestContext {
@@ -16,6 +21,8 @@ pub(super) struct RequestContext {
     /// Host and port of the proxy, where there is one.
     pub(super) proxy: Option<String>,
     pub(super) timeout: Duration,
+    /// When the request was made.
+    pub(super) start: Instant,
     pub(super) redactor: Redactor,
 }
 
@@ -68,6 +75,17 @@ impl RequestContext {
         self.connection_error_at(stage, &detail)
     }
 
+    /// What a proxy's refusal of a tunnel means, without the words that the proxy chose.
+    pub(super) fn refused_by_proxy(&self, status: StatusCode) -> Error {
+        let phrase = status.canonical_reason().unwrap_or_default();
+        let detail = format!("the proxy answered HTTP {} {phrase}", status.as_u16());
+        self.connection_error_at(Stage::Proxy, detail.trim_end())
+    }
+
+    pub(super) fn time_left(&self) -> Duration {
+        self.timeout.saturating_sub(self.start.elapsed())
+    }
+
     pub(super) fn connection_error_at(&self, stage: Stage, detail: &str) -> Error {
         let proxy = self.proxy.as_ref().filter(|_| stage == Stage::Proxy);
         Error::Connection {
@@ -106,15 +124,21 @@ pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
     })
 }
 
-/// Why a proxy opened no tunnel. Of its status hyper-util reports only whether it was 407.
+/// Why a proxy opened no tunnel.
 fn tunnel_message(text: &str) -> &str {
     match text {
         "tunnel error: proxy authorization required" => {
             "the proxy answered HTTP 407: it requires a user and a password"
         }
-        "tunnel error: unsuccessful" => "the proxy refused to connect to the API",
+        REFUSED => "the proxy opened no tunnel to the API",
+        "tunnel error: unexpected end of file" => "the proxy closed the connection",
         text => text,
     }
+}
+
+/// Whether a proxy answered that it opens no tunnel, with a status other than 407.
+pub(super) fn is_tunnel_refused(error: &reqwest::Error) -> bool {
+    chain(error).any(|cause| cause.to_string() == REFUSED)
 }
 
 /// What was wrong with TLS; frequent mistakes in plain words.

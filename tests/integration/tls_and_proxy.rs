@@ -199,31 +199,81 @@ async fn loopback_never_goes_through_a_proxy() {
     }
 }
 
+/// The words of the proxy are not shown; a status is shown without them.
 #[tokio::test]
-async fn refusal_by_the_proxy_is_a_network_failure() {
-    for (status, cause) in [
+async fn refusal_by_the_proxy_is_a_network_failure_with_its_status() {
+    let login = ("TRADERNET_LOGIN", LOGIN);
+    let credentials: [&[(&str, &str)]; 3] = [
+        &[],
+        &[("TRADERNET_SID", ""), login, ("TRADERNET_PASSWORD", "pw")],
+        &[
+            ("TRADERNET_TRANSPORT", "websocket"),
+            ("TRADERNET_WS_URL", "wss://tradernet.test"),
+        ],
+    ];
+    let own_words = "HTTP/1.1 403 sesame-open\r\nRetry-After: 7\r\n\r\nsesame-open";
+    let server_error = "HTTP/1.1 502 \r\n\r\n";
+    let private = PrivateCa::start().await;
+    let proxy = &private.proxy;
+    let with_password = proxy.url("desk:sesame-open@");
+    let mut asked = 0;
+    for (answer, cause, heads, credential) in [
         (
-            "407 Proxy Authentication Required",
+            "HTTP/1.1 407 \r\n\r\n",
             "the proxy answered HTTP 407: it requires a user and a password",
+            1,
+            0,
         ),
-        ("502 Bad Gateway", "the proxy refused to connect to the API"),
+        (own_words, "the proxy answered HTTP 403 Forbidden", 2, 0),
+        (own_words, "the proxy answered HTTP 403 Forbidden", 2, 1),
+        (own_words, "the proxy answered HTTP 403 Forbidden", 2, 2),
+        (
+            server_error,
+            "the proxy answered HTTP 502 Bad Gateway",
+            2,
+            0,
+        ),
+        (
+            "HTTP/1.1 599 sesame-open\r\n\r\n",
+            "the proxy answered HTTP 599",
+            2,
+            0,
+        ),
+        (
+            "SSH-2.0-sesame-open\r\n\r\n",
+            "the proxy opened no tunnel to the API",
+            2,
+            0,
+        ),
+        ("", "the proxy closed the connection", 1, 0),
     ] {
-        let private = PrivateCa::start().await;
-        let proxy = &private.proxy;
-        proxy.refuse(status);
-        let with_password = proxy.url("desk:sesame-open@");
-        let variables = [REMOTE, ("HTTPS_PROXY", with_password.as_str())];
+        proxy.answer(answer);
+        let proxy_variable = ("HTTPS_PROXY", with_password.as_str());
+        let variables = [&[REMOTE, proxy_variable], credentials[credential]].concat();
         let (page, log) = private.poll(&variables).await;
         let failures = page.failures();
         assert_eq!(failures, [("network".to_owned(), 1.0)].into(), "{log}");
-        assert_eq!(proxy.heads().len(), 1);
+        asked += heads;
+        assert_eq!(proxy.heads().len(), asked, "{answer}");
         let error = format!(
-            "no connection through the proxy {}: {cause}",
+            "no connection through the proxy {}: {cause}\"",
             proxy.address()
         );
-        assert!(log.contains(&error), "{log}");
+        assert!(log.contains(&error), "{error}: {log}");
         assert!(!log.contains("sesame") && !log.contains(SID), "{log}");
     }
+    // The second request is the same as the first.
+    let heads = proxy.heads();
+    let second = heads[2].to_lowercase();
+    assert!(
+        second.starts_with("connect tradernet.test:443 http/1.1\r\n"),
+        "{second}"
+    );
+    assert!(
+        second.contains("proxy-authorization: basic zgvzazpzzxnhbwutb3blbg=="),
+        "{second}"
+    );
+    assert!(heads.iter().all(|head| !head.contains(SID)), "{heads:?}");
 }
 
 #[tokio::test]

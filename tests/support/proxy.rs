@@ -59,8 +59,8 @@ impl Proxy {
                 }
                 heads.lock().unwrap().push(String::from_utf8(head).unwrap());
                 let refusal = refusal.lock().unwrap().clone();
-                let status = refusal.as_deref().unwrap_or("200 Connection established");
-                let head = format!("HTTP/1.1 {status}\r\n\r\n");
+                let established = "HTTP/1.1 200 Connection established\r\n\r\n";
+                let head = refusal.as_deref().unwrap_or(established);
                 // A client that has left is the test's concern.
                 let _ = client.write_all(head.as_bytes()).await;
                 if refusal.is_none() {
@@ -90,6 +90,11 @@ impl Proxy {
 
     /// Refuses all later requests with this status.
     pub(crate) fn refuse(&self, status: &str) {
-        *self.refusal.lock().unwrap() = Some(status.to_owned());
+        self.answer(&format!("HTTP/1.1 {status}\r\n\r\n"));
+    }
+
+    /// Answers all later requests with these bytes and closes the connection.
+    pub(crate) fn answer(&self, bytes: &str) {
+        *self.refusal.lock().unwrap() = Some(bytes.to_owned());
     }
 }
