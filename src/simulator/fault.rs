@@ -234,7 +234,7 @@ fn ending(bytes: Bytes, end: BodyEnd, in_flight: impl Send + 'static) -> Body {
             // Only once the piece was sent: hyper drops what it has not flushed.
             let end = async {
                 tokio::task::yield_now().await;
-                Err(io::ErrorKind::ConnectionReset.into())
+                Err(io::ErrorKind::UnexpectedEof.into())
             };
             once.chain(stream::once(end)).boxed()
         }

@@ -2,6 +2,7 @@
 //!
 //! Also the accept loop of both listeners.
 
+use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -109,8 +110,9 @@ async fn connection(io: Box<dyn Connection>, peer: IpAddr, simulator: Simulator)
         .serve_connection(TokioIo::new(io), service);
     let ended = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     let io = connection.into_parts().io.into_inner();
-    if ended.is_err() {
-        // Of a lost connection too, where it has no effect.
+    let cause = ended.as_ref().err().and_then(Error::source);
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    if cause.is_some_and(|cause| cause.kind() == io::ErrorKind::ConnectionReset) {
         io.tcp().set_zero_linger().ok();
     }
 }
