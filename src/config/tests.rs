@@ -233,13 +233,6 @@ fn a_value_is_not_compared_with_an_invalid_one() {
         "TRADERNET_POLL_INTERVAL: \"soon\" is not a valid duration; use 30s, 5m or a number of seconds\n\
          TRADERNET_MIN_SESSIONS: \"few\" must be a whole number from 0 to 4294967295",
     );
-    assert_refused_with_sid(
-        &[
-            ("TRADERNET_MIN_SESSIONS", "3"),
-            ("TRADERNET_MAX_SESSIONS", "2"),
-        ],
-        "TRADERNET_MAX_SESSIONS: \"2\" is less than TRADERNET_MIN_SESSIONS, which is 3",
-    );
 }
 
 #[test]

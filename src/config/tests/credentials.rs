@@ -119,13 +119,9 @@ fn secrets_and_logins_with_quotes_or_placeholders_are_refused() {
     let control = "contains a line break or another control character";
     let placeholder = "is a placeholder that was not replaced; give the value itself, or in a file";
     let quotes = "is surrounded by quotes; remove them, or give the value in a file";
-    let header =
-        "contains a space or another character that no SID or key has; check how it was copied";
     for (value, message) in [
         ("hunter2\nhunter3", control),
-        ("hunter2\n\n", control),
         ("${HUNTER2}", placeholder),
-        ("$HUNTER2", placeholder),
         ("'hunter2'", quotes),
         (" ", "is empty"),
     ] {
@@ -139,13 +135,6 @@ fn secrets_and_logins_with_quotes_or_placeholders_are_refused() {
             let pairs: Vec<_> = [(secret, value)].into_iter().chain(other).collect();
             assert_refused(&pairs, &format!("{secret}: the value {message}"));
         }
-    }
-    for (sid, message) in [
-        ("hunter 2", header),
-        (&"x".repeat(4097), "is longer than 4 KiB"),
-    ] {
-        let error = format!("TRADERNET_SID: the value {message}");
-        assert_refused(&[("TRADERNET_SID", sid)], &error);
     }
     let pairs = [
         ("TRADERNET_LOGIN", "me\n"),
