@@ -142,7 +142,13 @@ impl AccessControl {
         // An unknown user costs as much as some known one, always the same for a name.
         let other = || Rng::with_seed(self.unknown_users.hash_one(&user)).choice(users.values());
         let hash = known.or_else(other).cloned().unwrap_or_default();
-        let password = self.compare(password, hash).await?;
+        let compared = self.checks.run(move || {
+            let matches = bcrypt::verify(password.as_slice(), &hash).unwrap_or(false);
+            matches.then_some(password)
+        });
+        let compared = compared.await;
+        let password = compared.ok_or_else(|| too_many_requests(Duration::from_secs(1)))?;
+        let password = password.unwrap_or_default();
         match known.zip(password) {
             Some((hash, password)) => {
                 let tag = hmac::sign(&tag_key(hash), &password);
@@ -151,22 +157,6 @@ impl AccessControl {
             }
             None => Err(unauthorized()),
         }
-    }
-
-    /// The password, where the hash is its own.
-    async fn compare(
-        &self,
-        password: Zeroizing<Vec<u8>>,
-        hash: String,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, Response> {
-        let turn = self.checks.take().await;
-        let turn = turn.ok_or_else(|| too_many_requests(Duration::from_secs(1)))?;
-        let matches = spawn_blocking(move || {
-            let _turn = turn;
-            let matches = bcrypt::verify(password.as_slice(), &hash).unwrap_or(false);
-            matches.then_some(password)
-        });
-        Ok(matches.await.unwrap_or_default())
     }
 }
 

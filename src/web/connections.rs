@@ -1,6 +1,7 @@
 //! The connections of a listener: which of them makes room for another one, or for its answer, and
 //! which has kept the listener waiting too long.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl Drop for Answer {
 struct Status {
     state: State,
     since: Instant,
-    /// What the client takes, if that is counted.
+    /// What the client takes.
     answer: Bytes,
 }
 
@@ -101,14 +102,8 @@ impl Connections {
         turn: OwnedSemaphorePermit,
         body: Bytes,
     ) -> Bytes {
-        let is_counted = body.len() > MIN_COUNTED_BYTES;
-        let counted = if is_counted {
-            body.clone()
-        } else {
-            Bytes::new()
-        };
-        connection.change(State::TakesAnswer, counted);
-        if is_counted {
+        connection.change(State::TakesAnswer, body.clone());
+        if body.len() > MIN_COUNTED_BYTES {
             self.limit_answers();
         }
         Bytes::from_owner(Answer {
@@ -121,13 +116,13 @@ impl Connections {
     fn limit_answers(&self) {
         let mut table = self.table();
         loop {
-            let (readers, bytes) = counted_answers(&table);
+            let (readers, bytes) = answers(&table);
             if readers < 2 || bytes <= self.max_answer_bytes {
                 return;
             }
             // The answer that has just begun is the latest of all.
             close_first(&mut table, |status| {
-                (status.answer.is_empty(), status.since)
+                (status.answer.len() <= MIN_COUNTED_BYTES, status.since)
             });
         }
     }
@@ -162,17 +157,15 @@ fn close_first<K: Ord>(table: &mut Table, key: impl Fn(&Status) -> K) {
 }
 
 /// How many clients take an answer that is counted, and the bytes of these answers.
-fn counted_answers(table: &Table) -> (usize, usize) {
-    let answers = table.iter().filter_map(|(connection, task)| {
-        let answer = &connection.status().answer;
-        let is_counted = !answer.is_empty() && !task.is_finished();
-        is_counted.then(|| (answer.as_ptr(), answer.len()))
-    });
-    let mut answers: Vec<_> = answers.collect();
-    let readers = answers.len();
-    answers.sort_unstable();
-    answers.dedup();
-    (readers, answers.iter().map(|(_, bytes)| bytes).sum())
+fn answers(table: &Table) -> (usize, usize) {
+    let running = table.iter().filter(|(_, task)| !task.is_finished());
+    let answers = running.map(|(connection, _)| connection.status().answer.clone());
+    let answers = Vec::from_iter(answers.filter(|answer| answer.len() > MIN_COUNTED_BYTES));
+    let pages: BTreeMap<_, _> = answers
+        .iter()
+        .map(|page| (page.as_ptr(), page.len()))
+        .collect();
+    (answers.len(), pages.values().sum())
 }
 
 impl Connection {

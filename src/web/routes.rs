@@ -11,14 +11,16 @@ use hyper::header::{ALLOW, CONTENT_SECURITY_POLICY, HeaderMap, LOCATION};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::oneshot;
-use tokio::task::spawn_blocking;
 
 use super::auth::Current;
 use super::query::Query;
 use super::response::{self, Response, compress, text, with_header};
 use super::server::{ListenerKind, Source};
 use super::{App, ReloadRequest, accept, api, csrf, page};
+use crate::clock::Timestamps;
 use crate::logging;
+use crate::session::safety_type::SafetyNames;
+use crate::status::StatusStore;
 
 /// More than the longest level.
 const MAX_LEVEL_BYTES: usize = 16;
@@ -145,49 +147,48 @@ impl App {
 
     async fn accounts(&self, headers: &HeaderMap, query: &str) -> Answer {
         let query = Query::parse(query).map_err(bad_request)?;
-        let metrics = self.metrics.clone();
-        let json = move || {
-            let names = metrics.names.borrow().clone();
-            let json = api::render(&metrics.store, &names, &query, metrics.clock.now());
-            Ok(json?)
-        };
-        self.render(headers, "application/json", json).await
+        self.render(headers, "application/json", move |store, names, now| {
+            Ok(api::render(store, names, &query, now)?)
+        })
+        .await
     }
 
     async fn status_page(&self, headers: &HeaderMap, query: &str) -> Answer {
         let query = Query::parse(query).map_err(bad_request)?;
-        let (metrics, settings, started) =
-            (self.metrics.clone(), self.settings.clone(), self.started);
-        let html = move || {
-            let (names, now) = (metrics.names.borrow().clone(), metrics.clock.now());
-            let page = page::render(&metrics.store, &names, &query, &settings, started, now);
-            Ok(page.map_err(io::Error::other)?.into())
-        };
-        let page = self
-            .render(headers, "text/html; charset=utf-8", html)
-            .await?;
-        Ok(with_header(page, CONTENT_SECURITY_POLICY, page::POLICY))
+        let (settings, started) = (self.settings.clone(), self.started);
+        let page = self.render(
+            headers,
+            "text/html; charset=utf-8",
+            move |store, names, now| {
+                let page = page::render(store, names, &query, &settings, started, now);
+                Ok(page.map_err(io::Error::other)?.into())
+            },
+        );
+        Ok(with_header(
+            page.await?,
+            CONTENT_SECURITY_POLICY,
+            page::POLICY,
+        ))
     }
 
-    /// Renders and compresses a body on a thread that polls nothing: for many accounts it takes a
-    /// while.
+    /// Renders and compresses a body.
     async fn render(
         &self,
         headers: &HeaderMap,
         content_type: &'static str,
-        body: impl FnOnce() -> io::Result<Bytes> + Send + 'static,
+        body: impl FnOnce(&StatusStore, &SafetyNames, Timestamps) -> io::Result<Bytes> + Send + 'static,
     ) -> Answer {
-        let busy = || {
+        let coding = accept::coding(headers);
+        let metrics = self.metrics.clone();
+        let rendered = self.renderings.run(move || {
+            let names = metrics.names.borrow().clone();
+            compress(body(&metrics.store, &names, metrics.clock.now())?, coding)
+        });
+        let rendered = rendered.await.ok_or_else(|| {
             let reason = "too many pages are requested at once; try again";
             (StatusCode::SERVICE_UNAVAILABLE, reason.to_owned())
-        };
-        let turn = self.renderings.take().await.ok_or_else(busy)?;
-        let coding = accept::coding(headers);
-        let body = spawn_blocking(move || {
-            let _turn = turn;
-            compress(body()?, coding)
-        });
-        let body = body.await.unwrap_or_else(|panic| Err(panic.into()));
+        })?;
+        let body = rendered.and_then(|body| body);
         Ok(response::encoded(
             "Accept-Encoding",
             content_type,
@@ -273,16 +274,14 @@ fn bad_request(reason: impl Into<String>) -> Refusal {
 /// `?account=NAME`; `None` is the whole configuration. Other parameters are an error: with a
 /// misspelt name the whole configuration would be reloaded.
 fn account_parameter(query: &str) -> Result<Option<String>, &'static str> {
-    let mut account = None;
-    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
-        match (key.as_ref(), &account) {
-            ("account", None) if value.is_empty() => return Err("account is empty"),
-            ("account", None) => account = Some(value.into_owned()),
-            ("account", Some(_)) => return Err("account is given more than once"),
-            _ => return Err("unknown parameter; the only one is account"),
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    match (pairs.next(), pairs.next()) {
+        (None, _) => Ok(None),
+        (Some((key, name)), None) if key == "account" && !name.is_empty() => {
+            Ok(Some(name.into_owned()))
         }
+        _ => Err("the only parameter is account=NAME"),
     }
-    Ok(account)
 }
 
 #[cfg(test)]

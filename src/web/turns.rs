@@ -1,8 +1,10 @@
 //! Heavy work, one piece at a time: the next in the queue waits, and a long queue is refused.
 
+use std::io;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 
 /// More are refused: otherwise requests that wait would fill the listener.
 pub(super) const MAX_WAITING: usize = 16;
@@ -15,9 +17,6 @@ pub(super) struct Turns {
     pub(super) turn: Arc<Semaphore>,
 }
 
-/// Held while the work is done, even if the client has gone.
-pub(super) type Turn = [OwnedSemaphorePermit; 2];
-
 impl Turns {
     pub(super) fn new() -> Self {
         Self {
@@ -26,10 +25,18 @@ impl Turns {
         }
     }
 
-    /// Waits for its turn; none where too many wait.
-    pub(super) async fn take(&self) -> Option<Turn> {
+    /// Does the work in its turn on a thread that serves and polls nothing; none where too many wait. It is
+    /// done even if the client has gone. A panic is an error.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<io::Result<T>> {
         let waiting = Arc::clone(&self.waiting).try_acquire_owned().ok()?;
         let turn = Arc::clone(&self.turn).acquire_owned().await.ok()?;
-        Some([waiting, turn])
+        let done = spawn_blocking(move || {
+            let _permits = (waiting, turn);
+            work()
+        });
+        Some(done.await.map_err(io::Error::from))
     }
 }
