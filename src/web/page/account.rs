@@ -36,17 +36,6 @@ impl<'a> Account<'a> {
         query::encoded(&self.status.account)
     }
 
-    /// `, at most 3 allowed`, after the number of open sessions.
-    pub(super) fn limits(&self) -> String {
-        let policy = &self.status.tracking.policy;
-        match (policy.min_sessions, policy.max_sessions) {
-            (None, None) => String::new(),
-            (Some(min), None) => format!(", at least {min} required"),
-            (None, Some(max)) => format!(", at most {max} allowed"),
-            (Some(min), Some(max)) => format!(", {min} to {max} allowed"),
-        }
-    }
-
     /// Types with open sessions.
     pub(super) fn types(&self) -> impl Iterator<Item = (String, u64)> {
         let counts = self.summary.map(|summary| &summary.by_safety_type);

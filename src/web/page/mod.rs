@@ -98,47 +98,12 @@ impl Totals {
             .map_or(AccountHealth::Starting, |(state, _)| *state)
     }
 
-    fn headline(&self) -> String {
-        let attention: usize = self
-            .by_state
-            .iter()
-            .filter(|(state, _)| state.needs_attention())
-            .map(|(_, count)| count)
-            .sum();
-        match (attention, self.accounts) {
-            (_, 0) => "No account is configured".to_owned(),
-            (0, _) if self.worst() == AccountHealth::Starting => {
-                "Waiting for the first answers".to_owned()
-            }
-            (0, 1) => "The account is OK".to_owned(),
-            (0, all) => format!("All {all} accounts are OK"),
-            (1, 1) => "The account needs attention".to_owned(),
-            (1, all) => format!("1 of {all} accounts needs attention"),
-            (some, all) => format!("{some} of {all} accounts need attention"),
-        }
+    /// Accounts that a person should look at.
+    fn attention(&self) -> usize {
+        let states = self.by_state.iter();
+        let urgent = states.filter(|(state, _)| state.needs_attention());
+        urgent.map(|(_, count)| count).sum()
     }
-
-    fn sessions(&self) -> String {
-        let known = self.accounts - self.unknown;
-        if known == 0 {
-            return "Sessions unknown".to_owned();
-        }
-        let open = format!(
-            "{} open in {}",
-            counted(self.open, "session"),
-            counted(known as u64, "account")
-        );
-        match self.unknown {
-            0 => open,
-            unknown => format!("{open}, {} unknown", counted(unknown as u64, "account")),
-        }
-    }
-}
-
-/// `1 session`, `2 sessions`.
-fn counted(count: u64, noun: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{plural}")
 }
 
 /// The page at `now`. A page number past the last one is the last one.

@@ -112,17 +112,16 @@ async fn endless_answer_is_cut_off_at_shutdown() {
 #[tokio::test]
 async fn incomplete_head_closes_the_connection() {
     let served = Served::start(settings()).await;
+    let start = Instant::now();
     let mut slow = served.connect().await;
     slow.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     assert_eq!(served.get("/-/healthy").await.status, 200);
 
     tokio::time::pause();
-    let start = Instant::now();
-    let mut rest = Vec::new();
-    slow.read_to_end(&mut rest).await.unwrap();
+    slow.read_to_end(&mut Vec::new()).await.unwrap();
     let took = start.elapsed();
     assert!(
-        took >= CLIENT_TIMEOUT && took <= CLIENT_TIMEOUT + CHECK_INTERVAL + TIMER,
+        took >= CLIENT_TIMEOUT && took <= CLIENT_TIMEOUT + 2 * CHECK_INTERVAL,
         "{took:?}"
     );
 }
