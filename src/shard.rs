@@ -42,7 +42,7 @@ impl Shard {
     pub fn parse(text: &str, host: impl FnOnce() -> Option<String>) -> Result<Self, String> {
         let wrong = || "is not a shard; use 0/3, the first of three, or auto/3".to_owned();
         let (index, count) = text.split_once('/').ok_or_else(wrong)?;
-        let count = number(count).ok_or_else(wrong)?;
+        let count = count.parse().map_err(|_| wrong())?;
         if !(1..=MAX_SHARDS).contains(&count) {
             return Err(format!("must have 1 to {MAX_SHARDS} shards"));
         }
@@ -57,7 +57,7 @@ impl Shard {
                     )
                 })?
             }
-            index => number(index).ok_or_else(wrong)?,
+            index => index.parse().map_err(|_| wrong())?,
         };
         if index >= count {
             return Err(format!(
@@ -74,18 +74,12 @@ impl Shard {
     }
 }
 
-/// Only digits: `+1` and ` 1` are mistakes.
-fn number(text: &str) -> Option<u32> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    digits.then(|| text.parse().ok()).flatten()
-}
-
 /// The ordinal of a StatefulSet's pod: `…-<digits>`.
 fn ordinal(host: &str) -> Option<u32> {
     // `exporter-2.example.com` is the pod's host name where it has a domain.
     let name = host.split('.').next().unwrap_or(host);
     let (_, ordinal) = name.rsplit_once('-')?;
-    number(ordinal)
+    ordinal.parse().ok()
 }
 
 /// The shard with the greatest score; of equal scores, the least number.
@@ -174,7 +168,6 @@ auto/3 | exporter-7 | names shard 7, but 3 shards are 0 to 2
 0/0 | | must have 1 to 65536 shards
 0/65537 | | must have 1 to 65536 shards
 1 | | is not a shard; use 0/3, the first of three, or auto/3
-+1/3 | | is not a shard; use 0/3, the first of three, or auto/3
 1/ 3 | | is not a shard; use 0/3, the first of three, or auto/3
 -1/3 | | is not a shard; use 0/3, the first of three, or auto/3
 99999999999/3 | | is not a shard; use 0/3, the first of three, or auto/3

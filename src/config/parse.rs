@@ -44,10 +44,7 @@ where
     T: Copy + Display + FromStr + PartialOrd,
 {
     move |text| {
-        let text = text.trim();
-        // `parse` would take a plus sign too.
-        let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
-        let value = text.parse().ok().filter(|_| is_number);
+        let value = text.trim().parse().ok();
         value
             .filter(|value| (min..=max).contains(value))
             .ok_or_else(|| format!("must be a whole number from {min} to {max}"))

@@ -151,7 +151,7 @@ TRADERNET_ALLOWED_CLIENT_IPS | 10.0.0.0/40 | is not an IP address or network; us
 TRADERNET_MIN_SESSIONS | -1 | must be a whole number from 0 to 4294967295
 TRADERNET_MAX_SESSIONS | 99999999999999999999999 | must be a whole number from 0 to 4294967295
 TRADERNET_MAX_RESPONSE_BYTES | 12 | must be a whole number from 1024 to 1099511627776
-TRADERNET_MAX_REQUESTS_PER_HOST | +1 | must be a whole number from 1 to 1024
+TRADERNET_MAX_REQUESTS_PER_HOST | 0 | must be a whole number from 1 to 1024
 TRADERNET_SAFETY_TYPES | 2:token | is not an id with a name; use 2=token
 TRADERNET_LOG_LEVEL | loud | must be one of debug, info, warn, error
 TRADERNET_LOG_FORMAT | xml | must be one of logfmt, json
