@@ -108,12 +108,7 @@ async fn simulate() -> SocketAddr {
     }
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(simulator::serve(
-        listener,
-        world,
-        None,
-        std::future::pending(),
-    ));
+    tokio::spawn(simulator::serve(listener, world, None));
     address
 }
 

@@ -52,13 +52,7 @@ async fn simulate(world: &Simulator) -> SocketAddr {
     world.set_request_log_capacity(65_536);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let never = std::future::pending();
-    tokio::spawn(simulator::serve_streams(
-        listener,
-        world.clone(),
-        None,
-        never,
-    ));
+    tokio::spawn(simulator::serve_streams(listener, world.clone(), None));
     address
 }
 

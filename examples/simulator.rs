@@ -33,7 +33,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     std::fs::write(file, text)?;
     println!("listening");
     std::io::stdout().flush()?;
-    simulator::serve(listener, simulator, None, std::future::pending()).await;
+    simulator::serve(listener, simulator, None).await;
     Ok(())
 }
 

@@ -53,10 +53,9 @@ impl Demo {
     pub async fn run(self) {
         let simulator = Simulator::new();
         accounts::add(&simulator);
-        let never = std::future::pending::<()>;
         tokio::join!(
-            serve(self.http, simulator.clone(), None, never()),
-            serve_streams(self.streams, simulator.clone(), None, never()),
+            serve(self.http, simulator.clone(), None),
+            serve_streams(self.streams, simulator.clone(), None),
             play(&simulator),
         );
     }

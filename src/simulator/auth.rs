@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use ring::hmac;
 
 use super::options::ErrorEnvelope;
@@ -20,13 +19,30 @@ const TIMESTAMP_TOLERANCE: u64 = 300;
 pub(super) enum Credential {
     Nothing,
     Sid,
-    /// The form's fields, which are signed sorted.
-    V2(BTreeMap<String, String>),
-    /// The body's own bytes are signed; a GET and the WebSocket sign the timestamp only.
-    V3 {
-        timestamp: String,
-        body: Bytes,
+    Signed {
+        message: Vec<u8>,
+        /// Of V3.
+        timestamp: Option<String>,
     },
+}
+
+impl Credential {
+    /// V2 signs `key=value` joined with `&`, keys sorted. The one command has no nested parameters.
+    pub(super) fn v2(form: &BTreeMap<String, String>) -> Self {
+        let pairs = form.iter().map(|(key, value)| format!("{key}={value}"));
+        Self::Signed {
+            message: Vec::from_iter(pairs).join("&").into(),
+            timestamp: None,
+        }
+    }
+
+    /// V3 signs the body's own bytes and the timestamp; a GET and the WebSocket have no body.
+    pub(super) fn v3(body: &[u8], timestamp: String) -> Self {
+        Self::Signed {
+            message: [body, timestamp.as_bytes()].concat(),
+            timestamp: Some(timestamp),
+        }
+    }
 }
 
 /// The login whose list may be read.
@@ -39,42 +55,33 @@ pub(super) fn authenticate(
     secrets: &RequestSecrets,
     now: SystemTime,
 ) -> Result<Arc<str>, (u16, ErrorEnvelope)> {
-    match credential {
-        Credential::Nothing => return Err((200, access_denied())),
+    let (message, timestamp) = match credential {
         Credential::Sid => return state.account_of_sid(&secrets.sid),
-        Credential::V2(_) | Credential::V3 { .. } => {}
-    }
-    if secrets.key.is_empty() || secrets.signature.is_empty() {
-        return Err((200, access_denied()));
-    }
+        Credential::Signed { message, timestamp }
+            if !secrets.key.is_empty() && !secrets.signature.is_empty() =>
+        {
+            (message, timestamp)
+        }
+        _ => return Err((200, access_denied())),
+    };
     let Some(key) = state.keys.get(&secrets.key) else {
         return Err((403, ErrorEnvelope::error(None, "Invalid api key provided")));
     };
-    let message = match credential {
-        Credential::V2(form) => canonical_string(form).into_bytes(),
-        Credential::V3 { timestamp, body } => [body, timestamp.as_bytes()].concat(),
-        Credential::Nothing | Credential::Sid => Vec::new(),
-    };
-    if !verify(&key.secret, &message, &secrets.signature) {
+    if !verify(&key.secret, message, &secrets.signature) {
         return Err((200, ErrorEnvelope::err_msg(4, "Invalid signature")));
     }
-    if let Credential::V3 { timestamp, .. } = credential {
-        let now = now.duration_since(SystemTime::UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs();
-        let off = timestamp.parse::<u64>().ok().map(|time| time.abs_diff(now));
-        if off.is_none_or(|off| off > TIMESTAMP_TOLERANCE) {
-            return Err((200, ErrorEnvelope::err_msg(4, "Invalid timestamp")));
-        }
+    let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = since_epoch.unwrap_or_default().as_secs();
+    let is_now = |timestamp: &String| {
+        let time = timestamp.parse::<u64>();
+        time.is_ok_and(|time| time.abs_diff(seconds) <= TIMESTAMP_TOLERANCE)
+    };
+    if !timestamp.iter().all(is_now) {
+        return Err((200, ErrorEnvelope::err_msg(4, "Invalid timestamp")));
     }
     let login = Arc::clone(&key.login);
     state.note_key_use(&login, now);
     Ok(login)
-}
-
-/// What V2 signs: `key=value` joined with `&`, keys sorted. The one command has no nested parameters.
-fn canonical_string(form: &BTreeMap<String, String>) -> String {
-    let pairs = form.iter().map(|(key, value)| format!("{key}={value}"));
-    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Whether this is the lower-case hex HMAC-SHA256 of the message.

@@ -132,7 +132,7 @@ fn v2(request: &LoggedRequest, command: &str) -> Option<(Route, RequestSecrets)>
         signature: header(request, "x-ntapi-sig"),
         ..RequestSecrets::default()
     };
-    let credential = (Credential::V2(form), secrets);
+    let credential = (Credential::v2(&form), secrets);
     Some(list_or_login(
         request,
         command,
@@ -144,13 +144,12 @@ fn v2(request: &LoggedRequest, command: &str) -> Option<(Route, RequestSecrets)>
 
 /// Signed headers; a body of JSON or none. A GET signs the timestamp only.
 fn v3(request: &LoggedRequest, command: &str) -> Option<(Route, RequestSecrets)> {
-    let body = request.body.clone();
-    let params = match body.is_empty() {
+    let params = match request.body.is_empty() {
         true => Value::Null,
-        false => serde_json::from_slice(&body).ok()?,
+        false => serde_json::from_slice(&request.body).ok()?,
     };
     let (timestamp, secrets) = signed(|name| header(request, name));
-    let credential = (Credential::V3 { timestamp, body }, secrets);
+    let credential = (Credential::v3(&request.body, timestamp), secrets);
     Some(list_or_login(request, command, params, None, credential))
 }
 

@@ -33,14 +33,13 @@ use super::routes::{self, ParsedRequest};
 /// No request of the API comes near this.
 const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// Serves the HTTP API on the listener until the shutdown completes; then every connection is dropped.
+/// Serves the HTTP API on the listener until the future is dropped, and every connection with it.
 pub async fn serve(
     listener: TcpListener,
     simulator: Simulator,
     tls: Option<Arc<rustls::ServerConfig>>,
-    shutdown: impl Future<Output = ()>,
 ) {
-    accept(listener, tls, shutdown, move |io, peer| {
+    accept(listener, tls, move |io, peer| {
         connection(io, peer, simulator.clone())
     })
     .await;
@@ -67,18 +66,15 @@ impl Connection for TlsStream<TcpStream> {
 pub(super) async fn accept<T>(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
-    shutdown: impl Future<Output = ()>,
     serve: impl Fn(Box<dyn Connection>, IpAddr) -> T + Clone + Send + 'static,
 ) where
     T: Future<Output = ()> + Send,
 {
     let tls = tls.map(TlsAcceptor::from);
-    let mut shutdown = std::pin::pin!(shutdown);
     // Aborts its tasks when it is dropped.
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = &mut shutdown => return,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => {
                 let Ok((stream, peer)) = accepted else {

@@ -37,17 +37,13 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Close code: policy violation.
 const POLICY_VIOLATION: u16 = 1008;
 
-/// Serves the streams on the listener until the shutdown completes; then every connection is dropped.
+/// Serves the streams on the listener until the future is dropped, and every connection with it.
 pub async fn serve_streams(
     listener: TcpListener,
     simulator: Simulator,
     tls: Option<Arc<rustls::ServerConfig>>,
-    shutdown: impl Future<Output = ()>,
 ) {
-    accept(listener, tls, shutdown, move |io, _| {
-        serve(io, simulator.clone())
-    })
-    .await;
+    accept(listener, tls, move |io, _| serve(io, simulator.clone())).await;
 }
 
 async fn serve(io: Box<dyn Io>, simulator: Simulator) {
@@ -96,10 +92,7 @@ fn handshake(
         (account, secrets, false)
     } else {
         let (timestamp, secrets) = signed(|name| field(request.query(), name).unwrap_or_default());
-        let credential = Credential::V3 {
-            timestamp,
-            body: Bytes::new(),
-        };
+        let credential = Credential::v3(&[], timestamp);
         let account = auth::authenticate(&mut state, &credential, &secrets, now).ok();
         (account, secrets, true)
     };

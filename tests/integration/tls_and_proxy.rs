@@ -56,8 +56,7 @@ async fn first_attempt(variables: &[(&str, &str)]) -> (Exposition, String) {
 async fn serve(world: Simulator, tls: Arc<rustls::ServerConfig>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("https://{}", listener.local_addr().unwrap());
-    let never = std::future::pending();
-    tokio::spawn(simulator::serve(listener, world, Some(tls), never));
+    tokio::spawn(simulator::serve(listener, world, Some(tls)));
     origin
 }
 

@@ -72,15 +72,9 @@ impl SimulatedApi {
         let stream_port = streams.local_addr().unwrap().port();
         let tls = ca.map(Ca::server);
         let s = if ca.is_some() { "s" } else { "" };
-        let never = std::future::pending::<()>;
         let (simulator, tls_too) = (world.clone(), tls.clone());
-        tokio::spawn(simulator::serve(http, simulator.clone(), tls, never()));
-        tokio::spawn(simulator::serve_streams(
-            streams,
-            simulator,
-            tls_too,
-            never(),
-        ));
+        tokio::spawn(simulator::serve(http, simulator.clone(), tls));
+        tokio::spawn(simulator::serve_streams(streams, simulator, tls_too));
         Self {
             world,
             clock,
