@@ -93,7 +93,7 @@ fn open_types(summary: &Summary) -> impl Iterator<Item = &(SafetyType, u64)> {
 }
 
 fn next_expiry_ms(summary: &Summary) -> Option<f64> {
-    Some(summary.expiry?.expires_at_ms?.min)
+    Some(summary.expires_at_ms?.min)
 }
 
 fn broken_rules(summary: &Summary) -> Vec<String> {

@@ -71,8 +71,15 @@ pub struct AccountInfo {
 pub struct StreamStatus {
     /// Whether it is connected and has delivered a list.
     pub connected: bool,
+    /// Connections so far.
+    pub connections: u64,
+}
+
+impl StreamStatus {
     /// Connections after the first.
-    pub reconnects: u64,
+    pub fn reconnects(self) -> u64 {
+        self.connections.saturating_sub(1)
+    }
 }
 
 /// Why no login is sent.

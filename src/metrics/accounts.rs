@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use super::exposition::{ExpositionWriter, FamilyMeta, FamilyWriter, MetricType, Value, label};
 use crate::clock::Timestamps;
-use crate::session::diff::CloseReason;
 use crate::session::expire_unit::Unit;
 use crate::session::safety_type::SafetyNames;
 use crate::session::summary::{Range, SessionDetail, SessionDetails, Summary};
@@ -114,8 +113,8 @@ static FAMILIES: &[AccountFamily] = &[
         "Sessions closed: expired, ended before their expiry, or unknown.",
         |to| {
             if let Some(counters) = to.account.status.session_counters {
-                for reason in CloseReason::ALL {
-                    to.add(&[("reason", &reason.name())], counters.closed(reason));
+                for (reason, count) in counters.closed {
+                    to.add(&[("reason", &reason.name())], count);
                 }
             }
         },
@@ -238,7 +237,7 @@ static FAMILIES: &[AccountFamily] = &[
     (
         "tradernet_stream_reconnects_total",
         "Stream reconnects.",
-        |to| to.add_opt(to.account.status.stream.map(|stream| stream.reconnects)),
+        |to| to.add_opt(to.account.status.stream.map(|stream| stream.reconnects())),
     ),
 ];
 
@@ -364,7 +363,7 @@ fn info(to: &mut Samples<'_, '_>) {
 /// Times left in milliseconds, to the microsecond: without the rounding errors of the conversion
 /// between units.
 fn left(view: &Summary) -> Option<Range> {
-    let Range { min, max } = view.expiry?.remaining_ms;
+    let Range { min, max } = view.remaining_ms?;
     let round = |ms: f64| ((ms * 1000.0).round() / 1000.0).min(f64::MAX);
     Some(Range {
         min: round(min),
@@ -373,7 +372,7 @@ fn left(view: &Summary) -> Option<Range> {
 }
 
 fn ends(view: &Summary) -> Option<Range> {
-    view.expiry?.expires_at_ms
+    view.expires_at_ms
 }
 
 /// Milliseconds as seconds with three digits.

@@ -7,7 +7,7 @@ use tracing::debug;
 
 use super::Poller;
 use super::host::{Host, Permit};
-use super::login_breaker::CredentialFingerprint;
+use super::login_breaker::fingerprint;
 use crate::session::SessionList;
 use crate::session::expire_unit::looks_like_seconds;
 use crate::session::summary::SessionDetails;
@@ -55,14 +55,10 @@ impl Poller {
     }
 
     /// Identifies the account's next login.
-    fn fingerprint(&self) -> Option<CredentialFingerprint> {
+    fn fingerprint(&self) -> Option<u64> {
         let login = self.credential.login(&self.account.credential)?;
-        let place = self.account.target.origin.as_str();
-        Some(CredentialFingerprint::new(
-            place,
-            login.name,
-            login.password,
-        ))
+        let origin = self.account.target.origin.as_str();
+        Some(fingerprint(origin, login.name, login.password))
     }
 
     fn may_log_in_after(&self, error: &Error) -> bool {
@@ -106,7 +102,7 @@ impl Poller {
     async fn permit<'a>(&mut self, host: &'a Host) -> Permit<'a> {
         let since = Instant::now();
         let permit = host.permit(self.recorder.last_timed_out()).await;
-        self.recorder.timing.queue_wait += since.elapsed();
+        self.recorder.queue_wait += since.elapsed();
         permit
     }
 
@@ -158,7 +154,7 @@ impl Poller {
         let since = Instant::now();
         let host = self.shared.hosts.get(&self.account.target.origin);
         let mut turn = host.login_permit().await;
-        self.recorder.timing.queue_wait += since.elapsed();
+        self.recorder.queue_wait += since.elapsed();
         let _permit = self.permit(&host).await;
         // The wait may have been long enough for the password to change.
         self.read_secrets().await;

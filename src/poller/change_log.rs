@@ -1,7 +1,6 @@
 //! The log's lines about the state of polls, in one line where many accounts change at a time.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,14 +16,13 @@ pub(super) const MAX_ACCOUNTS: usize = 20;
 /// Logs changes of accounts; clones share it. With a few accounts each change is logged at once.
 /// With more, failures and answers are collected for an interval each, since others may follow.
 #[derive(Clone, Debug, Default)]
-pub struct ChangeLog {
-    accounts: Arc<AtomicUsize>,
-    collected: Arc<Mutex<Collected>>,
-}
+pub struct ChangeLog(Arc<Mutex<Collected>>);
 
 /// The latest changes, by account.
 #[derive(Debug, Default)]
 struct Collected {
+    /// More accounts may change than have a line each.
+    of_many: bool,
     failures: BTreeMap<Arc<str>, (Error, bool)>,
     answers: BTreeMap<Arc<str>, Answer>,
     /// Accounts that fail, and whether a line of many accounts has reported it.
@@ -43,17 +41,17 @@ struct Answer {
 impl ChangeLog {
     /// The number of accounts that may change.
     pub(super) fn set_accounts(&self, accounts: usize) {
-        self.accounts.store(accounts, Ordering::Relaxed);
+        self.collected().of_many = accounts > MAX_ACCOUNTS;
     }
 
     /// An account fails for another reason, or its last list has become `stale`: older than its
     /// `max_age`. Of an account in an outage that has its line only what is not of its host.
     pub(super) fn failed(&self, account: &AccountStatus, error: &Error, stale: bool) {
         let name = &account.account;
-        if !self.collects() {
+        let mut collected = self.collected();
+        if !collected.of_many {
             return log_failure(name, error, stale);
         }
-        let mut collected = self.collected();
         let reported = collected.failing.entry(Arc::clone(name)).or_default();
         if *reported && error.reason().may_be_of_host() {
             return;
@@ -68,10 +66,10 @@ impl ChangeLog {
     /// An account has answered for the first time, or again after an outage.
     pub(super) fn answered(&self, account: &AccountStatus, open: u64, outage: Option<Duration>) {
         let name = &account.account;
-        if !self.collects() {
+        let mut collected = self.collected();
+        if !collected.of_many {
             return log_answer(name, open, outage);
         }
-        let mut collected = self.collected();
         let ends_shared = collected.failing.remove(name) == Some(true);
         if collected.answers.is_empty() {
             self.flush_later(account, Self::flush_answers);
@@ -84,11 +82,6 @@ impl ChangeLog {
         (collected.answers).insert(Arc::clone(name), answer);
     }
 
-    /// Whether more accounts may change than have a line each.
-    fn collects(&self) -> bool {
-        self.accounts.load(Ordering::Relaxed) > MAX_ACCOUNTS
-    }
-
     fn flush_later(&self, account: &AccountStatus, flush: fn(&Self)) {
         let (log, interval) = (self.clone(), account.tracking.interval);
         tokio::spawn(async move {
@@ -99,7 +92,7 @@ impl ChangeLog {
     }
 
     fn collected(&self) -> MutexGuard<'_, Collected> {
-        (self.collected.lock()).unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs what was collected.

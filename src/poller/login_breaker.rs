@@ -29,22 +29,16 @@ struct State {
     sent: VecDeque<Timestamps>,
     /// Transient failures since the last login that was answered otherwise.
     failures_in_a_row: u32,
-    /// The last rejection, and the credential that was rejected.
-    rejection: Option<(CredentialFingerprint, AuthError)>,
+    /// The last rejection, and the fingerprint of the credential that was rejected.
+    rejection: Option<(u64, AuthError)>,
 }
 
 /// Identifies where, as whom and with which password a login is sent: a number that reveals none
 /// of these and means nothing outside of this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CredentialFingerprint(u64);
-
-impl CredentialFingerprint {
-    /// A login at that place with that name and password.
-    pub fn new(place: &str, login: &str, password: &SecretString) -> Self {
-        /// Random, so that passwords cannot be tried on a fingerprint.
-        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-        Self(KEY.hash_one((place, login, password.expose_secret())))
-    }
+pub fn fingerprint(origin: &str, login: &str, password: &SecretString) -> u64 {
+    /// Random, so that passwords cannot be tried on a fingerprint.
+    static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    KEY.hash_one((origin, login, password.expose_secret()))
 }
 
 impl LoginBreaker {
@@ -53,11 +47,7 @@ impl LoginBreaker {
     /// # Errors
     ///
     /// Why not.
-    pub fn check(
-        &self,
-        now: Timestamps,
-        credential: Option<CredentialFingerprint>,
-    ) -> Result<(), AuthError> {
+    pub fn check(&self, now: Timestamps, credential: Option<u64>) -> Result<(), AuthError> {
         let state = self.state();
         match &state.rejection {
             Some((rejected, rejection)) if Some(*rejected) == credential => {
@@ -66,12 +56,6 @@ impl LoginBreaker {
             }
             _ => state.limit(now).map_or(Ok(()), Err),
         }
-    }
-
-    /// Whether it forbids no login, now or later.
-    pub fn is_unused(&self, now: Timestamps) -> bool {
-        let state = self.state();
-        state.rejection.is_none() && state.limit(now).is_none() && state.recent(now) == 0
     }
 
     /// Counts a login, before it is sent: one that is never answered counts too.
@@ -90,7 +74,7 @@ impl LoginBreaker {
     }
 
     /// Opens it for this credential: no login until [`Self::reset`].
-    pub fn trip(&self, rejection: AuthError, credential: CredentialFingerprint) {
+    pub fn trip(&self, rejection: AuthError, credential: u64) {
         self.reset();
         self.state().rejection = Some((credential, rejection));
     }
@@ -138,13 +122,13 @@ mod tests {
         }
     }
 
-    fn fingerprint(password: &str) -> CredentialFingerprint {
-        CredentialFingerprint::new("https://tradernet.com", "desk", &password.into())
+    fn of_password(password: &str) -> u64 {
+        fingerprint("https://tradernet.com", "desk", &password.into())
     }
 
     /// Whether a login may be sent in that minute, and why not.
     fn check(breaker: &LoginBreaker, minute: u64) -> Result<(), AuthError> {
-        breaker.check(at(minute), Some(fingerprint("a")))
+        breaker.check(at(minute), Some(of_password("a")))
     }
 
     const REJECTION: AuthError = AuthError::SecondFactor;
@@ -204,12 +188,12 @@ mod tests {
     fn a_rejection_lasts_until_a_reset_which_keeps_the_rate_limit() {
         let breaker = LoginBreaker::default();
         breaker.record_attempt(at(0));
-        breaker.trip(REJECTION, fingerprint("a"));
+        breaker.trip(REJECTION, of_password("a"));
         assert_eq!(check(&breaker, 100_000), blocked());
         breaker.reset();
         assert_eq!(check(&breaker, 0), Ok(()));
         (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
-        breaker.trip(REJECTION, fingerprint("a"));
+        breaker.trip(REJECTION, of_password("a"));
         breaker.reset();
         assert_eq!(check(&breaker, 3), Err(AuthError::BlockedByRateLimit));
     }
@@ -217,38 +201,23 @@ mod tests {
     #[test]
     fn a_rejection_blocks_its_own_credential() {
         let breaker = LoginBreaker::default();
-        breaker.trip(REJECTION, fingerprint("a"));
+        breaker.trip(REJECTION, of_password("a"));
         assert_eq!(check(&breaker, 100), blocked());
-        for other in [Some(fingerprint("b")), None] {
+        for other in [Some(of_password("b")), None] {
             assert_eq!(breaker.check(at(100), other), Ok(()));
         }
     }
 
     #[test]
-    fn breaker_is_unused_when_nothing_forbids_a_login() {
-        let breaker = LoginBreaker::default();
-        assert!(breaker.is_unused(at(0)));
-        (0..3).for_each(|minute| breaker.record_attempt(at(minute)));
-        assert!(!breaker.is_unused(at(16)));
-        assert!(breaker.is_unused(at(17)));
-        (0..3).for_each(|_| breaker.record_transient_failure());
-        assert!(!breaker.is_unused(at(30)));
-        breaker.trip(REJECTION, fingerprint("a"));
-        assert!(!breaker.is_unused(at(100_000)));
-    }
-
-    #[test]
     fn a_fingerprint_covers_place_login_and_password() {
-        let other = |place, login, password: &str| {
-            CredentialFingerprint::new(place, login, &password.into())
-        };
-        assert_ne!(fingerprint("a"), other("https://tradernet.kz", "desk", "a"));
+        let other = |origin, login, password: &str| fingerprint(origin, login, &password.into());
+        assert_ne!(of_password("a"), other("https://tradernet.kz", "desk", "a"));
         assert_ne!(
-            fingerprint("a"),
+            of_password("a"),
             other("https://tradernet.com", "des", "ka")
         );
         assert_eq!(
-            fingerprint("a"),
+            of_password("a"),
             other("https://tradernet.com", "desk", "a")
         );
     }

@@ -27,12 +27,12 @@ use self::change_log::ChangeLog;
 use self::credential::Credential;
 use self::host::{Host, Hosts};
 use self::login_breaker::LoginBreaker;
-use self::recorder::{Recorder, Timing};
+use self::recorder::Recorder;
 use self::schedule::Schedule;
 use crate::clock::{Clock, Timestamps};
 use crate::config::AccountConfig;
 use crate::session::SessionList;
-use crate::status::{AccountStatus, LoginBlock, StatusStore, StreamStatus};
+use crate::status::{AccountStatus, LoginBlock, StatusStore};
 use crate::tradernet::{Client, Error, Redactor, Stream};
 
 /// While an account fails, its secret files are read this often: a corrected credential need not
@@ -119,7 +119,7 @@ impl Poller {
     /// attempt.
     async fn run(&mut self, panicked: bool) {
         if panicked {
-            self.recorder.connected = false;
+            self.recorder.stream.connected = false;
             self.recorder.status.polls += 1;
             self.conclude(Err(Error::Internal), self.now());
             self.first_attempt = None;
@@ -234,16 +234,16 @@ impl Poller {
         self.read_secrets().await;
         self.begin_retry();
         let started = Instant::now();
-        self.recorder.timing = Timing::default();
+        (self.recorder.duration, self.recorder.queue_wait) = Default::default();
         let (result, stream) = match self.attempt().await {
             Ok((list, stream)) => (Ok(list), stream),
             Err(error) => (Err(error), None),
         };
-        let timing = &mut self.recorder.timing;
-        timing.duration = started.elapsed().saturating_sub(timing.queue_wait);
+        let recorder = &mut self.recorder;
+        recorder.duration = started.elapsed().saturating_sub(recorder.queue_wait);
         if stream.is_some() {
-            self.recorder.connected = true;
-            self.recorder.connections += 1;
+            recorder.stream.connected = true;
+            recorder.stream.connections += 1;
         }
         self.recorder.status.polls += 1;
         self.conclude(result, self.now());
@@ -256,7 +256,7 @@ impl Poller {
         let interval = self.account.tracking.interval;
         match result {
             Ok(list) => {
-                let duration = self.recorder.timing.duration;
+                let duration = self.recorder.duration;
                 self.schedule.succeeded(now, interval, duration);
                 self.host_successes = None;
                 self.list_host().successes.send_replace(());
@@ -294,17 +294,14 @@ impl Poller {
 
     /// The account's status: the record, and what configuration, tracker and breaker add.
     fn status(&self) -> AccountStatus {
-        let (recorder, tracker) = (&self.recorder, &self.recorder.tracker);
+        let tracker = &self.recorder.tracker;
         AccountStatus {
             login_blocked: self.login_block(),
             last_success: tracker.confirmed_at(),
             session_counters: tracker.counters(),
             unit: tracker.unit(),
-            stream: self.account.stream.as_ref().map(|_| StreamStatus {
-                connected: recorder.connected,
-                reconnects: recorder.connections.saturating_sub(1),
-            }),
-            ..recorder.status.clone()
+            stream: self.account.stream.as_ref().map(|_| self.recorder.stream),
+            ..self.recorder.status.clone()
         }
     }
 }

@@ -16,20 +16,11 @@ use crate::session::SessionList;
 use crate::session::diff::SessionDiff;
 use crate::session::summary::{SessionDetails, Summary};
 use crate::session::tracker::SessionTracker;
-use crate::status::{AccountStatus, Attempt, PastFailure};
+use crate::status::{AccountStatus, Attempt, PastFailure, StreamStatus};
 use crate::tradernet::{Error, Reason};
 
 /// Sessions of one answer that have a line each: a server may invent any number.
 const MAX_SESSION_LINES: usize = 100;
-
-/// How long an attempt took.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Timing {
-    /// Without the wait for the host's limits.
-    pub(super) duration: Duration,
-    /// The wait for the host's limits.
-    pub(super) queue_wait: Duration,
-}
 
 /// One account's record.
 #[derive(Debug)]
@@ -39,12 +30,13 @@ pub(super) struct Recorder {
     pub(super) tracker: SessionTracker,
     /// As published, except for what `Poller::status` adds.
     pub(super) status: AccountStatus,
-    /// Whether a stream is connected and has delivered a list.
-    pub(super) connected: bool,
-    /// Streams so far.
-    pub(super) connections: u64,
-    /// Of the last attempt. What a stream sends without a request keeps it.
-    pub(super) timing: Timing,
+    /// Published where the transport is a streaming one.
+    pub(super) stream: StreamStatus,
+    /// Of the last attempt, without the wait for the host's limits. What a stream sends without a
+    /// request keeps both.
+    pub(super) duration: Duration,
+    /// The wait for the host's limits.
+    pub(super) queue_wait: Duration,
     /// The first failure since the last answer.
     failing_since: Option<Timestamps>,
     /// Whether a login was rejected that the log has no line about.
@@ -57,9 +49,9 @@ impl Recorder {
             changes,
             tracker: SessionTracker::new(Arc::clone(&account.tracking)),
             status: configured(account, AccountStatus::default()),
-            connected: false,
-            connections: 0,
-            timing: Timing::default(),
+            stream: StreamStatus::default(),
+            duration: Duration::ZERO,
+            queue_wait: Duration::ZERO,
             failing_since: None,
             login_rejected: false,
         }
@@ -78,6 +70,10 @@ impl Recorder {
         self.status.last_attempt.as_ref()?.failure.as_ref()
     }
 
+    fn took_ms(&self) -> u64 {
+        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// Whether the last attempt timed out.
     pub(super) fn last_timed_out(&self) -> bool {
         self.last_error()
@@ -88,7 +84,7 @@ impl Recorder {
     pub(super) fn list(&mut self, list: SessionList, arrival: Timestamps) {
         let (summary, diff) = self.tracker.record(list, arrival);
         let (account, open) = (&self.status.account, summary.open);
-        let took_ms = self.timing.milliseconds();
+        let took_ms = self.took_ms();
         debug!(account = &**account, open, took_ms, "attempt succeeded");
         let outage = self.failing_since.take().map(|since| arrival.age_of(since));
         if outage.is_some() || self.status.view.is_none() {
@@ -102,7 +98,7 @@ impl Recorder {
     /// Records a failure.
     pub(super) fn failure(&mut self, error: Error, at: Timestamps) {
         let (account, reason) = (&self.status.account, error.reason());
-        let took_ms = self.timing.milliseconds();
+        let took_ms = self.took_ms();
         debug!(account = &**account, reason = reason.name(), %error, took_ms, "attempt failed");
         self.status.failures.add(reason);
         self.failing_since.get_or_insert(at);
@@ -128,8 +124,8 @@ impl Recorder {
     fn end_attempt(&mut self, at: Timestamps, failure: Option<Error>) {
         self.status.last_attempt = Some(Attempt {
             at,
-            duration: self.timing.duration,
-            queue_wait: self.timing.queue_wait,
+            duration: self.duration,
+            queue_wait: self.queue_wait,
             failure,
         });
     }
@@ -192,11 +188,5 @@ fn configured(account: &AccountConfig, status: AccountStatus) -> AccountStatus {
         info: Arc::clone(&account.info),
         tracking: Arc::clone(&account.tracking),
         ..status
-    }
-}
-
-impl Timing {
-    fn milliseconds(self) -> u64 {
-        u64::try_from(self.duration.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -26,7 +26,7 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct PollerSet {
     pollers: BTreeMap<Arc<str>, PollerHandle>,
     shared: Arc<PollerContext>,
-    /// Also of removed accounts: one that comes back has no more logins for it.
+    /// Of every account so far: one that is removed and comes back has no more logins for it.
     breakers: BTreeMap<Arc<str>, LoginBreaker>,
     ready: watch::Receiver<bool>,
 }
@@ -103,10 +103,8 @@ impl PollerSet {
             let _ = poller.task.await;
         }
         self.add(started, None);
-        let (now, pollers) = (self.shared.clock.now(), &self.pollers);
-        let is_polled = |name: &str| pollers.contains_key(name);
+        let is_polled = |name: &str| self.pollers.contains_key(name);
         self.shared.store.retain(is_polled);
-        (self.breakers).retain(|name, breaker| is_polled(name) || !breaker.is_unused(now));
         log_reload(by, &changes);
     }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::Poller;
-use super::recorder::Timing;
 use crate::clock::Timestamps;
 use crate::session::SessionList;
 use crate::tradernet::{Error, Stream, StreamEvent};
@@ -71,7 +70,7 @@ impl Poller {
             }
         };
         self.record_update(&mut connection);
-        self.recorder.connected = false;
+        self.recorder.stream.connected = false;
         match end {
             Ok(_) => {
                 self.schedule.attempt_now(Instant::now());
@@ -181,10 +180,8 @@ impl Poller {
         if std::mem::take(&mut connection.awaits_reply) {
             let duration = connection.last_request.elapsed();
             self.shared.client.observe(self.account.transport, duration);
-            self.recorder.timing = Timing {
-                duration,
-                queue_wait: Duration::ZERO,
-            };
+            self.recorder.duration = duration;
+            self.recorder.queue_wait = Duration::ZERO;
         }
         connection.pending = Some((result, self.now()));
     }

@@ -56,11 +56,10 @@ pub struct UnitStatus {
     pub confirmed: bool,
 }
 
-/// Decides the unit of one account.
-#[derive(Clone, Debug)]
+/// Decides the unit of one account; milliseconds, unconfirmed, at first.
+#[derive(Clone, Debug, Default)]
 pub struct UnitDetector {
     status: UnitStatus,
-    fixed: bool,
     /// A first piece of evidence; a second one that agrees changes the status.
     pending: Option<Unit>,
     /// The answer to compare the next one with.
@@ -68,29 +67,13 @@ pub struct UnitDetector {
 }
 
 impl UnitDetector {
-    /// Starts with the configured unit, or with unconfirmed milliseconds.
-    pub fn new(configured: Option<Unit>) -> Self {
-        Self {
-            status: UnitStatus {
-                unit: configured.unwrap_or_default(),
-                confirmed: configured.is_some(),
-            },
-            fixed: configured.is_some(),
-            pending: None,
-            reference: None,
-        }
-    }
-
-    /// The unit in force.
+    /// The unit that the evidence shows.
     pub fn status(&self) -> UnitStatus {
         self.status
     }
 
     /// Takes a good answer into account. `interval` is the polling interval.
     pub fn observe(&mut self, current: &Arc<Snapshot>, interval: Duration) {
-        if self.fixed {
-            return;
-        }
         if current.list.sessions().iter().any(outlives_seconds) {
             // One piece is enough where no unit is settled.
             if !self.status.confirmed {

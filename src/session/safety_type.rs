@@ -1,6 +1,6 @@
 //! Safety types: the vendor's kinds of signatures that open a session, as ids and as names.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::session::Session;
 
@@ -89,39 +89,37 @@ impl Extend<(i64, String)> for SafetyNames {
     }
 }
 
-/// The types that an account has shown: each keeps its series, at 0 while no session has it.
+/// How many sessions have each type that an account has shown: a type keeps its series, at 0 while no
+/// session has it.
 #[derive(Debug)]
-pub(super) struct KnownTypes(BTreeSet<SafetyType>);
+pub(super) struct KnownTypes(BTreeMap<SafetyType, u64>);
 
 impl Default for KnownTypes {
     fn default() -> Self {
-        Self([2, 3, 4].map(SafetyType::Id).into())
+        Self([2, 3, 4].map(|id| (SafetyType::Id(id), 0)).into())
     }
 }
 
 impl KnownTypes {
-    /// Adds the sessions' types, and counts the sessions by every known type, by ascending id.
+    /// Counts the sessions by every known type, by ascending id, and adds their types.
     pub(super) fn count(&mut self, sessions: &[Session]) -> Vec<(SafetyType, u64)> {
-        let mut counts: BTreeMap<SafetyType, u64> = BTreeMap::new();
+        self.0.values_mut().for_each(|count| *count = 0);
         for session in sessions {
-            let mut label = self.label(session.safety_type);
-            if let (SafetyType::Other, Some(id)) = (label, session.safety_type)
-                && self.0.range(..SafetyType::None).count() < MAX_IDS
-            {
-                label = SafetyType::Id(id);
-            }
-            self.0.insert(label);
-            *counts.entry(label).or_default() += 1;
+            let has_room = self.0.range(..SafetyType::None).count() < MAX_IDS;
+            let label = match session.safety_type {
+                Some(id) if has_room => SafetyType::Id(id),
+                id => self.label(id),
+            };
+            *self.0.entry(label).or_default() += 1;
         }
-        let of = |label: &SafetyType| (*label, counts.get(label).copied().unwrap_or_default());
-        self.0.iter().map(of).collect()
+        self.0.clone().into_iter().collect()
     }
 
     /// The label of a type that [`Self::count`] has seen.
     pub(super) fn label(&self, safety_type: Option<i64>) -> SafetyType {
         match safety_type.map(SafetyType::Id) {
             None => SafetyType::None,
-            Some(label) if self.0.contains(&label) => label,
+            Some(label) if self.0.contains_key(&label) => label,
             Some(_) => SafetyType::Other,
         }
     }

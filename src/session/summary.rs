@@ -35,8 +35,11 @@ pub struct Summary {
     pub open: u64,
     /// Open sessions by safety type, with every type seen so far, by ascending id.
     pub by_safety_type: Vec<(SafetyType, u64)>,
-    /// Shortest and longest time left; `None` where sessions are open and none can be read.
-    pub expiry: Option<Expiry>,
+    /// Shortest and longest time left in milliseconds when the answer was received: 0 when no session
+    /// is open, `None` where none of the open ones can be read.
+    pub remaining_ms: Option<Range>,
+    /// First and last expiry in milliseconds since the epoch; `None` where there is none to read.
+    pub expires_at_ms: Option<Range>,
     /// Open sessions whose time left cannot be read.
     pub expire_unknown: u64,
     /// The longest lifetime in milliseconds, where any is known.
@@ -55,15 +58,6 @@ pub struct Summary {
     pub detail_level: SessionDetails,
     /// Sessions that break a rule first, then the soonest to expire; empty with details off.
     pub details: Vec<SessionDetail>,
-}
-
-/// Shortest and longest time left.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Expiry {
-    /// Milliseconds left when the answer was received; 0 when no session is open.
-    pub remaining_ms: Range,
-    /// The same as points in time, in milliseconds since the epoch; `None` when none is open.
-    pub expires_at_ms: Option<Range>,
 }
 
 /// The open sessions that count for `min_sessions`.
@@ -131,7 +125,11 @@ impl LastAnswer {
             received_at: self.snapshot.received_at,
             open: sessions.len() as u64,
             by_safety_type: known_types.count(sessions),
-            expiry: self.expiry(),
+            remaining_ms: match sessions {
+                [] => Some(Range { min: 0.0, max: 0.0 }),
+                _ => Range::of(sessions.iter().filter_map(|s| self.remaining_ms(s))),
+            },
+            expires_at_ms: Range::of(self.expiry_ms.values().copied()),
             expire_unknown: sessions.iter().filter(|s| s.time_left.is_none()).count() as u64,
             max_lifetime_ms: lifetimes.map(|range| range.max),
             client_ips: distinct(sessions.iter().filter_map(|s| s.client.as_ref())),
@@ -156,18 +154,6 @@ impl LastAnswer {
 
     fn expires_at_ms(&self, session: &Session) -> Option<f64> {
         self.expiry_ms.get(&session.id).copied()
-    }
-
-    fn expiry(&self) -> Option<Expiry> {
-        let mut remaining_ms =
-            Range::of(self.sessions().iter().filter_map(|s| self.remaining_ms(s)));
-        if self.sessions().is_empty() {
-            remaining_ms = Some(Range { min: 0.0, max: 0.0 });
-        }
-        Some(Expiry {
-            remaining_ms: remaining_ms?,
-            expires_at_ms: Range::of(self.expiry_ms.values().copied()),
-        })
     }
 
     fn required(&self, policy: &Policy) -> RequiredSessions {

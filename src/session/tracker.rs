@@ -30,28 +30,12 @@ pub struct TrackingConfig {
 }
 
 /// Sessions opened and closed since the account was configured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionCounters {
     /// First seen after the first answer.
     pub opened: u64,
-    closed: [u64; CloseReason::ALL.len()],
-}
-
-impl SessionCounters {
-    /// Sessions gone for that reason.
-    pub fn closed(&self, reason: CloseReason) -> u64 {
-        let counts = CloseReason::ALL.into_iter().zip(self.closed);
-        counts
-            .filter_map(|(of, count)| (of == reason).then_some(count))
-            .sum()
-    }
-
-    fn add(&mut self, diff: &SessionDiff) {
-        self.opened += diff.opened.len() as u64;
-        for (count, reason) in self.closed.iter_mut().zip(CloseReason::ALL) {
-            *count += diff.closed.iter().filter(|(_, of)| *of == reason).count() as u64;
-        }
-    }
+    /// Gone, by reason.
+    pub closed: [(CloseReason, u64); CloseReason::ALL.len()],
 }
 
 /// One account's state over its good answers.
@@ -69,11 +53,14 @@ impl SessionTracker {
     pub fn new(config: impl Into<Arc<TrackingConfig>>) -> Self {
         let config = config.into();
         Self {
-            unit_detector: UnitDetector::new(config.expire_unit),
+            unit_detector: UnitDetector::default(),
             config,
             last: None,
             known_types: KnownTypes::default(),
-            counters: SessionCounters::default(),
+            counters: SessionCounters {
+                opened: 0,
+                closed: CloseReason::ALL.map(|reason| (reason, 0)),
+            },
         }
     }
 
@@ -81,7 +68,7 @@ impl SessionTracker {
     pub fn reconfigure(&mut self, config: impl Into<Arc<TrackingConfig>>) -> Option<Summary> {
         let config = config.into();
         if config.expire_unit != self.config.expire_unit {
-            self.unit_detector = UnitDetector::new(config.expire_unit);
+            self.unit_detector = UnitDetector::default();
         }
         self.config = config;
         let last = self.last.take()?;
@@ -99,7 +86,10 @@ impl SessionTracker {
         let (mut diff, mut expiry_ms) = (SessionDiff::default(), HashMap::new());
         if let Some(last) = self.last.take() {
             diff = diff::diff(&last, &snapshot, self.unit(), self.config.max_age);
-            self.counters.add(&diff);
+            self.counters.opened += diff.opened.len() as u64;
+            for (reason, count) in &mut self.counters.closed {
+                *count += diff.closed.iter().filter(|(_, of)| of == reason).count() as u64;
+            }
             expiry_ms = last.expiry_ms;
         }
         let expiry_ms = self.expiries(&snapshot, &expiry_ms);
@@ -123,9 +113,13 @@ impl SessionTracker {
         self.last.is_some().then_some(self.counters)
     }
 
-    /// The unit in force.
+    /// The unit in force: as configured, or as evidence decides.
     pub fn unit(&self) -> UnitStatus {
-        self.unit_detector.status()
+        let configured = self.config.expire_unit.map(|unit| UnitStatus {
+            unit,
+            confirmed: true,
+        });
+        configured.unwrap_or(self.unit_detector.status())
     }
 
     /// Every readable session's expiry. A known one is kept while the new one is within 2 s of it:

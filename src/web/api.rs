@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use super::health::AccountHealth;
 use super::query::{self, Query};
 use crate::clock::Timestamps;
-use crate::session::diff::CloseReason;
 use crate::session::safety_type::{SafetyNames, SafetyType};
 use crate::session::summary::{SessionDetail, Summary};
 use crate::status::{AccountStatus, LoginBlock, StatusStore};
@@ -84,19 +83,18 @@ fn account(status: &AccountStatus, names: &SafetyNames, now: Timestamps) -> Valu
         "expire_unit_confirmed": status.unit.confirmed,
         "sessions_opened_total": counters.map(|counters| counters.opened),
         "sessions_closed_total": counters.map(|counters| {
-            BTreeMap::from(CloseReason::ALL.map(|reason| (reason.name(), counters.closed(reason))))
+            BTreeMap::from(counters.closed.map(|(reason, count)| (reason.name(), count)))
         }),
         "stream": status.stream.map(|stream| json!({
             "connected": stream.connected,
-            "reconnects_total": stream.reconnects,
+            "reconnects_total": stream.reconnects(),
         })),
         "sessions": status.fresh_view(now).map(|summary| sessions(summary, names)),
     })
 }
 
 fn sessions(summary: &Summary, names: &SafetyNames) -> Value {
-    let left = summary.expiry.map(|expiry| expiry.remaining_ms);
-    let ends = summary.expiry.and_then(|expiry| expiry.expires_at_ms);
+    let (left, ends) = (summary.remaining_ms, summary.expires_at_ms);
     json!({
         "answer_timestamp_seconds": summary.received_at.wall_seconds(),
         "open": summary.open,

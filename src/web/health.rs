@@ -112,7 +112,7 @@ impl AccountHealth {
 pub(super) fn last_end_ms(summary: &Summary) -> Option<f64> {
     match summary.required {
         Some(required) => required.max_expiry_ms,
-        None => Some(summary.expiry?.expires_at_ms?.max),
+        None => Some(summary.expires_at_ms?.max),
     }
 }
 

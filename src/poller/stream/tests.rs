@@ -97,7 +97,7 @@ impl Bench {
             panic!("no list")
         };
         poller.read_secrets().await;
-        poller.recorder.connected = true;
+        poller.recorder.stream.connected = true;
         poller.recorder.status.polls += 1;
         poller.conclude(Ok(first), clock.now());
         let (ours, theirs) = tokio::io::duplex(1 << 16);

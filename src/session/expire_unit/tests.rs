@@ -30,12 +30,8 @@ struct Account {
 
 impl Account {
     fn new() -> Self {
-        Self::with(None)
-    }
-
-    fn with(configured: Option<Unit>) -> Self {
         Self {
-            detector: UnitDetector::new(configured),
+            detector: UnitDetector::default(),
             interval: INTERVAL,
         }
     }
@@ -66,17 +62,6 @@ fn two_pairs_settle_the_unit() {
     for (per_second, expected) in [(1.0, SECONDS), (1000.0, MILLISECONDS)] {
         let statuses = Account::new().poll(&[0.0, 30.0, 60.0], per_second);
         assert_eq!(statuses, [UNSETTLED, UNSETTLED, expected]);
-    }
-}
-
-#[test]
-fn configured_unit_ignores_evidence() {
-    for unit in Unit::ALL {
-        for per_second in [1.0, 1000.0] {
-            let mut account = Account::with(Some(unit));
-            let statuses = account.poll(&[0.0, 30.0, 60.0, 90.0], per_second);
-            assert_eq!(statuses, [settled(unit); 4]);
-        }
     }
 }
 

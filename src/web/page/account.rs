@@ -82,7 +82,7 @@ impl<'a> Account<'a> {
 
     /// When the first and the last session end, where that is known.
     pub(super) fn ends(&self) -> Option<Range> {
-        self.summary?.expiry?.expires_at_ms
+        self.summary?.expires_at_ms
     }
 
     /// Whether the first session ends before the last one, in what the page shows of both.
