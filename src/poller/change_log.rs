@@ -24,18 +24,12 @@ struct Collected {
     /// More accounts may change than have a line each.
     of_many: bool,
     failures: BTreeMap<Arc<str>, (Error, bool)>,
-    answers: BTreeMap<Arc<str>, Answer>,
+    /// Open sessions, and how long the account failed, if it did.
+    answers: BTreeMap<Arc<str>, (u64, Option<Duration>)>,
+    /// Whether one of these answers ends a failure in a line of many accounts.
+    ends_shared: bool,
     /// Accounts that fail, and whether a line of many accounts has reported it.
     failing: BTreeMap<Arc<str>, bool>,
-}
-
-#[derive(Debug)]
-struct Answer {
-    open: u64,
-    /// How long the account failed, if it did.
-    outage: Option<Duration>,
-    /// Whether the failure is in a line of many accounts.
-    ends_shared: bool,
 }
 
 impl ChangeLog {
@@ -70,16 +64,11 @@ impl ChangeLog {
         if !collected.of_many {
             return log_answer(name, open, outage);
         }
-        let ends_shared = collected.failing.remove(name) == Some(true);
+        collected.ends_shared |= collected.failing.remove(name) == Some(true);
         if collected.answers.is_empty() {
             self.flush_later(account, Self::flush_answers);
         }
-        let answer = Answer {
-            open,
-            outage,
-            ends_shared,
-        };
-        (collected.answers).insert(Arc::clone(name), answer);
+        (collected.answers).insert(Arc::clone(name), (open, outage));
     }
 
     fn flush_later(&self, account: &AccountStatus, flush: fn(&Self)) {
@@ -130,16 +119,19 @@ impl ChangeLog {
     }
 
     fn flush_answers(&self) {
-        let answers = std::mem::take(&mut self.collected().answers);
+        let mut collected = self.collected();
+        let answers = std::mem::take(&mut collected.answers);
+        let ends_shared = std::mem::take(&mut collected.ends_shared);
+        drop(collected);
         let accounts = answers.len();
-        if accounts > MAX_ACCOUNTS || answers.values().any(|answer| answer.ends_shared) {
-            let outages = answers.values().filter_map(|answer| answer.outage);
+        if accounts > MAX_ACCOUNTS || ends_shared {
+            let outages = answers.values().filter_map(|(_, outage)| *outage);
             let recovered = outages.clone().count();
             let outage_s = outages.max().map(|longest| longest.as_secs());
             info!(accounts, recovered, outage_s, "accounts answer");
         } else {
-            for (name, answer) in &answers {
-                log_answer(name, answer.open, answer.outage);
+            for (name, (open, outage)) in &answers {
+                log_answer(name, *open, *outage);
             }
         }
     }

@@ -152,15 +152,6 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn waiting_slow_account_holds_no_permit() {
-        let host = host(&Hosts::new(2, 1), "tradernet.com");
-        let _slow = host.permit(true).await;
-        let mut waiting = std::pin::pin!(host.permit(true));
-        assert!(timeout(Duration::from_secs(1), &mut waiting).await.is_err());
-        assert!(is_free(&host, false).await);
-    }
-
     /// When each of so many logins begins, in seconds, where each takes a second.
     async fn begin(hosts: &Hosts, count: usize) -> Vec<u64> {
         let start = Instant::now();

@@ -169,13 +169,6 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_honoured_up_to_an_hour() {
-        assert_eq!(pause(1, Some(seconds(600)), 1.0), seconds(600));
-        assert_eq!(pause(1, Some(seconds(1)), 1.0), seconds(60));
-        assert_eq!(pause(1, Some(seconds(86_400)), 1.0), seconds(3600));
-    }
-
-    #[test]
     fn a_success_ends_the_back_off_and_keeps_the_interval() {
         let now = Instant::now();
         let mut schedule = Schedule::starting_at(now);

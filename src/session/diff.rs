@@ -72,6 +72,3 @@ pub(super) fn diff(
         closed: closed.map(|s| (s.clone(), close_reason(s))).collect(),
     }
 }
-
-#[cfg(test)]
-mod tests;

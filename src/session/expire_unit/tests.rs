@@ -58,14 +58,6 @@ impl Account {
 }
 
 #[test]
-fn two_pairs_settle_the_unit() {
-    for (per_second, expected) in [(1.0, SECONDS), (1000.0, MILLISECONDS)] {
-        let statuses = Account::new().poll(&[0.0, 30.0, 60.0], per_second);
-        assert_eq!(statuses, [UNSETTLED, UNSETTLED, expected]);
-    }
-}
-
-#[test]
 fn time_left_longer_than_the_lifetime_is_milliseconds() {
     let of_one_day = |time_left| Session {
         lifetime_ms: Some(86_400_000.0),

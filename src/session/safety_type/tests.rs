@@ -34,12 +34,3 @@ fn configured_names_add_and_override() {
     assert_eq!(names.ids("text message"), [3]);
     assert!(names.ids("sms").is_empty());
 }
-
-#[test]
-fn safety_types_as_label_values() {
-    let shown = [SafetyType::Id(-15), SafetyType::None, SafetyType::Other];
-    assert_eq!(
-        shown.map(|label| label.to_string()),
-        ["-15", "none", "other"]
-    );
-}

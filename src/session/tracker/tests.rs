@@ -5,7 +5,7 @@ use super::*;
 use crate::session::rules::Rule;
 use crate::session::safety_type::SafetyType;
 use crate::session::summary::{Range, RequiredSessions};
-use crate::session::test_support::{WALL_MS, after, expiring, list, session, vendors};
+use crate::session::test_support::{WALL_MS, after, expiring, list, moment, session, vendors};
 use crate::session::{ClientAddress, Session};
 
 fn config() -> TrackingConfig {
@@ -115,19 +115,57 @@ fn first_answer_opens_nothing() {
 }
 
 #[test]
-fn closed_sessions_are_counted_by_reason() {
-    let mut tracker = in_unit(Unit::Seconds);
-    let sessions = [
-        expiring(1, 20.0),
-        expiring(2, 32.0),
-        expiring(3, 33.0),
-        expiring(4, 86400.0),
-        session(5),
-        expiring(6, -3.0),
-    ];
-    tracker.record(list(sessions), after(0.0));
-    tracker.record(list([]), after(30.0));
-    assert_eq!(counts_of(&tracker), [0, 3, 2, 1]);
+fn a_closed_session_has_expired_or_ended_by_its_expiry() {
+    use CloseReason::{Ended, Expired, Unknown};
+    let settled = || in_unit(Unit::Milliseconds);
+    let late = after(90.001);
+    let suspended = moment(8.0 * 3600.0, 30.0);
+    let hour = 3_600_000.0;
+    for (mut tracker, left_ms, missing_at, expected) in [
+        (settled(), Some(10_000.0), after(30.0), Expired),
+        (settled(), Some(32_000.0), after(30.0), Expired),
+        (settled(), Some(32_001.0), after(30.0), Ended),
+        (settled(), Some(24.0 * hour), after(30.0), Ended),
+        (settled(), None, after(30.0), Unknown),
+        (tracker(), Some(10_000.0), after(30.0), Unknown),
+        (tracker(), Some(24.0 * hour), after(30.0), Unknown),
+        // A gap longer than `max_age` hides what happens in it.
+        (settled(), Some(40_000.0), after(90.0), Expired),
+        (settled(), Some(40_000.0), late, Unknown),
+        (settled(), Some(92_001.0), late, Unknown),
+        (settled(), Some(92_002.0), late, Ended),
+        (settled(), Some(0.0), late, Expired),
+        (settled(), Some(7.0 * hour), suspended, Unknown),
+        (settled(), Some(9.0 * hour), suspended, Ended),
+    ] {
+        let session = Session {
+            time_left: left_ms,
+            ..session(1)
+        };
+        tracker.record(list([session.clone()]), after(0.0));
+        let (_, diff) = tracker.record(list([]), missing_at);
+        let what = format!("{left_ms:?} {missing_at:?}");
+        assert_eq!(diff.closed, [(session, expected)], "{what}");
+        let counted = tracker.counters().unwrap().closed;
+        let counted = counted.map(|(reason, count)| (reason == expected, count));
+        assert!(
+            counted.iter().all(|(of, count)| u64::from(*of) == *count),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn a_renewed_session_is_neither_opened_nor_closed() {
+    let mut tracker = in_unit(Unit::Milliseconds);
+    tracker.record(list([vendors()]), after(0.0));
+    let renewed = Session {
+        expire_datetime_hash: Some(20160616131413),
+        time_left: Some(172_800_000.0),
+        ..vendors()
+    };
+    let (_, diff) = tracker.record(list([renewed]), after(30.0));
+    assert_eq!(diff, SessionDiff::default());
 }
 
 #[test]
@@ -143,22 +181,6 @@ fn expiry_in_an_abandoned_unit_gives_no_reason() {
     assert_eq!(counts_of(&tracker), [1, 0, 0, 1]);
     tracker.record(list([]), after(90.0));
     assert_eq!(counts_of(&tracker), [1, 0, 1, 1]);
-}
-
-#[test]
-fn gap_is_compared_with_the_last_good_answer() {
-    let mut tracker = in_unit(Unit::Seconds);
-    let sessions = [
-        expiring(1, 60.0),
-        expiring(2, 86400.0),
-        expiring(3, 86400.0),
-        expiring(4, 0.0),
-    ];
-    tracker.record(list(sessions), after(0.0));
-    let sessions = [expiring(2, 82800.0), expiring(9, 86400.0)];
-    tracker.record(list(sessions), after(3600.0));
-    // The first one's end lies in the gap, the third's after it, the fourth's before it.
-    assert_eq!(counts_of(&tracker), [1, 1, 1, 1]);
 }
 
 fn types(summary: &Summary) -> Vec<(String, u64)> {
