@@ -28,7 +28,6 @@ use crate::config::{RateLimit, WebConfig, WebConfigFile};
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The web configuration in force.
-#[derive(Debug)]
 pub(super) struct AccessControl {
     current: watch::Sender<Current>,
     checks: Turns,
@@ -37,7 +36,7 @@ pub(super) struct AccessControl {
 }
 
 /// What is in force while one request is answered.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Current {
     policy: Arc<Policy>,
     /// Whether the file can be used now. If not, the last good one is in force for TLS only.
@@ -50,12 +49,6 @@ struct Policy {
     full_at: Mutex<Instant>,
     /// The last password of each user that was right, as a tag by the user's hash.
     verified: Mutex<HashMap<String, hmac::Tag>>,
-}
-
-impl std::fmt::Debug for Policy {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.config.fmt(f)
-    }
 }
 
 impl AccessControl {

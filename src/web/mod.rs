@@ -77,7 +77,6 @@ pub struct ReloadRequest {
 }
 
 /// The sources of every answer. Shared by all listeners.
-#[derive(Debug)]
 pub struct App {
     settings: Settings,
     /// With the published statuses, the clock and the display names.

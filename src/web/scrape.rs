@@ -2,17 +2,19 @@
 //! encoding, and shared by all requests until then.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Mutex;
+use bytes::Bytes;
+use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
 use super::response::{Response, compress, encoded};
 use crate::clock::Timestamps;
 use crate::metrics::{Format, Metrics};
 
-/// The time of the rendering, and the page with its headers.
-type Page = (Timestamps, Response);
+/// When the rendering began, and the page once it is rendered.
+type Page = (Timestamps, Arc<OnceCell<Bytes>>);
 
 /// The last page in each format and encoding.
 #[derive(Debug)]
@@ -29,29 +31,34 @@ impl ScrapeCache {
     }
 
     /// The page, at most the interval old. Requests that find it too old wait for one rendering,
-    /// which runs on a thread that polls nothing: a large page takes a while.
+    /// which runs on a thread that polls nothing, and all go on when it is done: with a lock each
+    /// would wait until those before it have had a turn.
     pub(super) async fn get(
         &self,
         metrics: &Metrics,
         format: Format,
         coding: &'static str,
     ) -> Response {
-        let mut pages = self.pages.lock().await;
-        let now = metrics.clock.now();
-        if let Some((rendered_at, page)) = pages.get(&(format, coding))
-            && now.age_of(*rendered_at) < self.interval
-        {
-            return page.clone();
+        let page = self.page(metrics.clock.now(), (format, coding));
+        let rendered = page.get_or_try_init(async || {
+            let metrics = metrics.clone();
+            spawn_blocking(move || compress(metrics.render(format).into(), coding)).await?
+        });
+        let body = rendered.await.cloned();
+        encoded(
+            "Accept, Accept-Encoding",
+            format.content_type(),
+            coding,
+            body,
+        )
+    }
+
+    fn page(&self, now: Timestamps, key: (Format, &'static str)) -> Arc<OnceCell<Bytes>> {
+        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
+        let (began, page) = pages.entry(key).or_insert_with(|| (now, Arc::default()));
+        if now.age_of(*began) >= self.interval {
+            (*began, *page) = (now, Arc::default());
         }
-        let metrics = metrics.clone();
-        let page = spawn_blocking(move || compress(metrics.render(format).into(), coding)).await;
-        let page = page.unwrap_or_else(|panic| Err(panic.into()));
-        let is_rendered = page.is_ok();
-        let vary = "Accept, Accept-Encoding";
-        let response = encoded(vary, format.content_type(), coding, page);
-        if is_rendered {
-            pages.insert((format, coding), (now, response.clone()));
-        }
-        response
+        Arc::clone(page)
     }
 }

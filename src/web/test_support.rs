@@ -154,14 +154,13 @@ pub(super) fn settings() -> Settings {
 pub(super) struct Sources {
     pub(super) store: StatusStore,
     pub(super) names: watch::Sender<SafetyNames>,
-    pub(super) ready: watch::Sender<bool>,
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
 }
 
 pub(super) fn app(settings: Settings, clock: Clock) -> (Arc<App>, Sources) {
     let store = StatusStore::default();
     let (names, names_read) = watch::channel(SafetyNames::default());
-    let (ready, ready_read) = watch::channel(false);
+    let (_, ready_read) = watch::channel(false);
     let (reload, reloads) = mpsc::channel(1);
     let metrics = Metrics::new(
         store.clone(),
@@ -173,7 +172,6 @@ pub(super) fn app(settings: Settings, clock: Clock) -> (Arc<App>, Sources) {
     let sources = Sources {
         store,
         names,
-        ready,
         reloads,
     };
     (Arc::new(app), sources)

@@ -1,6 +1,5 @@
 //! Verifies the certificates of clients.
 
-use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 /// The requirements for a client's certificate. In any case the client proves that it holds the key.
+#[derive(Debug)]
 pub(super) struct ClientCertificates {
     /// Checks that a CA has signed the certificate; none accepts any certificate.
     pub(super) verifier: Option<Arc<dyn ClientCertVerifier>>,
@@ -23,12 +23,6 @@ pub(super) struct ClientCertificates {
     /// Subject alternative names, of which a certificate must have one; none accepts any.
     pub(super) allowed_names: Option<Vec<String>>,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl fmt::Debug for ClientCertificates {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientCertificates").finish_non_exhaustive()
-    }
 }
 
 impl ClientCertVerifier for ClientCertificates {

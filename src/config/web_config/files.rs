@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use secrecy::zeroize::Zeroizing;
 use sha2::{Digest as _, Sha256};
 
 use crate::secret::read_regular_file;
@@ -17,21 +18,20 @@ pub(super) struct Files(BTreeMap<PathBuf, Option<[u8; 32]>>);
 
 impl Files {
     pub(super) fn read(&mut self, path: &Path) -> io::Result<Vec<u8>> {
-        let (bytes, digest) = read(path);
+        let bytes = read_regular_file(path, MAX_FILE_BYTES);
+        let digest = bytes
+            .as_ref()
+            .ok()
+            .map(|bytes| Sha256::digest(bytes).into());
         self.0.insert(path.to_owned(), digest);
         bytes
     }
 
     pub(super) fn have_changed(&self) -> bool {
-        self.0.iter().any(|(path, before)| read(path).1 != *before)
+        let mut now = Self::default();
+        for path in self.0.keys() {
+            let _ = now.read(path).map(Zeroizing::new);
+        }
+        now.0 != self.0
     }
-}
-
-fn read(path: &Path) -> (io::Result<Vec<u8>>, Option<[u8; 32]>) {
-    let bytes = read_regular_file(path, MAX_FILE_BYTES);
-    let digest = bytes
-        .as_ref()
-        .ok()
-        .map(|bytes| Sha256::digest(bytes).into());
-    (bytes, digest)
 }

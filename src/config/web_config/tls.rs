@@ -8,7 +8,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CipherSuite, InconsistentKeys, NamedGroup, RootCertStore, ServerConfig,
@@ -52,6 +52,11 @@ const POLICIES: [(&str, Option<(bool, bool)>); 6] = [
     ("RequireAndVerifyClientCert", Some((true, true))),
 ];
 
+/// Which of two keys is set.
+fn set_key(settings: &Settings<'_>, text: &'static str, file: &'static str) -> &'static str {
+    if settings.is_set(text) { text } else { file }
+}
+
 /// Sets TLS as the section configures it, where it is valid.
 pub(super) fn resolve(settings: &Settings<'_>, files: &mut Files, config: &mut WebConfig) {
     let mut reader = Reader {
@@ -90,53 +95,37 @@ struct Reader<'a> {
     config: &'a mut WebConfig,
 }
 
-/// A key of the section, and the content of its value or of the file that it names.
-type Of<T> = Option<(&'static str, T)>;
-
 impl Reader<'_> {
     fn certified_key(&mut self) -> Option<CertifiedKey> {
-        for [text, file] in [["cert", "cert_file"], ["key", "key_file"]] {
-            if !self.settings.is_set(text) && !self.settings.is_set(file) {
-                let message =
-                    format!("{file} or {text} is missing; TLS needs a certificate and its key");
-                self.settings.error(file, message);
-            }
-        }
         let chain = self.certificates("cert", "cert_file");
-        let key = self.signing_key();
-        let ((_, chain), (key, signing)) = (chain?, key?);
-        let certified = CertifiedKey::new(chain, signing);
-        // An error other than these means that a kind of key cannot be compared.
-        match certified.keys_match() {
-            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
-                let message = "does not belong to the certificate";
-                self.settings.fail(key, message)
-            }
-            Err(rustls::Error::InvalidCertificate(_)) => {
-                let message = "the first certificate cannot be read";
-                self.settings.fail("cert_file", message)
-            }
-            _ => Some(certified),
-        }
-    }
-
-    fn signing_key(&mut self) -> Of<Arc<dyn SigningKey>> {
-        let (key, pem) = self.pem("key", "key_file")?;
-        let Ok(mut der) = PrivateKeyDer::from_pem_slice(&pem) else {
-            let is_encrypted = pem.windows(9).any(|part| part == b"ENCRYPTED");
-            let message = match is_encrypted {
+        let key = self.pem("key", "key_file")?;
+        let settings = self.settings;
+        let fail = |message| settings.fail(set_key(settings, "key", "key_file"), message);
+        let Ok(mut der) = PrivateKeyDer::from_pem_slice(&key) else {
+            return fail(match key.windows(9).any(|part| part == b"ENCRYPTED") {
                 true => "is encrypted; decrypt it, for example with openssl pkey",
                 false => "contains no private key in PEM format",
-            };
-            return self.settings.fail(key, message);
+            });
         };
         let signing = ring::sign::any_supported_type(&der);
         der.zeroize();
-        if let Ok(signing) = signing {
-            return Some((key, signing));
+        let Ok(signing) = signing else {
+            return fail(
+                "is not a supported private key; use RSA, ECDSA P-256 or P-384, or Ed25519",
+            );
+        };
+        let certified = CertifiedKey::new(chain?, signing);
+        // An error other than these means that a kind of key cannot be compared.
+        match certified.keys_match() {
+            Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => {
+                fail("does not belong to the certificate")
+            }
+            Err(rustls::Error::InvalidCertificate(_)) => {
+                let message = "the first certificate cannot be read";
+                settings.fail("cert_file", message)
+            }
+            _ => Some(certified),
         }
-        let message = "is not a supported private key; use RSA, ECDSA P-256 or P-384, or Ed25519";
-        self.settings.fail(key, message)
     }
 
     /// The certificates of a text or a file.
@@ -144,39 +133,38 @@ impl Reader<'_> {
         &mut self,
         text: &'static str,
         file: &'static str,
-    ) -> Of<Vec<CertificateDer<'static>>> {
-        let (key, pem) = self.pem(text, file)?;
+    ) -> Option<Vec<CertificateDer<'static>>> {
+        let pem = self.pem(text, file)?;
         let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-        if let Some(found) = found.ok().filter(|found| !found.is_empty()) {
-            return Some((key, found));
-        }
-        let message = "contains no certificate in PEM format, or a broken one";
-        self.settings.fail(key, message)
+        found.ok().filter(|found| !found.is_empty()).or_else(|| {
+            let message = "contains no certificate in PEM format, or a broken one";
+            self.settings
+                .fail(set_key(self.settings, text, file), message)
+        })
     }
 
-    /// The bytes of a text or a file, of which one may be set.
-    fn pem(&mut self, text: &'static str, file: &'static str) -> Of<Zeroizing<Vec<u8>>> {
+    /// The bytes of a text or a file, of which one must be set.
+    fn pem(&mut self, text: &'static str, file: &'static str) -> Option<Zeroizing<Vec<u8>>> {
         let settings = self.settings;
-        if settings.is_set(text) && settings.is_set(file) {
-            let message = format!("conflicts with {file}; remove one of them");
-            return settings.fail(text, message);
-        }
-        if settings.is_set(text) {
+        let bytes = match (settings.is_set(text), settings.is_set(file)) {
+            (false, false) => settings.fail(file, format!("{file} or {text} is missing")),
+            (true, true) => {
+                settings.fail(text, format!("conflicts with {file}; remove one of them"))
+            }
             // Any text is valid here, so that no error quotes it.
-            let bytes = settings.get_unchecked(text, |text| Ok(text.as_bytes().to_vec()))?;
-            return Some((text, Zeroizing::new(bytes)));
-        }
-        let bytes = settings.get(file, |path| {
-            let bytes = self.files.read(&settings.folder.join(path));
-            bytes.map_err(|error| format!("cannot be read: {error}"))
-        })?;
-        Some((file, Zeroizing::new(bytes)))
+            (true, false) => settings.get_unchecked(text, |text| Ok(text.as_bytes().to_vec())),
+            (false, true) => settings.get(file, |path| {
+                let bytes = self.files.read(&settings.folder.join(path));
+                bytes.map_err(|error| format!("cannot be read: {error}"))
+            }),
+        };
+        bytes.map(Zeroizing::new)
     }
 
     fn versions(&mut self) -> Vec<&'static SupportedProtocolVersion> {
-        let version = |key, default| self.settings.get_or(key, default, parse::word(VERSIONS));
-        let (min, max) = (version("min_version", 12), version("max_version", 13));
-        let (min, max) = (min.unwrap_or(12), max.unwrap_or(13));
+        let version = |key| self.settings.get(key, parse::word(VERSIONS));
+        let min = version("min_version").unwrap_or(12);
+        let max = version("max_version").unwrap_or(13);
         if max < 12 {
             let message = "must be TLS12 or TLS13; older versions are not secure";
             self.settings.error("max_version", message);
@@ -273,27 +261,25 @@ impl Reader<'_> {
         let settings = self.settings;
         let policy = settings.get_or("client_auth_type", None, parse::word(POLICIES))?;
         let verifies = policy.is_some_and(|(_, verifies)| verifies);
-        let ca = self.certificates("client_ca", "client_ca_file");
-        if verifies && !settings.is_set("client_ca") && !settings.is_set("client_ca_file") {
-            let message = "needs client_ca_file or client_ca, by which certificates are verified";
-            return settings.fail("client_auth_type", message);
-        }
-        let verifier = match ca {
-            Some((key, _)) if !verifies => {
-                let message =
-                    format!("is not used by this client_auth_type; {VERIFY}, or remove it");
-                return settings.fail(key, message);
+        let verifier = if verifies {
+            let mut roots = RootCertStore::empty();
+            let certificates = self.certificates("client_ca", "client_ca_file")?;
+            let key = set_key(settings, "client_ca", "client_ca_file");
+            if certificates.into_iter().any(|der| roots.add(der).is_err()) {
+                return settings.fail(key, "contains a certificate that cannot be read");
             }
-            Some((key, certificates)) => {
-                let mut roots = RootCertStore::empty();
-                if certificates.into_iter().any(|der| roots.add(der).is_err()) {
-                    return settings.fail(key, "contains a certificate that cannot be read");
+            let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
+            Some(verifier.map_err(|error| settings.error(key, error)).ok()?)
+        } else {
+            for key in ["client_ca", "client_ca_file"] {
+                if settings.is_set(key) {
+                    let message =
+                        format!("is not used by this client_auth_type; {VERIFY}, or remove it");
+                    settings.error(key, message);
                 }
-                let (roots, provider) = (Arc::new(roots), Arc::clone(provider));
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider).build();
-                Some(verifier.map_err(|error| settings.error(key, error)).ok()?)
             }
-            None => None,
+            None
         };
         let allowed_names = self.list("client_allowed_sans", |name| Ok(name.to_owned()));
         match policy {

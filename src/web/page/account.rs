@@ -38,18 +38,12 @@ impl<'a> Account<'a> {
 
     /// Types with open sessions.
     pub(super) fn types(&self) -> impl Iterator<Item = (String, u64)> {
-        let counts = self.summary.map(|summary| &summary.by_safety_type);
-        counts
+        let counts = self
+            .summary
             .into_iter()
-            .flatten()
-            .filter(|(_, count)| *count > 0)
-            .map(|(of, count)| (self.type_name(of), *count))
-    }
-
-    /// `2 password, 1 token`.
-    pub(super) fn type_counts(&self) -> String {
-        let counts = self.types().map(|(name, count)| format!("{count} {name}"));
-        counts.collect::<Vec<_>>().join(", ")
+            .flat_map(|summary| &summary.by_safety_type);
+        let open = counts.filter(|(_, count)| *count > 0);
+        open.map(|(of, count)| (self.type_name(of), *count))
     }
 
     pub(super) fn type_name(&self, safety_type: &SafetyType) -> String {
@@ -59,25 +53,6 @@ impl<'a> Account<'a> {
             (SafetyType::Id(id), "unknown") => format!("type {id}"),
             (SafetyType::Id(_), name) => printable(name),
         }
-    }
-
-    pub(super) fn has_sessions(&self) -> bool {
-        self.summary.is_some_and(|summary| summary.open > 0)
-    }
-
-    /// Rules that sessions break, except the limits, which are shown beside the number of sessions.
-    pub(super) fn violations(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let violating = self.summary.map(|summary| &summary.violating);
-        violating.into_iter().flatten().filter_map(|(rule, count)| {
-            let text = match rule {
-                Rule::ClientIp => "from an address that is not allowed",
-                Rule::SafetyType => "of a type that is not allowed",
-                Rule::Login => "of a login that is not allowed",
-                Rule::Lifetime => "with a lifetime longer than allowed",
-                Rule::MaxSessions | Rule::MinSessions => return None,
-            };
-            (*count > 0).then_some((text, *count))
-        })
     }
 
     /// When the first and the last session end, where that is known.
@@ -101,12 +76,13 @@ impl<'a> Account<'a> {
         Some(Failure::new(error, &self.status.account))
     }
 
-    /// Whether the number of open sessions breaks a limit.
-    pub(super) fn breaks_limit(&self) -> bool {
-        let violating = self.summary.map(|summary| &summary.violating);
-        violating.into_iter().flatten().any(|(rule, count)| {
-            matches!(rule, Rule::MaxSessions | Rule::MinSessions) && *count > 0
-        })
+    /// Rules that are broken.
+    pub(super) fn broken(&self) -> impl Iterator<Item = &'a (Rule, u64)> {
+        let rules = self
+            .summary
+            .into_iter()
+            .flat_map(|summary| &summary.violating);
+        rules.filter(|(_, count)| *count > 0)
     }
 
     pub(super) fn can_retry(&self) -> bool {

@@ -18,6 +18,7 @@ use super::Settings;
 use super::health::{AccountHealth, last_end_ms};
 use super::query::Query;
 use crate::clock::Timestamps;
+use crate::session::rules::Rule;
 use crate::session::safety_type::SafetyNames;
 use crate::status::{AccountStatus, LoginBlock, StatusStore};
 

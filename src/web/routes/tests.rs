@@ -209,23 +209,6 @@ async fn requests_are_counted_by_route() {
 }
 
 #[tokio::test]
-async fn ready_after_the_first_polls_and_never_unready_again() {
-    let served = Served::start(settings()).await;
-    served.sources.store.publish(starting("a"));
-    let quiet = reading(Default::default(), SessionDetails::Off);
-    served
-        .sources
-        .store
-        .publish(answered("b", quiet, vec![], NOW));
-    let early = served.get("/-/ready").await;
-    assert_eq!(early.status, 503);
-    assert_eq!(early.text(), "not ready: 1 of 2 accounts polled\n");
-    served.sources.ready.send(true).unwrap();
-    let answer = served.get("/-/ready").await;
-    assert_eq!((answer.status, answer.text()), (200, "ready\n"));
-}
-
-#[tokio::test]
 async fn reload_is_refused_without_lifecycle_and_from_foreign_origins() {
     let mut served = Served::start(settings()).await;
     let off = served.request("POST", "/-/reload", &[]).await;
@@ -346,48 +329,16 @@ async fn accounts_as_json_follow_configured_names() {
 }
 
 #[tokio::test]
-async fn many_accounts_are_complete_and_paged() {
+async fn part_of_the_accounts_as_json() {
     let served = Served::start(settings()).await;
-    for number in 0..300 {
-        served
-            .sources
-            .store
-            .publish(starting(&format!("n{number:03}")));
+    for name in ["n1", "n2", "m1"] {
+        served.sources.store.publish(starting(name));
     }
-    let answer = served
-        .request("GET", "/api/v1/accounts", &["Accept-Encoding: gzip"])
-        .await;
-    let json: serde_json::Value =
-        serde_json::from_reader(flate2::read::GzDecoder::new(answer.body.as_slice())).unwrap();
-    let accounts = json.pointer("/accounts").unwrap().as_array().unwrap();
-    assert_eq!(accounts.len(), 300);
-    let page = served.get("/?page=2").await;
-    assert_eq!(page.text().matches("class=\"row ").count(), 100);
-    let found = served.get("/api/v1/accounts?state=starting&q=N29").await;
-    assert_eq!(found.text().matches("\"account\":").count(), 10);
+    let found = served.get("/api/v1/accounts?state=starting&q=N").await;
+    assert_eq!(found.text().matches("\"account\":").count(), 2);
     for path in ["/api/v1/accounts?state=bad", "/?state=bad"] {
-        let answer = served.get(path).await;
-        assert_eq!(answer.status, 400);
-        assert!(
-            answer
-                .text()
-                .starts_with("state must be one of login_blocked, ")
-        );
+        assert_eq!(served.get(path).await.status, 400);
     }
-}
-
-#[tokio::test]
-async fn request_body_is_ignored() {
-    let served = Served::start(lifecycle()).await;
-    let mut stream = served.connect().await;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    stream
-        .write_all(b"POST /-/reload?account= HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello")
-        .await
-        .unwrap();
-    let mut bytes = Vec::new();
-    stream.read_to_end(&mut bytes).await.unwrap();
-    assert_eq!(crate::web::test_support::Answer::parse(&bytes).status, 400);
 }
 
 #[tokio::test]

@@ -219,19 +219,6 @@ async fn panic_costs_one_answer() {
     assert!(metrics.text().contains(count));
 }
 
-#[tokio::test]
-async fn probe_listener_answers_only_probes() {
-    let served = Served::with(settings(), Clock::from_fn(|| NOW), |listener, app, stop| {
-        serve(listener, app, ListenerKind::Probe, stop)
-    })
-    .await;
-    assert_eq!(served.get("/-/healthy").await.status, 200);
-    assert_eq!(served.get("/-/ready").await.status, 503);
-    for path in ["/", "/metrics", "/api/v1/accounts", "/-/reload"] {
-        assert_eq!(served.get(path).await.status, 404, "{path}");
-    }
-}
-
 /// A server with TLS, and a client that trusts it.
 async fn with_tls() -> (Served, TlsConnector) {
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
