@@ -156,37 +156,6 @@ async fn refused_handshakes_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_lost_is_made_again() {
-    for how in ["cut", "close"] {
-        let mut peer = peer().await;
-        let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
-        exporter.wait_for_value(OPEN, 1.0).await;
-        peer.tell(json!({"answers": [list(2)]})).await;
-        peer.tell(json!({how: true})).await;
-        let page = exporter.wait_for_value(CONNECTED, 0.0).await;
-        assert_eq!(page.get(UP, &[]), 0.0);
-        assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
-        let page = exporter.wait_for_value(CONNECTED, 1.0).await;
-        assert_eq!(page.get(OPEN, &[]), 2.0);
-        assert_eq!(page.get("tradernet_stream_reconnects_total", &[]), 1.0);
-        assert_eq!(page.get(UP, &[]), 1.0);
-        exporter.stop().await;
-    }
-}
-
-#[tokio::test]
-async fn the_list_is_asked_for_again_on_the_same_connection() {
-    let mut peer = peer().await;
-    peer.tell(json!({"answers": [list(1), list(2), list(3)]}))
-        .await;
-    let exporter = stream_from(&peer, &SHORT_INTERVAL).await;
-    let page = exporter.wait_for_value(OPEN, 3.0).await;
-    assert_eq!(peer.all("handshake").len(), 1);
-    assert!(page.get("tradernet_polls_total", &[]) >= 3.0);
-    exporter.stop().await;
-}
-
-#[tokio::test]
 async fn pongs_confirm_the_list_of_a_server_that_answers_once() {
     let mut peer = peer().await;
     peer.tell(json!({"answers": [list(1), null]})).await;
@@ -369,15 +338,4 @@ async fn stream_uses_http_proxy_settings() {
     let page = secure.stream(&ca, &loopback, &proxied).await;
     assert_eq!(page.get(CONNECTED, &[]), 1.0, "{}", page.text);
     assert_eq!(secure.proxy.heads().len(), 1);
-}
-
-#[tokio::test]
-async fn proxy_refusal_is_network_failure() {
-    let ca = Ca::new();
-    let secure = TlsProxyFixture::new(&ca).await;
-    secure.proxy.refuse("407 Proxy Authentication Required");
-    let proxy = secure.proxy.url("");
-    let page = secure.stream(&ca, REMOTE, &[("HTTPS_PROXY", &proxy)]).await;
-    assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());
-    assert!(secure.peer.all("handshake").is_empty());
 }

@@ -48,28 +48,6 @@ async fn successful_polls_keep_interval_with_fast_and_slow_answers() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn failures_back_off_at_random_within_bounds_until_a_good_poll() {
-    let upstream = upstream().await;
-    upstream.fail(Fault::status(500));
-    let exporter = InProcessExporter::start_unready(&upstream, &EVERY_30_SECONDS).await;
-    let failing = gaps(&upstream, 16).await;
-    let mut random_part = 30.0_f64;
-    for gap in &failing {
-        assert!(*gap > 30.0 - SLACK, "{failing:?}");
-        assert!(*gap < 30.0 + random_part + SLACK, "{failing:?}");
-        random_part = (random_part * 2.0).min(300.0);
-    }
-    // None of twelve draws from up to 270 s or more is past a minute in one run of 10¹¹.
-    assert!(failing[4..].iter().any(|gap| *gap > 90.0), "{failing:?}");
-
-    upstream.heal();
-    // The back-off ends with the first good poll.
-    let after = gaps(&upstream, 20).await;
-    assert!(after[16..].iter().copied().all(is_interval), "{after:?}");
-    exporter.stop().await;
-}
-
 /// The pause after one failed attempt.
 async fn pause_after(fault: Fault) -> f64 {
     let upstream = upstream().await;

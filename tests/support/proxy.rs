@@ -88,11 +88,6 @@ impl Proxy {
         self.heads.lock().unwrap().clone()
     }
 
-    /// Refuses all later requests with this status.
-    pub(crate) fn refuse(&self, status: &str) {
-        self.answer(&format!("HTTP/1.1 {status}\r\n\r\n"));
-    }
-
     /// Answers all later requests with these bytes and closes the connection.
     pub(crate) fn answer(&self, bytes: &str) {
         *self.refusal.lock().unwrap() = Some(bytes.to_owned());
