@@ -15,7 +15,7 @@ use crate::status::{AccountStatus, Attempt};
 
 /// A family's name and HELP, and how an account adds to it. The name of a counter, and of no gauge,
 /// ends in `_total`.
-type AccountFamily = (&'static str, &'static str, fn(&mut Samples<'_, '_>));
+type AccountFamily = (&'static str, &'static str, fn(&mut Samples<'_, '_, '_>));
 
 /// In the order of the page: sessions, single sessions, decoding, polls, logins, streams.
 static FAMILIES: &[AccountFamily] = &[
@@ -243,7 +243,7 @@ static FAMILIES: &[AccountFamily] = &[
 
 /// Writes every account's series.
 pub(super) fn write(
-    page: &mut ExpositionWriter,
+    page: &mut ExpositionWriter<'_>,
     statuses: &[Arc<AccountStatus>],
     names: &SafetyNames,
     now: Timestamps,
@@ -289,12 +289,12 @@ impl<'a> Account<'a> {
 }
 
 /// Writes one account's samples of one family.
-struct Samples<'a, 'page> {
-    family: &'a mut FamilyWriter<'page>,
+struct Samples<'a, 'family, 'page> {
+    family: &'a mut FamilyWriter<'family, 'page>,
     account: &'a Account<'a>,
 }
 
-impl Samples<'_, '_> {
+impl Samples<'_, '_, '_> {
     fn add(&mut self, labels: &[(&str, &dyn Display)], value: impl Into<Value>) {
         let common = &self.account.label;
         self.family.sample("", common, labels, value.into());
@@ -316,7 +316,7 @@ impl Samples<'_, '_> {
     }
 }
 
-fn by_safety_type(to: &mut Samples<'_, '_>) {
+fn by_safety_type(to: &mut Samples<'_, '_, '_>) {
     for (safety_type, count) in to.account.view.iter().flat_map(|view| &view.by_safety_type) {
         let labels: [(&str, &dyn Display); 2] = [
             ("safety_type_id", safety_type),
@@ -326,7 +326,7 @@ fn by_safety_type(to: &mut Samples<'_, '_>) {
     }
 }
 
-fn account_info(to: &mut Samples<'_, '_>) {
+fn account_info(to: &mut Samples<'_, '_, '_>) {
     let info = &to.account.status.info;
     let transport = to.account.status.transport.name();
     let mut labels: Vec<(&str, &dyn Display)> =
@@ -336,7 +336,7 @@ fn account_info(to: &mut Samples<'_, '_>) {
     to.add(&labels, true);
 }
 
-fn info(to: &mut Samples<'_, '_>) {
+fn info(to: &mut Samples<'_, '_, '_>) {
     let full = to
         .account
         .view

@@ -100,7 +100,7 @@ impl ExporterMetrics {
 }
 
 /// Writes gathered families.
-pub(super) fn write(page: &mut ExpositionWriter, families: &[MetricFamily]) {
+pub(super) fn write(page: &mut ExpositionWriter<'_>, families: &[MetricFamily]) {
     for family in families {
         let kind = match family.get_field_type() {
             proto::MetricType::COUNTER => MetricType::Counter,

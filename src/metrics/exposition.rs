@@ -4,11 +4,14 @@
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/> and OpenMetrics 1.0.
 
 use std::fmt::{self, Display, Write};
+use std::io;
 
 /// Characters of a label value from outside; the rest is cut off.
 const MAX_LABEL_CHARS: usize = 128;
 /// Endings of family names that OpenMetrics states as the unit.
 const UNITS: [&str; 3] = ["milliseconds", "seconds", "bytes"];
+/// Text that is collected before it is passed on.
+const CHUNK_BYTES: usize = 32 << 10;
 /// Whole numbers below this are exact in a double and are written without an exponent.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
@@ -85,23 +88,27 @@ impl Display for Value {
     }
 }
 
-/// Writes a page.
-#[derive(Debug)]
-pub(super) struct ExpositionWriter {
+/// Writes a page, which is passed on in chunks: that of many accounts is large.
+pub(super) struct ExpositionWriter<'a> {
+    to: &'a mut dyn io::Write,
     text: String,
     format: Format,
+    /// The first error. Nothing is passed on after it.
+    result: io::Result<()>,
 }
 
-impl ExpositionWriter {
-    pub(super) fn new(format: Format) -> Self {
+impl<'a> ExpositionWriter<'a> {
+    pub(super) fn new(format: Format, to: &'a mut dyn io::Write) -> Self {
         Self {
+            to,
             text: String::new(),
             format,
+            result: Ok(()),
         }
     }
 
     /// Starts a family; without a sample nothing is written.
-    pub(super) fn family<'a>(&'a mut self, meta: FamilyMeta<'a>) -> FamilyWriter<'a> {
+    pub(super) fn family<'b>(&'b mut self, meta: FamilyMeta<'b>) -> FamilyWriter<'b, 'a> {
         FamilyWriter {
             page: self,
             meta,
@@ -110,11 +117,19 @@ impl ExpositionWriter {
     }
 
     /// Ends the page as its format requires.
-    pub(super) fn finish(mut self) -> String {
+    pub(super) fn finish(mut self) -> io::Result<()> {
         if self.format == Format::OpenMetrics100 {
             self.text.push_str("# EOF\n");
         }
-        self.text
+        self.flush();
+        self.result
+    }
+
+    fn flush(&mut self) {
+        if self.result.is_ok() {
+            self.result = self.to.write_all(self.text.as_bytes());
+        }
+        self.text.clear();
     }
 
     /// HELP texts are constants without characters to escape.
@@ -144,14 +159,13 @@ impl ExpositionWriter {
 }
 
 /// Writes the samples of one family.
-#[derive(Debug)]
-pub(super) struct FamilyWriter<'a> {
-    page: &'a mut ExpositionWriter,
+pub(super) struct FamilyWriter<'a, 'page> {
+    page: &'a mut ExpositionWriter<'page>,
     meta: FamilyMeta<'a>,
     started: bool,
 }
 
-impl FamilyWriter<'_> {
+impl FamilyWriter<'_, '_> {
     /// Writes `name[suffix]{common,labels} value`. `common` are labels as [`label`] writes them.
     pub(super) fn sample(
         &mut self,
@@ -184,6 +198,9 @@ impl FamilyWriter<'_> {
         text.push(' ');
         write(text, &value);
         text.push('\n');
+        if text.len() >= CHUNK_BYTES {
+            self.page.flush();
+        }
     }
 
     /// Writes one bucket of a histogram: how many were at most `bound`.
@@ -227,6 +244,11 @@ struct Escaped<'a> {
 
 impl Write for Escaped<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
+        if part.len() <= self.left && !part.contains(['\\', '"', '\n']) {
+            self.left -= part.chars().count();
+            self.text.push_str(part);
+            return Ok(());
+        }
         for character in part.chars().take(self.left) {
             self.left -= 1;
             match character {

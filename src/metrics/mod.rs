@@ -7,6 +7,7 @@ mod accounts;
 mod exporter;
 mod exposition;
 
+use std::io;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -75,9 +76,13 @@ impl Metrics {
         }
     }
 
-    /// Renders the page. It waits for no account; ten thousand take some tens of milliseconds.
-    pub fn render(&self, format: Format) -> String {
-        let mut page = ExpositionWriter::new(format);
+    /// Renders the page in chunks. It waits for no account; ten thousand take some tens of milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// Those of writing to `to`.
+    pub fn render(&self, format: Format, to: &mut dyn io::Write) -> io::Result<()> {
+        let mut page = ExpositionWriter::new(format, to);
         // Before the accounts: a page that shows a reload shows its effects too.
         let exporter_families = self.exporter.gather();
         let (accounts, names) = (self.store.accounts(), self.names.borrow().clone());

@@ -131,7 +131,9 @@ impl Bench {
     }
 
     fn page(&self, format: Format) -> String {
-        self.metrics.render(format)
+        let mut page = Vec::new();
+        self.metrics.render(format, &mut page).unwrap();
+        String::from_utf8(page).unwrap()
     }
 
     fn text(&self) -> String {

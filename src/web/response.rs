@@ -1,6 +1,6 @@
 //! Answers, the headers that all of them carry, and their compression.
 
-use std::io::{self, Write as _};
+use std::io;
 
 use bytes::Bytes;
 use flate2::Compression;
@@ -67,7 +67,7 @@ pub(super) fn internal_error() -> Response {
     text(StatusCode::INTERNAL_SERVER_ERROR, reason)
 }
 
-/// 200 with a body that [`compress`] has encoded, and that depends on the request headers named in
+/// 200 with a body that [`encode`] has encoded, and that depends on the request headers named in
 /// `vary`.
 pub(super) fn encoded(
     vary: &'static str,
@@ -89,15 +89,25 @@ pub(super) fn encoded(
     }
 }
 
-/// Encodes a body by the name of its encoding.
-pub(super) fn compress(body: Bytes, coding: &str) -> io::Result<Bytes> {
-    Ok(match coding {
+/// What `write` writes, in the encoding of this name. A large page is never kept as plain text.
+pub(super) fn encode(
+    coding: &str,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> io::Result<Bytes> {
+    let mut body = Vec::new();
+    match coding {
         "gzip" => {
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::new(GZIP_LEVEL));
-            encoder.write_all(&body)?;
-            encoder.finish()?.into()
+            let mut encoder = GzEncoder::new(&mut body, Compression::new(GZIP_LEVEL));
+            write(&mut encoder)?;
+            encoder.finish()?;
         }
-        "zstd" => zstd::encode_all(&*body, ZSTD_LEVEL)?.into(),
-        _ => body,
-    })
+        "zstd" => {
+            let mut encoder = zstd::Encoder::new(&mut body, ZSTD_LEVEL)?;
+            write(&mut encoder)?;
+            encoder.finish()?;
+        }
+        _ => write(&mut body)?,
+    }
+    // Without the room that the body did not need.
+    Ok(body.into_boxed_slice().into())
 }

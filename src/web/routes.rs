@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 use super::auth::Current;
 use super::query::Query;
-use super::response::{self, Response, compress, text, with_header};
+use super::response::{self, Response, text, with_header};
 use super::server::{ListenerKind, Source};
 use super::{App, ReloadRequest, accept, api, csrf, page};
 use crate::clock::Timestamps;
@@ -182,7 +182,8 @@ impl App {
         let metrics = self.metrics.clone();
         let rendered = self.renderings.run(move || {
             let names = metrics.names.borrow().clone();
-            compress(body(&metrics.store, &names, metrics.clock.now())?, coding)
+            let body = body(&metrics.store, &names, metrics.clock.now())?;
+            response::encode(coding, |to| to.write_all(&body))
         });
         let rendered = rendered.await.ok_or_else(|| {
             let reason = "too many pages are requested at once; try again";

@@ -5,16 +5,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::response::{Response, compress, encoded};
+use super::response::{Response, encode, encoded};
 use crate::clock::Timestamps;
 use crate::metrics::{Format, Metrics};
 
-/// When the rendering began, and the page once it is rendered.
-type Page = (Timestamps, Arc<OnceCell<Bytes>>);
+/// When the rendering began, and the page with its headers once it is rendered.
+type Page = (Timestamps, Arc<OnceCell<Response>>);
 
 /// The last page in each format and encoding.
 #[derive(Debug)]
@@ -40,25 +39,22 @@ impl ScrapeCache {
         coding: &'static str,
     ) -> Response {
         let page = self.page(metrics.clock.now(), (format, coding));
+        let vary = "Accept, Accept-Encoding";
+        let answer = |body| encoded(vary, format.content_type(), coding, body);
         let rendered = page.get_or_try_init(async || {
             let metrics = metrics.clone();
-            spawn_blocking(move || compress(metrics.render(format).into(), coding)).await?
+            let render = move || encode(coding, |to| metrics.render(format, to));
+            spawn_blocking(render).await?.map(|page| answer(Ok(page)))
         });
-        let body = rendered.await.cloned();
-        encoded(
-            "Accept, Accept-Encoding",
-            format.content_type(),
-            coding,
-            body,
-        )
+        let rendered = rendered.await.cloned();
+        rendered.unwrap_or_else(|error| answer(Err(error)))
     }
 
-    fn page(&self, now: Timestamps, key: (Format, &'static str)) -> Arc<OnceCell<Bytes>> {
+    /// Those that are too old are dropped first: another takes as much room.
+    fn page(&self, now: Timestamps, key: (Format, &'static str)) -> Arc<OnceCell<Response>> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let (began, page) = pages.entry(key).or_insert_with(|| (now, Arc::default()));
-        if now.age_of(*began) >= self.interval {
-            (*began, *page) = (now, Arc::default());
-        }
+        pages.retain(|_, (began, _)| now.age_of(*began) < self.interval);
+        let (_, page) = pages.entry(key).or_insert_with(|| (now, Arc::default()));
         Arc::clone(page)
     }
 }

@@ -76,10 +76,19 @@ fn label_value_of_several_parts_is_cut_once() {
     assert_eq!(text, format!("l=\"{}\"", parts.get(..5).unwrap()));
 }
 
+/// The page that `write` writes.
+fn written(format: Format, write: impl FnOnce(&mut ExpositionWriter<'_>)) -> String {
+    let mut text = Vec::new();
+    let mut page = ExpositionWriter::new(format, &mut text);
+    write(&mut page);
+    page.finish().unwrap();
+    String::from_utf8(text).unwrap()
+}
+
 fn page(format: Format, meta: FamilyMeta<'_>) -> String {
-    let mut page = ExpositionWriter::new(format);
-    page.family(meta).sample("", "", &[], 1.into());
-    page.finish()
+    written(format, |page| {
+        page.family(meta).sample("", "", &[], 1.into());
+    })
 }
 
 #[test]
@@ -127,30 +136,57 @@ fn unit_is_stated_only_where_the_name_ends_in_it() {
 
 #[test]
 fn family_without_samples_is_not_written() {
-    let mut page = ExpositionWriter::new(Format::Text004);
     let meta = FamilyMeta {
         name: "cats",
         kind: MetricType::Gauge,
         help: "Cats.",
     };
-    page.family(meta);
-    assert_eq!(page.finish(), "");
+    let page = written(Format::Text004, |page| {
+        page.family(meta);
+    });
+    assert_eq!(page, "");
+}
+
+#[test]
+fn large_page_is_whole_and_its_first_error_is_returned() {
+    let fill = |page: &mut ExpositionWriter<'_>| {
+        let mut family = page.family(FamilyMeta {
+            name: "cats",
+            kind: MetricType::Gauge,
+            help: "Cats.",
+        });
+        for n in 0..10_000_u64 {
+            family.sample("", "", &[("l", &n)], n.into());
+        }
+    };
+    let page = written(Format::OpenMetrics100, fill);
+    let numbers: Vec<_> = parsed(&page)
+        .into_iter()
+        .map(|(.., number)| number)
+        .collect();
+    assert_eq!(numbers, (0..10_000).map(f64::from).collect::<Vec<_>>());
+    let mut full = [0; 100_000];
+    let mut to = full.as_mut_slice();
+    let mut page = ExpositionWriter::new(Format::Text004, &mut to);
+    fill(&mut page);
+    assert_eq!(page.finish().unwrap_err().kind(), io::ErrorKind::WriteZero);
 }
 
 #[test]
 fn common_labels_precede_the_others() {
-    let mut page = ExpositionWriter::new(Format::Text004);
     let meta = FamilyMeta {
         name: "cats",
         kind: MetricType::Gauge,
         help: "Cats.",
     };
-    let mut family = page.family(meta);
-    family.sample("", "a=\"1\"", &[], 1.into());
-    family.sample("", "a=\"1\"", &[("b", &2), ("c", &"3")], 2.into());
-    family.sample("", "", &[("b", &2), ("c", &"3")], 3.into());
+    let page = written(Format::Text004, |page| {
+        let mut family = page.family(meta);
+        family.sample("", "a=\"1\"", &[], 1.into());
+        family.sample("", "a=\"1\"", &[("b", &2), ("c", &"3")], 2.into());
+        family.sample("", "", &[("b", &2), ("c", &"3")], 3.into());
+    });
     assert_eq!(
-        page.finish(),
+        page,
         "# HELP cats Cats.\n# TYPE cats gauge\n\
          cats{a=\"1\"} 1\ncats{a=\"1\",b=\"2\",c=\"3\"} 2\ncats{b=\"2\",c=\"3\"} 3\n"
     );
@@ -189,16 +225,17 @@ proptest! {
         samples in prop::collection::vec(("\\PC{0,40}|.{0,40}|[\n\"\\\\]{0,9}", any::<f64>()), 0..5),
     ) {
         for format in [Format::Text004, Format::OpenMetrics100] {
-            let mut page = ExpositionWriter::new(format);
-            let mut family = page.family(FamilyMeta {
-                name: "cats",
-                kind: MetricType::Gauge,
-                help: "Cats.",
+            let page = written(format, |page| {
+                let mut family = page.family(FamilyMeta {
+                    name: "cats",
+                    kind: MetricType::Gauge,
+                    help: "Cats.",
+                });
+                for (label, value) in &samples {
+                    family.sample("", "", &[("l", label)], (*value).into());
+                }
             });
-            for (label, value) in &samples {
-                family.sample("", "", &[("l", label)], (*value).into());
-            }
-            let read = parsed(&page.finish());
+            let read = parsed(&page);
             prop_assert_eq!(read.len(), samples.len());
             for ((name, label, value), (expected_label, expected)) in read.iter().zip(&samples) {
                 prop_assert_eq!((name.as_str(), label), ("cats", expected_label));
