@@ -175,7 +175,8 @@ pub(super) fn http_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(is_http)
 }
 
-/// `127.0.0.1:10460`, `[::]:10460`, `localhost:10460`, or `:10460` for every address.
+/// `127.0.0.1:10460`, `[::]:10460`, `localhost:10460`, or `:10460` for every address. Equal addresses
+/// have the same text.
 pub(super) fn listen_address(text: &str) -> Parsed<String> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match path.starts_with('/') {
@@ -193,7 +194,7 @@ pub(super) fn listen_address(text: &str) -> Parsed<String> {
         Ok(port) if host.parse::<Ipv6Addr>().is_ok() => Err(format!(
             "needs brackets around the IPv6 address: [{host}]:{port}"
         )),
-        Ok(_) if is_name => Ok(text.to_owned()),
+        Ok(port) if is_name => Ok(format!("{}:{port}", host.to_ascii_lowercase())),
         _ => Err("is not a listen address; use 127.0.0.1:10460, [::]:10460 or :10460".to_owned()),
     }
 }

@@ -204,12 +204,19 @@ fn each_wrong_item_of_a_list_is_reported() {
         &[
             ("TRADERNET_ALLOWED_CLIENT_IPS", "10.0.0.1,desk,,10.0.0.1"),
             ("TRADERNET_SAFETY_TYPES", "2=token,x=sms,4=,2=dongle"),
+            (
+                "WEB_LISTEN_ADDRESS",
+                ":80,127.0.0.1:0,[0::0]:80,127.0.0.1:0",
+            ),
+            ("WEB_PROBE_LISTEN_ADDRESS", ":80"),
         ],
         "TRADERNET_SAFETY_TYPES, item 2: \"x=sms\" does not begin with the id of a safety type, such as 2\n\
          TRADERNET_SAFETY_TYPES, item 3: \"4=\" must have a name of 1 to 64 characters\n\
          TRADERNET_SAFETY_TYPES, item 4: \"2=dongle\" is a second name for safety type 2\n\
          TRADERNET_ALLOWED_CLIENT_IPS, item 2: \"desk\" is not an IP address or network; use 203.0.113.7 or 203.0.113.0/24\n\
-         TRADERNET_ALLOWED_CLIENT_IPS, item 3: \"\" is empty; write a value or remove the item",
+         TRADERNET_ALLOWED_CLIENT_IPS, item 3: \"\" is empty; write a value or remove the item\n\
+         WEB_LISTEN_ADDRESS, item 3: \"[0::0]:80\" is a duplicate listen address\n\
+         WEB_PROBE_LISTEN_ADDRESS: \":80\" is a duplicate listen address",
     );
 }
 

@@ -1,5 +1,6 @@
 //! Listen addresses, paths and files of the pages: settings to [`WebSettings`].
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,8 +75,17 @@ impl WebSettings {
 }
 
 pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
-    let listen_addresses = settings.list("web_listen_address", parse::listen_address);
-    let probe_listen_address = settings.get("web_probe_listen_address", parse::listen_address);
+    let mut seen = HashSet::new();
+    let mut listen_address = |text: &str| {
+        let address = parse::listen_address(text)?;
+        // The system chooses a free port for 0.
+        if !address.ends_with(":0") && !seen.insert(address.clone()) {
+            return Err("is a duplicate listen address".to_owned());
+        }
+        Ok(address)
+    };
+    let listen_addresses = settings.list("web_listen_address", &mut listen_address);
+    let probe_listen_address = settings.get("web_probe_listen_address", &mut listen_address);
     let telemetry_path = settings.get("web_telemetry_path", telemetry_path);
     let external_url = settings.get("web_external_url", external_url);
     let enable_lifecycle = settings.get("web_enable_lifecycle", parse::boolean);
