@@ -11,7 +11,7 @@ use super::credential::Kind;
 use super::error::{ConfigErrors, ErrorCollector};
 use super::keys::{ACCOUNT_KEYS, Key, PROCESS_KEYS, SECRET_KEYS, TOP_KEYS, find, variable};
 use super::settings::{Settings, SettingsByKey, mapping, named_safety_types};
-use super::suggest::{suggest, unknown};
+use super::suggest::unknown;
 use super::yaml::{self, Node, Value};
 use crate::session::safety_type::SafetyNames;
 use crate::shard::Shard;
@@ -118,9 +118,6 @@ impl Reader<'_> {
         if find(PROCESS_KEYS, name).is_some() {
             let variable = variable(name);
             return format!("cannot be set here; set the variable {variable}");
-        }
-        if !is_top && suggest(name, known).is_none() {
-            return "unknown key; docs/accounts-file.md lists the keys of an account".to_owned();
         }
         unknown("key", name, known, str::to_owned)
     }
