@@ -109,10 +109,10 @@ async fn log_level_changes_while_running() {
     let upstream = upstream().await;
     let mut program = start(&upstream, &[]).await;
     assert_eq!(program.get("/-/log-level").await.text(), "info\n");
-    let answer = put_log_level(&program, "debug").await;
-    assert_eq!(answer, (200, "debug\n".to_owned()));
     let is_debug = |line: &str| line.contains("level=debug");
     assert!(!program.log().iter().any(|line| is_debug(line)));
+    let answer = put_log_level(&program, "debug").await;
+    assert_eq!(answer, (200, "debug\n".to_owned()));
     program.poll().await;
     program.wait_for_log("a line at debug", is_debug).await;
 
