@@ -6,8 +6,8 @@ use std::path::Path;
 
 /// If ten thousand accounts have the same error, the first ones show it.
 const MAX_ERRORS: usize = 50;
-/// Characters of a value that are shown.
-const MAX_VALUE_LEN: usize = 256;
+/// Characters of a value that is quoted.
+const MAX_VALUE_LEN: usize = 128;
 
 /// Collects errors, so that all are reported at once.
 #[derive(Default)]
@@ -36,7 +36,7 @@ impl ErrorCollector {
             .ok()
     }
 
-    /// The same about a value, which is quoted unless it is hidden.
+    /// The same about a value, which is quoted unless it is hidden or may be a misplaced secret.
     pub(super) fn push_value(
         &self,
         line: usize,
@@ -44,13 +44,10 @@ impl ErrorCollector {
         shown: Option<&str>,
         message: impl Display,
     ) {
-        let Some(value) = shown else {
-            return self.push(line, name, format_args!("the value {message}"));
-        };
-        let mut chars = value.chars();
-        let start: String = chars.by_ref().take(MAX_VALUE_LEN).collect();
-        let dots = chars.next().map_or("", |_| "…");
-        self.push(line, name, format_args!("{start:?}{dots} {message}"));
+        match shown.filter(|value| may_be_quoted(value)) {
+            Some(value) => self.push(line, name, format_args!("{value:?} {message}")),
+            None => self.push(line, name, format_args!("the value {message}")),
+        }
     }
 
     /// All errors, if there are any; `file` is the accounts file.
@@ -77,6 +74,15 @@ impl ErrorCollector {
         }
         Err(ConfigErrors(lines.join("\n")))
     }
+}
+
+/// Whether an error may quote a text from any place: not a PEM text or a bcrypt hash, which may be under a
+/// wrong key.
+pub(super) fn may_be_quoted(text: &str) -> bool {
+    let is_secret = ["\n", "\r", "-----", "$2"]
+        .iter()
+        .any(|part| text.contains(part));
+    !is_secret && text.chars().count() <= MAX_VALUE_LEN
 }
 
 /// The first 50 errors of a configuration, a line each: flags and variables first, then the file

@@ -1,8 +1,8 @@
 //! The web configuration file: TLS, passwords, headers and rate limit, in the format of Prometheus'
 //! exporter-toolkit (<https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md>).
 //!
-//! As in the toolkit, a null or blank value leaves a key unset. `docs/security.md` lists the intended
-//! differences.
+//! As in the toolkit, `null` leaves a key unset, and so does a blank value of those that are a text or a
+//! file. `docs/security.md` lists the intended differences.
 
 mod client_certificates;
 mod content;
@@ -17,7 +17,7 @@ use hyper::header::{HeaderName, HeaderValue};
 
 pub use self::content::{RateLimit, WebConfig};
 use self::files::Files;
-use super::error::{ConfigErrors, ErrorCollector};
+use super::error::{ConfigErrors, ErrorCollector, may_be_quoted};
 use super::keys::{Key, keys};
 use super::parse::{self, Parsed};
 use super::settings::{Settings, mapping};
@@ -94,7 +94,7 @@ impl WebConfigFile {
         http.get("http2", parse::boolean);
         let known = HEADERS.map(|(name, _)| Key::named(name));
         let headers = http.values.remove("headers");
-        let headers = section(errors, headers, &known, "http_server_config.headers.");
+        let headers = written(errors, headers, &known, "http_server_config.headers.");
         config.headers = self::headers(&headers);
         if let Some(node) = take("basic_auth_users") {
             config.users = users(errors, node);
@@ -112,17 +112,24 @@ fn section<'a>(
     known: &[Key],
     prefix: &'a str,
 ) -> Settings<'a> {
+    let mut settings = written(errors, node, known, prefix);
+    let is_blank = |key: &str, value: &Value| tls::TEXTS.contains(&key) && value.text() == Some("");
+    (settings.values).retain(|key, node| !node.value.is_empty() && !is_blank(key, &node.value));
+    settings
+}
+
+/// The keys of a mapping.
+fn written<'a>(
+    errors: &'a ErrorCollector,
+    node: Option<Node>,
+    known: &[Key],
+    prefix: &'a str,
+) -> Settings<'a> {
     let unknown = |name: &str| unknown("key", name, known, str::to_owned);
     let node = node.filter(|node| !node.value.is_empty());
     let line = node.as_ref().map_or(1, |node| node.line);
     let values = node.and_then(|node| mapping(errors, node, known, prefix, unknown));
-    let mut values = values.unwrap_or_default();
-    values.retain(|_, node| !is_blank(&node.value));
-    Settings::new(values, line, prefix, errors)
-}
-
-fn is_blank(value: &Value) -> bool {
-    value.is_empty() || value.text() == Some("")
+    Settings::new(values.unwrap_or_default(), line, prefix, errors)
 }
 
 fn headers(settings: &Settings<'_>) -> Vec<(HeaderName, HeaderValue)> {
@@ -149,8 +156,11 @@ fn users(errors: &ErrorCollector, node: Node) -> BTreeMap<String, String> {
         return users;
     };
     for Node { line, name, value } in pairs {
-        // A name may have any characters.
-        let place = format!("basic_auth_users.{}", name.escape_debug());
+        let mut place = "basic_auth_users".to_owned();
+        if may_be_quoted(&name) {
+            // A name may have any characters.
+            place += &format!(".{}", name.escape_debug());
+        }
         let hash = value.text().unwrap_or_default();
         let is_hash = hash.parse::<bcrypt::HashParts>().is_ok_and(|parts| {
             // Hashes of the variant x are wrong for passwords beyond ASCII.

@@ -30,6 +30,17 @@ pub(super) const KEYS: &[Key] = keys! {
     min_version, max_version, cipher_suites, curve_preferences, prefer_server_cipher_suites,
 };
 
+/// Keys that a blank value leaves unset.
+pub(super) const TEXTS: [&str; 7] = [
+    "cert",
+    "cert_file",
+    "key",
+    "key_file",
+    "client_ca",
+    "client_ca_file",
+    "client_auth_type",
+];
+
 /// Go's names; none is what ring does not implement.
 const CURVES: [(&str, Option<NamedGroup>); 4] = [
     ("CurveP256", Some(NamedGroup::secp256r1)),
@@ -282,20 +293,18 @@ impl Reader<'_> {
             None
         };
         let allowed_names = self.list("client_allowed_sans", |name| Ok(name.to_owned()));
-        match policy {
-            None if allowed_names.is_some() => {
-                let message = format!("is not used without a client_auth_type; {VERIFY}");
-                settings.error("client_allowed_sans", message);
-            }
-            Some((_, false)) if allowed_names.is_some() => self.config.warnings.push(format!(
+        let required = policy.is_some_and(|(required, _)| required);
+        if allowed_names.is_some() && !required {
+            let message = format!("needs a client_auth_type that requires certificates; {VERIFY}");
+            settings.error("client_allowed_sans", message);
+        } else if allowed_names.is_some() && !verifies {
+            self.config.warnings.push(format!(
                 "client_allowed_sans of the web configuration does not protect: this client_auth_type does not verify certificates; {VERIFY}"
-            )),
-            _ => {}
+            ));
         }
-        let (required, _) = policy?;
-        Some(ClientCertificates {
+        policy.map(|_| ClientCertificates {
             verifier,
-            required: required || allowed_names.is_some(),
+            required,
             allowed_names,
             algorithms: provider.signature_verification_algorithms,
         })
