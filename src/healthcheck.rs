@@ -20,26 +20,31 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// The reason why the exporter is not healthy, or cannot be reached.
 pub async fn probe(settings: &WebSettings) -> Result<(), String> {
-    let (address, has_tls) = match &settings.probe_listen_address {
+    let (address, may_have_tls) = match &settings.probe_listen_address {
         Some(address) => (address, false),
         None => {
-            let web_config = settings.read_config_file();
-            let web_config = web_config.map_err(|errors| errors.to_string())?;
-            let has_tls = web_config.is_some_and(|(_, config)| config.tls.is_some());
             let address = settings.listen_addresses.first();
             let unknown =
                 "the address of systemd's socket is unknown here; set WEB_LISTEN_ADDRESS to it";
-            (address.ok_or(unknown)?, has_tls)
+            (address.ok_or(unknown)?, settings.config_file.is_some())
         }
     };
-    match get(address, has_tls).await {
+    let mut answer = get(address, may_have_tls).await;
+    // The file that says whether there is TLS may be invalid, or readable for the exporter only.
+    if may_have_tls
+        && answer.as_ref().is_err_and(|error| !error.is_timeout())
+        && let Ok(StatusCode::OK) = get(address, false).await
+    {
+        answer = Ok(StatusCode::OK);
+    }
+    match answer {
         Ok(StatusCode::OK) => Ok(()),
         Ok(status) => Err(format!("{address} answered HTTP {}", status.as_u16())),
         Err(error) if error.is_timeout() => {
             let seconds = PROBE_TIMEOUT.as_secs();
             Err(format!("{address}: no answer within {seconds}s"))
         }
-        Err(error) if has_tls => Err(format!(
+        Err(error) if may_have_tls => Err(format!(
             "{address}: {}; where client certificates are required, set --web.probe-listen-address",
             cause(&error)
         )),

@@ -30,6 +30,10 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// The web configuration in force.
 pub(super) struct AccessControl {
     current: watch::Sender<Current>,
+    /// When all tokens of the rate limit are back.
+    full_at: Mutex<Instant>,
+    /// The last password of each user that was right, as a tag by the user's hash.
+    verified: Mutex<HashMap<String, hmac::Tag>>,
     checks: Turns,
     /// Decides which hash stands for an unknown user.
     unknown_users: RandomState,
@@ -38,29 +42,27 @@ pub(super) struct AccessControl {
 /// What is in force while one request is answered.
 #[derive(Clone)]
 pub(super) struct Current {
-    policy: Arc<Policy>,
+    config: Arc<WebConfig>,
     /// Whether the file can be used now. If not, the last good one is in force for TLS only.
     is_valid: bool,
-}
-
-struct Policy {
-    config: Arc<WebConfig>,
-    /// When all tokens of the rate limit are back.
-    full_at: Mutex<Instant>,
-    /// The last password of each user that was right, as a tag by the user's hash.
-    verified: Mutex<HashMap<String, hmac::Tag>>,
 }
 
 impl AccessControl {
     pub(super) fn new(config: Arc<WebConfig>) -> Self {
         Self {
-            current: watch::Sender::new(Current::new(config)),
+            current: watch::Sender::new(Current {
+                config,
+                is_valid: true,
+            }),
+            full_at: Mutex::new(Instant::now()),
+            verified: Mutex::default(),
             checks: Turns::new(),
             unknown_users: RandomState::new(),
         }
     }
 
-    /// Keeps up with the file and those that it names, forever.
+    /// Keeps up with the file and those that it names, forever. A file that is being written may be empty: it
+    /// must not open the listener.
     pub(super) async fn follow(&self, mut file: WebConfigFile) {
         let mut pace = tokio::time::interval(CHECK_INTERVAL);
         loop {
@@ -74,14 +76,26 @@ impl AccessControl {
                 return;
             };
             file = same;
-            match changed {
+            let before = self.current().config;
+            let checked = changed.map(|read| {
+                let config = read.map_err(|errors| errors.to_string())?;
+                let lost = |lost| {
+                    format!("the file has no {lost} any more; restart the exporter to serve without {lost}")
+                };
+                config.lacks(&before).map(lost).map_or(Ok(config), Err)
+            });
+            match checked {
                 None => {}
                 Some(Ok(config)) => {
                     tracing::info!("web configuration reloaded");
                     for warning in &config.warnings {
                         tracing::warn!(warning, "doubtful setting");
                     }
-                    self.current.send_replace(Current::new(Arc::new(config)));
+                    *lock(&self.full_at) = Instant::now();
+                    self.current.send_replace(Current {
+                        config: Arc::new(config),
+                        is_valid: true,
+                    });
                 }
                 Some(Err(error)) => {
                     tracing::error!(
@@ -100,7 +114,7 @@ impl AccessControl {
 
     /// For a new connection.
     pub(super) fn tls(&self) -> Option<Arc<ServerConfig>> {
-        self.current().policy.config.tls.clone()
+        self.current().config.tls.clone()
     }
 
     /// Checks the configuration, the rate limit and the password, in this order.
@@ -113,15 +127,16 @@ impl AccessControl {
         current: &Current,
         headers: &HeaderMap,
     ) -> Result<(), Response> {
-        let Current { policy, is_valid } = current;
+        let Current { config, is_valid } = current;
         if !is_valid {
             let reason = "the web configuration is invalid; see the exporter's log";
             return Err(text(StatusCode::INTERNAL_SERVER_ERROR, reason));
         }
-        policy
-            .take_token(Instant::now())
-            .map_err(too_many_requests)?;
-        let users = &policy.config.users;
+        if let Some(limit) = config.rate_limit {
+            self.take_token(limit, Instant::now())
+                .map_err(too_many_requests)?;
+        }
+        let users = &config.users;
         if users.is_empty() {
             return Ok(());
         }
@@ -129,7 +144,7 @@ impl AccessControl {
             return Err(unauthorized());
         };
         let known = users.get(&user);
-        if known.is_some_and(|hash| policy.has_verified(&user, &password, hash)) {
+        if known.is_some_and(|hash| self.has_verified(&user, &password, hash)) {
             return Ok(());
         }
         // An unknown user costs as much as some known one, always the same for a name.
@@ -145,42 +160,17 @@ impl AccessControl {
         match known.zip(password) {
             Some((hash, password)) => {
                 let tag = hmac::sign(&tag_key(hash), &password);
-                policy.verified().insert(user, tag);
+                lock(&self.verified).insert(user, tag);
                 Ok(())
             }
             None => Err(unauthorized()),
         }
     }
-}
 
-impl Current {
-    fn new(config: Arc<WebConfig>) -> Self {
-        let policy = Policy {
-            config,
-            full_at: Mutex::new(Instant::now()),
-            verified: Mutex::default(),
-        };
-        Self {
-            policy: Arc::new(policy),
-            is_valid: true,
-        }
-    }
-
-    /// Adds the configured headers to an answer.
-    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.policy.config.headers {
-            headers.insert(name, value.clone());
-        }
-    }
-}
-
-impl Policy {
     /// Takes a token of the rate limit, or returns the time until there is one.
-    fn take_token(&self, now: Instant) -> Result<(), Duration> {
-        let Some(RateLimit { interval, burst }) = self.config.rate_limit else {
-            return Ok(());
-        };
-        let mut full_at = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+    fn take_token(&self, limit: RateLimit, now: Instant) -> Result<(), Duration> {
+        let RateLimit { interval, burst } = limit;
+        let mut full_at = lock(&self.full_at);
         let full_then = full_at.max(now) + interval;
         match (full_then - now).saturating_sub(interval.saturating_mul(burst)) {
             Duration::ZERO => {
@@ -192,14 +182,23 @@ impl Policy {
     }
 
     fn has_verified(&self, user: &str, password: &[u8], hash: &str) -> bool {
-        let verified = self.verified();
+        let verified = lock(&self.verified);
         let tag = verified.get(user);
         tag.is_some_and(|tag| hmac::verify(&tag_key(hash), password, tag.as_ref()).is_ok())
     }
+}
 
-    fn verified(&self) -> MutexGuard<'_, HashMap<String, hmac::Tag>> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+impl Current {
+    /// Adds the configured headers to an answer.
+    pub(super) fn add_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.config.headers {
+            headers.insert(name, value.clone());
+        }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn tag_key(hash: &str) -> hmac::Key {

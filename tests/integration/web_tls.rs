@@ -11,7 +11,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 use crate::support::{
-    InProcessExporter, Reply, SID, SimulatedApi, get, get_over_tls, run_to_exit, run_with_input,
+    InProcessExporter, Reply, SID, SimulatedApi, get_over_tls, run_to_exit, run_with_input,
     send_raw, wait_until_some,
 };
 
@@ -164,7 +164,7 @@ async fn alternative_names_restrict_client_certificates() {
         ("[]", false),
     ] {
         let config = format!(
-            "{SERVER}  client_auth_type: VerifyClientCertIfGiven\n  client_ca_file: ca.pem\n  \
+            "{SERVER}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n  \
              client_allowed_sans: {names}\n"
         );
         let served = Secured::start(&config).await;
@@ -231,30 +231,58 @@ async fn files_are_reloaded_and_invalid_ones_answer_500() {
     for path in ["/-/reload", "/-/log-level", "/"] {
         assert_eq!(served.get(&bob, path).await.unwrap().status, 500, "{path}");
     }
-    served.write("web.yml", SERVER);
-    wait_for(&Client::default(), 200).await;
+    served.write(
+        "web.yml",
+        format!("{SERVER}basic_auth_users:\n  bob: {hash}\n"),
+    );
+    wait_for(&bob, 200).await;
 
     // Another certificate: the key alone does not fit, and then its certificate follows.
     let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     served.write("server.key", signed.signing_key.serialize_pem());
-    wait_for(&Client::default(), 500).await;
+    wait_for(&bob, 500).await;
     served.write("server.pem", signed.cert.pem());
     let trusting = Client {
         trust: Some(signed.cert.der().clone()),
-        ..Client::default()
+        ..bob.clone()
     };
     wait_for(&trusting, 200).await;
-    assert!(served.get(&Client::default(), "/metrics").await.is_none());
-
-    // TLS ends with the section.
-    served.write("web.yml", "");
-    let address = served.exporter.address;
-    wait_until_some("plain HTTP", async || {
-        (get(address, "/metrics").await.status == 200).then_some(())
-    })
-    .await;
+    assert!(served.get(&bob, "/metrics").await.is_none());
     served.exporter.stop().await;
     drop(served.upstream);
+}
+
+#[tokio::test]
+async fn reload_never_takes_away_protection() {
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let users = format!("basic_auth_users:\n  bob: {hash}\n");
+    let verify = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n";
+    let full = format!("{SERVER}{verify}{users}");
+    let served = Secured::start(&full).await;
+    let bob = Client {
+        authorization: Some("Basic Ym9iOnJpZ2h0"),
+        ..Client::known()
+    };
+    let wait_for = async |expected: u16| {
+        wait_until_some(&format!("the status is {expected}"), async || {
+            let reply = served.get(&bob, "/metrics").await?;
+            (reply.status == expected).then_some(())
+        })
+        .await;
+    };
+    for less in [
+        "",
+        SERVER,
+        &users,
+        &format!("{SERVER}{verify}"),
+        &format!("{SERVER}{users}"),
+    ] {
+        wait_for(200).await;
+        served.write("web.yml", less);
+        wait_for(500).await;
+        served.write("web.yml", &full);
+    }
+    served.exporter.stop().await;
 }
 
 #[tokio::test]
@@ -302,7 +330,16 @@ async fn healthcheck_works_over_tls() {
     let run = run_to_exit(&["healthcheck"], &variables).await;
     assert_eq!(run.code, Some(0), "{}", run.stderr);
 
-    // The file of the exporter is another one by now.
+    // Neither an invalid file nor one that configures no TLS hides that the exporter is healthy.
+    served.write("web.yml", "invalid");
+    let run = run_to_exit(&["healthcheck"], &variables).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let plain = Secured::start("").await;
+    let address = plain.exporter.address.to_string();
+    let variables = [("WEB_LISTEN_ADDRESS", address.as_str()), variables[1]];
+    let run = run_to_exit(&["healthcheck"], &variables).await;
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+
     let other = Secured::start(&format!(
         "{SERVER}  client_auth_type: RequireAnyClientCert\n"
     ))

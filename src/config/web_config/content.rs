@@ -26,6 +26,25 @@ pub struct WebConfig {
     pub warnings: Vec<String>,
 }
 
+impl WebConfig {
+    /// What protects `before` and not this.
+    pub fn lacks(&self, before: &Self) -> Option<&'static str> {
+        let protections = |config: &Self| {
+            [
+                ("TLS", config.tls.is_some()),
+                (
+                    "verification of client certificates",
+                    config.verifies_clients,
+                ),
+                ("password", !config.users.is_empty()),
+            ]
+        };
+        let mut pairs = protections(before).into_iter().zip(protections(self));
+        let lost = pairs.find(|((_, had), (_, has))| *had && !*has);
+        lost.map(|((name, _), _)| name)
+    }
+}
+
 /// A token bucket: `burst` requests at once, then one in each `interval`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {

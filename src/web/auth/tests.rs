@@ -129,6 +129,47 @@ async fn passwords_are_checked_one_at_a_time_beside_other_requests() {
 }
 
 #[tokio::test]
+async fn reload_keeps_passwords_that_were_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.yml");
+    let hash = bcrypt::hash("right", 4).unwrap();
+    let write = |value| {
+        let header = format!("http_server_config: {{headers: {{X-Frame-Options: {value}}}}}");
+        std::fs::write(
+            &path,
+            format!("basic_auth_users: {{alice: {hash}}}\n{header}\n"),
+        )
+        .unwrap();
+    };
+    write("deny");
+    let mut file = WebConfigFile::new(path.clone());
+    let served = served(file.read().unwrap()).await;
+    let app = Arc::clone(&served.app);
+    tokio::spawn(async move { app.follow_web_config(file).await });
+    assert_eq!(
+        get_as(&served, "/metrics", "alice", "right").await.status,
+        200
+    );
+    write("sameorigin");
+    let header = async || {
+        let answer = served.get("/-/healthy").await;
+        answer.header("x-frame-options").map(str::to_owned)
+    };
+    while header().await.as_deref() != Some("sameorigin") {}
+
+    // A comparison would be answered with 429.
+    let waiting = &served.app.access.checks.waiting;
+    let _all = waiting
+        .acquire_many(MAX_WAITING.try_into().unwrap())
+        .await
+        .unwrap();
+    assert_eq!(
+        get_as(&served, "/metrics", "alice", "right").await.status,
+        200
+    );
+}
+
+#[tokio::test]
 async fn rate_limit_comes_before_the_password() {
     let interval = Duration::from_secs(10);
     let rate_limit = Some(RateLimit { interval, burst: 2 });
