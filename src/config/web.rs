@@ -104,8 +104,7 @@ pub(super) fn resolve(settings: &Settings<'_>) -> WebSettings {
 }
 
 fn telemetry_path(text: &str) -> Result<String, String> {
-    let is_safe = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    if !text.starts_with('/') || !text.chars().all(is_safe) {
+    if !text.starts_with('/') || !text.chars().all(is_path) {
         return Err("is not a valid path; use /metrics".to_owned());
     }
     let is_other = matches!(text, "/" | "/favicon.ico" | "/api/v1/accounts");
@@ -116,5 +115,19 @@ fn telemetry_path(text: &str) -> Result<String, String> {
 }
 
 fn external_url(text: &str) -> Result<Url, String> {
-    parse::http_url(text).ok_or_else(|| "is not a valid URL; use https://host/path".to_owned())
+    // After parsing: what is not allowed in a path is encoded with a percent sign.
+    let is_safe = |url: &Url| {
+        url.as_str()
+            .chars()
+            .all(|c| is_path(c) || ":[]".contains(c))
+    };
+    parse::http_url(text).filter(is_safe).ok_or_else(|| {
+        "is not a valid URL; use https://host/path, without user name, query and fragment, and of letters, \
+         digits and -_.~ in the path"
+            .to_owned()
+    })
+}
+
+fn is_path(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "/-_.~".contains(c)
 }
