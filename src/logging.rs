@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -27,8 +27,8 @@ use crate::text::is_printable;
 const QUEUE_LINES: usize = 16_384;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
-/// The configured level, and the filter by which it changes.
-static FILTER: OnceLock<(Level, reload::Handle<Targets, Registry>)> = OnceLock::new();
+/// The last level other than `debug`, and the filter by which the level changes.
+static FILTER: OnceLock<(Mutex<Level>, reload::Handle<Targets, Registry>)> = OnceLock::new();
 
 /// Starts the log of this process.
 ///
@@ -47,7 +47,7 @@ pub fn start(log: Log) -> Result<(), TryInitError> {
     tracing_subscriber::registry()
         .with(lines.with_filter(filter))
         .try_init()?;
-    FILTER.get_or_init(|| (log.level, handle));
+    FILTER.get_or_init(|| (Mutex::new(log.level), handle));
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
         // Without the panic's text, which may hold any data.
@@ -69,19 +69,25 @@ pub fn level() -> Option<Level> {
 
 /// Changes the level.
 pub fn set_level(level: Level) {
-    if let Some((_, filter)) = FILTER.get() {
+    if let Some((last, filter)) = FILTER.get() {
         // Fails only after the subscriber is gone, which is never before the process.
-        let _ = filter.reload(targets(level));
+        let apply = |level| drop(filter.reload(targets(level)));
+        // Whatever the levels are, the log shows the change.
+        apply(level.max(Level::INFO));
         info!(to = level.as_str().to_lowercase(), "log level changed");
+        apply(level);
+        if level != Level::DEBUG {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = level;
+        }
     }
 }
 
-/// Changes the level to `debug`, or from `debug` to the configured one.
+/// Changes the level to `debug`, or from `debug` to the last other one.
 pub fn toggle_debug() {
-    match FILTER.get() {
-        Some((configured, _)) if level() == Some(Level::DEBUG) => set_level(*configured),
-        _ => set_level(Level::DEBUG),
-    }
+    let last = FILTER.get().filter(|_| level() == Some(Level::DEBUG));
+    set_level(last.map_or(Level::DEBUG, |(last, _)| {
+        *last.lock().unwrap_or_else(PoisonError::into_inner)
+    }));
 }
 
 /// Waits until all lines are written, at most for `timeout`.

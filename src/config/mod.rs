@@ -74,6 +74,14 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
+/// The levels of the log by name.
+pub const LOG_LEVELS: [(&str, Level); 4] = [
+    ("debug", Level::DEBUG),
+    ("info", Level::INFO),
+    ("warn", Level::WARN),
+    ("error", Level::ERROR),
+];
+
 /// Level and format of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -213,14 +221,8 @@ fn shard(settings: &Settings<'_>) -> Shard {
 }
 
 fn log(settings: &Settings<'_>) -> Log {
-    let levels = [
-        ("debug", Level::DEBUG),
-        ("info", Level::INFO),
-        ("warn", Level::WARN),
-        ("error", Level::ERROR),
-    ];
     let formats = [("logfmt", LogFormat::Logfmt), ("json", LogFormat::Json)];
-    let level = settings.get("log_level", parse::word(levels));
+    let level = settings.get("log_level", parse::word(LOG_LEVELS));
     let format = settings.get("log_format", parse::word(formats));
     Log {
         level: level.unwrap_or(Level::INFO),

@@ -18,6 +18,7 @@ use super::response::{self, Response, text, with_header};
 use super::server::{ListenerKind, Source};
 use super::{App, ReloadRequest, accept, api, csrf, page};
 use crate::clock::Timestamps;
+use crate::config::LOG_LEVELS;
 use crate::logging;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
@@ -228,9 +229,14 @@ impl App {
             self.check_lifecycle(&request.headers)?;
             let level = Limited::new(body, MAX_LEVEL_BYTES).collect().await.ok();
             let level = level.and_then(|body| String::from_utf8(body.to_bytes().into()).ok());
-            let level = level.and_then(|level| level.trim().parse().ok());
-            let unknown = "the level must be one of error, warn, info, debug, trace";
-            logging::set_level(level.ok_or_else(|| bad_request(unknown))?);
+            let is_named = |text: &str| {
+                LOG_LEVELS
+                    .into_iter()
+                    .find(|(name, _)| *name == text.trim())
+            };
+            let level = level.and_then(|text| is_named(&text));
+            let unknown = "the level must be one of debug, info, warn, error";
+            logging::set_level(level.ok_or_else(|| bad_request(unknown))?.1);
         }
         let not_started = (
             StatusCode::INTERNAL_SERVER_ERROR,

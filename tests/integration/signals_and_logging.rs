@@ -129,7 +129,20 @@ async fn log_level_changes_while_running() {
         (level.text() == "debug\n").then_some(())
     })
     .await;
-    for wrong in ["loud", &"debug".repeat(10)] {
+    // The level before `debug` was set by a request.
+    let answer = put_log_level(&program, "error").await;
+    assert_eq!(answer, (200, "error\n".to_owned()));
+    program
+        .wait_for_log("the change", |line| line.ends_with("to=error"))
+        .await;
+    for level in ["debug\n", "error\n"] {
+        program.signal("USR1").await;
+        wait_until_some(level, async || {
+            (program.get("/-/log-level").await.text() == level).then_some(())
+        })
+        .await;
+    }
+    for wrong in ["trace", "5", "loud", &"debug".repeat(10)] {
         assert_eq!(put_log_level(&program, wrong).await.0, 400);
     }
 }
