@@ -1,8 +1,10 @@
 //! `tradernet-exporter hash-password`: a bcrypt hash for `basic_auth_users` of the web configuration.
 
-use std::io::{IsTerminal as _, Read as _, stdin};
+use std::io::{self, IsTerminal as _, Read as _, stdin};
 
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use secrecy::zeroize::Zeroizing;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::secret::{SecretKind, check_secret};
 
@@ -26,12 +28,31 @@ pub fn run() -> Result<String, String> {
         limited.read_to_string(&mut text).map_err(unreadable)?;
         return hash(&text);
     }
+    restore_echo_at_signals().map_err(unreadable)?;
     let ask = |prompt| rpassword::prompt_password(prompt).map(Zeroizing::new);
     let text = ask("Password: ").map_err(unreadable)?;
     if *text != *ask("Again: ").map_err(unreadable)? {
         return Err("the two passwords differ".to_owned());
     }
     hash(&text)
+}
+
+/// A signal at the prompt ends the program, and the terminal shows its input again.
+fn restore_echo_at_signals() -> io::Result<()> {
+    let before = tcgetattr(stdin())?;
+    for kind in [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ] {
+        let (mut signals, before) = (signal(kind)?, before.clone());
+        tokio::spawn(async move {
+            signals.recv().await;
+            let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+            std::process::exit(128 + kind.as_raw_value());
+        });
+    }
+    Ok(())
 }
 
 fn hash(text: &str) -> Result<String, String> {
