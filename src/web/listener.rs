@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{Permissions, remove_file, set_permissions, symlink_metadata};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
@@ -33,8 +33,8 @@ pub(super) type Stream = Either<TcpStream, UnixStream>;
 pub enum Listener {
     /// An address of the network.
     Tcp(TcpListener),
-    /// A file, which is removed at the end, except where systemd owns it.
-    Unix(UnixListener, Option<PathBuf>),
+    /// A file with its inode, which is removed at the end, except where systemd owns it.
+    Unix(UnixListener, Option<(PathBuf, u64)>),
 }
 
 impl From<TcpListener> for Listener {
@@ -68,7 +68,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// There is none, or one is neither a TCP nor a Unix socket.
+    /// There is none, or one is neither a TCP nor a Unix socket that listens.
     pub fn from_systemd() -> io::Result<Vec<Self>> {
         let mut sockets = ListenFd::from_env();
         let count = sockets.len();
@@ -77,11 +77,13 @@ impl Listener {
         }
         let take = |index| {
             if let Ok(Some(socket)) = sockets.take_unix_listener(index) {
+                check_listens(SockRef::from(&socket))?;
                 socket.set_nonblocking(true)?;
                 return Ok(Self::Unix(UnixListener::from_std(socket)?, None));
             }
             let socket = sockets.take_tcp_listener(index)?;
             let socket = socket.ok_or(io::ErrorKind::InvalidInput)?;
+            check_listens(SockRef::from(&socket))?;
             socket.set_nonblocking(true)?;
             Ok(Self::Tcp(TcpListener::from_std(socket)?))
         };
@@ -117,6 +119,17 @@ impl Listener {
     }
 }
 
+/// A connection is passed where the socket unit has `Accept=yes`.
+fn check_listens(socket: SockRef<'_>) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    if !socket.is_listener()? {
+        return Err(io::Error::other(
+            "a socket does not listen; the socket unit needs Accept=no",
+        ));
+    }
+    Ok(())
+}
+
 fn report(set: io::Result<()>) {
     if let Err(error) = set {
         tracing::debug!(%error, "an option of a connection cannot be set");
@@ -134,7 +147,7 @@ async fn bind_unix(path: &Path) -> io::Result<Listener> {
     }
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
-    let file = Some(path.to_owned());
+    let file = Some((path.to_owned(), symlink_metadata(path)?.ino()));
     // Nobody can connect before the mode is set.
     set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     Ok(Listener::Unix(socket.listen(BACKLOG)?, file))
@@ -159,7 +172,10 @@ impl fmt::Display for Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Self::Unix(_, Some(path)) = self {
+        // Another process may have bound the path meanwhile.
+        if let Self::Unix(_, Some((path, inode))) = self
+            && symlink_metadata(&*path).is_ok_and(|file| file.ino() == *inode)
+        {
             let _ = remove_file(path);
         }
     }

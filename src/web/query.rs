@@ -3,6 +3,7 @@
 use form_urlencoded::{Serializer, byte_serialize, parse};
 
 use super::health::AccountHealth;
+use crate::text::printable;
 
 /// Which accounts are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl Query {
                         return Err(format!("state must be one of {known}"));
                     }
                 }
-                "q" => read.account = value.trim().to_owned(),
+                "q" => read.account = printable(value.trim()),
                 "page" => read.page = value.parse().unwrap_or(1),
                 _ => {}
             }
@@ -98,6 +99,12 @@ mod tests {
             let query = Query::parse(query).unwrap();
             assert!(!query.is_filter() && query.page == page, "{query:?}");
         }
+    }
+
+    #[test]
+    fn search_has_no_control_characters() {
+        let query = Query::parse("q=%00a%1b[31m").unwrap();
+        assert_eq!(query.account, "\u{FFFD}a\u{FFFD}[31m");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 
 use crate::support::{ExporterProcess, SID, SimulatedApi, ask_socket, get, run_to_exit};
@@ -100,4 +100,30 @@ async fn systemd_without_a_socket_is_an_error() {
         "tradernet-exporter: cannot use the sockets of systemd: no socket was passed; start the \
          exporter by systemd with a socket unit, or unset --web.systemd-socket"
     );
+}
+
+#[tokio::test]
+async fn socket_from_systemd_that_does_not_listen_is_an_error() {
+    let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (connected, _peer) = UnixStream::pair().unwrap();
+    let mut program = ExporterProcess::with_sockets(tcp.into(), connected.into());
+    let run = program.spawn().unwrap().wait_with_output().await.unwrap();
+    let run = String::from_utf8(run.stderr).unwrap();
+    let error = "cannot use the sockets of systemd: a socket does not listen; the socket unit needs Accept=no";
+    assert!(run.contains(error), "{run}");
+}
+
+#[tokio::test]
+async fn unix_socket_of_another_process_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("web.sock");
+    let unix = format!("unix:{},127.0.0.1:0", path.display());
+    let upstream = SimulatedApi::start().await;
+    let variables = [("TRADERNET_SID", SID), ("WEB_LISTEN_ADDRESS", &unix)];
+    let mut program = ExporterProcess::start(&upstream.variables(&variables)).await;
+    fs::remove_file(&path).unwrap();
+    let _other = UnixListener::bind(&path).unwrap();
+    program.signal("TERM").await;
+    assert!(program.wait_exit().await.success());
+    assert!(path.exists());
 }

@@ -120,6 +120,10 @@ impl ExporterProcess {
 
     /// Starts the demo with these sockets as systemd would, and waits until it listens.
     pub(crate) async fn start_with_sockets(first: OwnedFd, second: OwnedFd) -> Self {
+        Self::spawn(Self::with_sockets(first, second)).await
+    }
+
+    pub(crate) fn with_sockets(first: OwnedFd, second: OwnedFd) -> Command {
         // A shell, since the variable needs the number of the process.
         let script = "exec 3<&0 4<&1 </dev/null >/dev/null
             LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" demo --web.systemd-socket";
@@ -131,7 +135,7 @@ impl ExporterProcess {
             .stdout(second)
             .stderr(Stdio::piped())
             .kill_on_drop(true);
-        Self::spawn(shell).await
+        shell
     }
 
     async fn spawn(mut command: Command) -> Self {
