@@ -82,11 +82,15 @@ pub(super) fn parse(text: &str) -> Result<Node> {
     loop {
         match reader.next()? {
             (Event::StreamEnd, _) => break,
-            (Event::DocumentStart(_), line) if root.is_some() => {
-                return fail(line, "a second document starts here; a file holds one");
-            }
             (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd, _) => {}
-            (event, line) => root = Some(reader.node(event, line, 0)?),
+            (event, line) => {
+                let node = reader.node(event, line, 0)?;
+                // Nothing is after a `---` at the end.
+                if root.is_some() && !node.value.is_empty() {
+                    return fail(line, "a second document starts here; a file holds one");
+                }
+                root.get_or_insert(node);
+            }
         }
     }
     // A text without a document is an empty one.

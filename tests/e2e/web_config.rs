@@ -19,7 +19,7 @@ const NEWER_KEYS: [&str; 5] = [
 ];
 
 /// Files that promtool accepts and the exporter refuses, each with its line in `docs/security.md`.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 9] = [
     (
         "cipher_suites_none_supported",
         "suites with CBC or without forward secrecy",
@@ -37,6 +37,7 @@ const REFUSED: [(&str, &str); 8] = [
         "a client CA is refused with `NoClientCert` only",
     ),
     ("curves_none_supported", "the curve P-521"),
+    ("second_document", "a second document"),
     (
         "tls_without_cert",
         "`tls_server_config` without certificate",

@@ -122,7 +122,7 @@ impl Reader<'_> {
         der.zeroize();
         let Ok(signing) = signing else {
             return fail(
-                "is not a supported private key; use RSA, ECDSA P-256 or P-384, or Ed25519",
+                "is not a supported private key; use RSA of 2048 to 4096 bits, ECDSA P-256 or P-384, or Ed25519",
             );
         };
         let certified = CertifiedKey::new(chain?, signing);
