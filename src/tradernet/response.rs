@@ -7,6 +7,7 @@
 
 mod session;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
@@ -57,7 +58,7 @@ pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
     // Answers of servers whose source files were saved with a byte order mark.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // One name in another encoding must not hide a whole list.
-    let text = String::from_utf8_lossy(bytes);
+    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
     match serde_json::from_str::<&RawValue>(&text) {
         Ok(value) => read_value(Value::read(value)),
         Err(error) if error.is_eof() => decode_error("it is empty or ends in the middle"),

@@ -18,10 +18,9 @@ const MAX_TEXT_CHARS: usize = 256;
 pub(super) fn read(entry: &RawValue) -> Option<Session> {
     let entry = Value::read(entry);
     let id = entry.field("id").integer()?;
-    let (start, end) = (
-        entry.field("start_datetime"),
-        entry.field("expire_datetime"),
-    );
+    let end = entry.field("expire_datetime");
+    let [start_date, end_date] =
+        [&entry.field("start_datetime"), &end].map(|date| date.text().and_then(date_ms));
     Some(Session {
         id: u64::try_from(id).ok()?,
         safety_type: entry.field("safety_type_id").integer(),
@@ -30,8 +29,8 @@ pub(super) fn read(entry: &RawValue) -> Option<Session> {
             .and_then(|address| ClientAddress::parse(truncate(address))),
         time_left: entry.field("expire").number(),
         expire_datetime_hash: end.text().map(hash),
-        expire_datetime_ms: end.text().and_then(date_ms).map(|(date, _)| date),
-        lifetime_ms: lifetime_ms(start.text(), end.text()),
+        expire_datetime_ms: end_date.map(|(date, _)| date),
+        lifetime_ms: lifetime_ms(start_date, end_date),
     })
 }
 
@@ -65,7 +64,7 @@ fn date_ms(text: &str) -> Option<(f64, bool)> {
 }
 
 /// Closing less opening date, where both are written the same way and in order.
-fn lifetime_ms(start: Option<&str>, end: Option<&str>) -> Option<f64> {
-    let ((start, is_zoned), (end, is_end_zoned)) = (date_ms(start?)?, date_ms(end?)?);
+fn lifetime_ms(start: Option<(f64, bool)>, end: Option<(f64, bool)>) -> Option<f64> {
+    let ((start, is_zoned), (end, is_end_zoned)) = (start?, end?);
     (is_zoned == is_end_zoned && end >= start).then_some(end - start)
 }
