@@ -1,5 +1,6 @@
 //! Accepts connections, bounds what they may cost, and drains them at shutdown.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -14,7 +15,6 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::sync::AcquireError;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::either::Either;
@@ -164,11 +164,11 @@ impl Server {
         connection: &Arc<Connection>,
         from: Source,
         request: Request<Incoming>,
-    ) -> Result<Response<Full<Bytes>>, AcquireError> {
-        let turn = connection.start_request().await?;
+    ) -> Result<Response<Full<Bytes>>, Infallible> {
+        connection.start_request().await;
         let response = self.app.respond(from, request).await;
         let connection = Arc::clone(connection);
-        Ok(response.map(|body| Full::new(self.connections.start_answer(connection, turn, body))))
+        Ok(response.map(|body| Full::new(self.connections.start_answer(connection, body))))
     }
 }
 
