@@ -97,10 +97,10 @@ class Exporter:
                     sys.exit(f"{self.process.args} ended")
                 time.sleep(0.0001)
 
-    def scrapes(self, count=1, coding="identity"):
+    def scrapes(self, count=1, coding=""):
         """The last of so many pages, requested on one connection."""
-        host = f"Host: 127.0.0.1:{self.port}\r\nAccept-Encoding: {coding}\r\n"
-        request = f"GET /metrics HTTP/1.1\r\n{host}\r\n".encode()
+        accept = f"Accept-Encoding: {coding}\r\n" if coding else ""
+        request = f"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{accept}\r\n".encode()
         with self.connect() as connection, connection.makefile("rb") as answer:
             for _ in range(count):
                 connection.sendall(request)

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// Smaller answers need no budget.
 const MIN_COUNTED_BYTES: usize = 16 * 1024;
 /// Of one connection.
-const REQUESTS_BETWEEN_YIELDS: u32 = 4;
+const REQUESTS_BETWEEN_YIELDS: u32 = 8;
 
 /// A full listener closes the connection that has owed a request longest; if none does, the one that
 /// has been answered longest.
