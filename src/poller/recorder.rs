@@ -37,6 +37,9 @@ pub(super) struct Recorder {
     pub(super) duration: Duration,
     /// The wait for the host's limits.
     pub(super) queue_wait: Duration,
+    /// The last poll that was counted as failed. A stream sends errors without a request too, and
+    /// ends: these change the state, and no poll counts twice.
+    failed_poll: u64,
     /// The first failure since the last answer.
     failing_since: Option<Timestamps>,
     /// Whether a login was rejected that the log has no line about.
@@ -52,6 +55,7 @@ impl Recorder {
             stream: StreamStatus::default(),
             duration: Duration::ZERO,
             queue_wait: Duration::ZERO,
+            failed_poll: 0,
             failing_since: None,
             login_rejected: false,
         }
@@ -100,7 +104,9 @@ impl Recorder {
         let (account, reason) = (&self.status.account, error.reason());
         let took_ms = self.took_ms();
         debug!(account = &**account, reason = reason.name(), %error, took_ms, "attempt failed");
-        self.status.failures.add(reason);
+        if std::mem::replace(&mut self.failed_poll, self.status.polls) != self.status.polls {
+            self.status.failures.add(reason);
+        }
         self.failing_since.get_or_insert(at);
         let (confirmed_at, max_age) = (self.tracker.confirmed_at(), self.status.tracking.max_age);
         let is_stale =

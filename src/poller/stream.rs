@@ -33,8 +33,6 @@ struct Connection {
     last_frame: Instant,
     last_list: Instant,
     last_ping: Instant,
-    /// A ping of ours has no pong yet; other pongs confirm nothing.
-    awaits_pong: bool,
     last_request: Instant,
     /// Nothing has come in reply to the last request.
     awaits_reply: bool,
@@ -55,7 +53,6 @@ impl Poller {
             last_frame: now,
             last_list: now,
             last_ping: now,
-            awaits_pong: false,
             last_request: now,
             awaits_reply: false,
             pending: None,
@@ -110,7 +107,6 @@ impl Poller {
                 self.record_update(connection);
             }
             () = sleep_until(ping_due) => {
-                connection.awaits_pong = true;
                 connection.last_ping = Instant::now();
                 send(connection.stream.ping()).await?;
             }
@@ -166,7 +162,7 @@ impl Poller {
                     Some((result, _)) => result.is_err(),
                     None => self.recorder.last_error().is_some(),
                 };
-                if std::mem::take(&mut connection.awaits_pong) && !has_failed {
+                if !has_failed {
                     self.recorder.tracker.confirm(self.now());
                     self.publish();
                 }

@@ -45,6 +45,9 @@ pub struct Stream {
     protocol: StreamProtocol,
     /// How often a server of socket.io expects a ping.
     ping_interval: Option<Duration>,
+    /// The payload of the pings that have no pong yet. The server cannot guess it. socket.io's
+    /// have none.
+    pinged: Option<u64>,
     /// The last event that was sent for no known reason.
     unexpected: Option<String>,
     limit: u64,
@@ -57,7 +60,7 @@ pub enum StreamEvent {
     /// The list; or an error, or something unreadable instead of a list. The connection is open
     /// then, but the last list may not hold any more.
     Answer(Result<SessionList, Error>),
-    /// A ping was answered.
+    /// A ping of ours was answered: at most once for each.
     Pong,
     /// Another frame.
     Other,
@@ -101,6 +104,7 @@ impl Stream {
             socket,
             protocol,
             ping_interval: None,
+            pinged: None,
             unexpected: None,
             limit,
             context,
@@ -168,8 +172,9 @@ impl Stream {
     ///
     /// Why the connection ended.
     pub async fn ping(&mut self) -> Result<(), Error> {
+        let payload = *self.pinged.get_or_insert_with(|| fastrand::u64(..));
         let ping = match &self.protocol {
-            StreamProtocol::Websocket => Message::Ping(bytes::Bytes::new()),
+            StreamProtocol::Websocket => Message::Ping(payload.to_be_bytes().to_vec().into()),
             StreamProtocol::Socketio { .. } => Message::text(socketio::PING),
         };
         self.send(ping).await
@@ -200,7 +205,10 @@ impl Stream {
                 Err(_) => Event::Other(None),
             },
             // Engine.IO has pings of its own.
-            Message::Pong(_) if is_websocket => Event::Pong,
+            Message::Pong(payload) if is_websocket => match self.pinged {
+                Some(pinged) if payload[..] == pinged.to_be_bytes() => Event::Pong,
+                _ => Event::Other(None),
+            },
             Message::Close(frame) => return Err(self.closed(frame.as_ref())),
             _ => Event::Other(None),
         };
@@ -217,7 +225,7 @@ impl Stream {
                 };
             }
             Event::Demo => return Err(Error::Auth(AuthError::DemoMode)),
-            Event::Pong => return Ok(StreamEvent::Pong),
+            Event::Pong if self.pinged.take().is_some() => return Ok(StreamEvent::Pong),
             Event::Closed => return Err(self.closed(None)),
             Event::Opened(interval) => {
                 self.ping_interval = interval.map(|interval| interval.max(MIN_PING_INTERVAL));
@@ -226,7 +234,7 @@ impl Stream {
             Event::Other(Some(name)) if !EXPECTED_EVENTS.contains(&name.as_str()) => {
                 self.unexpected = Some(self.context.redactor.redact(&name));
             }
-            Event::Other(_) => {}
+            Event::Pong | Event::Other(_) => {}
         }
         Ok(StreamEvent::Other)
     }
@@ -322,6 +330,45 @@ mod tests {
             assert_eq!(error.is_cured_by_login(), logs_in, "{code} {reason}");
             assert!(error.to_string().contains(&code.to_string()), "{error}");
             assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pong_counts_once_for_a_ping_of_ours() {
+        for is_websocket in [true, false] {
+            let (client, server) = tokio::io::duplex(1 << 10);
+            let mut stream = Stream::over(client).await;
+            let mut server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+            let mut guess = Message::Pong(bytes::Bytes::new());
+            if !is_websocket {
+                let login = String::new();
+                stream.protocol = StreamProtocol::Socketio { login };
+                guess = Message::text("3");
+            }
+            server.send(guess.clone()).await.unwrap();
+            assert!(matches!(stream.next().await.unwrap(), StreamEvent::Other));
+            let mut last = None;
+            for _ in 0..2 {
+                stream.ping().await.unwrap();
+                let pong = match server.next().await.unwrap().unwrap() {
+                    Message::Ping(payload) => Message::Pong(payload),
+                    _ => guess.clone(),
+                };
+                if is_websocket {
+                    for wrong in last
+                        .replace(pong.clone())
+                        .into_iter()
+                        .chain([guess.clone()])
+                    {
+                        server.send(wrong).await.unwrap();
+                        assert!(matches!(stream.next().await.unwrap(), StreamEvent::Other));
+                    }
+                }
+                server.send(pong.clone()).await.unwrap();
+                assert!(matches!(stream.next().await.unwrap(), StreamEvent::Pong));
+                server.send(pong).await.unwrap();
+                assert!(matches!(stream.next().await.unwrap(), StreamEvent::Other));
+            }
         }
     }
 
