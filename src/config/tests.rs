@@ -279,8 +279,8 @@ fn external_url_is_a_host_and_a_path() {
         "https://host/<",
     ] {
         let error = load_with_sid(&[("WEB_EXTERNAL_URL", url)]).unwrap_err();
-        let expected = "is not a valid URL; use https://host/path, without user name, query and fragment, \
-                        and of letters, digits and -_.~ in the path";
+        let expected =
+            "is not a valid URL; use https://host/path, and letters, digits and -_.~ in the path";
         let error = error.to_string();
         assert!(
             error.ends_with(expected) && !error.contains("hunter2"),

@@ -121,9 +121,9 @@ fn external_url(text: &str) -> Result<Url, String> {
             .chars()
             .all(|c| is_path(c) || ":[]".contains(c))
     };
-    parse::http_url(text).filter(is_safe).ok_or_else(|| {
-        "is not a valid URL; use https://host/path, without user name, query and fragment, and of letters, \
-         digits and -_.~ in the path"
+    let url = parse::http_url(text).filter(is_safe);
+    url.ok_or_else(|| {
+        "is not a valid URL; use https://host/path, and letters, digits and -_.~ in the path"
             .to_owned()
     })
 }

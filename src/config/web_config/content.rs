@@ -29,19 +29,13 @@ pub struct WebConfig {
 impl WebConfig {
     /// What protects `before` and not this.
     pub fn lacks(&self, before: &Self) -> Option<&'static str> {
-        let protections = |config: &Self| {
-            [
-                ("TLS", config.tls.is_some()),
-                (
-                    "verification of client certificates",
-                    config.verifies_clients,
-                ),
-                ("password", !config.users.is_empty()),
-            ]
-        };
-        let mut pairs = protections(before).into_iter().zip(protections(self));
-        let lost = pairs.find(|((_, had), (_, has))| *had && !*has);
-        lost.map(|((name, _), _)| name)
+        if before.tls.is_some() && self.tls.is_none() {
+            Some("TLS")
+        } else if before.verifies_clients && !self.verifies_clients {
+            Some("verification of client certificates")
+        } else {
+            (!before.users.is_empty() && self.users.is_empty()).then_some("password")
+        }
     }
 }
 

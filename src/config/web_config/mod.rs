@@ -94,7 +94,7 @@ impl WebConfigFile {
         http.get("http2", parse::boolean);
         let known = HEADERS.map(|(name, _)| Key::named(name));
         let headers = http.values.remove("headers");
-        let headers = written(errors, headers, &known, "http_server_config.headers.");
+        let headers = section(errors, headers, &known, "http_server_config.headers.");
         config.headers = self::headers(&headers);
         if let Some(node) = take("basic_auth_users") {
             config.users = users(errors, node);
@@ -105,21 +105,8 @@ impl WebConfigFile {
     }
 }
 
-/// The keys of a mapping that are set.
+/// The keys of a mapping that are set. A header needs a value.
 fn section<'a>(
-    errors: &'a ErrorCollector,
-    node: Option<Node>,
-    known: &[Key],
-    prefix: &'a str,
-) -> Settings<'a> {
-    let mut settings = written(errors, node, known, prefix);
-    let is_blank = |key: &str, value: &Value| tls::TEXTS.contains(&key) && value.text() == Some("");
-    (settings.values).retain(|key, node| !node.value.is_empty() && !is_blank(key, &node.value));
-    settings
-}
-
-/// The keys of a mapping.
-fn written<'a>(
     errors: &'a ErrorCollector,
     node: Option<Node>,
     known: &[Key],
@@ -129,7 +116,12 @@ fn written<'a>(
     let node = node.filter(|node| !node.value.is_empty());
     let line = node.as_ref().map_or(1, |node| node.line);
     let values = node.and_then(|node| mapping(errors, node, known, prefix, unknown));
-    Settings::new(values.unwrap_or_default(), line, prefix, errors)
+    let mut values = values.unwrap_or_default();
+    values.retain(|key, node| match node.value.text() {
+        Some("") => tls::TEXTS.split(' ').all(|text| text != *key),
+        _ => !node.value.is_empty() || HEADERS.iter().any(|(name, _)| name == key),
+    });
+    Settings::new(values, line, prefix, errors)
 }
 
 fn headers(settings: &Settings<'_>) -> Vec<(HeaderName, HeaderValue)> {

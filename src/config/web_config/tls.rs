@@ -31,15 +31,8 @@ pub(super) const KEYS: &[Key] = keys! {
 };
 
 /// Keys that a blank value leaves unset.
-pub(super) const TEXTS: [&str; 7] = [
-    "cert",
-    "cert_file",
-    "key",
-    "key_file",
-    "client_ca",
-    "client_ca_file",
-    "client_auth_type",
-];
+pub(super) const TEXTS: &str =
+    "cert cert_file key key_file client_ca client_ca_file client_auth_type";
 
 /// Go's names; none is what ring does not implement.
 const CURVES: [(&str, Option<NamedGroup>); 4] = [
