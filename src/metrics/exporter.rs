@@ -13,6 +13,8 @@ use prometheus::{
     register_int_counter_vec_with_registry, register_int_counter_with_registry,
     register_int_gauge_vec_with_registry, register_int_gauge_with_registry,
 };
+#[cfg(target_os = "linux")]
+use rustix::time::{ClockId, clock_gettime};
 
 use super::exposition::{ExpositionWriter, FamilyMeta, MetricType};
 use crate::logging;
@@ -55,7 +57,7 @@ impl ExporterMetrics {
         .with_label_values(&[&index, &count])
         .set(1);
         #[cfg(target_os = "linux")]
-        registry.register(Box::new(process::Process(ProcessCollector::for_self())))?;
+        registry.register(Box::new(ProcessCollector::for_self()))?;
         Ok(Self {
             http_requests: register_int_counter_vec_with_registry!(
                 "tradernet_exporter_http_requests_total",
@@ -95,7 +97,20 @@ impl ExporterMetrics {
         let dropped = logging::dropped_lines();
         self.log_lines_dropped
             .inc_by(dropped.saturating_sub(counted));
-        self.registry.gather()
+        let mut families = self.registry.gather();
+        #[cfg(target_os = "linux")]
+        for family in &mut families {
+            // The crate reads whole seconds.
+            if family.name() == "process_cpu_seconds_total" {
+                let cpu = clock_gettime(ClockId::ProcessCPUTime);
+                let mut counter = proto::Counter::default();
+                counter.set_value(cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9);
+                let mut metric = proto::Metric::default();
+                metric.set_counter(counter);
+                family.set_metric(vec![metric]);
+            }
+        }
+        families
     }
 }
 
@@ -139,39 +154,6 @@ pub(super) fn write(page: &mut ExpositionWriter<'_>, families: &[MetricFamily]) 
                     writer.sample("_count", "", &labels, count.into());
                 }
             }
-        }
-    }
-}
-
-#[cfg(target_os = "linux")]
-mod process {
-    use prometheus::core::{Collector, Desc};
-    use prometheus::process_collector::ProcessCollector;
-    use prometheus::proto::{Counter, MetricFamily};
-    use rustix::time::{ClockId, clock_gettime};
-
-    /// `process_*` of the `prometheus` crate, with processor time in fractions of a second.
-    pub(super) struct Process(pub(super) ProcessCollector);
-
-    impl Collector for Process {
-        fn desc(&self) -> Vec<&Desc> {
-            self.0.desc()
-        }
-
-        fn collect(&self) -> Vec<MetricFamily> {
-            let mut families = self.0.collect();
-            let cpu = clock_gettime(ClockId::ProcessCPUTime);
-            let seconds = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-            for family in &mut families {
-                if family.name() == "process_cpu_seconds_total" {
-                    for metric in family.mut_metric() {
-                        let mut counter = Counter::default();
-                        counter.set_value(seconds);
-                        metric.set_counter(counter);
-                    }
-                }
-            }
-            families
         }
     }
 }

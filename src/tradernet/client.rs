@@ -7,11 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{
-    CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, SET_COOKIE,
-};
+use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Method, NoProxy, Proxy, Request, Response, StatusCode};
-use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -21,11 +18,11 @@ use url::Url;
 use super::error::{Error, ResponseHead, Stage};
 use super::login::{Login, LoginReply};
 use super::redact::Redactor;
-use super::request::{ApiRequest, Credentials, Endpoint, signature_of};
+use super::request::{Credentials, Endpoint};
 use super::resolver::SharedResolver;
 use super::transport::Transport;
 use super::transport_error::{RequestContext, address, is_tunnel_refused, was_cut_off};
-use super::{classify, login, response};
+use super::{classify, login, response, signature};
 use crate::clock::Clock;
 use crate::session::SessionList;
 
@@ -79,11 +76,13 @@ impl Client {
         observe: RequestObserver,
         clock: Clock,
     ) -> Result<Self, String> {
+        let proxy = config.proxy.as_ref().map(|it| it.expose_secret().parse());
+        let proxy = proxy.transpose().map_err(|_| INVALID_PROXY.to_owned())?;
         Ok(Self {
             plain: http(config, rustls::RootCertStore::empty())?,
             tls: Arc::default(),
             config: Arc::new(config.clone()),
-            proxy: (config.proxy.as_ref()).map(|proxy| proxy_address(proxy.expose_secret())),
+            proxy: proxy.map(|proxy| address(&proxy)),
             observe,
             clock,
         })
@@ -131,11 +130,12 @@ impl Client {
         credentials: Credentials<'_>,
         redactor: &Redactor,
     ) -> Result<(SessionList, ResponseHead), Error> {
-        let request = ApiRequest::list(credentials, self.clock.now());
-        let signature = signature_of(&request.headers);
+        let request = endpoint.list_request(credentials, self.clock.now())?;
+        let signature = request.headers().get(signature::HEADER);
+        let signature = signature.and_then(|it| it.to_str().ok().map(SecretString::from));
         let redactor = redactor.with(signature.clone());
         let context = self.context(&endpoint.origin, endpoint.timeout, &redactor);
-        let response = self.send_twice(post(endpoint, request)?, &context).await?;
+        let response = self.send_twice(request, &context).await?;
         let head = self.head(&response);
         let list = self.read_list(response, &context).await?;
         let signature = Redactor::new(signature);
@@ -154,9 +154,7 @@ impl Client {
         redactor: &Redactor,
     ) -> Result<SecretString, Error> {
         let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
-        let response = self
-            .send(post(endpoint, login.request())?, &context)
-            .await?;
+        let response = self.send(login.request(endpoint), &context).await?;
         let head = self.head(&response);
         let cookies = response.headers().get_all(SET_COOKIE).iter();
         let cookies = cookies
@@ -238,14 +236,13 @@ impl Client {
     ) -> Result<Response, Error> {
         let error = match sent {
             Ok(response) => return Ok(response),
-            Err(error) => error,
+            Err(error) => context.error(error),
         };
-        let refused = is_tunnel_refused(&error);
-        let error = context.error(error);
         // In the scheme of HTTP the library opens no tunnel first. A URL without a port has that of
         // plain HTTP, for which it would ask without one.
         let target = Url::parse(&format!("http://{}", context.address)).ok();
-        let Some(target) = target.filter(|url| refused && url.port().is_some()) else {
+        let Some(target) = target.filter(|url| is_tunnel_refused(&error) && url.port().is_some())
+        else {
             return Err(error);
         };
         let mut connect = Request::new(Method::CONNECT, target);
@@ -304,44 +301,6 @@ fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::
         .map_err(|error| error.without_url().to_string())
 }
 
-fn post(endpoint: &Endpoint, api_request: ApiRequest) -> Result<Request, Error> {
-    let mut url = endpoint.origin.clone();
-    url.set_path(api_request.path);
-    let mut request = Request::new(Method::POST, url);
-    let content_type = HeaderValue::from_static(api_request.content_type);
-    request.headers_mut().insert(CONTENT_TYPE, content_type);
-    for (name, value) in &api_request.headers {
-        insert_secret(&mut request, name, value)?;
-    }
-    *request.body_mut() = Some(wiped(&api_request.body).into());
-    *request.timeout_mut() = Some(endpoint.timeout);
-    Ok(request)
-}
-
-/// A copy that is wiped after it was sent.
-fn wiped(secret: &SecretString) -> Bytes {
-    let bytes = secret.expose_secret().as_bytes();
-    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
-}
-
-/// Adds a header that is not shown in any log.
-pub(super) fn insert_secret(
-    request: &mut Request,
-    name: &str,
-    value: &SecretString,
-) -> Result<(), Error> {
-    let name = HeaderName::try_from(name);
-    let value = HeaderValue::from_maybe_shared(wiped(value));
-    let (Ok(name), Ok(mut value)) = (name, value) else {
-        return Err(Error::Credential {
-            detail: "it has characters that HTTP cannot carry".to_owned(),
-        });
-    };
-    value.set_sensitive(true);
-    request.headers_mut().insert(name, value);
-    Ok(())
-}
-
 /// Reads a whole body of at most `limit` bytes, decoded.
 async fn read_body(
     mut response: Response,
@@ -365,14 +324,6 @@ async fn read_body(
         }
     }
     Ok(body.into())
-}
-
-/// Host and port of the proxy, without the password.
-fn proxy_address(proxy: &str) -> String {
-    match Url::parse(proxy) {
-        Ok(url) if url.has_host() => address(&url),
-        _ => proxy.rsplit('@').next().unwrap_or_default().to_owned(),
-    }
 }
 
 /// Whether a URL's host is this machine for certain.

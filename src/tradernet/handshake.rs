@@ -16,9 +16,9 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::client::{Client, insert_secret};
+use super::client::Client;
 use super::error::Error;
-use super::request::{Credentials, version_3_signature};
+use super::request::{Credentials, insert_secret, version_3_signature};
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
 use crate::clock::Timestamps;

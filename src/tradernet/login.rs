@@ -5,13 +5,14 @@
 //! server does not.
 
 use bytes::Bytes;
+use reqwest::Request;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::value::RawValue;
 
 use super::classify::{is_transient, message};
 use super::error::{AuthError, Error, ResponseHead};
 use super::redact::Redactor;
-use super::request::ApiRequest;
+use super::request::Endpoint;
 use super::response::{self, Answer, ApiErrorBody};
 use super::value::Value;
 
@@ -41,7 +42,7 @@ pub struct Login<'a> {
 
 impl Login<'_> {
     /// The login's request. No SID cookie goes with it.
-    pub(super) fn request(&self) -> ApiRequest {
+    pub(super) fn request(&self, endpoint: &Endpoint) -> Request {
         let password = self.password.expose_secret();
         if !self.view_only {
             let fields = [
@@ -49,7 +50,7 @@ impl Login<'_> {
                 ("password", password),
                 ("rememberMe", "1"),
             ];
-            return ApiRequest::form("/api/check-login-password", &fields);
+            return endpoint.form("/api/check-login-password", &fields);
         }
         let mut params = serde_json::json!({
             "login": self.name,
@@ -61,7 +62,7 @@ impl Login<'_> {
             params.insert("userId".to_owned(), user_id.into());
         }
         let query = serde_json::json!({"cmd": "authByLogin", "params": params});
-        ApiRequest::form("/api/", &[("q", &query.to_string())])
+        endpoint.form("/api/", &[("q", &query.to_string())])
     }
 }
 
@@ -352,9 +353,16 @@ mod tests {
                 view_only,
                 user_id,
             };
-            let request = login.request();
-            let form = form_urlencoded::parse(request.body.expose_secret().as_bytes());
-            (request.path, form.into_owned().collect::<Vec<_>>())
+            let endpoint = Endpoint {
+                origin: "https://tradernet.test".parse().unwrap(),
+                timeout: std::time::Duration::ZERO,
+            };
+            let request = login.request(&endpoint);
+            let body = request.body().unwrap().as_bytes().unwrap();
+            let form = form_urlencoded::parse(body)
+                .into_owned()
+                .collect::<Vec<_>>();
+            (request.url().path().to_owned(), form)
         };
         let (path, form) = request(false, None);
         assert_eq!(path, "/api/check-login-password");

@@ -4,9 +4,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::{Method, Request};
+use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+use super::error::Error;
 use super::signature;
 use crate::clock::Timestamps;
 
@@ -48,37 +53,20 @@ pub enum Credentials<'a> {
     },
 }
 
-/// A request to the API: always a POST.
-pub(super) struct ApiRequest {
-    pub(super) path: &'static str,
-    pub(super) content_type: &'static str,
-    pub(super) body: SecretString,
-    pub(super) headers: Vec<(&'static str, SecretString)>,
-}
-
-impl ApiRequest {
-    /// A form without further headers.
-    pub(super) fn form(path: &'static str, fields: &[(&str, &str)]) -> Self {
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        Self {
-            path,
-            content_type: FORM,
-            body: form.extend_pairs(fields).finish().into(),
-            headers: Vec::new(),
-        }
-    }
-
+impl Endpoint {
     /// The request for the list.
-    pub(super) fn list(credentials: Credentials<'_>, now: Timestamps) -> Self {
+    pub(super) fn list_request(
+        &self,
+        credentials: Credentials<'_>,
+        now: Timestamps,
+    ) -> Result<Request, Error> {
         match credentials {
             Credentials::Sid(sid) => {
                 let sid = sid.expose_secret();
                 let query = serde_json::json!({"cmd": COMMAND, "SID": sid, "params": {}});
-                let mut request = Self::form("/api/", &[("q", &query.to_string())]);
-                request
-                    .headers
-                    .push(("Cookie", format!("SID={sid}").into()));
-                request
+                let mut request = self.form("/api/", &[("q", &query.to_string())]);
+                insert_secret(&mut request, "Cookie", &format!("SID={sid}").into())?;
+                Ok(request)
             }
             Credentials::KeyPair {
                 key,
@@ -93,20 +81,37 @@ impl ApiRequest {
                     ("nonce", nonce.as_str()),
                 ];
                 let signature = signature::version_2(secret.expose_secret(), &fields);
-                let mut request = Self::form("/api/v2/cmd/getSecuritySessions", &fields);
-                request.headers.push((signature::HEADER, signature));
-                request
+                let mut request = self.form("/api/v2/cmd/getSecuritySessions", &fields);
+                insert_secret(&mut request, signature::HEADER, &signature)?;
+                Ok(request)
             }
             Credentials::KeyPair { key, secret, .. } => {
                 let body = "{}";
-                Self {
-                    path: "/api/getSecuritySessions",
-                    content_type: JSON,
-                    body: body.into(),
-                    headers: version_3_signature(key, secret, body, now).into(),
+                let mut request = self.post("/api/getSecuritySessions", JSON, &body.into());
+                for (name, value) in version_3_signature(key, secret, body, now) {
+                    insert_secret(&mut request, name, &value)?;
                 }
+                Ok(request)
             }
         }
+    }
+
+    /// A form without further headers.
+    pub(super) fn form(&self, path: &str, fields: &[(&str, &str)]) -> Request {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        let body = form.extend_pairs(fields).finish().into();
+        self.post(path, FORM, &body)
+    }
+
+    fn post(&self, path: &str, content_type: &'static str, body: &SecretString) -> Request {
+        let mut url = self.origin.clone();
+        url.set_path(path);
+        let mut request = Request::new(Method::POST, url);
+        let content_type = HeaderValue::from_static(content_type);
+        request.headers_mut().insert(CONTENT_TYPE, content_type);
+        *request.body_mut() = Some(wiped(body).into());
+        *request.timeout_mut() = Some(self.timeout);
+        request
     }
 }
 
@@ -128,12 +133,6 @@ pub(super) fn version_3_signature(
     ]
 }
 
-/// The signature among the headers or parameters of a request.
-pub(super) fn signature_of(fields: &[(&str, SecretString)]) -> Option<SecretString> {
-    let mut fields = fields.iter();
-    fields.find_map(|(name, value)| (*name == signature::HEADER).then(|| value.clone()))
-}
-
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -141,4 +140,28 @@ pub(super) fn signature_of(fields: &[(&str, SecretString)]) -> Option<SecretStri
 )]
 fn whole(value: f64) -> u64 {
     value as u64
+}
+
+/// A copy that is wiped after it was sent.
+fn wiped(secret: &SecretString) -> Bytes {
+    let bytes = secret.expose_secret().as_bytes();
+    Bytes::from_owner(Zeroizing::new(bytes.to_vec()))
+}
+
+/// Adds a header that is not shown in any log.
+pub(super) fn insert_secret(
+    request: &mut Request,
+    name: &str,
+    value: &SecretString,
+) -> Result<(), Error> {
+    let name = HeaderName::try_from(name);
+    let value = HeaderValue::from_maybe_shared(wiped(value));
+    let (Ok(name), Ok(mut value)) = (name, value) else {
+        return Err(Error::Credential {
+            detail: "it has characters that HTTP cannot carry".to_owned(),
+        });
+    };
+    value.set_sensitive(true);
+    request.headers_mut().insert(name, value);
+    Ok(())
 }

@@ -15,11 +15,11 @@ use super::error::{AuthError, Error, ResponseHead, Stage};
 use super::frame::{Event, websocket_event};
 use super::handshake::{self, Socket};
 use super::redact::Redactor;
-use super::request::{Credentials, signature_of};
+use super::request::Credentials;
 use super::response::ApiErrorBody;
-use super::socketio;
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
+use super::{signature, socketio};
 use crate::session::SessionList;
 
 /// Pings are sent no more often, whatever interval the server expects.
@@ -85,7 +85,9 @@ impl Client {
             received,
         };
         let parameters = handshake::parameters(credentials, self.clock.now());
-        let redactor = redactor.with(signature_of(&parameters));
+        let is_signature = |(name, _): &&(&str, _)| *name == signature::HEADER;
+        let signature = parameters.iter().find(is_signature);
+        let redactor = redactor.with(signature.map(|(_, value)| value.clone()));
         let context = self.context(&endpoint.origin, allowed, &redactor);
         let limit = self.config.max_response_bytes.min(MAX_FRAME_BYTES);
         let socket = handshake::open(self, endpoint, &parameters, limit, &context);

@@ -11,8 +11,7 @@ use url::Url;
 use super::error::{Error, Stage};
 use super::redact::Redactor;
 
-/// How the HTTP library words a proxy's refusal of a tunnel; its type is private.
-const REFUSED: &str = "tunnel error: unsuccessful";
+const REFUSED: &str = "the proxy opened no tunnel to the API";
 
 /// What an error of one request names.
 pub(super) struct RequestContext {
@@ -130,15 +129,15 @@ fn tunnel_message(text: &str) -> &str {
         "tunnel error: proxy authorization required" => {
             "the proxy answered HTTP 407: it requires a user and a password"
         }
-        REFUSED => "the proxy opened no tunnel to the API",
+        "tunnel error: unsuccessful" => REFUSED,
         "tunnel error: unexpected end of file" => "the proxy closed the connection",
         text => text,
     }
 }
 
 /// Whether a proxy answered that it opens no tunnel, with a status other than 407.
-pub(super) fn is_tunnel_refused(error: &reqwest::Error) -> bool {
-    chain(error).any(|cause| cause.to_string() == REFUSED)
+pub(super) fn is_tunnel_refused(error: &Error) -> bool {
+    matches!(error, Error::Connection { detail, .. } if detail == REFUSED)
 }
 
 /// What was wrong with TLS; frequent mistakes in plain words.
