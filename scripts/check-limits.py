@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the demo of the program in $EXPORTER where the system has no more descriptors or memory to give, and kills and
+"""Runs the demo of the program in $EXPORTER where the system has no more descriptors, memory or threads to give, and kills and
 restarts it. Prints a line for each; fails where the exporter does not stay alive or does not recover.
 """
 
@@ -85,6 +85,43 @@ def memory():
     print(f"{limit >> 20} MiB of data: 600 pages served")
 
 
+def threads():
+    """As another user than root, whom the limit does not bind, and one who runs nothing else."""
+    if os.geteuid() != 0:
+        print("threads: skipped, since only root can become another user")
+        return
+    nobody = 65534
+    command = [EXPORTER, "demo", "--web.listen-address=127.0.0.1:0", "--web.enable-lifecycle"]
+    served = 0
+    for limit in range(2, 20):
+        process = subprocess.Popen(
+            command,
+            stderr=subprocess.PIPE,
+            text=True,
+            user=nobody,
+            group=nobody,
+            extra_groups=[],
+            preexec_fn=lambda limit=limit: resource.setrlimit(resource.RLIMIT_NPROC, (limit, limit)),
+        )
+        found = None
+        for line in process.stderr:
+            if found := re.search(r"msg=listening .*address=(\S+)", line):
+                break
+        if not found:
+            assert process.wait() == 1 and "cannot start a thread" in line, (limit, process.returncode, line)
+            continue
+        for path in ["/metrics", "/-/reload", "/metrics", "/"]:
+            request = urllib.request.Request(f"http://{found[1]}{path}", method="POST" if "reload" in path else "GET")
+            with urllib.request.urlopen(request, timeout=10) as response:
+                assert response.status == 200, (limit, path)
+        assert process.poll() is None
+        process.kill()
+        process.wait()
+        served += 1
+    assert 0 < served < 18, served
+    print(f"2 to 19 threads: {18 - served} starts refused, {served} served pages and a reload")
+
+
 def restart():
     for _ in range(3):
         exporter = Exporter()
@@ -96,4 +133,5 @@ def restart():
 
 descriptors()
 memory()
+threads()
 restart()

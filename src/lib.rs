@@ -37,6 +37,7 @@ pub mod shard;
 pub mod simulator;
 pub mod status;
 pub mod text;
+pub mod threads;
 pub mod tradernet;
 pub mod web;
 

@@ -8,14 +8,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tracing::{info, warn};
 use tradernet_exporter::cli::{self, CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
-use tradernet_exporter::{Listeners, Signals, check, hash_password, healthcheck, logging, run};
+use tradernet_exporter::tradernet::prepare_lookups;
+use tradernet_exporter::{
+    Listeners, Signals, check, hash_password, healthcheck, logging, run, threads,
+};
 
 const FAILED: u8 = 1;
 const INVALID_CONFIGURATION: u8 = 2;
@@ -23,8 +26,8 @@ const INVALID_CONFIGURATION: u8 = 2;
 /// A blocked reader of the log must not delay the exit.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_WORKER_THREADS: usize = 4;
-/// For name resolution, files and rendering.
-const MAX_BLOCKING_THREADS: usize = 64;
+/// Of each runtime, for files, rendering and passwords.
+const MAX_BLOCKING_THREADS: usize = 32;
 
 /// Why the program ends early: the exit code, and the message for standard error.
 struct ExitError(u8, String);
@@ -42,7 +45,13 @@ fn main() -> ExitCode {
     // panics and waits for those that it has started.
     let print_panic = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        print_panic(panic);
+        match panic.payload_as_str() {
+            Some(text) if text.contains("spawn") => print_error(&format!(
+                "cannot start a thread: {text}; raise the limit of processes: ulimit -u, TasksMax= of \
+                 systemd, the pids limit of a container"
+            )),
+            _ => print_panic(panic),
+        }
         std::process::exit(FAILED.into());
     }));
     // A panic has written its message already.
@@ -59,21 +68,28 @@ fn main() -> ExitCode {
 }
 
 fn run_to_end(cli: &Cli) -> Result<ExitCode, ExitError> {
+    let serves = matches!(cli.command, None | Some(Command::Demo));
     let runtime = runtime()?;
-    let result = runtime.block_on(run_command(cli));
-    // Without waiting for threads: name resolution or a file may hang in one.
-    runtime.shutdown_background();
+    // Threads of their own for polls: whatever a server sends, it does not delay a scrape.
+    let polling = serves.then(self::runtime).transpose()?;
+    if serves || matches!(cli.command, Some(Command::Check(_))) {
+        prepare_lookups()?;
+    }
+    let handle = polling.as_ref().unwrap_or(&runtime).handle();
+    let result = runtime.block_on(run_command(cli, handle));
+    // Without waiting for threads: a file may hang in one.
+    for runtime in polling.into_iter().chain([runtime]) {
+        runtime.shutdown_background();
+    }
     result
 }
 
 fn runtime() -> std::io::Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread()
-        // Tasks wait for the network: a few threads serve any number of accounts.
-        .worker_threads(cores.min(MAX_WORKER_THREADS))
-        .max_blocking_threads(MAX_BLOCKING_THREADS)
-        .enable_all()
-        .build()
+    let mut builder = Builder::new_multi_thread();
+    // Tasks wait for the network: a few threads serve any number of accounts.
+    builder.worker_threads(cores.min(MAX_WORKER_THREADS));
+    threads::runtime(builder.enable_all(), MAX_BLOCKING_THREADS)
 }
 
 /// As many file descriptors as allowed, since every connection is one, and the usual soft limit of 1024
@@ -93,10 +109,10 @@ fn set_limits() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
+async fn run_command(cli: &Cli, polling: &Handle) -> Result<ExitCode, ExitError> {
     match cli.command {
-        None => serve(cli).await,
-        Some(Command::Demo) => demo(cli).await,
+        None => serve(cli, polling).await,
+        Some(Command::Demo) => demo(cli, polling).await,
         Some(Command::Check(options)) => check(cli, options).await,
         Some(Command::Healthcheck) => healthcheck(cli).await,
         Some(Command::Completions { shell }) => print(cli::completions(shell)),
@@ -105,29 +121,27 @@ async fn run_command(cli: &Cli) -> Result<ExitCode, ExitError> {
     }
 }
 
-async fn serve(cli: &Cli) -> Result<ExitCode, ExitError> {
+async fn serve(cli: &Cli, polling: &Handle) -> Result<ExitCode, ExitError> {
     let config = Config::load(&cli.flags, variables()).map_err(config_error)?;
     start_log(&config)?;
-    serve_with(config).await
+    serve_with(config, polling).await
 }
 
-async fn demo(cli: &Cli) -> Result<ExitCode, ExitError> {
+async fn demo(cli: &Cli, polling: &Handle) -> Result<ExitCode, ExitError> {
     let demo = Demo::prepare().await?;
     let config = Config::load_with(&cli.flags, variables(), Some(&demo.accounts()?));
     let config = config.map_err(config_error)?;
     start_log(&config)?;
     tokio::spawn(demo.run());
-    serve_with(config).await
+    serve_with(config, polling).await
 }
 
-async fn serve_with(config: Config) -> Result<ExitCode, ExitError> {
+async fn serve_with(config: Config, polling: &Handle) -> Result<ExitCode, ExitError> {
     let signals = signals()?;
     let listeners = Listeners::bind(&config.web).await?;
-    // Threads of their own for polls: whatever a server sends, it does not delay a scrape.
-    let polling = runtime()?;
-    let result = run(config, listeners, signals, polling.handle()).await;
-    polling.shutdown_background();
-    result.map_err(config_error)?;
+    run(config, listeners, signals, polling)
+        .await
+        .map_err(config_error)?;
     Ok(ExitCode::SUCCESS)
 }
 

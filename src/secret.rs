@@ -16,8 +16,8 @@ const MAX_SECRET_BYTES: u64 = 64 * 1024;
 const MAX_TOKEN_BYTES: usize = 4096;
 /// A file that takes longer, such as one on a network file system that hangs, counts as unreadable.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Files that are read at once. Each may block a thread of tokio's blocking pool, which name
-/// resolution needs too.
+/// Files that are read at once. Each may block a thread of tokio's blocking pool, which the CA
+/// certificates need too.
 static CONCURRENT_READS: Semaphore = Semaphore::const_new(16);
 
 /// A secret given in a variable or in the accounts file, or the name of a file that holds it.

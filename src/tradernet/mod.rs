@@ -33,5 +33,6 @@ pub use error::{AuthError, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerM
 pub use login::Login;
 pub use redact::Redactor;
 pub use request::{Credentials, Endpoint, KeyVersion};
+pub use resolver::prepare_lookups;
 pub use stream::{Stream, StreamEvent};
 pub use transport::{StreamEndpoint, StreamProtocol, Transport};
