@@ -18,7 +18,6 @@ use crate::session::safety_type::SafetyNames;
 use crate::session::summary::SessionDetails;
 use crate::session::tracker::TrackingConfig;
 use crate::status::AccountInfo;
-use crate::text::is_printable;
 use crate::tradernet::{Endpoint, StreamEndpoint, StreamProtocol, Transport, is_loopback};
 
 /// The name of an account without one.
@@ -87,10 +86,7 @@ fn account_name(text: &str) -> Parsed<Arc<str>> {
     if text.trim() != text || text.is_empty() {
         return Err("must not be empty or begin or end with a space".to_owned());
     }
-    // Names that differ only in invisible characters look the same.
-    if !text.chars().all(is_printable) {
-        return Err("contains an invisible formatting character; remove it".to_owned());
-    }
+    let text = parse::printable(text)?;
     if text.chars().count() > MAX_ACCOUNT_NAME_LEN {
         return Err(format!("is longer than {MAX_ACCOUNT_NAME_LEN} characters"));
     }
@@ -248,5 +244,5 @@ fn label(name: &str, value: &Value) -> Parsed<String> {
     }
     let value = value.text().ok_or("must be a single value")?;
     without_control_characters(value)?;
-    Ok(value.to_owned())
+    parse::printable(value).map(ToOwned::to_owned)
 }

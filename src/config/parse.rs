@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::session::safety_type::SafetyNames;
+use crate::text::is_printable;
 use crate::tradernet::is_loopback;
 
 /// A value, or an error that names the valid forms.
@@ -59,6 +60,15 @@ pub(super) fn word<T: Copy, const N: usize>(words: [(&str, T); N]) -> impl Fn(&s
             let words = words.map(|(word, _)| word);
             format!("must be one of {}", words.join(", "))
         })
+    }
+}
+
+/// Text that is shown as it is: names that differ only in invisible characters look the same, and
+/// some change the direction of the text around them.
+pub(super) fn printable(text: &str) -> Parsed<&str> {
+    match text.chars().all(is_printable) {
+        true => Ok(text),
+        false => Err("contains an invisible formatting character; remove it".to_owned()),
     }
 }
 
@@ -126,6 +136,7 @@ pub(super) fn named_safety_type(text: &str, seen: &mut HashSet<i64>) -> Parsed<(
             "must have a name of 1 to {MAX_SAFETY_NAME_LEN} characters"
         ));
     }
+    let name = printable(name)?;
     if !seen.insert(id) {
         return Err(format!("is a second name for safety type {id}"));
     }

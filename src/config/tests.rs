@@ -179,6 +179,7 @@ fn errors_quote_invalid_values_and_name_valid_ones() {
         ["TRADERNET_ACCOUNT", "desk-1 ", name],
         ["TRADERNET_ACCOUNT", "desk\u{202e}1", format],
         ["TRADERNET_ACCOUNT", "desk\t1", control],
+        ["TRADERNET_SAFETY_TYPES", "2=to\u{202e}ken", format],
         ["TRADERNET_ALLOWED_LOGINS", "a@example.com\u{0}", control],
     ];
     for [variable, value, message] in rows.chain(others) {
