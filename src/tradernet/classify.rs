@@ -296,4 +296,27 @@ mod tests {
             assert!(error.to_string().ends_with("; retry after 7s"), "{error}");
         }
     }
+
+    #[test]
+    fn error_shows_status_beside_the_words_and_no_wait_of_zero() {
+        let envelope = |code| ApiErrorBody {
+            code,
+            message: "no".to_owned(),
+        };
+        for (status, code, expected) in [
+            (503, None, "\"no\", HTTP 503"),
+            (413, Some(5), "\"no\" (code 5), HTTP 413"),
+            (200, Some(5), "\"no\" (code 5)"),
+        ] {
+            let head = ResponseHead {
+                status: Some(status),
+                retry_after: Some(Duration::ZERO),
+                ..ResponseHead::default()
+            };
+            let answer = Ok(Answer::Error(envelope(code)));
+            let error = list(head, answer, &Redactor::default()).unwrap_err();
+            let expected = format!("the server answered with an error: {expected}");
+            assert_eq!(error.to_string(), expected);
+        }
+    }
 }

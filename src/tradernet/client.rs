@@ -336,7 +336,22 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "rustls-native-certs reads the same variable"
+)]
 fn system_roots() -> Result<rustls::RootCertStore, String> {
+    // A FIFO would block the read for ever, and a device may be endless. In a directory only regular
+    // files are read.
+    if let Some(path) = std::env::var_os("SSL_CERT_FILE")
+        && std::fs::metadata(&path).is_ok_and(|file| !file.is_file())
+    {
+        let path = path.to_string_lossy();
+        let path = path.escape_debug();
+        return Err(format!(
+            "no CA certificate could be loaded: {path} is not a regular file; name a file with SSL_CERT_FILE"
+        ));
+    }
     let loaded = rustls_native_certs::load_native_certs();
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(loaded.certs);

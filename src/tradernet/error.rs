@@ -369,13 +369,15 @@ impl AuthError {
 
 impl fmt::Display for ServerMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code, self.text.as_str(), self.head.status) {
+        let status = self.head.status.filter(|status| *status != 200);
+        match (self.code, self.text.as_str(), status) {
+            (None, "", Some(status)) => return write!(f, "HTTP {status}"),
+            (None, "", None) => f.write_str("no reason given"),
             (Some(code), "", _) => write!(f, "code {code}"),
-            (None, "", Some(status)) if status != 200 => write!(f, "HTTP {status}"),
-            (None, "", _) => f.write_str("no reason given"),
             (Some(code), text, _) => write!(f, "\"{text}\" (code {code})"),
             (None, text, _) => write!(f, "\"{text}\""),
-        }
+        }?;
+        status.map_or(Ok(()), |status| write!(f, ", HTTP {status}"))
     }
 }
 
@@ -413,6 +415,8 @@ impl fmt::Display for Error {
             Self::Internal => f.write_str("internal error: this program panicked"),
         }?;
         match self.retry_after() {
+            // Of less than a second the back-off decides.
+            Some(after) if after.as_secs() == 0 => Ok(()),
             Some(after) => write!(f, "; retry after {}s", after.as_secs()),
             None => Ok(()),
         }

@@ -118,6 +118,26 @@ async fn missing_ca_file_is_reported_at_start() {
     }
 }
 
+/// Reading it would block for ever.
+#[tokio::test]
+async fn ca_file_that_is_not_a_regular_file_is_refused_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status();
+    assert!(made.unwrap().success());
+    for path in [fifo.to_str().unwrap(), "/dev/zero"] {
+        let variables = [
+            ("TRADERNET_SID", SID),
+            ("SSL_CERT_FILE", path),
+            ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ];
+        let run = run_to_exit(&[], &variables).await;
+        assert_eq!(run.code, Some(2), "{path}");
+        let expected = format!("{path} is not a regular file");
+        assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    }
+}
+
 const REMOTE: (&str, &str) = ("TRADERNET_URL", "https://tradernet.test");
 
 #[tokio::test]
