@@ -177,8 +177,12 @@ impl Poller {
                 if let Error::RateLimited(_) = error {
                     turn.pause(error.retry_after());
                 }
+                if error.is_unreadable() {
+                    self.breaker.record_unreadable_answer();
+                }
                 // No server received a login for which there was no connection.
-                if !matches!(error, Error::Connection { stage, .. } if *stage != Stage::Response) {
+                else if !matches!(error, Error::Connection { stage, .. } if *stage != Stage::Response)
+                {
                     self.breaker.record_transient_failure();
                 }
             }

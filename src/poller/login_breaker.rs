@@ -73,6 +73,12 @@ impl LoginBreaker {
         *failures = failures.saturating_add(1);
     }
 
+    /// Counts a login whose answer this client cannot read: the next one's would be the same, so
+    /// it counts as as many failures as leave one login an hour.
+    pub fn record_unreadable_answer(&self) {
+        self.state().failures_in_a_row = MAX_FAILURES;
+    }
+
     /// Opens it for this credential: no login until [`Self::reset`].
     pub fn trip(&self, rejection: AuthError, credential: u64) {
         self.reset();

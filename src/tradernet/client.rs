@@ -309,7 +309,7 @@ async fn read_body(
 ) -> Result<Bytes, Error> {
     let too_large = |length: u64| length > limit;
     if response.content_length().is_some_and(too_large) {
-        return Err(Error::TooLarge { limit });
+        return Err(Error::TooLarge { limit: Some(limit) });
     }
     let mut body = Vec::new();
     // Not through `http_body`: there reqwest does not say that a compression is broken.
@@ -320,7 +320,7 @@ async fn read_body(
     {
         body.extend_from_slice(&chunk);
         if too_large(body.len() as u64) {
-            return Err(Error::TooLarge { limit });
+            return Err(Error::TooLarge { limit: Some(limit) });
         }
     }
     Ok(body.into())
@@ -398,7 +398,74 @@ fn date(header: Option<&HeaderValue>) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
     use super::*;
+    use crate::tradernet::Reason;
+
+    /// The error of a login that is answered with these bytes.
+    async fn login_answered_with(bytes: Vec<u8>) -> Error {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let server = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+            // The client may hang up before it has read everything.
+            let _ = connection.write_all(&bytes).await;
+            connection.shutdown().await.unwrap_or_default();
+        };
+        let config = ClientConfig {
+            max_response_bytes: 1 << 16,
+            ..ClientConfig::default()
+        };
+        let client = Client::new(&config, Arc::new(|_, _| {}), Clock::system()).unwrap();
+        let endpoint = Endpoint {
+            origin: origin.parse().unwrap(),
+            timeout: Duration::from_secs(10),
+        };
+        let login = Login {
+            name: "desk",
+            password: &"secret".into(),
+            view_only: false,
+            user_id: None,
+        };
+        let redactor = Redactor::default();
+        let answer = client.log_in(&endpoint, login, &redactor);
+        tokio::join!(answer, server).0.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_no_http_or_too_large_is_unreadable() {
+        let many = "set-cookie: a=b\r\n".repeat(MAX_HEADERS + 1);
+        let large = format!("x: {}\r\n", "y".repeat(1 << 20));
+        let body = format!("content-length: 99999\r\n\r\n{}", "y".repeat(99_999));
+        let chunks = "transfer-encoding: chunked\r\n\r\nzz\r\n";
+        for (rest, reason) in [
+            (&*many, Reason::TooLarge),
+            (&large, Reason::TooLarge),
+            (&body, Reason::TooLarge),
+            ("no colon\r\n", Reason::Decode),
+            ("x: a\r\n folded\r\n", Reason::Decode),
+            ("x: a\0b\r\n", Reason::Decode),
+            ("content-length: -1\r\n", Reason::Decode),
+            (chunks, Reason::Decode),
+        ] {
+            let answer = format!("HTTP/1.1 200 OK\r\n{rest}\r\n");
+            let error = login_answered_with(answer.into()).await;
+            assert_eq!(error.reason(), reason, "{error}: {:.40}", rest);
+            assert!(error.is_unreadable(), "{error}");
+        }
+        for (answer, reason) in [
+            ("HTTP/1.1 200 OK\r\nx", Reason::Network),
+            ("HTTP/1.1 200 OK\r\n\r\n<html>", Reason::Decode),
+        ] {
+            let error = login_answered_with(answer.into()).await;
+            assert_eq!(error.reason(), reason, "{error}");
+            assert!(!error.is_unreadable(), "{error}");
+        }
+    }
 
     #[test]
     fn retry_after_out_of_range_is_the_longest_pause() {

@@ -34,10 +34,10 @@ pub enum Error {
         /// The cause in the words of the library or system.
         detail: String,
     },
-    /// The decoded answer is larger than allowed and was cut off.
+    /// The answer is larger than allowed and was cut off.
     TooLarge {
-        /// `TRADERNET_MAX_RESPONSE_BYTES`.
-        limit: u64,
+        /// `TRADERNET_MAX_RESPONSE_BYTES`, decoded; `None` where the head was too large.
+        limit: Option<u64>,
     },
     /// The server limits requests: HTTP 429, code 429 or its words.
     RateLimited(ServerMessage),
@@ -123,7 +123,7 @@ pub enum AuthError {
     BlockedAfterRejection(Box<AuthError>),
     /// No login was sent: there were three within 15 minutes.
     BlockedByRateLimit,
-    /// No login was sent: three failed in a row, so one an hour is.
+    /// No login was sent: three failed in a row, or one had an unreadable answer, so one an hour is.
     BlockedAfterFailures,
 }
 
@@ -221,6 +221,16 @@ impl Error {
         )
     }
 
+    /// Whether there was an answer that this client cannot take in, whatever it says: it is larger
+    /// than allowed, or not HTTP.
+    pub fn is_unreadable(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } => true,
+            Self::Decode { head, .. } => head.status.is_none(),
+            _ => false,
+        }
+    }
+
     /// Whether the account's state is the same with both errors, whatever the server's words are.
     pub fn is_same_state(&self, other: &Self) -> bool {
         match (self, other) {
@@ -248,6 +258,9 @@ impl Error {
                 "check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT"
             }
             Self::Connection { stage, .. } => stage.advice(),
+            Self::TooLarge { limit: None } => {
+                "check that TRADERNET_URL or the stream's URL is a Tradernet API, and what is between here and the API"
+            }
             Self::TooLarge { .. } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
             }
@@ -361,7 +374,7 @@ impl AuthError {
                 "wait: another login is allowed 15 minutes after the first of three; find the client that ends the sessions"
             }
             Self::BlockedAfterFailures => {
-                "wait: the next login is sent an hour after the last one; POST /-/reload?account=NAME allows one earlier, from 15 minutes after the first of the three on"
+                "wait: the next login is sent an hour after the last one; POST /-/reload?account=NAME allows one earlier, at most three within 15 minutes"
             }
         }
     }
@@ -403,7 +416,12 @@ impl fmt::Display for Error {
                 Stage::Tls => write!(f, "no secure connection to {address}: {detail}"),
                 Stage::Response => write!(f, "the connection to {address} failed: {detail}"),
             },
-            Self::TooLarge { limit } => write!(f, "the answer is larger than {limit} bytes"),
+            Self::TooLarge { limit: None } => {
+                f.write_str("the head of the answer is larger than 1000 lines or 400 KiB")
+            }
+            Self::TooLarge { limit: Some(limit) } => {
+                write!(f, "the answer is larger than {limit} bytes")
+            }
             Self::RateLimited(said) => write!(f, "rate limited: {said}"),
             Self::Auth(error) => error.fmt(f),
             Self::Api(said) => write!(f, "the server answered with an error: {said}"),
@@ -442,7 +460,7 @@ impl fmt::Display for AuthError {
                 f.write_str("no login was sent: there were three within 15 minutes")
             }
             Self::BlockedAfterFailures => {
-                f.write_str("no login was sent: the last three failed, so one an hour is sent")
+                f.write_str("no login was sent: three failed in a row, or the answer could not be read, so one an hour is sent")
             }
         }
     }

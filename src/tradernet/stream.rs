@@ -272,9 +272,9 @@ impl Stream {
     fn lost(&self, error: tungstenite::Error) -> Error {
         use tungstenite::Error as Ws;
         match error {
-            Ws::Capacity(CapacityError::MessageTooLong { .. }) => {
-                Error::TooLarge { limit: self.limit }
-            }
+            Ws::Capacity(CapacityError::MessageTooLong { .. }) => Error::TooLarge {
+                limit: Some(self.limit),
+            },
             Ws::ConnectionClosed | Ws::AlreadyClosed => self.closed(None),
             Ws::Utf8(_) => Error::decode("a text frame is not UTF-8"),
             Ws::WriteBufferFull(_) => {

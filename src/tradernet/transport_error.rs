@@ -38,6 +38,9 @@ impl RequestContext {
         if error.is_decode() && chain(&error).all(|cause| !cause.is::<hyper::Error>()) {
             return Error::decode("its compression is broken");
         }
+        if let Some(error) = unreadable(&error) {
+            return error;
+        }
         let before_answer = error.is_connect();
         self.connection_error(&error.without_url(), before_answer)
     }
@@ -93,6 +96,27 @@ impl RequestContext {
             detail: self.redactor.redact(detail),
         }
     }
+}
+
+/// What an answer is that is not HTTP, or whose head is too large.
+fn unreadable(error: &reqwest::Error) -> Option<Error> {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    chain(error).find_map(|cause| {
+        let (http, io) = (cause.downcast_ref(), cause.downcast_ref::<io::Error>());
+        if http.is_some_and(hyper::Error::is_parse_too_large) {
+            return Some(Error::TooLarge { limit: None });
+        }
+        // TLS has its own errors inside.
+        let is_broken_body = |error: &io::Error| {
+            matches!(error.kind(), InvalidData | InvalidInput)
+                && error
+                    .get_ref()
+                    .is_none_or(|inner| !inner.is::<rustls::Error>())
+        };
+        let is_broken = http.is_some_and(hyper::Error::is_parse)
+            || (!error.is_connect() && io.is_some_and(is_broken_body));
+        is_broken.then(|| Error::decode(format!("it is not HTTP: {cause}")))
+    })
 }
 
 /// Host and port of a URL.

@@ -137,10 +137,6 @@ async fn transient_login_failure_is_retried() {
         (Fault::NoResponse, "timeout"),
         (Fault::rate_limit_envelope(), "rate_limited"),
         (
-            Fault::json(200, "[0,0,0]".repeat(1000)).end(BodyEnd::Repeats),
-            "too_large",
-        ),
-        (
             Fault::envelope(ErrorEnvelope::error(1, "Maintenance")),
             "api_error",
         ),
@@ -183,6 +179,23 @@ async fn after_three_transient_failures_one_login_an_hour() {
     assert_eq!(page.get("tradernet_up", &[]), 1.0);
     assert_eq!(page.get("tradernet_login_failures_total", &[]), 0.0);
     exporter.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_an_unreadable_answer_one_login_an_hour() {
+    let many = (0..1001).fold(Fault::json(200, "{}"), |fault, _| fault.header("x", "y"));
+    let large = Fault::json(200, "[0,0,0]".repeat(1000)).end(BodyEnd::Repeats);
+    for fault in [many, large] {
+        let upstream = SimulatedApi::start_running(account()).await;
+        fail_logins(&upstream, Repeat::Forever, fault);
+        let exporter = InProcessExporter::start(&upstream, &EVERY_30_SECONDS).await;
+        advance_time(MINUTE * 55).await;
+        assert_eq!(received(&upstream.world), (1, 0));
+        assert_eq!(logins(&exporter.metrics().await), (1.0, 0.0, 1.0));
+        advance_time(MINUTE * 10).await;
+        assert_eq!(received(&upstream.world), (2, 0));
+        exporter.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
