@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Poller;
 use crate::clock::Timestamps;
@@ -19,8 +19,6 @@ const PINGS_PER_MAX_AGE: u32 = 3;
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(20);
 /// A connection without a list for so long is replaced, whatever else it sends.
 const LIST_TIMEOUT: Duration = Duration::from_secs(60 * 60);
-/// A server that does not read what it is sent is given up.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// Frames change counters, status and log no more often: the latest counts.
 const MIN_UPDATE_INTERVAL: Duration = Duration::from_secs(1);
 /// Frames a second. A connection that sends more, on average over [`FRAME_RATE_WINDOW`], is closed.
@@ -95,12 +93,6 @@ impl Poller {
         let request_due = connection.last_request + interval;
         let request_due =
             (self.schedule.retry_due()).map_or(request_due, |due| due.min(request_due));
-        let late = |after| {
-            Err(Error::Timeout {
-                after,
-                received: None,
-            })
-        };
         tokio::select! {
             event = connection.stream.next() => self.receive(connection, event?)?,
             () = sleep_until(connection.next_update), if connection.pending.is_some() => {
@@ -108,15 +100,19 @@ impl Poller {
             }
             () = sleep_until(ping_due) => {
                 connection.last_ping = Instant::now();
-                send(connection.stream.ping()).await?;
+                connection.stream.ping().await?;
             }
             () = sleep_until(request_due) => {
                 self.begin_retry();
                 return self.request_list(connection).await;
             }
-            () = sleep_until(connection.last_frame + SILENCE_TIMEOUT) => return late(SILENCE_TIMEOUT),
-            () = sleep(max_age.saturating_sub(age)) => return late(max_age),
-            () = sleep_until(connection.last_list + list_timeout) => return late(list_timeout),
+            () = sleep_until(connection.last_frame + SILENCE_TIMEOUT) => {
+                return Err(connection.stream.late(SILENCE_TIMEOUT));
+            }
+            () = sleep(max_age.saturating_sub(age)) => return Err(connection.stream.late(max_age)),
+            () = sleep_until(connection.last_list + list_timeout) => {
+                return Err(connection.stream.late(list_timeout));
+            }
             Ok(()) = self.desired.changed() => {
                 if self.apply_desired_state().await {
                     return Ok(false);
@@ -141,7 +137,7 @@ impl Poller {
         connection.last_request = Instant::now();
         connection.awaits_reply = true;
         self.recorder.status.polls += 1;
-        send(connection.stream.request_list()).await?;
+        connection.stream.request_list().await?;
         Ok(true)
     }
 
@@ -210,16 +206,6 @@ impl Connection {
             ))),
         }
     }
-}
-
-/// Sends, unless the server has stopped reading.
-async fn send(sending: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    let after = SEND_TIMEOUT;
-    let sent = timeout(SEND_TIMEOUT, sending).await;
-    sent.unwrap_or(Err(Error::Timeout {
-        after,
-        received: None,
-    }))
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
+use tower::util::MapFutureLayer;
 use url::Url;
 
 use super::error::{Error, ResponseHead, Stage};
@@ -21,7 +22,9 @@ use super::redact::Redactor;
 use super::request::{Credentials, Endpoint};
 use super::resolver::SharedResolver;
 use super::transport::Transport;
-use super::transport_error::{RequestContext, address, is_tunnel_refused, was_cut_off};
+use super::transport_error::{
+    CONNECTING, RequestContext, address, is_tunnel_refused, noting_connections, was_cut_off,
+};
 use super::{classify, login, response, signature};
 use crate::clock::Clock;
 use crate::session::SessionList;
@@ -192,7 +195,8 @@ impl Client {
     ) -> RequestContext {
         RequestContext {
             address: address(url),
-            proxy: self.proxy.clone(),
+            proxy: self.proxy.clone().filter(|_| !is_loopback(url)),
+            connecting: Arc::default(),
             timeout,
             start: Instant::now(),
             redactor: redactor.clone(),
@@ -202,7 +206,7 @@ impl Client {
     /// Sends a request once.
     async fn send(&self, request: Request, context: &RequestContext) -> Result<Response, Error> {
         let http = self.http(request.url(), context).await?;
-        let sent = http.execute(request).await;
+        let sent = execute(http, request, context).await;
         self.answered(sent, http, context).await
     }
 
@@ -216,10 +220,10 @@ impl Client {
     ) -> Result<Response, Error> {
         let http = self.http(request.url(), context).await?;
         let again = request.try_clone();
-        let sent = match (http.execute(request).await, again) {
+        let sent = match (execute(http, request, context).await, again) {
             (Err(error), Some(mut again)) if was_cut_off(&error) => {
                 *again.timeout_mut() = Some(context.time_left());
-                http.execute(again).await
+                execute(http, again, context).await
             }
             (sent, _) => sent,
         };
@@ -290,6 +294,7 @@ fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::
         .http1_max_headers(MAX_HEADERS)
         .tls_backend_preconfigured(client_tls(roots).map_err(|error| error.to_string())?)
         .pool_idle_timeout(Duration::from_secs(90))
+        .connector_layer(MapFutureLayer::new(noting_connections))
         .dns_resolver(Arc::new(SharedResolver::default()))
         .no_proxy();
     if let Some(proxy) = &config.proxy {
@@ -299,6 +304,16 @@ fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::
     }
     http.build()
         .map_err(|error| error.without_url().to_string())
+}
+
+/// Executes a request, which notes whether it waits for a connection.
+async fn execute(
+    http: &reqwest::Client,
+    request: Request,
+    context: &RequestContext,
+) -> reqwest::Result<Response> {
+    let connecting = Arc::clone(&context.connecting);
+    CONNECTING.scope(connecting, http.execute(request)).await
 }
 
 /// Reads a whole body of at most `limit` bytes, decoded.

@@ -20,10 +20,12 @@ pub enum Error {
     },
     /// No complete answer within the time allowed for one request, connect included.
     Timeout {
-        /// `TRADERNET_TIMEOUT`.
+        /// `TRADERNET_TIMEOUT`, or a time of an open stream.
         after: Duration,
-        /// The name of the last event that a stream sent instead of the list, redacted.
-        received: Option<String>,
+        /// What did not come.
+        awaited: Awaited,
+        /// Host and port of the API, and of the proxy where there is one.
+        address: String,
     },
     /// A connection was not made, or broke.
     Connection {
@@ -71,6 +73,20 @@ pub enum Stage {
     Tls,
     /// Sending the request and receiving the answer.
     Response,
+}
+
+/// What did not come in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// A connection: name resolution, TCP, the proxy's tunnel or TLS.
+    Connection,
+    /// The answer to a request, or the first list of a stream.
+    Answer {
+        /// The name of the last event that a stream sent instead of the list, redacted.
+        received: Option<String>,
+    },
+    /// A list or a pong on an open stream.
+    Frame,
 }
 
 /// What status and headers of an answer say.
@@ -254,9 +270,15 @@ impl Error {
             Self::Credential { .. } => {
                 "check that the file exists, that this program may read it and that it holds the secret only; it is read again every few seconds"
             }
-            Self::Timeout { .. } => {
-                "check that TRADERNET_URL (of a stream TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) can be reached from here, or raise TRADERNET_TIMEOUT"
-            }
+            Self::Timeout { awaited, .. } => match awaited {
+                Awaited::Connection => {
+                    "check host and port in TRADERNET_URL (of a stream in TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL), this machine's name servers, the firewall and the proxy in HTTPS_PROXY"
+                }
+                Awaited::Answer { .. } => {
+                    "the server, or a proxy before it, is too slow: it may pass by itself; if it does not, check the URL, or raise TRADERNET_TIMEOUT"
+                }
+                Awaited::Frame => Stage::Response.advice(),
+            },
             Self::Connection { stage, .. } => stage.advice(),
             Self::TooLarge { limit: None } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API, and what is between here and the API"
@@ -398,11 +420,22 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Credential { detail } => write!(f, "no usable secret: {detail}"),
-            Self::Timeout { after, received } => {
-                write!(f, "no complete answer within {}s", after.as_secs_f64())?;
-                match received {
-                    Some(event) => write!(f, "; the server sent the event {event:?} instead"),
-                    None => Ok(()),
+            Self::Timeout {
+                after,
+                awaited,
+                address,
+            } => {
+                let what = match awaited {
+                    Awaited::Connection => "connection to",
+                    Awaited::Answer { .. } => "complete answer from",
+                    Awaited::Frame => "list or pong on the stream from",
+                };
+                write!(f, "no {what} {address} within {}s", after.as_secs_f64())?;
+                match awaited {
+                    Awaited::Answer {
+                        received: Some(event),
+                    } => write!(f, "; the server sent the event {event:?} instead"),
+                    _ => Ok(()),
                 }
             }
             Self::Connection {

@@ -29,7 +29,9 @@ mod transport_error;
 mod value;
 
 pub use client::{Client, ClientConfig, RequestObserver, USER_AGENT, is_loopback};
-pub use error::{AuthError, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerMessage, Stage};
+pub use error::{
+    AuthError, Awaited, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerMessage, Stage,
+};
 pub use login::Login;
 pub use redact::Redactor;
 pub use request::{Credentials, Endpoint, KeyVersion};

@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::{self, Message};
 
 use super::classify;
 use super::client::Client;
-use super::error::{AuthError, Error, ResponseHead, Stage};
+use super::error::{AuthError, Awaited, Error, ResponseHead, Stage};
 use super::frame::{Event, websocket_event};
 use super::handshake::{self, Socket};
 use super::redact::Redactor;
@@ -24,6 +24,9 @@ use crate::session::SessionList;
 
 /// Pings are sent no more often, whatever interval the server expects.
 const MIN_PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A server that does not read what it is sent is given up.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest frame, in bytes; less where `TRADERNET_MAX_RESPONSE_BYTES` is less. A thousand streams
 /// must not hold a gigabyte.
@@ -80,10 +83,6 @@ impl Client {
         redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
         let deadline = Instant::now() + allowed;
-        let late = |received| Error::Timeout {
-            after: allowed,
-            received,
-        };
         let parameters = handshake::parameters(credentials, self.clock.now());
         let is_signature = |(name, _): &&(&str, _)| *name == signature::HEADER;
         let signature = parameters.iter().find(is_signature);
@@ -92,10 +91,14 @@ impl Client {
         let limit = self.config.max_response_bytes.min(MAX_FRAME_BYTES);
         let socket = handshake::open(self, endpoint, &parameters, limit, &context);
         let socket = timeout_at(deadline, socket).await;
-        let socket = socket.unwrap_or_else(|_| Err(late(None)))?;
+        let no_answer = Awaited::Answer { received: None };
+        let socket = socket.unwrap_or_else(|_| Err(context.late(allowed, no_answer)))?;
         let mut stream = Stream::new(socket, endpoint.protocol.clone(), limit, context);
         let list = timeout_at(deadline, stream.first_list()).await;
-        let list = list.unwrap_or_else(|_| Err(late(stream.unexpected.take())))?;
+        let list = list.unwrap_or_else(|_| {
+            let received = stream.unexpected.take();
+            Err(stream.context.late(allowed, Awaited::Answer { received }))
+        })?;
         Ok((stream, list))
     }
 }
@@ -120,11 +123,17 @@ impl Stream {
         let context = RequestContext {
             address: String::new(),
             proxy: None,
+            connecting: Default::default(),
             timeout: Duration::ZERO,
             start: Instant::now(),
             redactor: Redactor::default(),
         };
         Self::new(socket, StreamProtocol::Websocket, MAX_FRAME_BYTES, context)
+    }
+
+    /// The error of a stream on which nothing has come for so long.
+    pub fn late(&self, after: Duration) -> Error {
+        self.context.late(after, Awaited::Frame)
     }
 
     /// Replaces these secrets in the server's words from now on.
@@ -183,8 +192,10 @@ impl Stream {
     }
 
     async fn send(&mut self, message: Message) -> Result<(), Error> {
-        let sent = self.socket.send(message).await;
-        sent.map_err(|error| self.lost(error))
+        match timeout(SEND_TIMEOUT, self.socket.send(message)).await {
+            Ok(sent) => sent.map_err(|error| self.lost(error)),
+            Err(_) => Err(self.late(SEND_TIMEOUT)),
+        }
     }
 
     /// Waits for the next frame. Nothing is lost where the wait is given up.

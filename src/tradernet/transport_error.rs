@@ -2,16 +2,33 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use tokio::time::Instant;
 use url::Url;
 
-use super::error::{Error, Stage};
+use super::error::{Awaited, Error, Stage};
 use super::redact::Redactor;
 
 const REFUSED: &str = "the proxy opened no tunnel to the API";
+
+tokio::task_local! {
+    /// Whether the request waits for a connection; see [`noting_connections`].
+    pub(super) static CONNECTING: Arc<AtomicBool>;
+}
+
+/// Notes for the request that this connection is made for that it waits for it. A request that
+/// uses a kept connection never does.
+pub(super) async fn noting_connections<C: Future>(connection: C) -> C::Output {
+    let connecting = CONNECTING.try_with(Arc::clone).unwrap_or_default();
+    connecting.store(true, Ordering::Relaxed);
+    let made = connection.await;
+    connecting.store(false, Ordering::Relaxed);
+    made
+}
 
 /// What an error of one request names.
 pub(super) struct RequestContext {
@@ -19,6 +36,7 @@ pub(super) struct RequestContext {
     pub(super) address: String,
     /// Host and port of the proxy, where there is one.
     pub(super) proxy: Option<String>,
+    pub(super) connecting: Arc<AtomicBool>,
     pub(super) timeout: Duration,
     /// When the request was made.
     pub(super) start: Instant,
@@ -29,10 +47,7 @@ impl RequestContext {
     /// What went wrong with a request or with the body of its answer.
     pub(super) fn error(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() {
-            return Error::Timeout {
-                after: self.timeout,
-                received: None,
-            };
+            return self.late(self.timeout, Awaited::Answer { received: None });
         }
         // A body whose compression is broken arrived whole; without hyper's error nothing was cut.
         if error.is_decode() && chain(&error).all(|cause| !cause.is::<hyper::Error>()) {
@@ -43,6 +58,22 @@ impl RequestContext {
         }
         let before_answer = error.is_connect();
         self.connection_error(&error.without_url(), before_answer)
+    }
+
+    /// What did not come in time; the connection, where it was not made.
+    pub(super) fn late(&self, after: Duration, awaited: Awaited) -> Error {
+        let is_connecting = self.connecting.load(Ordering::Relaxed);
+        Error::Timeout {
+            after,
+            awaited: match is_connecting {
+                true => Awaited::Connection,
+                false => awaited,
+            },
+            address: match &self.proxy {
+                Some(proxy) => format!("{} (proxy: {proxy})", self.address),
+                None => self.address.clone(),
+            },
+        }
     }
 
     /// What went wrong with a connection, in the words of the innermost cause: none of these

@@ -171,6 +171,18 @@ async fn timeout_includes_the_handshake() {
 }
 
 #[tokio::test]
+async fn timeout_on_a_kept_connection_is_one_of_the_answer() {
+    let account = FailingAccount::start(&[("TRADERNET_TIMEOUT", "300ms")]).await;
+    account.upstream.fail(Fault::NoResponse);
+    account.exporter.poll().await;
+    let page = account.exporter.get("/api/v1/accounts").await;
+    let address = account.upstream.origin.replace("http://", "");
+    let error = format!("no complete answer from {address} within 0.3s");
+    assert!(page.text().contains(&error), "{}", page.text());
+    account.exporter.stop().await;
+}
+
+#[tokio::test]
 async fn untrusted_ca() {
     let account = AccountSpec::new(LOGIN).sid(SID);
     let upstream = SimulatedApi::start_for_process(account, Some(&Ca::new())).await;

@@ -296,6 +296,51 @@ async fn refusal_by_the_proxy_is_a_network_failure_with_its_status() {
 }
 
 #[tokio::test]
+async fn timeout_names_address_proxy_and_stage() {
+    // Accepts and sends nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = silent.local_addr().unwrap();
+    let private = PrivateCa::start().await;
+    let (https, http) = (format!("https://{silent}"), format!("http://{silent}"));
+    let ws = format!("ws://{silent}");
+    let with_password = format!("http://desk:sesame-open@{silent}");
+    let websocket = ("TRADERNET_TRANSPORT", "websocket");
+    for (variables, error) in [
+        (
+            vec![("TRADERNET_URL", https.as_str())],
+            format!("no connection to {silent} within 0.3s"),
+        ),
+        (
+            vec![REMOTE, ("HTTPS_PROXY", &with_password)],
+            format!("no connection to tradernet.test:443 (proxy: {silent}) within 0.3s"),
+        ),
+        (
+            vec![("TRADERNET_URL", &http), ("HTTPS_PROXY", &with_password)],
+            format!("no complete answer from {silent} within 0.3s"),
+        ),
+        (
+            vec![websocket, ("TRADERNET_WS_URL", &ws)],
+            format!("no complete answer from {silent} within 0.3s"),
+        ),
+        (
+            vec![
+                websocket,
+                ("TRADERNET_WS_URL", "wss://tradernet.test"),
+                ("HTTPS_PROXY", &with_password),
+            ],
+            format!("no connection to tradernet.test:443 (proxy: {silent}) within 0.3s"),
+        ),
+    ] {
+        let short = [("TRADERNET_TIMEOUT", "300ms")];
+        let (page, log) = private.poll(&[&variables[..], &short].concat()).await;
+        let failures = page.failures();
+        assert_eq!(failures, [("timeout".to_owned(), 1.0)].into(), "{log}");
+        assert!(log.contains(&error), "{error}: {log}");
+        assert!(!log.contains("sesame"), "{log}");
+    }
+}
+
+#[tokio::test]
 async fn ca_certificates_are_loaded_by_the_reload_that_needs_them() {
     let private = PrivateCa::start().await;
     let plain = SimulatedApi::start().await;

@@ -8,7 +8,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
 use crate::session::tracker::TrackingConfig;
-use crate::tradernet::AuthError;
+use crate::tradernet::{AuthError, Awaited};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -57,7 +57,8 @@ fn accounts(count: usize) -> impl Iterator<Item = (usize, AccountStatus)> {
 
 const ERROR: Error = Error::Timeout {
     after: Duration::from_secs(10),
-    received: None,
+    awaited: Awaited::Answer { received: None },
+    address: String::new(),
 };
 
 /// Waits until changes are logged together.

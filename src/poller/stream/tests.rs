@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::DuplexStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -220,6 +221,9 @@ async fn other_frames_confirm_nothing() {
         assert_eq!(start.elapsed(), MAX_AGE);
         assert_eq!(status(&store).last_success, first);
         assert_eq!(failures(&store), [(Reason::Timeout, 1)]);
+        let status = status(&store);
+        let error = &status.last_failure.as_ref().unwrap().error;
+        assert!(!error.advice().contains("TIMEOUT"), "{}", error.advice());
     }
 }
 

@@ -12,7 +12,7 @@ use crate::session::ClientAddress;
 use crate::session::rules::Policy;
 use crate::session::{summary::SessionDetails, tracker::TrackingConfig};
 use crate::status::LoginBlock;
-use crate::tradernet::{AuthError, Error, ServerMessage};
+use crate::tradernet::{AuthError, Awaited, Error, ServerMessage};
 use crate::web::test_support::{
     NOW, ago, answered, failed, published, reading, session, settings, starting,
 };
@@ -20,7 +20,8 @@ use crate::web::test_support::{
 fn timeout() -> Error {
     Error::Timeout {
         after: Duration::from_secs(10),
-        received: None,
+        awaited: Awaited::Answer { received: None },
+        address: "tradernet.com:443".into(),
     }
 }
 
@@ -221,8 +222,12 @@ fn state_and_name_select_accounts() {
 #[test]
 fn failure_has_advice_with_the_account_filled_in() {
     let page = page_of(vec![failed(starting("a"), &timeout(), NOW)]);
-    assert!(page.contains("<code>timeout</code><br>No complete answer within 10s."));
-    assert!(page.contains("<b>What to do</b><br>Check that TRADERNET_URL"));
+    assert!(
+        page.contains(
+            "<code>timeout</code><br>No complete answer from tradernet.com:443 within 10s."
+        )
+    );
+    assert!(page.contains("<b>What to do</b><br>The server, or a proxy before it, is too slow"));
     assert!(!page.contains("--web.enable-lifecycle"));
 
     let rejected = Error::Auth(AuthError::BlockedAfterRejection(Box::new(
