@@ -294,6 +294,10 @@ mod tests {
             let error = answered(status, answer).unwrap_err();
             assert_eq!(error.retry_after(), after, "{status}");
             assert!(error.to_string().ends_with("; retry after 7s"), "{error}");
+            if let Error::Auth(error) = error {
+                let error = Error::Auth(AuthError::NewSidRejected(Box::new(error)));
+                assert_eq!(error.retry_after(), after, "{error}");
+            }
         }
     }
 

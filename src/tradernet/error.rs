@@ -211,15 +211,8 @@ impl Error {
     pub fn head(&self) -> Option<&ResponseHead> {
         match self {
             Self::HttpStatus(head) | Self::Decode { head, .. } => Some(head),
-            Self::RateLimited(said)
-            | Self::Api(said)
-            | Self::Auth(
-                AuthError::SidRejected(said)
-                | AuthError::KeyPairRejected(said)
-                | AuthError::Rejected(said)
-                | AuthError::MissingRight(said)
-                | AuthError::LoginRejected(said),
-            ) => Some(&said.head),
+            Self::RateLimited(said) | Self::Api(said) => Some(&said.head),
+            Self::Auth(error) => error.head(),
             _ => None,
         }
     }
@@ -348,6 +341,18 @@ impl Stage {
 }
 
 impl AuthError {
+    fn head(&self) -> Option<&ResponseHead> {
+        match self {
+            Self::SidRejected(said)
+            | Self::KeyPairRejected(said)
+            | Self::Rejected(said)
+            | Self::MissingRight(said)
+            | Self::LoginRejected(said) => Some(&said.head),
+            Self::NewSidRejected(error) => error.head(),
+            _ => None,
+        }
+    }
+
     /// A rejected login goes on until somebody acts.
     fn rejection(&self) -> &Self {
         match self {
