@@ -158,13 +158,12 @@ impl Client {
     ) -> Result<SecretString, Error> {
         let context = self.context(&endpoint.origin, endpoint.timeout, redactor);
         let response = self.send(login.request(endpoint), &context).await?;
-        let head = self.head(&response);
         let cookies = response.headers().get_all(SET_COOKIE).iter();
         let cookies = cookies
             .filter_map(|cookie| cookie.to_str().ok().map(SecretString::from))
             .collect();
         let limit = self.config.max_response_bytes.min(MAX_LOGIN_BYTES);
-        let body = read_body(response, limit, &context).await?;
+        let (head, body) = self.read_body(response, limit, &context).await?;
         let reply = LoginReply {
             head,
             cookies,
@@ -265,17 +264,35 @@ impl Client {
         response: Response,
         context: &RequestContext,
     ) -> Result<SessionList, Error> {
-        let head = self.head(&response);
-        let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
-        let body = match read_body(response, self.config.max_response_bytes, context).await {
-            // Its meaning does not depend on a body.
-            Err(_) if is_limit => Bytes::new(),
-            body => body?,
-        };
+        let limit = self.config.max_response_bytes;
+        let (head, body) = self.read_body(response, limit, context).await?;
         classify::list(head, response::read(&body), &context.redactor)
     }
 
-    fn head(&self, response: &Response) -> ResponseHead {
+    /// The head of an answer and its whole body. An error keeps what the head says.
+    async fn read_body(
+        &self,
+        response: Response,
+        limit: u64,
+        context: &RequestContext,
+    ) -> Result<(ResponseHead, Bytes), Error> {
+        let head = self.head(&response);
+        let is_limit = response.status() == StatusCode::TOO_MANY_REQUESTS;
+        let body = read_body(response, limit, context);
+        // Handshakes have no time limit of their own.
+        let body = tokio::time::timeout_at(context.start + context.timeout, body).await;
+        match body.unwrap_or_else(|_| Err(context.timed_out())) {
+            Ok(body) => Ok((head, body)),
+            // Its meaning does not depend on a body.
+            Err(_) if is_limit => Ok((head, Bytes::new())),
+            Err(cause) => Err(Error::Body {
+                cause: Box::new(cause),
+                head,
+            }),
+        }
+    }
+
+    pub(super) fn head(&self, response: &Response) -> ResponseHead {
         let date = date(response.headers().get(DATE));
         ResponseHead {
             status: Some(response.status().as_u16()),
@@ -416,13 +433,14 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
-    use crate::tradernet::Reason;
+    use crate::tradernet::{Reason, StreamEndpoint, StreamProtocol};
 
     /// The error of a login that is answered with these bytes.
     async fn login_answered_with(bytes: Vec<u8>) -> Error {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let server = async {
             let (mut connection, _) = listener.accept().await.unwrap();
@@ -480,6 +498,101 @@ mod tests {
             assert_eq!(error.reason(), reason, "{error}");
             assert!(!error.is_unreadable(), "{error}");
         }
+    }
+
+    /// The errors of a request, a login and a handshake that are answered with this.
+    async fn errors_after(answer: &'static str, timeout: Duration) -> [Error; 3] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let _ = connection.read(&mut [0; 4096]).await;
+                connection.write_all(answer.as_bytes()).await.unwrap();
+                if answer.contains("stalls") {
+                    // Until the client closes it.
+                    let _ = connection.read(&mut [0]).await;
+                }
+            }
+        });
+        let config = ClientConfig {
+            max_response_bytes: 1000,
+            ..ClientConfig::default()
+        };
+        let client = Client::new(&config, Arc::new(|_, _| {}), Clock::system()).unwrap();
+        let endpoint = Endpoint {
+            origin: format!("http://{address}").parse().unwrap(),
+            timeout,
+        };
+        let stream = StreamEndpoint {
+            origin: format!("ws://{address}").parse().unwrap(),
+            protocol: StreamProtocol::Websocket,
+        };
+        let (secret, redactor) = ("s3cret".into(), Redactor::default());
+        let sid = Credentials::Sid(&secret);
+        let login = Login {
+            name: "desk",
+            password: &secret,
+            view_only: false,
+            user_id: None,
+        };
+        [
+            client
+                .sessions(&endpoint, sid, &redactor)
+                .await
+                .unwrap_err(),
+            client
+                .log_in(&endpoint, login, &redactor)
+                .await
+                .unwrap_err(),
+            (client.stream(&stream, sid, timeout, &redactor).await)
+                .err()
+                .unwrap(),
+        ]
+    }
+
+    #[tokio::test]
+    async fn retry_after_counts_whatever_happens_to_the_body() {
+        const LONG: Duration = Duration::from_secs(30);
+        let mut attempts = tokio::task::JoinSet::new();
+        for (rest, timeout, reason) in [
+            (
+                "Content-Length: 9\r\n\r\nstalls",
+                Duration::from_secs(1),
+                Reason::Timeout,
+            ),
+            ("Content-Length: 9\r\n\r\ncut", LONG, Reason::Network),
+            (
+                "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+                LONG,
+                Reason::Decode,
+            ),
+            ("Content-Length: 1001\r\n\r\n", LONG, Reason::TooLarge),
+            (
+                "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
+                LONG,
+                Reason::Decode,
+            ),
+        ] {
+            for status in ["503", "200", "429"] {
+                let answer = format!("HTTP/1.1 {status} X\r\nRetry-After: 7\r\n{rest}").leak();
+                attempts.spawn(async move {
+                    for error in errors_after(answer, timeout).await {
+                        let after = error.retry_after();
+                        assert_eq!(after, Some(Duration::from_secs(7)), "{answer}");
+                        let is_limit = status == "429";
+                        let reason = if is_limit {
+                            Reason::RateLimited
+                        } else {
+                            reason
+                        };
+                        assert_eq!(error.reason(), reason, "{answer}");
+                        assert!(error.to_string().ends_with("; retry after 7s"), "{error}");
+                    }
+                });
+            }
+        }
+        attempts.join_all().await;
     }
 
     #[test]

@@ -41,6 +41,13 @@ pub enum Error {
         /// `TRADERNET_MAX_RESPONSE_BYTES`, decoded; `None` where the head was too large.
         limit: Option<u64>,
     },
+    /// An answer began, and its body did not arrive whole.
+    Body {
+        /// Why not: one of the above, or [`Error::Decode`].
+        cause: Box<Error>,
+        /// The answer's status and headers.
+        head: ResponseHead,
+    },
     /// The server limits requests: HTTP 429, code 429 or its words.
     RateLimited(ServerMessage),
     /// The credential was not accepted.
@@ -198,6 +205,7 @@ impl Error {
             Self::Connection { stage, .. } if *stage == Stage::Tls => Reason::Tls,
             Self::Connection { .. } => Reason::Network,
             Self::TooLarge { .. } => Reason::TooLarge,
+            Self::Body { cause, .. } => cause.reason(),
             Self::RateLimited(_) => Reason::RateLimited,
             Self::Auth(_) => Reason::Auth,
             Self::Api(_) => Reason::ApiError,
@@ -210,7 +218,9 @@ impl Error {
     /// What status and headers of the answer say, where there was one.
     pub fn head(&self) -> Option<&ResponseHead> {
         match self {
-            Self::HttpStatus(head) | Self::Decode { head, .. } => Some(head),
+            Self::HttpStatus(head) | Self::Decode { head, .. } | Self::Body { head, .. } => {
+                Some(head)
+            }
             Self::RateLimited(said) | Self::Api(said) => Some(&said.head),
             Self::Auth(error) => error.head(),
             _ => None,
@@ -235,6 +245,7 @@ impl Error {
     pub fn is_unreadable(&self) -> bool {
         match self {
             Self::TooLarge { .. } => true,
+            Self::Body { cause, .. } => cause.is_unreadable(),
             Self::Decode { head, .. } => head.status.is_none(),
             _ => false,
         }
@@ -279,6 +290,7 @@ impl Error {
             Self::TooLarge { .. } => {
                 "check that TRADERNET_URL or the stream's URL is a Tradernet API, or raise TRADERNET_MAX_RESPONSE_BYTES"
             }
+            Self::Body { cause, .. } => return cause.advice(),
             Self::RateLimited(_) => "raise TRADERNET_POLL_INTERVAL, or run fewer exporters",
             Self::Auth(error) => error.advice(),
             Self::Api(_) => "look the code up on the vendor's pages under /tradernet-api/ of TRADERNET_URL; it may pass by itself",
@@ -459,6 +471,15 @@ impl fmt::Display for Error {
             }
             Self::TooLarge { limit: Some(limit) } => {
                 write!(f, "the answer is larger than {limit} bytes")
+            }
+            Self::Body { cause, head } => {
+                cause.fmt(f)?;
+                match head.status {
+                    Some(status) if status != 200 => {
+                        write!(f, ", HTTP {status}")
+                    }
+                    _ => Ok(()),
+                }
             }
             Self::RateLimited(said) => write!(f, "rate limited: {said}"),
             Self::Auth(error) => error.fmt(f),

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::client::Client;
-use super::error::Error;
+use super::error::{Error, Reason};
 use super::request::{Credentials, insert_secret, version_3_signature};
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
@@ -102,12 +102,16 @@ pub(super) async fn open(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
 
-    let not_a_websocket = || Error::decode("the server did not switch to a WebSocket");
     let response = client.send_twice(request, context).await?;
+    let head = client.head(&response);
+    let not_a_websocket = || Error::Decode {
+        detail: "the server did not switch to a WebSocket".to_owned(),
+        head,
+    };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         // It means what the same answer to a request would mean.
         return Err(match client.read_list(response, context).await {
-            Err(error) if !matches!(error, Error::Decode { .. }) => error,
+            Err(error) if error.reason() != Reason::Decode => error,
             _ => not_a_websocket(),
         });
     }

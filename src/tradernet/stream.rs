@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{timeout, timeout_at};
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -82,12 +82,12 @@ impl Client {
         allowed: Duration,
         redactor: &Redactor,
     ) -> Result<(Stream, SessionList), Error> {
-        let deadline = Instant::now() + allowed;
         let parameters = handshake::parameters(credentials, self.clock.now());
         let is_signature = |(name, _): &&(&str, _)| *name == signature::HEADER;
         let signature = parameters.iter().find(is_signature);
         let redactor = redactor.with(signature.map(|(_, value)| value.clone()));
         let context = self.context(&endpoint.origin, allowed, &redactor);
+        let deadline = context.start + allowed;
         let limit = self.config.max_response_bytes.min(MAX_FRAME_BYTES);
         let socket = handshake::open(self, endpoint, &parameters, limit, &context);
         let socket = timeout_at(deadline, socket).await;
@@ -125,7 +125,7 @@ impl Stream {
             proxy: None,
             connecting: Default::default(),
             timeout: Duration::ZERO,
-            start: Instant::now(),
+            start: tokio::time::Instant::now(),
             redactor: Redactor::default(),
         };
         Self::new(socket, StreamProtocol::Websocket, MAX_FRAME_BYTES, context)

@@ -47,7 +47,7 @@ impl RequestContext {
     /// What went wrong with a request or with the body of its answer.
     pub(super) fn error(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() {
-            return self.late(self.timeout, Awaited::Answer { received: None });
+            return self.timed_out();
         }
         // A body whose compression is broken arrived whole; without hyper's error nothing was cut.
         if error.is_decode() && chain(&error).all(|cause| !cause.is::<hyper::Error>()) {
@@ -113,6 +113,10 @@ impl RequestContext {
         let phrase = status.canonical_reason().unwrap_or_default();
         let detail = format!("the proxy answered HTTP {} {phrase}", status.as_u16());
         self.connection_error_at(Stage::Proxy, detail.trim_end())
+    }
+
+    pub(super) fn timed_out(&self) -> Error {
+        self.late(self.timeout, Awaited::Answer { received: None })
     }
 
     pub(super) fn time_left(&self) -> Duration {
