@@ -2,18 +2,15 @@
 //! which has kept the listener waiting too long.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::task::{AbortHandle, yield_now};
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 /// Smaller answers need no budget.
 const MIN_COUNTED_BYTES: usize = 16 * 1024;
-/// Of one connection.
-const REQUESTS_BETWEEN_YIELDS: u32 = 8;
 
 /// A full listener closes the connection that has owed a request longest; if none does, the one that
 /// has been answered longest.
@@ -33,7 +30,6 @@ type Table = Vec<(Arc<Connection>, AbortHandle)>;
 #[derive(Debug)]
 pub(super) struct Connection {
     status: Mutex<Status>,
-    requests: AtomicU32,
 }
 
 /// A body that is sent. hyper drops it when the system has taken it.
@@ -169,18 +165,11 @@ impl Connection {
         };
         Self {
             status: Mutex::new(status),
-            requests: AtomicU32::new(0),
         }
     }
 
-    /// A request has arrived. After some of them other connections have their turn first, so that none
-    /// with many requests sent ahead runs long.
-    pub(super) async fn start_request(&self) {
-        if self.requests.fetch_add(1, Ordering::Relaxed) % REQUESTS_BETWEEN_YIELDS
-            == REQUESTS_BETWEEN_YIELDS - 1
-        {
-            yield_now().await;
-        }
+    /// A request has arrived.
+    pub(super) fn start_request(&self) {
         self.change(State::IsAnswered, Bytes::new());
     }
 
@@ -203,6 +192,8 @@ mod tests {
 
     use std::future::pending;
 
+    use tokio::task::yield_now;
+
     use super::*;
 
     /// A connection with its task.
@@ -217,7 +208,7 @@ mod tests {
 
         /// The body that it takes until it is dropped.
         async fn request(&self, listener: &Connections, body: Bytes) -> Bytes {
-            self.0.start_request().await;
+            self.0.start_request();
             listener.start_answer(Arc::clone(&self.0), body)
         }
 
@@ -262,7 +253,7 @@ mod tests {
         let [idle, reader, answered] = std::array::from_fn(|_| Client::connect(&listener));
         let limit = Duration::from_secs(30);
         tokio::time::advance(limit / 2).await;
-        answered.0.start_request().await;
+        answered.0.start_request();
         let _taken = reader.request(&listener, page(1)).await;
         tokio::time::advance(limit / 2).await;
         listener.close_overdue(limit);

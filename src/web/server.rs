@@ -165,7 +165,7 @@ impl Server {
         from: Source,
         request: Request<Incoming>,
     ) -> Result<Response<Full<Bytes>>, Infallible> {
-        connection.start_request().await;
+        connection.start_request();
         let response = self.app.respond(from, request).await;
         let connection = Arc::clone(connection);
         Ok(response.map(|body| Full::new(self.connections.start_answer(connection, body))))
