@@ -14,6 +14,8 @@ use crate::text::is_printable;
 
 /// A shorter secret is replaced only as a whole word.
 const MIN_SECRET_CHARS: usize = 4;
+/// Characters that escapes begin with.
+const ESCAPES: [char; 4] = ['&', '\\', '%', '+'];
 /// Longest text kept, in characters.
 const MAX_TEXT_CHARS: usize = 200;
 const REDACTED: &str = "[redacted]";
@@ -45,8 +47,12 @@ impl Redactor {
     /// escaped secret was found, the rest is shown without escapes. Secrets are replaced before the
     /// text is cut, so no start of one is left at its end.
     pub fn redact(&self, text: &str) -> String {
-        // No escape has fewer characters than what it stands for: most texts are too short.
-        let chars = |secret: &SecretString| secret.expose_secret().trim().chars().count();
+        // No escape has fewer characters than what it stands for: most texts are too short, except
+        // for a secret that looks like an escape itself.
+        let chars = |secret: &SecretString| match secret.expose_secret().trim() {
+            secret if secret.contains(ESCAPES) => 0,
+            secret => secret.chars().count(),
+        };
         let shortest = self.secrets.iter().map(chars).min();
         let is_long = shortest.is_some_and(|shortest| text.chars().count() >= shortest);
         let forms = forms(text).filter(|_| is_long);
@@ -130,7 +136,7 @@ const FORMS: [Form; 5] = [
 
 /// The forms in which a text may differ from one another.
 fn forms(text: &str) -> impl Iterator<Item = Form> + use<> {
-    let count = if text.contains(['&', '\\', '%', '+']) {
+    let count = if text.contains(ESCAPES) {
         FORMS.len()
     } else {
         1
@@ -196,6 +202,12 @@ mod tests {
         ] {
             assert_eq!(redactor.redact(text), redacted);
         }
+    }
+
+    #[test]
+    fn replaces_a_secret_that_looks_like_an_escape() {
+        let redactor = redactor(&["%41%42%43%44"]);
+        assert_eq!(redactor.redact("A%42CD"), "[redacted]");
     }
 
     #[test]
