@@ -8,48 +8,26 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
-use reqwest::{Method, NoProxy, Proxy, Request, Response, StatusCode};
+use reqwest::{Method, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use tower::util::MapFutureLayer;
 use url::Url;
 
+use super::connections::{ClientConfig, INVALID_PROXY, http, is_loopback, system_roots};
 use super::error::{Error, ResponseHead, Stage};
 use super::login::{Login, LoginReply};
 use super::redact::Redactor;
 use super::request::{Credentials, Endpoint};
-use super::resolver::SharedResolver;
 use super::transport::Transport;
-use super::transport_error::{
-    CONNECTING, RequestContext, address, is_tunnel_refused, noting_connections, was_cut_off,
-};
+use super::transport_error::{CONNECTING, RequestContext, address, is_tunnel_refused, was_cut_off};
 use super::{classify, login, response, signature};
 use crate::clock::Clock;
 use crate::session::SessionList;
 
-/// The content network refuses well-known libraries' names, so requests carry our own.
-pub const USER_AGENT: &str = concat!("tradernet-exporter/", env!("CARGO_PKG_VERSION"));
-
-/// Header lines of an answer: browsers accept as many, and a login may set hundreds of cookies.
-const MAX_HEADERS: usize = 1000;
-/// Hosts that are never reached through a proxy, in the form of `NO_PROXY`; see [`is_loopback`].
-const LOOPBACK: &str = "localhost,127.0.0.0/8,::1,::ffff:127.0.0.0/104";
-const INVALID_PROXY: &str = "the proxy cannot be used: write http://host:port in HTTPS_PROXY";
 /// Longest answer to a login, in bytes.
 const MAX_LOGIN_BYTES: u64 = 1 << 20;
-
-/// Settings of outgoing connections.
-#[derive(Clone, Debug, Default)]
-pub struct ClientConfig {
-    /// `HTTPS_PROXY` or `ALL_PROXY`; may hold a password.
-    pub proxy: Option<SecretString>,
-    /// `NO_PROXY`.
-    pub no_proxy: Option<String>,
-    /// `TRADERNET_MAX_RESPONSE_BYTES`, decoded.
-    pub max_response_bytes: u64,
-}
 
 /// Connections to every host, kept alive and shared between accounts.
 #[derive(Clone)]
@@ -302,27 +280,6 @@ impl Client {
     }
 }
 
-/// Connections that trust these CA certificates.
-fn http(config: &ClientConfig, roots: rustls::RootCertStore) -> Result<reqwest::Client, String> {
-    let mut http = reqwest::Client::builder()
-        .user_agent(USER_AGENT)
-        .redirect(reqwest::redirect::Policy::none())
-        .referer(false)
-        .http1_max_headers(MAX_HEADERS)
-        .tls_backend_preconfigured(client_tls(roots).map_err(|error| error.to_string())?)
-        .pool_idle_timeout(Duration::from_secs(90))
-        .connector_layer(MapFutureLayer::new(noting_connections))
-        .dns_resolver(Arc::new(SharedResolver::default()))
-        .no_proxy();
-    if let Some(proxy) = &config.proxy {
-        let direct = [LOOPBACK, config.no_proxy.as_deref().unwrap_or_default()].join(",");
-        let proxy = Proxy::all(proxy.expose_secret()).map_err(|_| INVALID_PROXY.to_owned())?;
-        http = http.proxy(proxy.no_proxy(NoProxy::from_string(&direct)));
-    }
-    http.build()
-        .map_err(|error| error.without_url().to_string())
-}
-
 /// Executes a request, which notes whether it waits for a connection.
 async fn execute(
     http: &reqwest::Client,
@@ -358,59 +315,6 @@ async fn read_body(
     Ok(body.into())
 }
 
-/// Whether a URL's host is this machine for certain.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        None => false,
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "rustls-native-certs reads the same variable"
-)]
-fn system_roots() -> Result<rustls::RootCertStore, String> {
-    // A FIFO would block the read for ever, and a device may be endless. In a directory only regular
-    // files are read.
-    if let Some(path) = std::env::var_os("SSL_CERT_FILE")
-        && std::fs::metadata(&path).is_ok_and(|file| !file.is_file())
-    {
-        let path = path.to_string_lossy();
-        let path = path.escape_debug();
-        return Err(format!(
-            "no CA certificate could be loaded: {path} is not a regular file; name a file with SSL_CERT_FILE"
-        ));
-    }
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(loaded.certs);
-    if roots.is_empty() {
-        let mut errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        if errors.is_empty() {
-            errors.push("none was found".to_owned());
-        }
-        let errors = errors.join("; ");
-        return Err(format!(
-            "no CA certificate could be loaded: {errors}; install ca-certificates, or name a file with SSL_CERT_FILE"
-        ));
-    }
-    Ok(roots)
-}
-
-fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    // A WebSocket needs version 1.1.
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
 /// `Retry-After` in seconds, or as a date relative to the server's own `Date`: a clock that is off
 /// by hours must not turn a minute into hours.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
@@ -429,186 +333,4 @@ fn date(header: Option<&HeaderValue>) -> Option<SystemTime> {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpListener;
-
-    use super::*;
-    use crate::tradernet::{Reason, StreamEndpoint, StreamProtocol};
-
-    /// The error of a login that is answered with these bytes.
-    async fn login_answered_with(bytes: Vec<u8>) -> Error {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = format!("http://{}", listener.local_addr().unwrap());
-        let server = async {
-            let (mut connection, _) = listener.accept().await.unwrap();
-            assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
-            // The client may hang up before it has read everything.
-            let _ = connection.write_all(&bytes).await;
-            connection.shutdown().await.unwrap_or_default();
-        };
-        let config = ClientConfig {
-            max_response_bytes: 1 << 16,
-            ..ClientConfig::default()
-        };
-        let client = Client::new(&config, Arc::new(|_, _| {}), Clock::system()).unwrap();
-        let endpoint = Endpoint {
-            origin: origin.parse().unwrap(),
-            timeout: Duration::from_secs(10),
-        };
-        let login = Login {
-            name: "desk",
-            password: &"secret".into(),
-            view_only: false,
-            user_id: None,
-        };
-        let redactor = Redactor::default();
-        let answer = client.log_in(&endpoint, login, &redactor);
-        tokio::join!(answer, server).0.unwrap_err()
-    }
-
-    #[tokio::test]
-    async fn an_answer_that_is_no_http_or_too_large_is_unreadable() {
-        let many = "set-cookie: a=b\r\n".repeat(MAX_HEADERS + 1);
-        let large = format!("x: {}\r\n", "y".repeat(1 << 20));
-        let body = format!("content-length: 99999\r\n\r\n{}", "y".repeat(99_999));
-        let chunks = "transfer-encoding: chunked\r\n\r\nzz\r\n";
-        for (rest, reason) in [
-            (&*many, Reason::TooLarge),
-            (&large, Reason::TooLarge),
-            (&body, Reason::TooLarge),
-            ("no colon\r\n", Reason::Decode),
-            ("x: a\r\n folded\r\n", Reason::Decode),
-            ("x: a\0b\r\n", Reason::Decode),
-            ("content-length: -1\r\n", Reason::Decode),
-            (chunks, Reason::Decode),
-        ] {
-            let answer = format!("HTTP/1.1 200 OK\r\n{rest}\r\n");
-            let error = login_answered_with(answer.into()).await;
-            assert_eq!(error.reason(), reason, "{error}: {:.40}", rest);
-            assert!(error.is_unreadable(), "{error}");
-        }
-        for (answer, reason) in [
-            ("HTTP/1.1 200 OK\r\nx", Reason::Network),
-            ("HTTP/1.1 200 OK\r\n\r\n<html>", Reason::Decode),
-        ] {
-            let error = login_answered_with(answer.into()).await;
-            assert_eq!(error.reason(), reason, "{error}");
-            assert!(!error.is_unreadable(), "{error}");
-        }
-    }
-
-    /// The errors of a request, a login and a handshake that are answered with this.
-    async fn errors_after(answer: &'static str, timeout: Duration) -> [Error; 3] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        tokio::spawn(async move {
-            loop {
-                let (mut connection, _) = listener.accept().await.unwrap();
-                let _ = connection.read(&mut [0; 4096]).await;
-                connection.write_all(answer.as_bytes()).await.unwrap();
-                if answer.contains("stalls") {
-                    // Until the client closes it.
-                    let _ = connection.read(&mut [0]).await;
-                }
-            }
-        });
-        let config = ClientConfig {
-            max_response_bytes: 1000,
-            ..ClientConfig::default()
-        };
-        let client = Client::new(&config, Arc::new(|_, _| {}), Clock::system()).unwrap();
-        let endpoint = Endpoint {
-            origin: format!("http://{address}").parse().unwrap(),
-            timeout,
-        };
-        let stream = StreamEndpoint {
-            origin: format!("ws://{address}").parse().unwrap(),
-            protocol: StreamProtocol::Websocket,
-        };
-        let (secret, redactor) = ("s3cret".into(), Redactor::default());
-        let sid = Credentials::Sid(&secret);
-        let login = Login {
-            name: "desk",
-            password: &secret,
-            view_only: false,
-            user_id: None,
-        };
-        [
-            client
-                .sessions(&endpoint, sid, &redactor)
-                .await
-                .unwrap_err(),
-            client
-                .log_in(&endpoint, login, &redactor)
-                .await
-                .unwrap_err(),
-            (client.stream(&stream, sid, timeout, &redactor).await)
-                .err()
-                .unwrap(),
-        ]
-    }
-
-    #[tokio::test]
-    async fn retry_after_counts_whatever_happens_to_the_body() {
-        const LONG: Duration = Duration::from_secs(30);
-        let mut attempts = tokio::task::JoinSet::new();
-        for (rest, timeout, reason) in [
-            (
-                "Content-Length: 9\r\n\r\nstalls",
-                Duration::from_secs(1),
-                Reason::Timeout,
-            ),
-            ("Content-Length: 9\r\n\r\ncut", LONG, Reason::Network),
-            (
-                "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
-                LONG,
-                Reason::Decode,
-            ),
-            ("Content-Length: 1001\r\n\r\n", LONG, Reason::TooLarge),
-            (
-                "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx",
-                LONG,
-                Reason::Decode,
-            ),
-        ] {
-            for status in ["503", "200", "429"] {
-                let answer = format!("HTTP/1.1 {status} X\r\nRetry-After: 7\r\n{rest}").leak();
-                attempts.spawn(async move {
-                    for error in errors_after(answer, timeout).await {
-                        let after = error.retry_after();
-                        assert_eq!(after, Some(Duration::from_secs(7)), "{answer}");
-                        let is_limit = status == "429";
-                        let reason = if is_limit {
-                            Reason::RateLimited
-                        } else {
-                            reason
-                        };
-                        assert_eq!(error.reason(), reason, "{answer}");
-                        assert!(error.to_string().ends_with("; retry after 7s"), "{error}");
-                    }
-                });
-            }
-        }
-        attempts.join_all().await;
-    }
-
-    #[test]
-    fn retry_after_out_of_range_is_the_longest_pause() {
-        let parsed = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
-            retry_after(&headers)
-        };
-        assert_eq!(parsed(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(
-            parsed("99999999999999999999"),
-            Some(Duration::from_secs(u64::MAX))
-        );
-        for nothing in ["", "-1", "+1", "1.5", "soon"] {
-            assert_eq!(parsed(nothing), None, "{nothing}");
-        }
-    }
-}
+mod tests;

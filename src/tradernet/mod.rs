@@ -11,6 +11,7 @@
 
 mod classify;
 mod client;
+mod connections;
 mod error;
 mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -28,7 +29,8 @@ mod transport;
 mod transport_error;
 mod value;
 
-pub use client::{Client, ClientConfig, RequestObserver, USER_AGENT, is_loopback};
+pub use client::{Client, RequestObserver};
+pub use connections::{ClientConfig, USER_AGENT, is_loopback};
 pub use error::{
     AuthError, Awaited, Error, MAX_RETRY_AFTER, Reason, ResponseHead, ServerMessage, Stage,
 };
