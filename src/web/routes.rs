@@ -103,15 +103,15 @@ impl App {
                 return refused;
             }
         }
-        let allow = match handler {
-            "/-/reload" => "POST",
-            "/-/log-level" => "GET, HEAD, PUT",
-            _ => "GET, HEAD",
+        let allowed: &[&str] = match handler {
+            "/-/reload" => &["POST"],
+            "/-/log-level" => &["GET", "HEAD", "PUT"],
+            _ => &["GET", "HEAD"],
         };
-        let is_allowed = allow.split(", ").any(|method| request.method == method);
-        if !is_allowed && handler != OTHER {
+        if !allowed.contains(&request.method.as_str()) && handler != OTHER {
+            let allow = allowed.join(", ");
             let reason = format!("method not allowed; use {allow}");
-            return with_header(text(StatusCode::METHOD_NOT_ALLOWED, reason), ALLOW, allow);
+            return with_header(text(StatusCode::METHOD_NOT_ALLOWED, reason), ALLOW, &allow);
         }
         let query = request.uri.query().unwrap_or_default();
         let answer = match handler {
