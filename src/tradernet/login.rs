@@ -7,14 +7,13 @@
 use bytes::Bytes;
 use reqwest::Request;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde_json::value::RawValue;
 
 use super::classify::{is_transient, message};
 use super::error::{AuthError, Error, ResponseHead};
 use super::redact::Redactor;
 use super::request::Endpoint;
 use super::response::{self, Answer, ApiErrorBody};
-use super::value::Value;
+use super::value::{Text, Value};
 
 /// An SID longer than this, in bytes, is not one.
 const MAX_SID_LENGTH: usize = 4096;
@@ -75,9 +74,9 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     let status = head.status.unwrap_or_default();
     let text = String::from_utf8_lossy(&reply.body);
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let json = serde_json::from_str::<&RawValue>(text);
+    let json = Value::parse(text);
     let is_json = json.is_ok();
-    let body = json.map_or(Value::Null, Value::read);
+    let body = json.unwrap_or(Value::Null);
     // The last cookie is what a browser keeps.
     let cookie = reply.cookies.iter().rev().find_map(cookie_sid);
     let sid = cookie.or_else(|| body_sid(&body));
@@ -141,7 +140,7 @@ fn body_sid(body: &Value<'_>) -> Option<SecretString> {
     let names = ["SID", "sid", "sessionId"];
     names.into_iter().find_map(|name| {
         let sid = match body.field(name) {
-            Value::Text(sid) => sid,
+            Value::Text(Text(sid)) => sid.into_owned(),
             Value::Number(sid) => sid.to_owned(),
             _ => return None,
         };

@@ -8,11 +8,10 @@
 mod session;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::value::Value;
+use super::value::{Fields, Text, Value};
 use crate::session::{Session, SessionList};
 
 /// Entries of a list that are read. No account has a thousandth of it.
@@ -59,8 +58,8 @@ pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // One name in another encoding must not hide a whole list.
     let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    match serde_json::from_str::<&RawValue>(&text) {
-        Ok(value) => read_value(Value::read(value)),
+    match Value::parse(&text) {
+        Ok(value) => read_value(value),
         Err(error) if error.is_eof() => decode_error("it is empty or ends in the middle"),
         Err(error) => decode_error(format!("it is not JSON (line {})", error.line())),
     }
@@ -121,12 +120,13 @@ fn code_alone(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
 }
 
 /// A list with gaps is encoded as an object whose keys are the indices.
-fn sessions_by_index(fields: &BTreeMap<String, &RawValue>) -> Option<Result<Answer, DecodeError>> {
+fn sessions_by_index(fields: &Fields<'_>) -> Option<Result<Answer, DecodeError>> {
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
     // An error of false, null, "" or 0 is none, and may be among the indices.
     let is_no_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
-    let entries = fields.iter().filter(|(key, _)| !is_no_error(key));
-    let is_list = entries.clone().count() > 0 && entries.clone().all(|(key, _)| is_index(key));
+    let entries = fields.iter().filter(|(Text(key), _)| !is_no_error(key));
+    let is_list =
+        entries.clone().count() > 0 && entries.clone().all(|(Text(key), _)| is_index(key));
     is_list.then(|| sessions(entries.map(|(_, entry)| *entry).collect()))
 }
 
@@ -154,7 +154,7 @@ pub(super) fn error_body(error: &Value<'_>) -> ApiErrorBody {
 fn error_body_at(error: &Value<'_>, depth: u8) -> ApiErrorBody {
     let inner = |value: &Value<'_>| error_body_at(value, depth + 1);
     match error {
-        Value::Text(text) => ApiErrorBody {
+        Value::Text(Text(text)) => ApiErrorBody {
             code: None,
             message: text.trim().to_owned(),
         },

@@ -41,7 +41,7 @@ fn message(text: &str) -> Event {
         Some('1') => Event::Closed,
         // The number of an acknowledgement may precede the event.
         Some('2') => socketio_event(rest.trim_start_matches(|c: char| c.is_ascii_digit())),
-        Some('4') => error(&Value::parse(rest)),
+        Some('4') => error(&Value::parse(rest).unwrap_or(Value::Null)),
         _ => Event::Other(None),
     }
 }
@@ -53,7 +53,7 @@ fn split(text: &str) -> (Option<char>, &str) {
 }
 
 fn ping_interval(text: &str) -> Option<Duration> {
-    let milliseconds = Value::parse(text).field("pingInterval").integer()?;
+    let milliseconds = Value::parse(text).ok()?.field("pingInterval").integer()?;
     Some(Duration::from_millis(u64::try_from(milliseconds).ok()?))
 }
 

@@ -1,7 +1,9 @@
 //! A JSON value of whatever type the server chose, read one level deep: nesting is not followed.
 
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// Integers up to this size are exact as floats; past it an id would silently become another.
@@ -15,30 +17,40 @@ pub(super) enum Value<'a> {
     Bool(bool),
     /// As it is written.
     Number(&'a str),
-    Text(String),
+    Text(Text<'a>),
     List(Vec<&'a RawValue>),
-    /// Of several fields with one name the last counts.
-    Object(BTreeMap<String, &'a RawValue>),
+    Object(Fields<'a>),
+}
+
+/// The fields of an object; of several with one name the last counts.
+pub(super) type Fields<'a> = BTreeMap<Text<'a>, &'a RawValue>;
+
+/// A text, borrowed where it has no escapes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl Borrow<str> for Text<'_> {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
 }
 
 impl<'a> Value<'a> {
     /// Reads a value whose syntax was checked.
     pub(super) fn read(value: &'a RawValue) -> Self {
-        let text = value.get();
-        let read = match text.as_bytes() {
+        Self::parse(value.get()).unwrap_or(Self::Null)
+    }
+
+    /// Reads a text, all of which must be JSON.
+    pub(super) fn parse(text: &'a str) -> serde_json::Result<Self> {
+        match text.trim_start().as_bytes() {
             [b'[', ..] => serde_json::from_str(text).map(Self::List),
             [b'{', ..] => serde_json::from_str(text).map(Self::Object),
             [b't' | b'f', ..] => serde_json::from_str(text).map(Self::Bool),
             [b'"', ..] => serde_json::from_str(text).map(Self::Text),
-            [b'n', ..] => return Self::Null,
-            _ => return Self::Number(text),
-        };
-        read.unwrap_or(Self::Null)
-    }
-
-    /// Reads a text; `Null` where it is not JSON.
-    pub(super) fn parse(text: &'a str) -> Self {
-        serde_json::from_str(text).map_or(Self::Null, Self::read)
+            [b'n', ..] => serde_json::from_str(text).map(|()| Self::Null),
+            _ => serde_json::from_str(text).map(|number: &RawValue| Self::Number(number.get())),
+        }
     }
 
     /// A field; `Null` where there is none, or this is not an object.
@@ -88,7 +100,7 @@ impl<'a> Value<'a> {
     /// A string that is not empty.
     pub(super) fn text(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
+            Self::Text(Text(text)) => Some(text.trim()).filter(|text| !text.is_empty()),
             _ => None,
         }
     }
@@ -98,7 +110,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Null | Self::Bool(false) => false,
             Self::Number(_) => self.number() != Some(0.0),
-            Self::Text(text) => !matches!(text.trim(), "" | "0"),
+            Self::Text(Text(text)) => !matches!(text.trim(), "" | "0"),
             _ => true,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 use jiff::tz::Offset;
 use serde_json::value::RawValue;
 
@@ -56,11 +56,11 @@ fn hash(text: &str) -> u64 {
     reason = "milliseconds of less than 285 000 years"
 )]
 fn date_ms(text: &str) -> Option<(f64, bool)> {
-    let (date, is_zoned) = match text.parse::<Timestamp>() {
-        Ok(zoned) => (zoned, true),
-        Err(_) => (Offset::UTC.to_timestamp(text.parse().ok()?).ok()?, false),
-    };
-    Some((date.as_millisecond() as f64, is_zoned))
+    let pieces = Pieces::parse(text).ok()?;
+    let zone = pieces.to_numeric_offset();
+    let date = (pieces.date()).to_datetime(pieces.time().unwrap_or_default());
+    let date = zone.unwrap_or(Offset::UTC).to_timestamp(date).ok()?;
+    Some((date.as_millisecond() as f64, zone.is_some()))
 }
 
 /// Closing less opening date, where both are written the same way and in order.
