@@ -8,7 +8,7 @@ and `examples/simulator`. The good client has TLS and a password where the attac
 priority: real ones do not use this machine's processors. Needs Python 3 and openssl.
 
 Prints a table: what the attackers did, the scrapes' median and maximum before and during the attack, each on a new
-connection and on a kept one (which is opened again if it was closed), scrapes that failed, the growth of the exporter's memory, and what the system kept for its connections.
+connection and on a kept one (which is opened again if it was closed), as Prometheus makes them: compressed. Scrapes that failed, the growth of the exporter's memory, and what the system kept for its connections.
 """
 
 import argparse
@@ -283,18 +283,20 @@ class Exporter:
         if has_tls:
             command += ["--web.config.file", folder / "web.yml"]
         self.kept_connection = None
+        self.coding = b""
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         self.port = next(int(found[1]) for line in self.process.stderr if (found := re.search(r"msg=listening .*:(\d+)$", line)))
         threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
         while self.scrape().count(b"\ntradernet_up{") < accounts:
             time.sleep(0.5)
+        self.coding = b"Accept-Encoding: gzip\r\n"
 
     def connect(self):
         stream = socket.create_connection(("127.0.0.1", self.port), TIMEOUT)
         return self.context.wrap_socket(stream, server_hostname="localhost") if self.context else stream
 
     def scrape_on(self, stream):
-        stream.sendall(GET[:-2] + self.headers + b"\r\n")
+        stream.sendall(GET[:-2] + self.headers + self.coding + b"\r\n")
         page = bytearray()
         while (end := page.find(b"\r\n\r\n")) < 0 or len(page) < end + 4 + length(page):
             if not (part := stream.recv(2**20)):
