@@ -102,7 +102,7 @@ pub fn poller_context(
 pub async fn run(
     config: Config,
     listeners: Listeners,
-    signals: Signals,
+    mut signals: Signals,
     polling: &Handle,
 ) -> Result<(), String> {
     let store = StatusStore::default();
@@ -134,7 +134,10 @@ pub async fn run(
     }
 
     if use_tls {
-        shared.client.load_ca_certificates().await?;
+        tokio::select! {
+            loaded = shared.client.load_ca_certificates() => loaded?,
+            () = stopped(&mut signals.shutdown) => {}
+        }
     }
     notify_systemd(NotifyState::Ready);
     background.spawn(notify_watchdog());
@@ -205,7 +208,10 @@ impl Reloader {
                     }
                 }
             };
-            let result = self.reload(&by).await;
+            let result = tokio::select! {
+                result = self.reload(&by) => result,
+                () = stopped(&mut signals.shutdown) => return,
+            };
             if let Err(error) = &result {
                 error!(
                     by,

@@ -65,39 +65,6 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// The CA certificates of the system, or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "rustls-native-certs reads the same variable"
-)]
-pub(super) fn system_roots() -> Result<rustls::RootCertStore, String> {
-    // A FIFO would block the read for ever, and a device may be endless. In a directory only regular
-    // files are read.
-    if let Some(path) = std::env::var_os("SSL_CERT_FILE")
-        && std::fs::metadata(&path).is_ok_and(|file| !file.is_file())
-    {
-        let path = path.to_string_lossy();
-        let path = path.escape_debug();
-        return Err(format!(
-            "no CA certificate could be loaded: {path} is not a regular file; name a file with SSL_CERT_FILE"
-        ));
-    }
-    let loaded = rustls_native_certs::load_native_certs();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add_parsable_certificates(loaded.certs);
-    if roots.is_empty() {
-        let mut errors: Vec<String> = loaded.errors.iter().map(ToString::to_string).collect();
-        if errors.is_empty() {
-            errors.push("none was found".to_owned());
-        }
-        let errors = errors.join("; ");
-        return Err(format!(
-            "no CA certificate could be loaded: {errors}; install ca-certificates, or name a file with SSL_CERT_FILE"
-        ));
-    }
-    Ok(roots)
-}
-
 fn client_tls(roots: rustls::RootCertStore) -> Result<rustls::ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)

@@ -6,9 +6,10 @@
 //! `client` transfers, `request` knows paths and forms, `signature` signs, `response` and `frame`
 //! read (`value`: one JSON value), `classify` and `login` decide what was meant, `handshake` and
 //! `stream` hold a connection that pushes the list (`socketio`: its packets), `transport_error` sorts
-//! what was not answered, `redact` removes secrets from a server's words, and `error` is everything
-//! that can go wrong.
+//! what was not answered, `ca` reads the certificates to trust, `redact` removes secrets from a
+//! server's words, and `error` is everything that can go wrong.
 
+mod ca;
 mod classify;
 mod client;
 mod connections;

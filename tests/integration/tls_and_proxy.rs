@@ -70,8 +70,30 @@ async fn private_ca_is_trusted_by_its_file() {
         let (page, _) = private.poll(&[url]).await;
         assert_eq!(page.get("tradernet_up", &[]), 1.0);
     }
-    let (page, _) = first_attempt(&[url]).await;
-    assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    // An empty variable is unset.
+    for unset in [&[url][..], &[url, ("SSL_CERT_FILE", "")]] {
+        let (page, _) = first_attempt(unset).await;
+        assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into());
+    }
+}
+
+/// A block that is not base64, and one that is not a certificate.
+#[tokio::test]
+async fn bad_certificates_beside_good_ones_are_named_in_one_warning() {
+    let private = PrivateCa::start().await;
+    let bad = ["!", "AAAA"]
+        .map(|text| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"));
+    let good = std::fs::read_to_string(&private.ca_file).unwrap();
+    std::fs::write(&private.ca_file, bad.concat() + &good).unwrap();
+    let url = ("TRADERNET_URL", private.upstream.origin.as_str());
+    let (page, log) = private.poll(&[url]).await;
+    assert_eq!(page.get("tradernet_up", &[]), 1.0);
+    let warnings = Vec::from_iter(log.lines().filter(|line| line.contains("level=warn")));
+    let [warning] = &*warnings else {
+        panic!("{log}");
+    };
+    let expected = format!("{}: unreadable certificates: 2", private.ca_file);
+    assert!(warning.contains(&expected), "{log}");
 }
 
 #[tokio::test]
@@ -133,7 +155,7 @@ async fn ca_file_that_is_not_a_regular_file_is_refused_at_start() {
         ];
         let run = run_to_exit(&[], &variables).await;
         assert_eq!(run.code, Some(2), "{path}");
-        let expected = format!("{path} is not a regular file");
+        let expected = format!("{path}: not a regular file");
         assert!(run.stderr.contains(&expected), "{}", run.stderr);
     }
 }
