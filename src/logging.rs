@@ -6,7 +6,7 @@
 use std::fmt;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::config::{Log, LogFormat};
 use crate::text::is_printable;
 
 /// Lines that wait for the thread; a burst of as many accounts is not cut.
-const QUEUE_LINES: usize = 16_384;
+const QUEUE_LINES: u64 = 16_384;
 
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 /// The last level other than `debug`, and the filter by which the level changes.
@@ -106,15 +106,17 @@ pub fn dropped_lines() -> u64 {
 
 /// A bounded queue of lines and the thread that writes them.
 struct Queue {
-    lines: SyncSender<String>,
+    /// Bounded by the count below: a bounded channel would allocate all of its room at once.
+    lines: Sender<String>,
     /// Lines that are queued or being written.
     unwritten: Arc<AtomicU64>,
+    capacity: u64,
     dropped: AtomicU64,
 }
 
 impl Queue {
-    fn start(capacity: usize, mut to: impl Write + Send + 'static) -> Self {
-        let (lines, queued): (_, Receiver<String>) = sync_channel(capacity);
+    fn start(capacity: u64, mut to: impl Write + Send + 'static) -> Self {
+        let (lines, queued): (_, Receiver<String>) = channel();
         let unwritten = Arc::<AtomicU64>::default();
         let count = Arc::clone(&unwritten);
         std::thread::spawn(move || {
@@ -127,13 +129,14 @@ impl Queue {
         Self {
             lines,
             unwritten,
+            capacity,
             dropped: AtomicU64::new(0),
         }
     }
 
     fn push(&self, line: String) {
-        self.unwritten.fetch_add(1, Ordering::Relaxed);
-        if self.lines.try_send(line).is_err() {
+        let unwritten = self.unwritten.fetch_add(1, Ordering::Relaxed);
+        if unwritten >= self.capacity || self.lines.send(line).is_err() {
             self.unwritten.fetch_sub(1, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
