@@ -12,7 +12,7 @@ use crate::session::SessionList;
 use crate::session::expire_unit::looks_like_seconds;
 use crate::session::summary::SessionDetails;
 use crate::status::LoginBlock;
-use crate::tradernet::{AuthError, Error, Redactor, Stage, Stream, Transport};
+use crate::tradernet::{AuthError, Error, Redactor, ResponseHead, Stage, Stream, Transport};
 
 /// A list, and with a streaming transport the stream that sent it.
 pub(super) type Answer = (SessionList, Option<Stream>);
@@ -113,7 +113,8 @@ impl Poller {
         let (client, target) = (&self.shared.client, &self.account.target);
         let redactor = self.redactor();
         let identity = self.credential.identity(&self.account.credential);
-        let identity = identity.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))?;
+        let none = || Error::Auth(AuthError::NoSessionInLoginResponse(ResponseHead::default()));
+        let identity = identity.ok_or_else(none)?;
         let answer = match &self.account.stream {
             Some(stream) => {
                 let opened = client.stream(stream, identity, target.timeout, &redactor);

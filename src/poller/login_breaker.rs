@@ -137,7 +137,7 @@ mod tests {
         breaker.check(at(minute), Some(of_password("a")))
     }
 
-    const REJECTION: AuthError = AuthError::SecondFactor;
+    const REJECTION: AuthError = AuthError::DemoMode;
 
     fn blocked() -> Result<(), AuthError> {
         Err(AuthError::BlockedAfterRejection(Box::new(REJECTION)))

@@ -137,9 +137,9 @@ pub enum AuthError {
     /// The login was rejected; no other is sent with this credential.
     LoginRejected(ServerMessage),
     /// The login asks for a second factor; each try may send another SMS.
-    SecondFactor,
+    SecondFactor(ResponseHead),
     /// The login was answered without an SID.
-    NoSessionInLoginResponse,
+    NoSessionInLoginResponse(ResponseHead),
     /// The SID of a new login was rejected before it was ever accepted: a login does not help.
     NewSidRejected(Box<AuthError>),
     /// No login was sent: an earlier one with this credential was rejected, for that reason.
@@ -360,6 +360,7 @@ impl AuthError {
             | Self::Rejected(said)
             | Self::MissingRight(said)
             | Self::LoginRejected(said) => Some(&said.head),
+            Self::SecondFactor(head) | Self::NoSessionInLoginResponse(head) => Some(head),
             Self::NewSidRejected(error) => error.head(),
             _ => None,
         }
@@ -394,17 +395,17 @@ impl AuthError {
             Self::LoginRejected(_) => {
                 "check login and password; a changed credential or POST /-/reload?account=NAME allows another login"
             }
-            Self::SecondFactor => {
+            Self::SecondFactor(_) => {
                 "use a key pair, or an SID obtained elsewhere: each login may send another code to the account's owner"
             }
-            Self::NoSessionInLoginResponse => {
+            Self::NoSessionInLoginResponse(_) => {
                 "if the account confirms logins by another step (SMS), use a key pair or an SID; if the server was in trouble, POST /-/reload?account=NAME allows another login"
             }
             Self::NewSidRejected(_) => {
                 "check that this login may read the list from this address; POST /-/reload?account=NAME allows another login"
             }
             Self::BlockedAfterRejection(rejection) => match **rejection {
-                Self::SecondFactor | Self::NoSessionInLoginResponse => rejection.advice(),
+                Self::SecondFactor(_) | Self::NoSessionInLoginResponse(_) => rejection.advice(),
                 _ => {
                     "change the credential, or allow another login with POST /-/reload?account=NAME"
                 }
@@ -509,8 +510,8 @@ impl fmt::Display for AuthError {
             Self::MissingRight(said) => write!(f, "the account lacks a right: {said}"),
             Self::DemoMode => f.write_str("the stream is in demo mode"),
             Self::LoginRejected(said) => write!(f, "the login was rejected: {said}"),
-            Self::SecondFactor => f.write_str("the login requires a second factor"),
-            Self::NoSessionInLoginResponse => f.write_str("the login was answered without an SID"),
+            Self::SecondFactor(_) => f.write_str("the login requires a second factor"),
+            Self::NoSessionInLoginResponse(_) => f.write_str("the login was answered without an SID"),
             Self::NewSidRejected(error) => {
                 write!(f, "the SID of a new login was not accepted: {error}")
             }

@@ -99,7 +99,7 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     let logged = body.field("logged");
     let is_not_logged_in = !matches!(logged, Value::Null) && !logged.is_flag_set();
     if body.field("auth_code_id").is_truthy() || is_not_logged_in {
-        return Err(Error::Auth(AuthError::SecondFactor));
+        return Err(Error::Auth(AuthError::SecondFactor(head)));
     }
     if is_permanent(&words) {
         return Err(Error::Auth(AuthError::LoginRejected(said())));
@@ -126,7 +126,7 @@ pub(super) fn sid(reply: &LoginReply, redactor: &Redactor) -> Result<SecretStrin
     if has_envelope || matches!(status, 401 | 403) {
         return Err(Error::Auth(AuthError::LoginRejected(said())));
     }
-    sid.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse))
+    sid.ok_or(Error::Auth(AuthError::NoSessionInLoginResponse(head)))
 }
 
 /// Whether a text, in lower case, is a rejection that no further try changes.
@@ -188,9 +188,9 @@ mod tests {
         let cookies: Vec<&str> = cookie.iter().map(String::as_str).collect();
         match read(status, &cookies, body) {
             Ok(_) => "in",
-            Err(Error::Auth(AuthError::SecondFactor)) => "second factor",
+            Err(Error::Auth(AuthError::SecondFactor(_))) => "second factor",
             Err(Error::Auth(AuthError::LoginRejected(_))) => "rejected",
-            Err(Error::Auth(AuthError::NoSessionInLoginResponse)) => "no session",
+            Err(Error::Auth(AuthError::NoSessionInLoginResponse(_))) => "no session",
             Err(Error::RateLimited(_)) => "limit",
             Err(Error::Api(_) | Error::HttpStatus { .. } | Error::Decode { .. }) => "transient",
             Err(error) => panic!("{error}"),
@@ -214,6 +214,33 @@ mod tests {
             r#"{"logged":null}"#,
         ] {
             assert_eq!(answer(200, Some("abc"), body), "in", "{body}");
+        }
+    }
+
+    #[test]
+    fn retry_after_counts_whatever_the_login_answers() {
+        let retry_after = Some(std::time::Duration::from_secs(7));
+        for (status, body) in [
+            (200, r#"{"logged":false}"#),
+            (200, r#"{"logged":true}"#),
+            (403, r#"{"error":"Wrong password"}"#),
+            (429, ""),
+            (503, r#"{"error":"maintenance"}"#),
+            (503, ""),
+            (200, ""),
+        ] {
+            let head = ResponseHead {
+                status: Some(status),
+                retry_after,
+                ..ResponseHead::default()
+            };
+            let reply = LoginReply {
+                head,
+                cookies: Vec::new(),
+                body: body.into(),
+            };
+            let error = sid(&reply, &Redactor::default()).unwrap_err();
+            assert_eq!(error.retry_after(), retry_after, "{error}");
         }
     }
 
@@ -336,7 +363,7 @@ mod tests {
             let answer = read(200, &[cookie], "{\"logged\":true}");
             let none = matches!(
                 answer,
-                Err(Error::Auth(AuthError::NoSessionInLoginResponse))
+                Err(Error::Auth(AuthError::NoSessionInLoginResponse(_)))
             );
             assert!(none, "{cookie}");
         }

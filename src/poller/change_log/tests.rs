@@ -8,7 +8,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::*;
 use crate::session::tracker::TrackingConfig;
-use crate::tradernet::{AuthError, Awaited};
+use crate::tradernet::{AuthError, Awaited, ResponseHead};
 
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -141,7 +141,7 @@ async fn an_outage_of_many_accounts_has_one_line_and_its_end_another() {
     for (n, account) in accounts(40) {
         log.failed(&account, &ERROR, true);
         if n == 7 {
-            let rejected = Error::Auth(AuthError::SecondFactor);
+            let rejected = Error::Auth(AuthError::SecondFactor(ResponseHead::default()));
             log.failed(&account, &rejected, true);
         }
         sleep(INTERVAL / 10).await;

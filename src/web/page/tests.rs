@@ -12,7 +12,7 @@ use crate::session::ClientAddress;
 use crate::session::rules::Policy;
 use crate::session::{summary::SessionDetails, tracker::TrackingConfig};
 use crate::status::LoginBlock;
-use crate::tradernet::{AuthError, Awaited, Error, ServerMessage};
+use crate::tradernet::{AuthError, Awaited, Error, ResponseHead, ServerMessage};
 use crate::web::test_support::{
     NOW, ago, answered, failed, published, reading, session, settings, starting,
 };
@@ -144,7 +144,7 @@ fn all_states() -> Vec<AccountStatus> {
         NOW,
     );
     let rejected = Error::Auth(AuthError::BlockedAfterRejection(Box::new(
-        AuthError::NoSessionInLoginResponse,
+        AuthError::NoSessionInLoginResponse(ResponseHead::default()),
     )));
     let mut blocked = failed(starting("blocked"), &rejected, NOW);
     blocked.login_blocked = Some(LoginBlock::Rejected);
@@ -231,7 +231,7 @@ fn failure_has_advice_with_the_account_filled_in() {
     assert!(!page.contains("--web.enable-lifecycle"));
 
     let rejected = Error::Auth(AuthError::BlockedAfterRejection(Box::new(
-        AuthError::NoSessionInLoginResponse,
+        AuthError::NoSessionInLoginResponse(ResponseHead::default()),
     )));
     let mut blocked = failed(starting("desk 1/ü"), &rejected, NOW);
     blocked.login_blocked = Some(LoginBlock::Rejected);
