@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::{MutexGuard, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
-use url::Url;
+use url::{Origin, Url};
 
 use crate::tradernet::MAX_RETRY_AFTER;
 
@@ -23,7 +23,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub struct Hosts {
     max_requests: usize,
     max_logins_per_minute: usize,
-    hosts: Arc<Mutex<HashMap<String, Arc<Host>>>>,
+    hosts: Arc<Mutex<HashMap<Origin, Arc<Host>>>>,
 }
 
 /// One host.
@@ -61,9 +61,9 @@ impl Hosts {
 
     /// The host of `origin`.
     pub(super) fn get(&self, origin: &Url) -> Arc<Host> {
-        let name = origin.origin().ascii_serialization();
+        let origin = origin.origin();
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry(name).or_insert_with(|| {
+        let host = hosts.entry(origin).or_insert_with(|| {
             Arc::new(Host {
                 all: Semaphore::new(self.max_requests),
                 slow: Semaphore::new((self.max_requests / 4).max(1)),

@@ -10,6 +10,7 @@ pub mod safety_type;
 pub mod summary;
 pub mod tracker;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -89,12 +90,15 @@ impl SessionList {
         }
     }
 
-    /// Replaces the server's texts: logins, and addresses that cannot be parsed.
+    /// Replaces the server's texts: logins, and addresses that cannot be parsed. Sessions of one login
+    /// share its text.
     #[must_use]
     pub fn map_texts(mut self, map: impl Fn(&str) -> String) -> Self {
+        let mut logins = BTreeMap::<Arc<str>, Arc<str>>::new();
         for session in &mut self.sessions {
             if let Some(login) = &mut session.user_login {
-                *login = map(login).into();
+                let mapped = logins.entry(Arc::clone(login));
+                *login = Arc::clone(mapped.or_insert_with_key(|login| map(login).into()));
             }
             if let Some(ClientAddress::Unparsed(text)) = &mut session.client {
                 *text = map(text).into();

@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
-use std::hash::Hash;
 use std::sync::Arc;
 
 use crate::clock::Timestamps;
@@ -215,6 +214,6 @@ fn violating(
     configured.map(|rule| (rule, count(rule))).collect()
 }
 
-fn distinct<T: Ord + Hash>(values: impl Iterator<Item = T>) -> u64 {
+fn distinct<T: Ord>(values: impl Iterator<Item = T>) -> u64 {
     values.collect::<BTreeSet<_>>().len() as u64
 }
