@@ -343,7 +343,7 @@ impl Stage {
                 "check host and port in TRADERNET_URL (of a stream in TRADERNET_WS_URL or TRADERNET_SOCKETIO_URL) and the firewall; where a proxy is required, set HTTPS_PROXY"
             }
             Self::Tls => {
-                "check host, port and scheme of the URL, and the clock; name a private CA with SSL_CERT_FILE"
+                "check host, port and scheme of the URL, the clock and the firewall; name a private CA with SSL_CERT_FILE"
             }
             Self::Response => {
                 "it may pass by itself; if it does not, check the URL and what is between here and the API: firewall, proxy, load balancer"

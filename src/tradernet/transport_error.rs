@@ -102,6 +102,8 @@ impl RequestContext {
                     detail = tunnel_message(text).to_owned();
                 }
                 "tls handshake eof" => stage = Stage::Tls,
+                // A connection that is made and not yet used is in its TLS handshake.
+                _ if stage == Stage::Connect && is_broken(cause) => stage = Stage::Tls,
                 _ => {}
             }
         }
@@ -165,20 +167,23 @@ pub(super) fn address(url: &Url) -> String {
 
 /// Whether a connection was made and ended without an answer.
 pub(super) fn was_cut_off(error: &reqwest::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
     if error.is_connect() || error.is_timeout() {
         return false;
     }
     chain(error).any(|error| {
         let ended = error.downcast_ref::<hyper::Error>();
-        let broken = error.downcast_ref::<io::Error>();
-        ended.is_some_and(hyper::Error::is_incomplete_message)
-            || broken.is_some_and(|error| {
-                matches!(
-                    error.kind(),
-                    BrokenPipe | ConnectionAborted | ConnectionReset
-                )
-            })
+        ended.is_some_and(hyper::Error::is_incomplete_message) || is_broken(error)
+    })
+}
+
+/// Whether a connection that was made broke.
+fn is_broken(error: &(dyn StdError + 'static)) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    error.downcast_ref().is_some_and(|error: &io::Error| {
+        matches!(
+            error.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset
+        )
     })
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 use tradernet_exporter::simulator::{self, AccountSpec, Simulator};
 
@@ -315,6 +316,33 @@ async fn refusal_by_the_proxy_is_a_network_failure_with_its_status() {
         "{second}"
     );
     assert!(heads.iter().all(|head| !head.contains(SID)), "{heads:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_in_the_tls_handshake_is_a_tls_failure() {
+    let private = PrivateCa::start().await;
+    for is_reset in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut connection, _)) = listener.accept().await {
+                if is_reset {
+                    connection.set_zero_linger().unwrap();
+                }
+                // What is not read would be answered with a reset.
+                let _ = connection.read(&mut [0; 4096]).await;
+            }
+        });
+        let proxy = Proxy::start(address.port()).await;
+        let origin = format!("https://{address}");
+        for variables in [
+            vec![("TRADERNET_URL", origin.as_str())],
+            vec![REMOTE, ("HTTPS_PROXY", &proxy.address())],
+        ] {
+            let (page, log) = private.poll(&variables).await;
+            assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into(), "{log}");
+        }
+    }
 }
 
 #[tokio::test]
