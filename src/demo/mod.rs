@@ -7,10 +7,10 @@ mod accounts;
 mod scenario;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::MissedTickBehavior;
 
 use crate::simulator::{Simulator, serve, serve_streams};
@@ -18,6 +18,14 @@ use scenario::Scenario;
 
 /// Every demo does the same at the same second.
 const SEED: u64 = 1;
+
+const LOOPBACK: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+];
+
+/// A firewall may drop what is sent to loopback.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A demo that is ready to run.
 pub struct Demo {
@@ -29,9 +37,9 @@ impl Demo {
     /// Opens the embedded Tradernet's sockets, on free ports of loopback.
     ///
     /// # Errors
-    /// If loopback has no free port.
+    /// If loopback has no free port, or is down.
     pub async fn prepare() -> io::Result<Self> {
-        let (http, streams) = (bind().await?, bind().await?);
+        let (http, streams) = (bind(LOOPBACK).await?, bind(LOOPBACK).await?);
         Ok(Self { http, streams })
     }
 
@@ -61,16 +69,24 @@ impl Demo {
     }
 }
 
-/// A free port of loopback, which may have one family of addresses only.
-async fn bind() -> io::Result<TcpListener> {
-    let addresses = [
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        (Ipv6Addr::LOCALHOST, 0).into(),
-    ];
-    let bound = TcpListener::bind(&addresses[..]).await;
+/// A free port of the first of these addresses that can be reached: loopback may have one family of
+/// addresses only, or be down.
+async fn bind(addresses: [IpAddr; 2]) -> io::Result<TcpListener> {
+    let bind = async |address| {
+        let listener = TcpListener::bind((address, 0)).await?;
+        let connection = TcpStream::connect(listener.local_addr()?);
+        tokio::time::timeout(CONNECT_TIMEOUT, connection).await??;
+        io::Result::Ok(listener)
+    };
+    let [first, second] = addresses;
+    let bound = match bind(first).await {
+        Err(error) => bind(second).await.map_err(|_| error),
+        bound => bound,
+    };
     bound.map_err(|error| {
         io::Error::other(format!(
-            "the demo cannot listen on a loopback address: {error}"
+            "the demo needs the loopback interface, and cannot connect to {first} or {second}: {error}; \
+             bring it up: ip link set lo up"
         ))
     })
 }
@@ -84,5 +100,28 @@ async fn play(simulator: &Simulator) {
     loop {
         ticks.tick().await;
         scenario.step();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn loopback_that_cannot_be_bound_or_reached_is_an_error() {
+        // One cannot be bound; the other, for multicast, can be, and not connected to.
+        let unusable = ["192.0.2.1", "224.0.0.1"].map(|ip| ip.parse().unwrap());
+        let [unbindable, unreachable] = unusable;
+        for addresses in [unusable, [unreachable, unbindable]] {
+            let error = bind(addresses).await.unwrap_err().to_string();
+            let expected = "the demo needs the loopback interface";
+            assert!(error.starts_with(expected), "{error}");
+        }
+        for unusable in unusable {
+            let second = bind([unusable, LOOPBACK[0]]).await.unwrap();
+            assert_eq!(second.local_addr().unwrap().ip(), LOOPBACK[0]);
+        }
     }
 }
