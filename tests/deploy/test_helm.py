@@ -52,6 +52,7 @@ BAD_VALUES = (
     (ONE | {"env": {"TRADERNET_SID": "x"}}, "invalid propertyName 'TRADERNET_SID'"),
     (ONE | {"env": {"TRADERNET_MAX_RESPONSE_BYTES": 4194304}}, "got number, want string"),
     (ONE | {"secrets": ["Keys"]}, "at '/secrets/0': 'Keys' does not match pattern"),
+    (ONE | {"fullnameOverride": "My_Exporter"}, "at '/fullnameOverride': 'My_Exporter' does not match pattern"),
     (ONE | {"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
     (ONE | {"alerts": {"off_hours": False}}, "at '/alerts/off_hours': got boolean, want string"),
     (ONE | {"alerts": {"off_hours": "false"}}, "at '/alerts/off_hours': 'false' does not match pattern '^(on|off)$'"),
