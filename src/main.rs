@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use tradernet_exporter::cli::{self, CheckOptions, Cli, Command, ReportFormat};
 use tradernet_exporter::config::{Config, Flags, WebSettings};
 use tradernet_exporter::demo::Demo;
+use tradernet_exporter::text::printable;
 use tradernet_exporter::tradernet::prepare_lookups;
 use tradernet_exporter::{
     Listeners, Signals, check, hash_password, healthcheck, logging, run, threads,
@@ -147,6 +148,9 @@ async fn serve_with(config: Config, polling: &Handle) -> Result<ExitCode, ExitEr
 
 async fn check(cli: &Cli, options: CheckOptions) -> Result<ExitCode, ExitError> {
     let config = Config::load(&cli.flags, variables()).map_err(config_error)?;
+    for warning in warnings(&config) {
+        print_error(&format!("warning: {}", printable(warning)));
+    }
     if options.offline {
         let accounts = config.accounts.len();
         let text = match options.format {
@@ -198,12 +202,16 @@ fn start_log(config: &Config) -> Result<(), ExitError> {
     let config_file = file.map(|file| file.path.display().to_string());
     let (accounts, shard) = (config.accounts.len(), config.shard);
     info!(version, revision, config_file, accounts, %shard, "starting");
-    let web_config = config.web_config.iter().map(|(_, config)| config);
-    let web_warnings = web_config.flat_map(|config| &config.warnings);
-    for warning in config.warnings.iter().chain(web_warnings) {
+    for warning in warnings(config) {
         warn!(warning, "doubtful setting");
     }
     Ok(())
+}
+
+fn warnings(config: &Config) -> impl Iterator<Item = &String> {
+    let web_config = config.web_config.iter().map(|(_, config)| config);
+    let web_warnings = web_config.flat_map(|config| &config.warnings);
+    config.warnings.iter().chain(web_warnings)
 }
 
 /// SIGTERM and SIGINT shut down, a second one exits at once; SIGHUP reloads; SIGUSR1 switches the

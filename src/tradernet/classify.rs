@@ -302,6 +302,21 @@ mod tests {
     }
 
     #[test]
+    fn only_statuses_that_do_not_pass_by_themselves_need_a_person() {
+        let unreadable = || Err(DecodeError(String::new()));
+        for (status, passes) in [
+            (404, false),
+            (408, true),
+            (425, true),
+            (422, false),
+            (503, true),
+        ] {
+            let advice = answered(status, unreadable()).unwrap_err().advice();
+            assert_eq!(advice.ends_with("by itself"), passes, "{status}: {advice}");
+        }
+    }
+
+    #[test]
     fn error_shows_status_beside_the_words_and_no_wait_of_zero() {
         let envelope = |code| ApiErrorBody {
             code,

@@ -296,6 +296,7 @@ impl Error {
             Self::Api(_) => "look the code up on the vendor's pages under /tradernet-api/ of TRADERNET_URL; it may pass by itself",
             Self::HttpStatus(head) => match head.status.unwrap_or_default() {
                 407 => Stage::Proxy.advice(),
+                408 | 425 => "the server, or a proxy before it, was not ready: it is polled again by itself",
                 300..400 => {
                     "redirects are not followed with credentials: set TRADERNET_URL, or the stream's URL, to the final origin"
                 }

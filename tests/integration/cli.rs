@@ -316,6 +316,15 @@ async fn check_offline_sends_nothing() {
     );
     let run = run_to_exit(&["check", "--offline", "--format=json"], &variables).await;
     assert_eq!(run.stdout, "{\"valid\": true, \"accounts\": 1}\n");
+    let misspelt = [&variables[..], &[("WEB_LISTEN_ADRESS", ":80")]].concat();
+    let run = run_to_exit(&["check", "--offline"], &misspelt).await;
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (
+            Some(0),
+            "tradernet-exporter: warning: unknown variable WEB_LISTEN_ADRESS is ignored; did you mean WEB_LISTEN_ADDRESS?\n"
+        )
+    );
     assert_eq!(upstream.world.requests().len(), 0);
 }
 
