@@ -3,7 +3,7 @@
 #
 #   dashboards/alerts.yaml                              from tools/alert-rules
 #   deploy/helm/tradernet-exporter/templates/prometheusrule.yaml   from tools/alert-rules
-#   deploy/helm/tradernet-exporter/values.schema.json   the part `alerts`, from tools/alert-rules
+#   deploy/helm/tradernet-exporter/values.schema.json   the parts `alerts`, from tools/alert-rules, and `config`, from docs/accounts.schema.json
 #   deploy/helm/tradernet-exporter/files/               the dashboard
 #   deploy/kubernetes/tradernet-exporter.yaml           from the chart
 set -euo pipefail
@@ -20,6 +20,27 @@ python3 - "$chart/values.schema.json" "$to/$chart/values.schema.json" "$alerts_s
 import json, pathlib, sys
 schema = json.loads(pathlib.Path(sys.argv[1]).read_text())
 schema["properties"]["alerts"] = json.loads(sys.argv[3])
+
+def quoted(one):
+    """Texts are texts only: Helm reads YAML 1.1, where 0123 is 83 and on is true, and rounds numbers of more than 15 digits."""
+    if isinstance(one, list):
+        return [quoted(item) for item in one]
+    if not isinstance(one, dict):
+        return one
+    types = one.get("type")
+    if isinstance(types, list) and "string" in types:
+        one = one | {"type": [name for name in types if name in ("string", "null")]}
+    return {key: quoted(value) for key, value in one.items()}
+
+accounts = quoted(json.loads(pathlib.Path("docs/accounts.schema.json").read_text()))
+schema["properties"]["config"]["properties"] = accounts["properties"]
+account = accounts["$defs"]["account"]
+# A release stores its values.
+for secret in ("sid", "password", "api_key", "api_secret"):
+    del account["properties"][secret]
+del account["allOf"], accounts["$defs"]["secret"]
+schema["$defs"] |= accounts["$defs"]
+schema["properties"]["config"]["properties"]["accounts"]["items"] = {"allOf": [{"$ref": "#/$defs/account"}], "required": ["account"]}
 pathlib.Path(sys.argv[2]).write_text(json.dumps(schema, indent=2, ensure_ascii=False) + "\n")
 PYTHON
 cp "dashboards/$dashboard" "$to/$chart/files/$dashboard"

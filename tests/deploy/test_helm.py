@@ -37,6 +37,15 @@ VALUES = {
         "affinity": {"podAntiAffinity": {}}, "priorityClassName": "high",
         "topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}],
     },
+    # Texts that YAML would read as something else.
+    "digits": {
+        "config": {"accounts": [{"account": "0123", "login": "0123456", "password_file": "p", "login_view_only": True, "user_id": "123456789012345678"}]},
+        "secrets": ["123"], "ca": {"configMap": "88"}, "serviceAccount": {"name": "1234"}, "priorityClassName": "77",
+    },
+    "pages with TLS": ONE | {
+        "env": {"WEB_CONFIG_FILE": "/secrets/keys/web.yml"},
+        "serviceMonitor": {"enabled": True, "endpoint": {"scheme": "https", "tlsConfig": {"insecureSkipVerify": True}}},
+    },
     "without the optional": ONE | {"networkPolicy": {"enabled": False}, "serviceAccount": {"create": False}, "nameOverride": "n" * 60},
 }  # fmt: skip
 
@@ -46,9 +55,16 @@ BAD_VALUES = (
     ({"demo": True, "replicas": 2}, "the demo's accounts cannot be shared"),
     (ONE | {"replicas": 0}, "at '/replicas': minimum: got 0, want 1"),
     (ONE | {"replica": 2}, "additional properties 'replica' not allowed"),
-    ({"config": {"accounts": [{"account": "a", "password": "hunter2"}]}}, "invalid propertyName 'password'"),
-    ({"config": {"accounts": [{"account": "a", "pol_interval": "30s"}]}}, "invalid propertyName 'pol_interval'"),
+    ({"config": {"accounts": [{"account": "a", "password": "hunter2"}]}}, "additional properties 'password' not allowed"),
+    ({"config": {"accounts": [{"account": "a", "pol_interval": "30s"}]}}, "additional properties 'pol_interval' not allowed"),
     ({"config": {"accounts": [{"min_sessions": 1}]}}, "at '/config/accounts/0': missing property 'account'"),
+    ({"config": {"accounts": [{"account": "a", "poll_interval": "soon"}]}}, "at '/config/accounts/0/poll_interval': 'soon' does not match pattern"),
+    # Helm has read `login: 0123456` as 42798.
+    ({"config": {"accounts": [{"account": "a", "login": 42798}]}}, "at '/config/accounts/0/login': got number, want null or string"),
+    (ONE | {"image": {"tag": "1.0: x"}}, "at '/image/tag': '1.0: x' does not match pattern"),
+    (ONE | {"ca": {"configMap": "My CA"}}, "at '/ca/configMap': 'My CA' does not match pattern"),
+    (ONE | {"podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
+    (ONE | {"serviceMonitor": {"endpoint": {"port": "x"}}}, "invalid propertyName 'port'"),
     (ONE | {"env": {"TRADERNET_SID": "x"}}, "invalid propertyName 'TRADERNET_SID'"),
     (ONE | {"env": {"TRADERNET_MAX_RESPONSE_BYTES": 4194304}}, "got number, want string"),
     (ONE | {"secrets": ["Keys"]}, "at '/secrets/0': 'Keys' does not match pattern"),
@@ -76,7 +92,7 @@ def helm(*arguments, values=None):
 @functools.cache
 def rendered(name):
     """The objects for these values, by kind; ConfigMaps by their names."""
-    code, text, error = helm("template", "rel", CHART, values=VALUES[name])
+    code, text, error = helm("template", "123", CHART, values=VALUES[name])
     assert code == 0, error
     return [one for one in yaml.safe_load_all(text) if one]
 
@@ -144,6 +160,9 @@ class Helm(unittest.TestCase):
             ]
             for selector in selectors:
                 self.assertLessEqual(selector.items(), labels, name)
+            ports = {port["name"]: port["containerPort"] for port in container(name)["ports"]}
+            for probe in ("livenessProbe", "readinessProbe"):
+                self.assertIn({"name": "WEB_PROBE_LISTEN_ADDRESS", "value": f"[::]:{ports[container(name)[probe]['httpGet']['port']]}"}, container(name)["env"])
             for monitor in of_kind(name, "ServiceMonitor"):
                 [service] = of_kind(name, "Service")
                 self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
@@ -161,16 +180,16 @@ class Helm(unittest.TestCase):
         self.assertEqual(len(of_kind("many", "PodDisruptionBudget")), 1)
 
     def test_exporter_accepts_arguments_variables_and_files(self):
-        """Runs `check --offline` as the pod would, with files as the kubelet lays them: links into a folder that is swapped."""
-        for name in ("one", "many", "everything"):
+        """`check --offline` as the pod would run it, with files as the kubelet lays them: links into a folder that is swapped."""
+        for name in ("one", "many", "everything", "digits", "pages with TLS"):
             with tempfile.TemporaryDirectory() as folder:
-                data = {"config": of_kind(name, "ConfigMap")[0]["data"], "secrets": {"api-key": "k" * 16, "api-secret": "s" * 16}}
+                data = {"config": of_kind(name, "ConfigMap")[0]["data"], "secrets": {"api-key": "k" * 16, "api-secret": "s" * 16, "web.yml": "{}"}}
                 for volume, files in data.items():
                     for file, text in files.items():
                         Path(folder, volume, "..data").mkdir(parents=True, exist_ok=True)
                         Path(folder, volume, "..data", file).write_text(text, encoding="utf-8")
                         Path(folder, volume, file).symlink_to(f"..data/{file}")
-                variables = {one["name"]: one.get("value", "rel-tradernet-exporter-1") for one in container(name)["env"]}
+                variables = {one["name"]: one.get("value", "123-tradernet-exporter-1") for one in container(name)["env"]}
                 binds = ["--ro-bind", f"{folder}/config", "/config", "--ro-bind", f"{folder}/secrets", "/secrets/keys"]
                 arguments = [*container(name)["args"], "check", "--offline"]
                 command = sandbox.command(os.environ["EXPORTER"], arguments, variables, binds)
@@ -205,7 +224,7 @@ class Helm(unittest.TestCase):
 
     def test_keys_of_an_account_are_those_of_the_accounts_file_without_secrets(self):
         accounts = json.loads((ROOT / "docs/accounts.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
-        keys = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["propertyNames"]["enum"]
+        keys = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
         self.assertEqual(set(keys), set(accounts) - {"sid", "password", "api_key", "api_secret"})
 
     def test_dashboard_survives_helm(self):

@@ -15,8 +15,8 @@
 {{- end }}
 
 {{- define "tradernet-exporter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "tradernet-exporter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "tradernet-exporter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "tradernet-exporter.labels" -}}
@@ -56,7 +56,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
-  serviceAccountName: {{ include "tradernet-exporter.serviceAccountName" . }}
+  serviceAccountName: {{ include "tradernet-exporter.serviceAccountName" . | quote }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
@@ -88,6 +88,9 @@ spec:
       env:
         - name: WEB_LISTEN_ADDRESS
           value: "[::]:10460"
+        # Needs no TLS and no password, whatever WEB_CONFIG_FILE requires of the pages.
+        - name: WEB_PROBE_LISTEN_ADDRESS
+          value: "[::]:10461"
         - name: POD_NAME
           valueFrom:
             fieldRef:
@@ -103,16 +106,18 @@ spec:
       ports:
         - name: http
           containerPort: 10460
+        - name: probes
+          containerPort: 10461
       livenessProbe:
         httpGet:
           path: /-/healthy
-          port: http
+          port: probes
         periodSeconds: 30
         timeoutSeconds: 5
       readinessProbe:
         httpGet:
           path: /-/ready
-          port: http
+          port: probes
         periodSeconds: 5
         timeoutSeconds: 5
       securityContext:
@@ -150,13 +155,13 @@ spec:
     {{- range $index, $name := .Values.secrets }}
     - name: secret-{{ $index }}
       secret:
-        secretName: {{ $name }}
+        secretName: {{ $name | quote }}
         defaultMode: 0440
     {{- end }}
     {{- if .Values.ca.configMap }}
     - name: ca
       configMap:
-        name: {{ .Values.ca.configMap }}
+        name: {{ .Values.ca.configMap | quote }}
     {{- end }}
   {{- end }}
   {{- with .Values.nodeSelector }}
@@ -176,6 +181,6 @@ spec:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.priorityClassName }}
-  priorityClassName: {{ . }}
+  priorityClassName: {{ . | quote }}
   {{- end }}
 {{- end }}
