@@ -4,8 +4,6 @@
 //! Source: the vendor's pages; a key pair's query is that of the vendor's Python SDK. The URL contains
 //! the credential, so it is never shown.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use reqwest::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -16,8 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
-use tokio_util::io::InspectReader;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::client::Client;
 use super::error::{Error, Reason};
@@ -31,9 +28,6 @@ const READ_BUFFER_BYTES: usize = 4 << 10;
 /// What may wait to be sent: a request and many pongs.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 << 10;
 
-/// Of a close frame from a server: its head and what it holds.
-const MAX_CLOSE_BYTES: usize = 2 + 125;
-
 /// Bytes both ways.
 pub(super) trait AsyncStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -41,34 +35,6 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> AsyncStream for T {}
 
 /// A WebSocket over a connection of any kind.
 pub(super) type Socket = WebSocketStream<Box<dyn AsyncStream>>;
-
-/// The last bytes that came. The library drops a close frame whose reason is not UTF-8: a server may
-/// have cut it inside a character.
-#[derive(Clone, Debug, Default)]
-pub(super) struct LastBytes(Arc<Mutex<Vec<u8>>>);
-
-impl LastBytes {
-    fn push(&self, bytes: &[u8]) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.extend_from_slice(bytes.last_chunk::<MAX_CLOSE_BYTES>().map_or(bytes, |it| it));
-        let more = last.len().saturating_sub(MAX_CLOSE_BYTES);
-        last.drain(..more);
-    }
-
-    /// The close frame with which they end, its reason with U+FFFD for what is not UTF-8.
-    pub(super) fn close_frame(&self) -> Option<CloseFrame> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        (0..last.len()).find_map(|start| match last.get(start..)? {
-            [0x88, length, high, low, reason @ ..] if usize::from(*length) == 2 + reason.len() => {
-                Some(CloseFrame {
-                    code: u16::from_be_bytes([*high, *low]).into(),
-                    reason: String::from_utf8_lossy(reason).into_owned().into(),
-                })
-            }
-            _ => None,
-        })
-    }
-}
 
 /// The parameters by which a server knows the account: an SID, or a signature of the timestamp.
 pub(super) fn parameters(
@@ -123,7 +89,7 @@ pub(super) async fn open(
     parameters: &[(&'static str, SecretString)],
     frame_limit: u64,
     context: &RequestContext,
-) -> Result<(Socket, LastBytes), Error> {
+) -> Result<Socket, Error> {
     let mut request = request(endpoint, parameters)?;
     let key = generate_key();
     insert_secret(
@@ -157,17 +123,11 @@ pub(super) async fn open(
     }
     let connection = response.upgrade().await;
     let connection = connection.map_err(|error| context.error(error))?;
-    Ok(over(connection, frame_limit).await)
+    Ok(over(Box::new(connection), frame_limit).await)
 }
 
 /// A WebSocket over a connection that has become one.
-pub(super) async fn over(
-    connection: impl AsyncStream + 'static,
-    frame_limit: u64,
-) -> (Socket, LastBytes) {
-    let last = LastBytes::default();
-    let noted = last.clone();
-    let connection = InspectReader::new(connection, move |bytes: &[u8]| noted.push(bytes));
+pub(super) async fn over(connection: Box<dyn AsyncStream>, frame_limit: u64) -> Socket {
     let limit = usize::try_from(frame_limit).unwrap_or(usize::MAX);
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
@@ -175,9 +135,7 @@ pub(super) async fn over(
         .max_write_buffer_size(MAX_WRITE_BUFFER_BYTES)
         .max_message_size(Some(limit))
         .max_frame_size(Some(limit));
-    let connection: Box<dyn AsyncStream> = Box::new(connection);
-    let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
-    (socket, last)
+    WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await
 }
 
 #[cfg(test)]

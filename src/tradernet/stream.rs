@@ -13,7 +13,7 @@ use super::classify;
 use super::client::Client;
 use super::error::{AuthError, Awaited, Error, ResponseHead, Stage};
 use super::frame::{Event, websocket_event};
-use super::handshake::{self, LastBytes, Socket};
+use super::handshake::{self, Socket};
 use super::redact::Redactor;
 use super::request::Credentials;
 use super::response::ApiErrorBody;
@@ -32,8 +32,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// must not hold a gigabyte.
 const MAX_FRAME_BYTES: u64 = 1 << 20;
 
-/// A close has a reason of at most 123 bytes. One that is nearly as long, or ends inside a character,
-/// may have been cut in the middle of a secret, so it is not shown.
+/// A close has a reason of at most 123 bytes. One that is nearly as long may have been cut in the
+/// middle of a secret, so it is not shown.
 const MAX_REASON_BYTES: usize = 120;
 
 /// Events that a server sends beside the list.
@@ -45,7 +45,6 @@ const WEBSOCKET_REQUEST: &str = r#"["sessions"]"#;
 /// An open connection.
 pub struct Stream {
     socket: Socket,
-    last_bytes: LastBytes,
     protocol: StreamProtocol,
     /// How often a server of socket.io expects a ping.
     ping_interval: Option<Duration>,
@@ -105,15 +104,9 @@ impl Client {
 }
 
 impl Stream {
-    fn new(
-        (socket, last_bytes): (Socket, LastBytes),
-        protocol: StreamProtocol,
-        limit: u64,
-        context: RequestContext,
-    ) -> Self {
+    fn new(socket: Socket, protocol: StreamProtocol, limit: u64, context: RequestContext) -> Self {
         Self {
             socket,
-            last_bytes,
             protocol,
             ping_interval: None,
             pinged: None,
@@ -126,7 +119,7 @@ impl Stream {
     /// A WebSocket over a connection of a test's making.
     #[cfg(test)]
     pub(crate) async fn over(connection: tokio::io::DuplexStream) -> Self {
-        let socket = handshake::over(connection, MAX_FRAME_BYTES).await;
+        let socket = handshake::over(Box::new(connection), MAX_FRAME_BYTES).await;
         let context = RequestContext {
             address: String::new(),
             proxy: None,
@@ -271,8 +264,7 @@ impl Stream {
             return self.broken("the server closed the stream");
         };
         let code = u16::from(frame.code);
-        let is_cut = |text: &str| text.len() >= MAX_REASON_BYTES || text.ends_with('\u{FFFD}');
-        let reason = Some(frame.reason.as_str()).filter(|text| !is_cut(text));
+        let reason = Some(frame.reason.as_str()).filter(|text| text.len() < MAX_REASON_BYTES);
         let body = ApiErrorBody {
             code: Some(code.into()),
             message: reason.unwrap_or_default().to_owned(),
@@ -295,10 +287,7 @@ impl Stream {
                 limit: Some(self.limit),
             },
             Ws::ConnectionClosed | Ws::AlreadyClosed => self.closed(None),
-            Ws::Utf8(_) => match self.last_bytes.close_frame() {
-                Some(frame) => self.closed(Some(&frame)),
-                None => Error::decode("a text frame is not UTF-8"),
-            },
+            Ws::Utf8(_) => Error::decode("a text frame is not UTF-8"),
             Ws::WriteBufferFull(_) => {
                 self.broken("the server does not read: the send buffer is full")
             }
@@ -312,7 +301,6 @@ impl Stream {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use tokio::io::AsyncWriteExt as _;
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -405,33 +393,5 @@ mod tests {
         let error = closed_with(1011, &cut).await.to_string();
         assert!(!error.contains("an-sid"), "{error}");
         assert!(error.contains("1011"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn close_reason_cut_inside_a_character_keeps_its_code() {
-        for (code, reason, counted) in [
-            (4401_u16, "for an-sid-of", Reason::Auth),
-            (1013, "too many requests", Reason::RateLimited),
-            (1011, &*"-".repeat(122), Reason::Network),
-        ] {
-            let (client, mut server) = tokio::io::duplex(1 << 10);
-            let mut stream = Stream::over(client).await;
-            let payload = [&code.to_be_bytes(), reason.as_bytes(), b"\xd0"].concat();
-            let length = u8::try_from(payload.len()).unwrap();
-            // After a text frame, and not at once.
-            server.write_all(b"\x81\x02[]\x88").await.unwrap();
-            stream.next().await.unwrap();
-            server.write_all(&[length]).await.unwrap();
-            server.write_all(&payload).await.unwrap();
-            let error = stream.next().await.unwrap_err();
-            assert_eq!(error.reason(), counted, "{error}");
-            let text = error.to_string();
-            assert!(text.contains(&code.to_string()), "{text}");
-            assert!(!text.contains(reason), "{text}");
-        }
-        let (client, mut server) = tokio::io::duplex(1 << 10);
-        let mut stream = Stream::over(client).await;
-        server.write_all(b"\x81\x02[\xd0").await.unwrap();
-        assert_eq!(stream.next().await.unwrap_err().reason(), Reason::Decode);
     }
 }
