@@ -50,9 +50,20 @@ class Workflows(unittest.TestCase):
             if "run" in step:
                 [line] = step["run"].strip().splitlines()
                 script = line.split()[0]
-                self.assertTrue(script == "rustup" or os.access(ROOT / script, os.X_OK), line)
+                self.assertTrue(script in ("rustup", "git") or os.access(ROOT / script, os.X_OK), line)
             else:
                 self.assertRegex(step["uses"], r"^[\w-]+/[\w-]+@v\d")
+
+
+    def test_containers_may_read_the_repository_and_every_build_has_one_toolchain(self):
+        """A container's user does not own the folder of the checkout, which git refuses to read."""
+        versions = set(re.findall(r"(?:rust:|RUSTUP_TOOLCHAIN: \")([\d.]+)", "".join(path.read_text(encoding="utf-8") for path in [*WORKFLOWS, ROOT / "Dockerfile"])))
+        self.assertEqual(versions, set(re.findall(r'^rust-version = "(.*)"', (ROOT / "Cargo.toml").read_text(encoding="utf-8"), re.MULTILINE)))
+        for path in WORKFLOWS:
+            for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+                runs = [step["run"] for step in job["steps"] if "run" in step]
+                self.assertEqual("container" in job, 'git config --global --add safe.directory "$GITHUB_WORKSPACE"' == runs[0], runs)
+                self.assertEqual("scripts/release-build.sh dist" in runs, "RUSTUP_TOOLCHAIN" in job.get("env", {}))
 
 
 class Scripts(unittest.TestCase):
@@ -61,7 +72,7 @@ class Scripts(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.root = Path(folder.name, "repository")
-        for name in ("Cargo.toml", "Dockerfile", "CHANGELOG.md", "deploy", "scripts"):
+        for name in ("Cargo.toml", "Dockerfile", "CHANGELOG.md", "README.md", "deploy", "docs", "scripts"):
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             self.root.mkdir(exist_ok=True)
             copy(ROOT / name, self.root / name)
@@ -94,7 +105,7 @@ class Scripts(unittest.TestCase):
         self.assertNotIn("## [", text)
 
     def test_file_with_another_version_stops_the_release(self):
-        for name in ("Cargo.toml", "Dockerfile", "deploy/compose/compose.yaml", "deploy/helm/tradernet-exporter/Chart.yaml"):
+        for name in ("Cargo.toml", "Dockerfile", "README.md", "docs/installing.md", "deploy/compose/compose.yaml", "deploy/helm/tradernet-exporter/Chart.yaml"):
             path = self.root / name
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(VERSION, "9.9.9"), encoding="utf-8")
@@ -102,6 +113,17 @@ class Scripts(unittest.TestCase):
             self.assertEqual(code, 1)
             self.assertIn(f"{name} does not have: ", error)
             path.write_text(text, encoding="utf-8")
+
+    def test_copy_under_another_name_can_be_released(self):
+        """By the command of docs/release.md."""
+        [command] = re.findall(r"^name=OWNER/NAME\n(.*?)^```", (ROOT / "docs" / "release.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+        renamed = "git init -q && git add -A && name=acme/sessions && " + command
+        code, _, error = run("bash", "-ec", renamed, cwd=self.root)
+        self.assertEqual(code, 0, error)
+        code, text, error = self.script("release-notes.sh", VERSION)
+        self.assertEqual(code, 0, error)
+        code, left, error = run("grep", "-rnE", "--exclude-dir=.git", "tradernet-exporter/(tradernet-exporter|charts)", self.root)
+        self.assertEqual((code, left), (1, ""), error)
 
     def test_images_get_one_tag_and_a_signature(self):
         code, text, error = self.script("release-publish.sh", "image", "ghcr.io/o/n", "1.2.3", "c0ffee")
