@@ -146,3 +146,37 @@ fn every_variable_is_documented() {
         assert!(key == "labels" || help.contains(&name), "{name}");
     }
 }
+
+#[test]
+fn every_documented_variable_exists_and_has_the_documented_default() {
+    let documentation = include_str!("../../../docs/configuration.md");
+    let mut defaults = 0;
+    for row in documentation.lines().filter(|line| line.starts_with('|')) {
+        let mut key = None;
+        for name in row
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|text| text.starts_with("TRADERNET_") || text.starts_with("WEB_"))
+        {
+            let mut keys = ACCOUNT_KEYS.iter().chain(PROCESS_KEYS);
+            let found = keys.find(|key| variable(key.name) == name);
+            assert!(found.is_some(), "{name}");
+            key = key.or(found);
+        }
+        let cell = row
+            .trim_end_matches([' ', '|'])
+            .rsplit("| ")
+            .next()
+            .unwrap();
+        if let (Some(key), Some(default)) = (key, cell.strip_prefix('`'))
+            && let Some(default) = default.strip_suffix('`').filter(|text| !text.contains('`'))
+        {
+            defaults += 1;
+            let help = key.help.split_whitespace().collect::<Vec<_>>().join(" ");
+            let named = format!("[default: {default}]");
+            assert!(help.contains(&named), "{row}: {help}");
+        }
+    }
+    assert!(defaults > 8, "{defaults}");
+}
