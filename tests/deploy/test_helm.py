@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -66,6 +67,9 @@ BAD_VALUES = (
     (ONE | {"podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
     (ONE | {"serviceMonitor": {"endpoint": {"port": "x"}}}, "invalid propertyName 'port'"),
     (ONE | {"env": {"TRADERNET_SID": "x"}}, "invalid propertyName 'TRADERNET_SID'"),
+    (ONE | {"env": {"TRADERNET_POLL_INTERVAL": "60s"}}, "invalid propertyName 'TRADERNET_POLL_INTERVAL'"),
+    (ONE | {"resources": {"limit": {"memory": "1Gi"}}}, "at '/resources': additional properties 'limit' not allowed"),
+    (ONE | {"resources": {"limits": {"memory": "1GB"}}}, "at '/resources/limits/memory': '1GB' does not match pattern"),
     (ONE | {"env": {"TRADERNET_MAX_RESPONSE_BYTES": 4194304}}, "got number, want string"),
     (ONE | {"secrets": ["Keys"]}, "at '/secrets/0': 'Keys' does not match pattern"),
     (ONE | {"fullnameOverride": "My_Exporter"}, "at '/fullnameOverride': 'My_Exporter' does not match pattern"),
@@ -226,6 +230,16 @@ class Helm(unittest.TestCase):
         accounts = json.loads((ROOT / "docs/accounts.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
         keys = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
         self.assertEqual(set(keys), set(accounts) - {"sid", "password", "api_key", "api_secret"})
+
+    def test_variables_are_those_of_no_account_that_the_chart_does_not_set(self):
+        """A variable of an account conflicts with the accounts file, and a misspelt one is an error of the exporter."""
+        run = subprocess.run([os.environ["EXPORTER"], "check", "--offline"], capture_output=True, text=True, check=False, env={"TRADERNET_QQQQQQQQ": "1"})
+        known = re.search(r"known variables are (.*)", run.stderr)[1].split(", ")
+        accounts = json.loads((ROOT / "docs/accounts.schema.json").read_text(encoding="utf-8"))["$defs"]["account"]["properties"]
+        chart = {"TRADERNET_CONFIG_FILE", "TRADERNET_SHARD", "WEB_LISTEN_ADDRESS", "WEB_PROBE_LISTEN_ADDRESS", "WEB_SYSTEMD_SOCKET"}
+        allowed = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))["properties"]["env"]["propertyNames"]["enum"]
+        expected = set(known) - {f"TRADERNET_{key.upper()}" for key in accounts} - chart
+        self.assertEqual(set(allowed), expected | {"HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"})
 
     def test_dashboard_survives_helm(self):
         [found] = [one for one in of_kind("operator", "ConfigMap") if one["metadata"]["name"].endswith("-dashboard")]

@@ -56,10 +56,13 @@ class Systemd(unittest.TestCase):
         self.assertLessEqual(float(re.search(r"exposure level for \S+: ([\d.]+)", text)[1]), MAX_EXPOSURE, text)
 
     def test_tasks_suffice_for_the_threads(self):
-        threads = [int(number) for number in re.findall(r"^const MAX_\w+_THREADS: usize = (\d+);", (ROOT / "src/main.rs").read_text(encoding="utf-8"), re.MULTILINE)]
-        self.assertEqual(len(threads), 2)
-        # The main thread and the log's.
-        self.assertGreaterEqual(int(setting("TasksMax")[0]), sum(threads) + 2)
+        def limits(file):
+            return [int(number) for number in re.findall(r"^const MAX_\w*THREADS: usize = (\d+);", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)]
+
+        runtime, names = limits("src/main.rs"), limits("src/tradernet/resolver.rs")
+        self.assertEqual((len(runtime), len(names)), (2, 1))
+        # Pages and polls have a runtime each; the main thread and the log's; the check of a reload: main, workers, one for files, one for names.
+        self.assertGreaterEqual(int(setting("TasksMax")[0]), 2 * sum(runtime) + sum(names) + 2 + runtime[0] + 3)
 
     def test_crash_loop_ends_within_the_limit_of_logins(self):
         self.assertEqual((setting("StartLimitIntervalSec"), setting("StartLimitBurst")), (["15min"], ["3"]))
