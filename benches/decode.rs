@@ -1,4 +1,4 @@
-//! Reading an answer: the fold of the exporter against building a list of owned sessions, and a
+//! Reading an answer: the exporter's decoder against building a list of owned sessions, and a
 //! tree of JSON values, in one run. `cargo bench --bench decode` prints the ratios.
 
 #![allow(
@@ -61,12 +61,12 @@ fn best(rounds: u32, calls: u32, mut call: impl FnMut()) -> Duration {
 }
 
 fn main() {
-    println!("| sessions | fold | owned list | JSON tree | owned / fold | tree / fold |");
+    println!("| sessions | decoder | owned list | JSON tree | owned / decoder | tree / decoder |");
     println!("| --- | --- | --- | --- | --- | --- |");
     for sessions in [1, 10, 1_000, 10_000] {
         let answer = answer(sessions);
         let calls = u32::try_from(20_000 / sessions + 1).unwrap();
-        let fold = best(7, calls, || {
+        let decoder = best(7, calls, || {
             black_box(response::read(black_box(&answer)).unwrap());
         });
         let owned = best(7, calls, || {
@@ -75,9 +75,9 @@ fn main() {
         let tree = best(7, calls, || {
             black_box(serde_json::from_slice::<serde_json::Value>(black_box(&answer)).unwrap());
         });
-        let ratio = |other: Duration| other.as_secs_f64() / fold.as_secs_f64();
+        let ratio = |other: Duration| other.as_secs_f64() / decoder.as_secs_f64();
         println!(
-            "| {sessions} | {fold:.1?} | {owned:.1?} | {tree:.1?} | {:.2} | {:.2} |",
+            "| {sessions} | {decoder:.1?} | {owned:.1?} | {tree:.1?} | {:.2} | {:.2} |",
             ratio(owned),
             ratio(tree)
         );
