@@ -12,7 +12,6 @@ const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 /// A value; the entries of a list and the fields of an object are not read yet.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
-    /// `null`, or a text that cannot be read: half a surrogate pair.
     Null,
     Bool(bool),
     /// As it is written.
@@ -25,9 +24,23 @@ pub(super) enum Value<'a> {
 /// The fields of an object; of several with one name the last counts.
 pub(super) type Fields<'a> = BTreeMap<Text<'a>, &'a RawValue>;
 
-/// A text, borrowed where it has no escapes.
+/// A text, borrowed where it has no escapes. Half a surrogate pair is U+FFFD: one name must not hide
+/// a list.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(from = "Bytes<'a>")]
 pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct Bytes<'a>(#[serde(borrow)] Cow<'a, [u8]>);
+
+impl<'a> From<Bytes<'a>> for Text<'a> {
+    fn from(Bytes(bytes): Bytes<'a>) -> Self {
+        Self(match bytes {
+            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        })
+    }
+}
 
 impl Borrow<str> for Text<'_> {
     fn borrow(&self) -> &str {
