@@ -1,6 +1,7 @@
 //! Runs the exporter: starts pollers and servers from a configuration, reloads, and stops them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::runtime::Handle;
@@ -16,11 +17,15 @@ use crate::poller::host::Hosts;
 use crate::poller::set::PollerSet;
 use crate::session::safety_type::SafetyNames;
 use crate::status::StatusStore;
+use crate::threads::FileReader;
 use crate::tradernet::{Client, RequestObserver};
 use crate::web::{self, App, Listener, ListenerKind, ReloadRequest};
 
 /// Reload requests that may wait; further ones wait to be sent.
 const MAX_PENDING_RELOADS: usize = 8;
+/// An accounts file that takes longer counts as unreadable. A large one takes some seconds, and a
+/// client's answer has 30 s in all.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Bound sockets, which the caller of [`run`] chooses.
 #[derive(Debug, Default)]
@@ -144,6 +149,7 @@ pub async fn run(
     let reloader = Reloader {
         pollers,
         file: config.accounts_file,
+        reader: FileReader::default(),
         safety_names,
         metrics,
         client: shared.client.clone(),
@@ -185,6 +191,7 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 struct Reloader {
     pollers: PollerSet,
     file: Option<AccountsFile>,
+    reader: FileReader,
     safety_names: watch::Sender<SafetyNames>,
     metrics: Metrics,
     client: Client,
@@ -232,9 +239,9 @@ impl Reloader {
             self.pollers.reload_secrets(by);
             return Ok(());
         };
-        // On another thread: a large file takes a while, and polls must not wait.
-        let read = tokio::task::spawn_blocking(move || file.read()).await;
-        let read = read.map_err(|_| "reading the accounts file panicked".to_owned())?;
+        let path = file.path.clone();
+        let read = self.reader.read(RELOAD_TIMEOUT, move || file.read()).await;
+        let read = read.map_err(|error| format!("{}: {error}", path.display()))?;
         let read = read.map_err(|errors| errors.to_string())?;
         if read.accounts.iter().any(AccountConfig::uses_tls) {
             self.client.load_ca_certificates().await?;

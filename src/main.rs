@@ -27,8 +27,8 @@ const INVALID_CONFIGURATION: u8 = 2;
 /// A blocked reader of the log must not delay the exit.
 const LOG_FLUSH_TIMEOUT: Duration = Duration::from_millis(200);
 const MAX_WORKER_THREADS: usize = 4;
-/// Of each runtime, for files, rendering and passwords.
-const MAX_BLOCKING_THREADS: usize = 32;
+/// Of each runtime: for rendering, passwords and files, each of which may hang.
+const MAX_BLOCKING_THREADS: usize = 128;
 
 /// Why the program ends early: the exit code, and the message for standard error.
 struct ExitError(u8, String);

@@ -4,21 +4,15 @@
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, Semaphore};
+
+use crate::threads::{FileReader, READ_TIMEOUT};
 
 /// Larger files hold something else.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 /// A longer SID or key would not fit into the headers of a request.
 const MAX_TOKEN_BYTES: usize = 4096;
-/// A file that takes longer, such as one on a network file system that hangs, counts as unreadable.
-const READ_TIMEOUT: Duration = Duration::from_secs(5);
-/// Files that are read at once. Each may block a thread of tokio's blocking pool, which the CA
-/// certificates need too.
-static CONCURRENT_READS: Semaphore = Semaphore::const_new(16);
 
 /// A secret given in a variable or in the accounts file, or the name of a file that holds it.
 #[derive(Clone, Debug)]
@@ -34,8 +28,7 @@ pub enum SecretSource {
 pub struct SecretFile {
     path: PathBuf,
     kind: SecretKind,
-    /// Held while the file is read: a file that hangs blocks one thread, however often it is tried.
-    turn: Arc<Mutex<()>>,
+    reader: FileReader,
 }
 
 /// Which characters a secret may contain.
@@ -51,8 +44,8 @@ pub enum SecretKind {
 impl SecretSource {
     /// A source that reads this file; nothing is read yet.
     pub fn file(path: PathBuf, kind: SecretKind) -> Self {
-        let turn = Arc::default();
-        Self::File(SecretFile { path, kind, turn })
+        let reader = FileReader::default();
+        Self::File(SecretFile { path, kind, reader })
     }
 
     /// The secret as it is now. Never blocks the caller's thread and returns within 5 s.
@@ -87,25 +80,10 @@ impl SecretSource {
 
 impl SecretFile {
     async fn read(&self) -> Result<SecretString, String> {
-        let reading = async {
-            let turn = Arc::clone(&self.turn).lock_owned().await;
-            let permit = CONCURRENT_READS.acquire().await;
-            let (path, kind) = (self.path.clone(), self.kind);
-            tokio::task::spawn_blocking(move || {
-                // Released when the read returns, which may be long after the timeout.
-                let _guards = (turn, permit);
-                read_secret(&path, kind)
-            })
-            .await
-        };
-        match tokio::time::timeout(READ_TIMEOUT, reading).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err("cannot be read: the read was aborted".to_owned()),
-            Err(_) => Err(format!(
-                "cannot be read: no answer from the file system within {} s",
-                READ_TIMEOUT.as_secs()
-            )),
-        }
+        let (path, kind) = (self.path.clone(), self.kind);
+        let read = move || read_secret(&path, kind);
+        let secret = self.reader.read(READ_TIMEOUT, read).await;
+        secret.unwrap_or_else(|error| Err(format!("cannot be read: {error}")))
     }
 }
 

@@ -98,7 +98,7 @@ async fn a_file_that_hangs_is_given_up_and_blocks_one_thread() {
     let SecretSource::File(file) = &source else {
         return;
     };
-    let hanging = Arc::clone(&file.turn).lock_owned().await;
+    let hanging = file.reader.hang().await;
     for _ in 0..3 {
         assert_eq!(
             source.clone().read().await.unwrap_err().to_string(),

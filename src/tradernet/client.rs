@@ -10,9 +10,8 @@ use bytes::Bytes;
 use reqwest::header::{DATE, HeaderMap, HeaderValue, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Method, Request, Response, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
-use tokio::sync::{Mutex, OnceCell};
-use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout};
 use url::Url;
 
 use super::connections::{ClientConfig, INVALID_PROXY, http, is_loopback};
@@ -25,10 +24,8 @@ use super::transport_error::{CONNECTING, RequestContext, address, is_tunnel_refu
 use super::{ca, classify, login, response, signature};
 use crate::clock::Clock;
 use crate::session::SessionList;
+use crate::threads::{FileReader, READ_TIMEOUT, no_answer_within};
 
-/// CA certificates that take longer, such as those on a network file system that hangs, count as
-/// unreadable.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest answer to a login, in bytes.
 const MAX_LOGIN_BYTES: u64 = 1 << 20;
 
@@ -39,8 +36,7 @@ pub struct Client {
     plain: reqwest::Client,
     /// For TLS, once the CA certificates are loaded.
     tls: Arc<OnceCell<reqwest::Client>>,
-    /// Held while the CA certificates are read: a file that hangs blocks one thread.
-    loading: Arc<Mutex<()>>,
+    ca_reader: FileReader,
     pub(super) config: Arc<ClientConfig>,
     /// Host and port of the proxy.
     proxy: Option<String>,
@@ -67,7 +63,7 @@ impl Client {
         Ok(Self {
             plain: http(config, rustls::RootCertStore::empty())?,
             tls: Arc::default(),
-            loading: Arc::default(),
+            ca_reader: FileReader::default(),
             config: Arc::new(config.clone()),
             proxy: proxy.map(|proxy| address(&proxy)),
             observe,
@@ -87,23 +83,16 @@ impl Client {
 
     async fn with_tls(&self) -> Result<&reqwest::Client, String> {
         let load = async || {
-            let turn = Arc::clone(&self.loading).lock_owned().await;
             let config = Arc::clone(&self.config);
             // It reads a few hundred files and parses certificates.
-            let loaded = spawn_blocking(move || {
-                // Released when the read returns, which may be long after the timeout.
-                let _turn = turn;
-                http(&config, ca::load()?)
-            });
-            loaded.await.map_err(|error| error.to_string())?
+            let load = move || http(&config, ca::load()?);
+            self.ca_reader.read(READ_TIMEOUT, load).await?
         };
-        let loaded = tokio::time::timeout(LOAD_TIMEOUT, self.tls.get_or_try_init(load)).await;
-        loaded.unwrap_or_else(|_| {
-            Err(format!(
-                "no CA certificate could be loaded: no answer from the file system within {} s",
-                LOAD_TIMEOUT.as_secs()
-            ))
-        })
+        // All that wait give up together.
+        let loaded = timeout(READ_TIMEOUT, self.tls.get_or_try_init(load)).await;
+        loaded
+            .unwrap_or_else(|_| Err(no_answer_within(READ_TIMEOUT)))
+            .map_err(|error| format!("no CA certificate could be loaded: {error}"))
     }
 
     async fn http(&self, url: &Url, context: &RequestContext) -> Result<&reqwest::Client, Error> {

@@ -54,15 +54,17 @@ fn decode_error<T>(message: impl Into<String>) -> Result<T, DecodeError> {
 ///
 /// What is wrong with an answer that has neither a list nor an error.
 pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
-    // Answers of servers whose source files were saved with a byte order mark.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    // One name in another encoding must not hide a whole list.
-    let text = str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed);
-    match Value::parse(&text) {
+    match Value::parse(&text(bytes)) {
         Ok(value) => read_value(value),
         Err(error) if error.is_eof() => decode_error("it is empty or ends in the middle"),
         Err(error) => decode_error(format!("it is not JSON (line {})", error.line())),
     }
+}
+
+/// The text of an answer or frame, without what must not hide a whole list: the byte order mark of servers
+/// whose source files were saved with one, and a name in another encoding.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
 }
 
 /// Reads an answer: a bare list, an envelope, or an envelope in a list of one.

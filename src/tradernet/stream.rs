@@ -19,7 +19,7 @@ use super::request::Credentials;
 use super::response::ApiErrorBody;
 use super::transport::{StreamEndpoint, StreamProtocol};
 use super::transport_error::RequestContext;
-use super::{signature, socketio};
+use super::{response, signature, socketio};
 use crate::session::SessionList;
 
 /// Pings are sent no more often, whatever interval the server expects.
@@ -211,12 +211,15 @@ impl Stream {
             None => return Err(self.closed(None)),
         };
         let event = match &message {
-            // Some servers send their texts as binary frames.
-            Message::Text(_) | Message::Binary(_) => match message.to_text() {
-                Ok(text) if is_websocket => websocket_event(text),
-                Ok(text) => socketio::read(text),
-                Err(_) => Event::Other(None),
-            },
+            // Some servers send their texts as binary frames, where nothing has checked them.
+            Message::Text(_) | Message::Binary(_) => {
+                let bytes = message.clone().into_data();
+                let text = response::text(&bytes);
+                match is_websocket {
+                    true => websocket_event(&text),
+                    false => socketio::read(&text),
+                }
+            }
             // Engine.IO has pings of its own.
             Message::Pong(payload) if is_websocket => match self.pinged {
                 Some(pinged) if payload[..] == pinged.to_be_bytes() => Event::Pong,
@@ -299,7 +302,7 @@ impl Stream {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
 
     use tokio_tungstenite::WebSocketStream;
     use tokio_tungstenite::tungstenite::protocol::Role;
@@ -383,6 +386,19 @@ mod tests {
                 assert!(matches!(stream.next().await.unwrap(), StreamEvent::Other));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn binary_frame_may_have_a_byte_order_mark_and_text_that_is_not_utf_8() {
+        let (client, server) = tokio::io::duplex(1 << 10);
+        let mut stream = Stream::over(client).await;
+        let mut server = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
+        let list = b"\xef\xbb\xbf[\"sessions\", [{\"id\": 7, \"user_login\": \"J\xfcrgen\"}]]";
+        server.send(Message::binary(&list[..])).await.unwrap();
+        let StreamEvent::Answer(Ok(list)) = stream.next().await.unwrap() else {
+            panic!("no list")
+        };
+        assert!(list.get(7).is_some());
     }
 
     #[tokio::test]

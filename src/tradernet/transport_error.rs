@@ -69,10 +69,15 @@ impl RequestContext {
                 true => Awaited::Connection,
                 false => awaited,
             },
-            address: match &self.proxy {
-                Some(proxy) => format!("{} (proxy: {proxy})", self.address),
-                None => self.address.clone(),
-            },
+            address: self.route(),
+        }
+    }
+
+    /// Host and port of the API, and of the proxy where there is one: the failure may be of either.
+    fn route(&self) -> String {
+        match &self.proxy {
+            Some(proxy) => format!("{} (proxy: {proxy})", self.address),
+            None => self.address.clone(),
         }
     }
 
@@ -126,10 +131,10 @@ impl RequestContext {
     }
 
     pub(super) fn connection_error_at(&self, stage: Stage, detail: &str) -> Error {
-        let proxy = self.proxy.as_ref().filter(|_| stage == Stage::Proxy);
+        let proxy = self.proxy.clone().filter(|_| stage == Stage::Proxy);
         Error::Connection {
             stage,
-            address: proxy.unwrap_or(&self.address).clone(),
+            address: proxy.unwrap_or_else(|| self.route()),
             detail: self.redactor.redact(detail),
         }
     }

@@ -18,11 +18,12 @@ use rustls::ServerConfig;
 use secrecy::zeroize::Zeroizing;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::response::{Response, text, with_header};
 use super::turns::Turns;
 use crate::config::{RateLimit, WebConfig, WebConfigFile};
+use crate::threads::{READ_TIMEOUT, no_answer_within};
 
 /// Between two looks at the files.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -67,10 +68,17 @@ impl AccessControl {
         let mut pace = tokio::time::interval(CHECK_INTERVAL);
         loop {
             pace.tick().await;
-            let looked = spawn_blocking(move || {
+            let mut looked = spawn_blocking(move || {
                 let changed = file.read_if_changed();
                 (file, changed)
             });
+            if timeout(READ_TIMEOUT, &mut looked).await.is_err() {
+                let error = no_answer_within(READ_TIMEOUT);
+                tracing::error!(
+                    error,
+                    "web configuration not readable; the last one stays in force"
+                );
+            }
             let Ok((same, changed)) = looked.await else {
                 tracing::error!("reading the web configuration panicked; it is not read again");
                 return;

@@ -334,13 +334,19 @@ async fn a_connection_that_ends_in_the_tls_handshake_is_a_tls_failure() {
             }
         });
         let proxy = Proxy::start(address.port()).await;
-        let origin = format!("https://{address}");
-        for variables in [
-            vec![("TRADERNET_URL", origin.as_str())],
-            vec![REMOTE, ("HTTPS_PROXY", &proxy.address())],
-        ] {
+        let (origin, proxy) = (format!("https://{address}"), proxy.address());
+        let mut cases = vec![
+            (vec![("TRADERNET_URL", origin.as_str())], &origin),
+            (vec![REMOTE, ("HTTPS_PROXY", &proxy)], &proxy),
+        ];
+        // The handshake with the proxy, which resets as it opens no tunnel.
+        if !is_reset {
+            cases.push((vec![REMOTE, ("HTTPS_PROXY", &origin)], &origin));
+        }
+        for (variables, named) in cases {
             let (page, log) = private.poll(&variables).await;
             assert_eq!(page.failures(), [("tls".to_owned(), 1.0)].into(), "{log}");
+            assert!(log.contains(named.trim_start_matches("https://")), "{log}");
         }
     }
 }
