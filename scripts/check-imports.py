@@ -14,7 +14,7 @@ from pathlib import Path
 LAYERS = {
     "clock": "",
     "shard": "",
-    "secret": "",
+    "secret": "threads",
     "text": "",
     "threads": "",
     "session": "clock",
@@ -24,7 +24,7 @@ LAYERS = {
     "logging": "clock config text",
     "metrics": "clock logging session shard status tradernet",
     "poller": "clock config secret session status tradernet",
-    "web": "clock config logging metrics session shard status text tradernet",
+    "web": "clock config logging metrics session shard status text threads tradernet",
     "hash_password": "secret",
     "healthcheck": "config tradernet",
     "simulator": "",

@@ -9,9 +9,6 @@ use serde_json::value::RawValue;
 use super::super::value::Value;
 use crate::session::{ClientAddress, Session};
 
-/// Of a longer login or address the rest is dropped.
-const MAX_TEXT_CHARS: usize = 256;
-
 /// Reads an entry; `None` where it is not a session, that is an object with a readable id.
 /// `key_current` and `ip` are not read: the one is close to a secret, the other a hash that says
 /// less than `ip_client`.
@@ -24,21 +21,14 @@ pub(super) fn read(entry: &RawValue) -> Option<Session> {
     Some(Session {
         id: u64::try_from(id).ok()?,
         safety_type: entry.field("safety_type_id").integer(),
-        user_login: (entry.field("user_login").text()).map(|login| truncate(login).into()),
-        client: (entry.field("ip_client").text())
-            .and_then(|address| ClientAddress::parse(truncate(address))),
+        // Whole: a part of a secret would not be found in them.
+        user_login: entry.field("user_login").text().map(Into::into),
+        client: (entry.field("ip_client").text()).and_then(ClientAddress::parse),
         time_left: entry.field("expire").number(),
         expire_datetime_hash: end.text().map(hash),
         expire_datetime_ms: end_date.map(|(date, _)| date),
         lifetime_ms: lifetime_ms(start_date, end_date),
     })
-}
-
-fn truncate(text: &str) -> &str {
-    text.char_indices()
-        .nth(MAX_TEXT_CHARS)
-        .and_then(|(end, _)| text.get(..end))
-        .unwrap_or(text)
 }
 
 /// A date's identity: of the text itself, so that it works for dates that cannot be parsed.
