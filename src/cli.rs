@@ -76,10 +76,19 @@ where
 }
 
 /// The completion script for a shell.
-pub fn completions(shell: Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command(), env!("CARGO_PKG_NAME"), &mut script);
-    script
+pub fn completions(shell: Shell) -> String {
+    let (mut command, mut script) = (command(), Vec::new());
+    clap_complete::generate(shell, &mut command, env!("CARGO_PKG_NAME"), &mut script);
+    let names = Vec::from_iter(command.get_subcommands().map(clap::Command::get_name));
+    let names = names.join("|");
+    // Two faults of the generator: in bash the name's second word is taken for a command, and fish's
+    // `argparse` refuses options with a dot, so the command is looked for by its name.
+    String::from_utf8_lossy(&script)
+        .replace("tradernet__subcmd__exporter", "tradernet__exporter")
+        .replace(
+            "argparse -s (__fish_tradernet_exporter_global_optspecs) -- $cmd 2>/dev/null\n    or return",
+            &format!("set -l argv (string match --regex '^(?:{names})$' -- $cmd)"),
+        )
 }
 
 /// The manual page.

@@ -22,6 +22,7 @@ mod external;
 mod servers;
 mod stream_server;
 
+mod completions;
 mod demo;
 mod hash_password;
 mod monitoring_stack;
