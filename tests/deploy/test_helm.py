@@ -72,6 +72,8 @@ BAD_VALUES = (
     (ONE | {"resources": {"limits": {"memory": "1GB"}}}, "at '/resources/limits/memory': '1GB' does not match pattern"),
     (ONE | {"env": {"TRADERNET_MAX_RESPONSE_BYTES": 4194304}}, "got number, want string"),
     (ONE | {"secrets": ["Keys"]}, "at '/secrets/0': 'Keys' does not match pattern"),
+    (ONE | {"nameOverride": "1-" * 30, "fullnameOverride": ""}, "does not match pattern"),
+    (ONE | {"alerts": {"expiry_warning": None}}, "at '/alerts': missing property 'expiry_warning'"),
     (ONE | {"fullnameOverride": "My_Exporter"}, "at '/fullnameOverride': 'My_Exporter' does not match pattern"),
     (ONE | {"image": {"digest": "latest"}}, "at '/image/digest': 'latest' does not match pattern"),
     (ONE | {"alerts": {"off_hours": False}}, "at '/alerts/off_hours': got boolean, want string"),
@@ -96,7 +98,7 @@ def helm(*arguments, values=None):
 @functools.cache
 def rendered(name):
     """The objects for these values, by kind; ConfigMaps by their names."""
-    code, text, error = helm("template", "123", CHART, values=VALUES[name])
+    code, text, error = helm("template", "null", CHART, values=VALUES[name])
     assert code == 0, error
     return [one for one in yaml.safe_load_all(text) if one]
 
@@ -193,7 +195,7 @@ class Helm(unittest.TestCase):
                         Path(folder, volume, "..data").mkdir(parents=True, exist_ok=True)
                         Path(folder, volume, "..data", file).write_text(text, encoding="utf-8")
                         Path(folder, volume, file).symlink_to(f"..data/{file}")
-                variables = {one["name"]: one.get("value", "123-tradernet-exporter-1") for one in container(name)["env"]}
+                variables = {one["name"]: one.get("value", "null-tradernet-exporter-1") for one in container(name)["env"]}
                 binds = ["--ro-bind", f"{folder}/config", "/config", "--ro-bind", f"{folder}/secrets", "/secrets/keys"]
                 arguments = [*container(name)["args"], "check", "--offline"]
                 command = sandbox.command(os.environ["EXPORTER"], arguments, variables, binds)

@@ -112,7 +112,8 @@ def schema(defaults):
             least = {NUMBER: {"minimum": 0}, RATIO: {"exclusiveMinimum": 0, "exclusiveMaximum": 1}}
             properties[name] |= {"type": ["number", "string"]} | least.get(kind(name, default), {"minimum": 1, "multipleOf": 1})
     properties["routing_labels"]["not"] = {"pattern": rf"(^|[ ,])({'|'.join(RESERVED)})([ ,]|$)"}
-    return {"type": "object", "additionalProperties": False, "properties": properties}
+    # A null in the values deletes a default.
+    return {"type": "object", "additionalProperties": False, "properties": properties, "required": list(properties)}
 
 
 def indented(text):
