@@ -97,7 +97,7 @@ pub fn flush(timeout: Duration) {
     }
 }
 
-/// Lines dropped so far because the queue was full.
+/// Lines dropped so far because the queue was full, or that could not be written.
 pub fn dropped_lines() -> u64 {
     QUEUE
         .get()
@@ -111,18 +111,21 @@ struct Queue {
     /// Lines that are queued or being written.
     unwritten: Arc<AtomicU64>,
     capacity: u64,
-    dropped: AtomicU64,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Queue {
     fn start(capacity: u64, mut to: impl Write + Send + 'static) -> Self {
         let (lines, queued): (_, Receiver<String>) = channel();
         let unwritten = Arc::<AtomicU64>::default();
-        let count = Arc::clone(&unwritten);
+        let dropped = Arc::<AtomicU64>::default();
+        let (count, lost) = (Arc::clone(&unwritten), Arc::clone(&dropped));
         std::thread::spawn(move || {
             for line in queued {
-                // A closed stderr does not end the program.
-                let _ = to.write_all(line.as_bytes());
+                // A closed stderr or a full disk does not end the program.
+                if to.write_all(line.as_bytes()).is_err() {
+                    lost.fetch_add(1, Ordering::Relaxed);
+                }
                 count.fetch_sub(1, Ordering::Release);
             }
         });
@@ -130,7 +133,7 @@ impl Queue {
             lines,
             unwritten,
             capacity,
-            dropped: AtomicU64::new(0),
+            dropped,
         }
     }
 

@@ -84,6 +84,15 @@ fn blocked_reader_drops_lines_and_delays_nothing() {
     assert_eq!(written.first().unwrap(), b"0\n");
 }
 
+#[test]
+fn lines_that_cannot_be_written_are_counted() {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let queue = Queue::start(2, full.unwrap());
+    queue.push("a line\n".to_owned());
+    queue.flush(Duration::from_secs(60));
+    assert_eq!(queue.dropped.load(Ordering::Relaxed), 1);
+}
+
 /// Level, message and fields of each event that a source file logs.
 fn events(source: &str) -> Vec<(String, String, BTreeSet<String>)> {
     let mut events = Vec::new();

@@ -84,7 +84,7 @@ impl ExporterMetrics {
             )?,
             log_lines_dropped: register_int_counter_with_registry!(
                 "tradernet_exporter_log_lines_dropped_total",
-                "Log lines dropped because standard error was not read fast enough.",
+                "Log lines dropped because standard error could not be written, or not fast enough.",
                 registry
             )?,
             registry,

@@ -67,13 +67,13 @@ fn read(file: Option<&Path>, folders: &[PathBuf]) -> Result<RootCertStore, Strin
             Err(error) => failed(&path, &error),
         }
     }
+    if roots.is_empty() && errors.is_empty() {
+        let places = file.into_iter().chain(folders.iter().map(PathBuf::as_path));
+        let places = Vec::from_iter(places.map(|path| format!("{path:?}")));
+        errors.push(format!("none in PEM was found in {}", places.join(", ")));
+    }
     let errors = errors.join("; ");
     if roots.is_empty() {
-        let errors = if errors.is_empty() {
-            "none was found"
-        } else {
-            &errors
-        };
         return Err(format!(
             "{errors}; install ca-certificates, or name a file with SSL_CERT_FILE"
         ));

@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 use super::value::{Fields, Text, Value};
 use crate::session::{Session, SessionList};
 
-/// Entries of a list that are read. No account has a thousandth of it.
-const MAX_ENTRIES: usize = 100_000;
+/// Entries of a list that are read. No account has a hundredth of it, and a hostile server's lists must
+/// not fill the memory.
+const MAX_ENTRIES: usize = 10_000;
 
 /// Errors are looked for in so many objects one inside the other.
 const MAX_ERROR_DEPTH: u8 = 3;
