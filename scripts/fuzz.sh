@@ -18,5 +18,5 @@ for target in "${targets[@]}"; do
   mkdir -p "fuzz/corpus/$target"
   echo "== $target"
   cargo +nightly fuzz run "$target" "fuzz/corpus/$target" "$seeds" -- \
-    -max_total_time="$seconds" -max_len=65536 -timeout=10 -print_final_stats=1 -verbosity=0
+    -max_total_time="$seconds" -max_len=65536 -timeout=30 -print_final_stats=1 -verbosity=0
 done

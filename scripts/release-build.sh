@@ -4,7 +4,7 @@
 #   tradernet-exporter-VERSION-linux-ARCH.tar.gz         static binary with its list of dependencies, manual page,
 #                                                        completions, units, rules, dashboard
 #   tradernet-exporter-VERSION-linux-ARCH.cdx.json       SBOM in CycloneDX
-#   tradernet-exporter_VERSION-1_ARCH.deb                the same for Debian and Ubuntu
+#   tradernet-exporter_VERSION-1_ARCH.deb                the same for Debian and Ubuntu; inside, 1.0.0-rc.1 is 1.0.0~rc.1
 #
 # The same commit and toolchain give the same bytes, in whichever folder it is built.
 #   --install-tools   installs the cargo commands that it needs, in these versions
@@ -56,5 +56,5 @@ cargo cyclonedx --quiet --format json --target "$triple" --override-filename sbo
 sed "s|file://$PWD|file:///build|g" sbom.json >"$to/$name.cdx.json"
 rm sbom.json
 
-cargo deb --quiet --no-build --no-strip --target "$triple" --output "$to/"
+cargo deb --quiet --no-build --no-strip --target "$triple" --output "$to/tradernet-exporter_$version-1_$architecture.deb"
 (cd "$to" && sha256sum "$name.tar.gz" "$name.cdx.json" ./*_"$architecture".deb | sed 's, \./, ,')

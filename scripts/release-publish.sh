@@ -42,6 +42,7 @@ publish_files() {
   gh release create "v$version" --verify-tag --title "$version" --notes-file notes.md "${flags[@]}" dist/*
 }
 
-step=${1:?usage: release-publish.sh image|chart|files …}
-shift
-"publish_$step" "$@"
+case ${1:-}$# in
+  image4 | chart3 | files2) "publish_$1" "${@:2}" ;;
+  *) echo 'usage: release-publish.sh image IMAGE VERSION COMMIT | chart IMAGE VERSION | files VERSION' >&2; exit 2 ;;
+esac

@@ -27,6 +27,8 @@ def quoted(one):
         return [quoted(item) for item in one]
     if not isinstance(one, dict):
         return one
+    if "enum" in one:
+        one = one | {"enum": [value for value in one["enum"] if value is not False]}
     types = one.get("type")
     if isinstance(types, list) and "string" in types:
         one = one | {"type": [name for name in types if name in ("string", "null")]}
