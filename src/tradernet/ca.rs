@@ -69,8 +69,8 @@ fn read(file: Option<&Path>, folders: &[PathBuf]) -> Result<RootCertStore, Strin
     }
     if roots.is_empty() && errors.is_empty() {
         let places = file.into_iter().chain(folders.iter().map(PathBuf::as_path));
-        let places = Vec::from_iter(places.map(|path| format!("{path:?}")));
-        errors.push(format!("none in PEM was found in {}", places.join(", ")));
+        let places = Vec::from_iter(places);
+        errors.push(format!("none in PEM was found in {places:?}"));
     }
     let errors = errors.join("; ");
     if roots.is_empty() {

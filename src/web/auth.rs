@@ -72,14 +72,18 @@ impl AccessControl {
                 let changed = file.read_if_changed();
                 (file, changed)
             });
-            if timeout(READ_TIMEOUT, &mut looked).await.is_err() {
-                let error = no_answer_within(READ_TIMEOUT);
-                tracing::error!(
-                    error,
-                    "web configuration not readable; the last one stays in force"
-                );
-            }
-            let Ok((same, changed)) = looked.await else {
+            let looked = match timeout(READ_TIMEOUT, &mut looked).await {
+                Ok(looked) => looked,
+                Err(_) => {
+                    let error = no_answer_within(READ_TIMEOUT);
+                    tracing::error!(
+                        error,
+                        "web configuration not readable; the last one stays in force"
+                    );
+                    looked.await
+                }
+            };
+            let Ok((same, changed)) = looked else {
                 tracing::error!("reading the web configuration panicked; it is not read again");
                 return;
             };
