@@ -26,7 +26,7 @@ import tempfile
 import threading
 import time
 
-# Outside of the kernel; 15 % above the last counts.
+# Outside of the kernel; about 10 % above the last counts.
 LIMITS = {"scrape": 15_000, "poll": 385_000}
 SESSIONS = b"[%s]" % b",".join(
     b'{"id":%d,"owner_login":"desk@example.com","user_login":"desk@example.com","safety_type_id":%d,'
