@@ -37,7 +37,10 @@ impl<'a> From<Bytes<'a>> for Text<'a> {
     fn from(Bytes(bytes): Bytes<'a>) -> Self {
         Self(match bytes {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+            // Not copied: it may be an SID.
+            Cow::Owned(bytes) => String::from_utf8(bytes)
+                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+                .into(),
         })
     }
 }
