@@ -55,15 +55,13 @@ fn main() {
     while requests.load(Ordering::Relaxed) < accounts {
         std::thread::sleep(Duration::from_millis(100));
     }
-    std::thread::sleep(Duration::from_secs(2));
-    let ours = cost(exporter.child.id(), &requests, interval);
     println!(
         "{accounts} accounts: {:.0} KiB resident, never scraped",
         exporter.resident_kib()
     );
 
     let (kind, body) = FIRST.get().unwrap();
-    let (api, requests) = runtime.block_on(serve());
+    let (api, bare_requests) = runtime.block_on(serve());
     let mut bare = Command::new(std::env::current_exe().unwrap())
         .args(["--bare", &format!("http://{api}/api")])
         .env(
@@ -84,8 +82,13 @@ fn main() {
         child: bare,
         address: api,
     };
-    // The exporter goes on beside it, with an API of its own.
-    let theirs = cost(bare.child.id(), &requests, interval);
+    // Both within the same time: the speed of a virtual machine changes from one minute to the next.
+    let meters = [
+        Meter::new(exporter.child.id(), requests),
+        Meter::new(bare.child.id(), bare_requests),
+    ];
+    std::thread::sleep(interval);
+    let [ours, theirs] = meters.map(|meter| meter.microseconds());
     drop(bare);
     println!(
         "{accounts} accounts, {SESSIONS} sessions each: a poll {ours:.0} µs, the same request by bare reqwest {theirs:.0} µs: {:.2}",
@@ -114,12 +117,29 @@ fn accounts_file(api: SocketAddr, accounts: u64, interval: Duration) -> String {
     text
 }
 
-/// The process's microseconds of processor time for each request of its own within an interval.
-fn cost(pid: u32, requests: &AtomicU64, interval: Duration) -> f64 {
-    let (cpu_before, requests_before) = (cpu(pid), requests.load(Ordering::Relaxed));
-    std::thread::sleep(interval);
-    let requests = requests.load(Ordering::Relaxed) - requests_before;
-    (cpu(pid) - cpu_before) * 1e6 / requests as f64
+/// A process, and the requests that it sends.
+struct Meter {
+    pid: u32,
+    requests: Arc<AtomicU64>,
+    cpu_before: f64,
+    requests_before: u64,
+}
+
+impl Meter {
+    fn new(pid: u32, requests: Arc<AtomicU64>) -> Self {
+        Self {
+            pid,
+            cpu_before: cpu(pid),
+            requests_before: requests.load(Ordering::Relaxed),
+            requests,
+        }
+    }
+
+    /// Processor time for each request since then.
+    fn microseconds(self) -> f64 {
+        let requests = self.requests.load(Ordering::Relaxed) - self.requests_before;
+        (cpu(self.pid) - self.cpu_before) * 1e6 / requests as f64
+    }
 }
 
 /// An API on loopback that answers every request with ten sessions, and its number of requests.

@@ -1,6 +1,6 @@
 //! Sessions opened and closed between two good answers.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct LastAnswer {
     /// The unit of the expiries.
     pub(super) unit: Unit,
     /// Each readable session's expiry in milliseconds since the epoch.
-    pub(super) expiry_ms: HashMap<u64, f64>,
+    pub(super) expiry_ms: BTreeMap<u64, f64>,
 }
 
 /// Sessions opened and closed between two good answers. A renewal (same id) is neither.

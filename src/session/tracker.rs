@@ -2,7 +2,7 @@
 //!
 //! Pure: an answer and its time in, a [`Summary`] and a [`SessionDiff`] out.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ impl SessionTracker {
             received_at: at,
         });
         self.unit_detector.observe(&snapshot, self.config.interval);
-        let (mut diff, mut expiry_ms) = (SessionDiff::default(), HashMap::new());
+        let (mut diff, mut expiry_ms) = (SessionDiff::default(), BTreeMap::new());
         if let Some(last) = self.last.take() {
             diff = diff::diff(&last, &snapshot, self.unit(), self.config.max_age);
             self.counters.opened += diff.opened.len() as u64;
@@ -124,7 +124,7 @@ impl SessionTracker {
 
     /// Every readable session's expiry. A known one is kept while the new one is within 2 s of it:
     /// the time left is rounded and delayed, and a point in time must not jitter.
-    fn expiries(&self, snapshot: &Snapshot, known: &HashMap<u64, f64>) -> HashMap<u64, f64> {
+    fn expiries(&self, snapshot: &Snapshot, known: &BTreeMap<u64, f64>) -> BTreeMap<u64, f64> {
         let unit = self.unit().unit;
         let expiry = |id, time_left| {
             let computed = snapshot.received_at.wall_ms + unit.to_milliseconds(time_left);
@@ -143,7 +143,7 @@ impl SessionTracker {
         &mut self,
         snapshot: Arc<Snapshot>,
         confirmed_at: Timestamps,
-        expiry_ms: HashMap<u64, f64>,
+        expiry_ms: BTreeMap<u64, f64>,
     ) -> Summary {
         let answer = LastAnswer {
             snapshot,

@@ -8,10 +8,11 @@
 mod session;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use super::value::{Fields, Text, Value};
+use super::value::{Fields, Text, Value, lossy};
 use crate::session::{Session, SessionList};
 
 /// Entries of a list that are read. No account has a hundredth of it, and a hostile server's lists must
@@ -65,7 +66,7 @@ pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
 /// The text of an answer or frame, without what must not hide a whole list: the byte order mark of servers
 /// whose source files were saved with one, and a name in another encoding.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
+    lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes))
 }
 
 /// Reads an answer: a bare list, an envelope, or an envelope in a list of one.
@@ -127,10 +128,10 @@ fn sessions_by_index(fields: &Fields<'_>) -> Option<Result<Answer, DecodeError>>
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
     // An error of false, null, "" or 0 is none, and may be among the indices.
     let is_no_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
-    let entries = fields.iter().filter(|(Text(key), _)| !is_no_error(key));
-    let is_list =
-        entries.clone().count() > 0 && entries.clone().all(|(Text(key), _)| is_index(key));
-    is_list.then(|| sessions(entries.map(|(_, entry)| *entry).collect()))
+    let fields = fields.0.iter().map(|(Text(key), entry)| (&**key, *entry));
+    let entries: BTreeMap<&str, &RawValue> = fields.filter(|(key, _)| !is_no_error(key)).collect();
+    let is_list = !entries.is_empty() && entries.keys().all(|key| is_index(key));
+    is_list.then(|| sessions(entries.into_values().collect()))
 }
 
 fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {

@@ -1,9 +1,10 @@
 //! A JSON value of whatever type the server chose, read one level deep: nesting is not followed.
 
-use std::borrow::{Borrow, Cow};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Integers up to this size are exact as floats; past it an id would silently become another.
@@ -21,40 +22,86 @@ pub(super) enum Value<'a> {
     Object(Fields<'a>),
 }
 
-/// The fields of an object; of several with one name the last counts.
-pub(super) type Fields<'a> = BTreeMap<Text<'a>, &'a RawValue>;
+/// The fields of an object, in its order; of several with one name the last counts.
+#[derive(Debug)]
+pub(super) struct Fields<'a>(pub(super) Vec<(Text<'a>, &'a RawValue)>);
+
+impl<'a> Fields<'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        let named = self.0.iter().rfind(|(Text(key), _)| key == name);
+        named.map(|(_, value)| *value)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut object: M) -> Result<Fields<'de>, M::Error> {
+                // As many as a session has.
+                let mut fields = Vec::with_capacity(12);
+                while let Some((key, value)) = object.next_entry()? {
+                    fields.push((Text::read(key), value));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
 
 /// A text, borrowed where it has no escapes. Half a surrogate pair is U+FFFD: one name must not hide
 /// a list.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(from = "Bytes<'a>")]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct Bytes<'a>(#[serde(borrow)] Cow<'a, [u8]>);
 
-impl<'a> From<Bytes<'a>> for Text<'a> {
-    fn from(Bytes(bytes): Bytes<'a>) -> Self {
-        Self(match bytes {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
+impl<'a> Text<'a> {
+    fn read(string: &'a RawValue) -> Self {
+        let content = string.get().strip_prefix('"');
+        let content = content.and_then(|content| content.strip_suffix('"'));
+        if let Some(content) = content.filter(|content| !content.contains('\\')) {
+            return Self(content.into());
+        }
+        Self(match serde_json::from_str(string.get()) {
             // Not copied: it may be an SID.
-            Cow::Owned(bytes) => String::from_utf8(bytes)
+            Ok(Bytes(Cow::Owned(bytes))) => String::from_utf8(bytes)
                 .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
                 .into(),
+            Ok(Bytes(Cow::Borrowed(bytes))) => lossy(bytes),
+            Err(_) => "".into(),
         })
     }
 }
 
-impl Borrow<str> for Text<'_> {
-    fn borrow(&self) -> &str {
-        &self.0
-    }
+/// [`String::from_utf8_lossy`], which reads byte by byte, only where something is lost.
+pub(super) fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
 }
 
 impl<'a> Value<'a> {
     /// Reads a value whose syntax was checked.
     pub(super) fn read(value: &'a RawValue) -> Self {
-        Self::parse(value.get()).unwrap_or(Self::Null)
+        let text = value.get();
+        match text.as_bytes() {
+            [b'[', ..] => serde_json::from_str(text).map_or(Self::Null, Self::List),
+            [b'{', ..] => serde_json::from_str(text).map_or(Self::Null, Self::Object),
+            [b'"', ..] => Self::Text(Text::read(value)),
+            b"true" => Self::Bool(true),
+            b"false" => Self::Bool(false),
+            b"null" => Self::Null,
+            _ => Self::Number(text),
+        }
     }
 
     /// Reads a text, all of which must be JSON.
@@ -62,19 +109,14 @@ impl<'a> Value<'a> {
         match text.trim_start().as_bytes() {
             [b'[', ..] => serde_json::from_str(text).map(Self::List),
             [b'{', ..] => serde_json::from_str(text).map(Self::Object),
-            [b't' | b'f', ..] => serde_json::from_str(text).map(Self::Bool),
-            [b'"', ..] => serde_json::from_str(text).map(Self::Text),
-            [b'n', ..] => serde_json::from_str(text).map(|()| Self::Null),
-            _ => serde_json::from_str(text).map(|number: &RawValue| Self::Number(number.get())),
+            _ => serde_json::from_str(text).map(Self::read),
         }
     }
 
     /// A field; `Null` where there is none, or this is not an object.
     pub(super) fn field(&self, name: &str) -> Value<'a> {
         match self {
-            Self::Object(fields) => fields
-                .get(name)
-                .map_or(Value::Null, |value| Value::read(value)),
+            Self::Object(fields) => fields.get(name).map_or(Value::Null, Value::read),
             _ => Value::Null,
         }
     }
