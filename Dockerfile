@@ -14,7 +14,8 @@ RUN cargo install --locked cargo-auditable@0.7.7
 # Linked statically with glibc, not musl. Since 2.34 glibc resolves names from /etc/hosts and DNS without loading a
 # library, also in an empty root; musl's allocator is five times slower when two threads format labels.
 # `--target` restricts the flag to the binary: the compiler loads procedural macros dynamically.
-ENV RUSTFLAGS="-C target-feature=+crt-static"
+# Packed relative relocations take 0.3 MiB less, and need glibc 2.36.
+ENV RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 RUN rustc -vV | sed -n 's/^host: //p' >/target-triple
 
 # The dependencies are a layer of their own, which only Cargo.toml and Cargo.lock invalidate.

@@ -25,11 +25,13 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 target=${CARGO_TARGET_DIR:-$PWD/target}
 name=tradernet-exporter-$version-linux-$architecture
 
+# Relative relocations take 0.3 MiB less when they are packed, for which glibc 2.36 is linked.
+linking="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs"
 # Paths and times of this build are not part of the result.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/build --remap-path-prefix=$target=/target --remap-path-prefix=$cargo_home=/cargo"
+export RUSTFLAGS="$linking --remap-path-prefix=$PWD=/build --remap-path-prefix=$target=/target --remap-path-prefix=$cargo_home=/cargo"
 export CFLAGS="-ffile-prefix-map=$target=/target -ffile-prefix-map=$cargo_home=/cargo"
 export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=0
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use serde_json::value::RawValue;
 
 use super::value::{Fields, Text, Value, lossy};
-use crate::session::{Session, SessionList};
+use crate::session::SessionList;
 
 /// Entries of a list that are read. No account has a hundredth of it, and a hostile server's lists must
 /// not fill the memory.
@@ -139,7 +139,9 @@ fn sessions(entries: Vec<&RawValue>) -> Result<Answer, DecodeError> {
     if received > MAX_ENTRIES {
         return decode_error(format!("it has more than {MAX_ENTRIES} entries"));
     }
-    let sessions: Vec<Session> = entries.into_iter().filter_map(session::read).collect();
+    // They are kept: a list that grows would leave holes in the memory.
+    let mut sessions = Vec::with_capacity(received);
+    sessions.extend(entries.into_iter().filter_map(session::read));
     let undecodable = received - sessions.len();
     // A list in which nothing is a session is not an empty list: it could not be read.
     if sessions.is_empty() && undecodable > 0 {
