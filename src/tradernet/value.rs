@@ -73,14 +73,12 @@ impl<'a> Text<'a> {
         if let Some(content) = content.filter(|content| !content.contains('\\')) {
             return Self(content.into());
         }
-        Self(match serde_json::from_str(string.get()) {
-            // Not copied: it may be an SID.
-            Ok(Bytes(Cow::Owned(bytes))) => String::from_utf8(bytes)
-                .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
-                .into(),
-            Ok(Bytes(Cow::Borrowed(bytes))) => lossy(bytes),
-            Err(_) => "".into(),
-        })
+        let bytes = serde_json::from_str(string.get());
+        let bytes = bytes.map_or_else(|_| Vec::new(), |Bytes(bytes)| bytes.into_owned());
+        // Not copied: it may be an SID.
+        let text = String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        Self(text.into())
     }
 }
 
