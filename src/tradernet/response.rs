@@ -99,15 +99,22 @@ fn read_object(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
     }
 }
 
-/// What is under `response`: `res` is the list; missing or null means none.
+/// What is under `response`: `res` is the list; null or missing means none, but beside other things
+/// the list may be among them.
 fn read_response(response: &Value<'_>) -> Result<Answer, DecodeError> {
-    if !matches!(response, Value::Object(_)) {
+    let Value::Object(fields) = response else {
         return decode_error(format!("its `response` is {}", response.type_name()));
-    }
+    };
     if response.has_error() {
         return Ok(Answer::Error(error_body(response)));
     }
-    let none = || Ok(Answer::Sessions(SessionList::default()));
+    let is_alone = || fields.0.iter().all(|(Text(key), _)| is_no_error(key));
+    let none = || {
+        if fields.get("res").is_none() && !is_alone() {
+            return decode_error("its `response` has no `res`");
+        }
+        Ok(Answer::Sessions(SessionList::default()))
+    };
     match response.field("res") {
         Value::Null => code_alone(response).unwrap_or_else(none),
         Value::List(list) => sessions(list),
@@ -123,11 +130,14 @@ fn code_alone(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
     has_code.then(|| Ok(Answer::Error(error_body(object))))
 }
 
+/// An error of false, null, "" or 0 is none, and may be beside a list.
+fn is_no_error(key: &str) -> bool {
+    matches!(key, "errMsg" | "error" | "code")
+}
+
 /// A list with gaps is encoded as an object whose keys are the indices.
 fn sessions_by_index(fields: &Fields<'_>) -> Option<Result<Answer, DecodeError>> {
     let is_index = |key: &str| !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_digit());
-    // An error of false, null, "" or 0 is none, and may be among the indices.
-    let is_no_error = |key: &str| matches!(key, "errMsg" | "error" | "code");
     let fields = fields.0.iter().map(|(Text(key), entry)| (&**key, *entry));
     let entries: BTreeMap<&str, &RawValue> = fields.filter(|(key, _)| !is_no_error(key)).collect();
     let is_list = !entries.is_empty() && entries.keys().all(|key| is_index(key));

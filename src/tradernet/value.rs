@@ -10,6 +10,10 @@ use serde_json::value::RawValue;
 /// Integers up to this size are exact as floats; past it an id would silently become another.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
+/// Fields of an object that are kept: more than a list has that is encoded as an object. A hostile
+/// server's objects must not fill the memory.
+const MAX_FIELDS: usize = 20_000;
+
 /// A value; the entries of a list and the fields of an object are not read yet.
 #[derive(Debug)]
 pub(super) enum Value<'a> {
@@ -48,7 +52,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                 // As many as a session has.
                 let mut fields = Vec::with_capacity(12);
                 while let Some((key, value)) = object.next_entry()? {
-                    fields.push((Text::read(key), value));
+                    if fields.len() < MAX_FIELDS {
+                        fields.push((Text::read(key), value));
+                    }
                 }
                 Ok(Fields(fields))
             }
@@ -58,8 +64,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
     }
 }
 
-/// A text, borrowed where it has no escapes. Half a surrogate pair is U+FFFD: one name must not hide
-/// a list.
+/// A text, borrowed where it has no escapes. Half a surrogate pair becomes three U+FFFD, one for each of
+/// its bytes: one name must not hide a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 

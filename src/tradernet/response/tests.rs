@@ -129,4 +129,10 @@ fn more_than_ten_thousand_entries_are_not_read() {
     assert!(answer(MAX_ENTRIES).is_ok());
     let DecodeError(message) = answer(MAX_ENTRIES + 1).unwrap_err();
     assert_eq!(message, "it has more than 10000 entries");
+    let object: Vec<_> = (0..30_000)
+        .map(|id| format!(r#""{id}":{{"id":{id}}}"#))
+        .collect();
+    let object = format!(r#"{{"response":{{"res":{{{}}}}}}}"#, object.join(","));
+    let DecodeError(message) = read(object.as_bytes()).unwrap_err();
+    assert_eq!(message, "it has more than 10000 entries");
 }
