@@ -1,6 +1,6 @@
 //! Ten thousand accounts against lower bounds, in one run: the processor time of their polls against
 //! the same requests made by bare reqwest; one scrape of them against copying and compressing the
-//! finished page, and how late a probe is answered beside it. `cargo bench --bench polls`.
+//! finished page, and how late polls and probes are beside it. `cargo bench --bench polls`.
 //!
 //! `ACCOUNTS=10000`, `INTERVAL=60` seconds.
 
@@ -16,13 +16,15 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::ops::RangeInclusive;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +40,9 @@ const SCRAPES: usize = 9;
 
 /// Content type and body of the first request.
 static FIRST: OnceLock<(String, Bytes)> = OnceLock::new();
+
+/// When the requests with each session ID arrived.
+static ARRIVALS: Mutex<Option<HashMap<Vec<u8>, Vec<Instant>>>> = Mutex::new(None);
 
 fn main() {
     if let Some(at) = std::env::args().position(|argument| argument == "--bare") {
@@ -94,7 +99,8 @@ fn main() {
         "{accounts} accounts, {SESSIONS} sessions each: a poll {ours:.0} µs, the same request by bare reqwest {theirs:.0} µs: {:.2}",
         ours / theirs
     );
-    scrapes(exporter.address);
+    let scrapes = scrapes(exporter.address);
+    lateness(interval, &scrapes);
     println!(
         "{:.0} KiB resident after the scrapes",
         exporter.resident_kib()
@@ -165,6 +171,12 @@ async fn serve() -> (SocketAddr, Arc<AtomicU64>) {
                 let service = service_fn(move |request: Request<Incoming>| {
                     let (answer, counter) = (answer.clone(), Arc::clone(&counter));
                     async move {
+                        if let Some(session) = request.headers().get("cookie") {
+                            let mut arrivals = ARRIVALS.lock().unwrap();
+                            let arrivals = arrivals.get_or_insert_default();
+                            let of = arrivals.entry(session.as_bytes().to_owned());
+                            of.or_default().push(Instant::now());
+                        }
                         let kind = request.headers().get("content-type").cloned();
                         let body = request.into_body().collect().await.unwrap().to_bytes();
                         FIRST.get_or_init(|| {
@@ -214,19 +226,23 @@ async fn bare(url: &str) {
     }
 }
 
-/// Scrapes with gzip, as Prometheus does, against copying and compressing the finished page.
-fn scrapes(exporter: SocketAddr) {
+/// Scrapes with gzip, as Prometheus does, against copying and compressing the finished page. Returns
+/// when each scrape took place.
+fn scrapes(exporter: SocketAddr) -> Vec<RangeInclusive<Instant>> {
     let page = get(exporter, "/metrics");
     let page = &page[support::body_at(&page)..];
     let (mut ours, mut bounds, mut plain) = (Vec::new(), Vec::new(), Vec::new());
     let mut late = Duration::ZERO;
+    let mut scrapes = Vec::new();
     for _ in 0..SCRAPES {
         // A page is kept for a second.
         std::thread::sleep(Duration::from_millis(1100));
         let done = AtomicBool::new(false);
         let worst = std::thread::scope(|scope| {
             let probes = scope.spawn(|| probe_until(exporter, &done));
+            let start = Instant::now();
             ours.push(timed(|| scrape(exporter, "gzip")));
+            scrapes.push(start..=Instant::now());
             done.store(true, Ordering::Relaxed);
             probes.join().unwrap()
         });
@@ -239,7 +255,9 @@ fn scrapes(exporter: SocketAddr) {
             encoder.finish().unwrap();
         }));
         std::thread::sleep(Duration::from_millis(1100));
+        let start = Instant::now();
         plain.push(timed(|| scrape(exporter, "identity")));
+        scrapes.push(start..=Instant::now());
     }
     let median = |times: &mut Vec<f64>| {
         times.sort_by(f64::total_cmp);
@@ -252,6 +270,30 @@ fn scrapes(exporter: SocketAddr) {
         ours / bound,
         late.as_secs_f64() * 1000.0
     );
+    scrapes
+}
+
+/// How long after the last request and the interval each request arrives: those that were due or
+/// arrived during a scrape, and the others.
+fn lateness(interval: Duration, scrapes: &[RangeInclusive<Instant>]) {
+    let arrivals = ARRIVALS.lock().unwrap().take().unwrap();
+    let (mut beside, mut others) = (Vec::new(), Vec::new());
+    for pair in arrivals.values().flat_map(|of| of.windows(2)) {
+        let (due, arrived) = (pair[0] + interval, pair[1]);
+        let is_beside = (scrapes.iter()).any(|of| of.contains(&due) || of.contains(&arrived));
+        let late = arrived.saturating_duration_since(due);
+        let lates = if is_beside { &mut beside } else { &mut others };
+        lates.push(late.as_secs_f64() * 1000.0);
+    }
+    for (name, mut lates) in [("beside a scrape", beside), ("without one", others)] {
+        lates.sort_by(f64::total_cmp);
+        let p99 = lates[lates.len() * 99 / 100];
+        println!(
+            "{} polls {name}: 99 % at most {p99:.1} ms late, the latest {:.1} ms",
+            lates.len(),
+            lates[lates.len() - 1]
+        );
+    }
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> f64 {

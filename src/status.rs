@@ -4,7 +4,7 @@
 //! request.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::clock::Timestamps;
@@ -151,36 +151,58 @@ impl AccountStatus {
 }
 
 /// All accounts' published status; clones share it.
+///
+/// Each account has a lock of its own: to read ten thousand from memory that is cold takes tens of
+/// milliseconds, for which no poll that publishes waits.
 #[derive(Clone, Debug, Default)]
 pub struct StatusStore(Arc<RwLock<Statuses>>);
 
-type Statuses = BTreeMap<Arc<str>, Arc<AccountStatus>>;
+type Statuses = BTreeMap<Arc<str>, Mutex<Arc<AccountStatus>>>;
 
 impl StatusStore {
     /// Replaces an account's status.
     pub fn publish(&self, status: AccountStatus) {
         let status = Arc::new(status);
-        self.0
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(Arc::clone(&status.account), status);
+        let statuses = self.read();
+        if let Some(published) = statuses.get(&status.account) {
+            let replaced = std::mem::replace(&mut *lock(published), status);
+            drop(statuses);
+            // Freed without the locks.
+            drop(replaced);
+            return;
+        }
+        drop(statuses);
+        self.write()
+            .insert(Arc::clone(&status.account), Mutex::new(status));
     }
 
     /// Removes the accounts that are not to be kept.
     pub fn retain(&self, is_kept: impl Fn(&str) -> bool) {
-        let mut statuses = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        statuses.retain(|name, _| is_kept(name));
+        self.write().retain(|name, _| is_kept(name));
     }
 
     /// Every account by ascending name.
     pub fn accounts(&self) -> Vec<Arc<AccountStatus>> {
-        let statuses = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        statuses.values().cloned().collect()
+        let statuses = self.read();
+        let accounts = statuses.values().map(|status| Arc::clone(&lock(status)));
+        accounts.collect()
     }
 
     /// One account.
     pub fn account(&self, name: &str) -> Option<Arc<AccountStatus>> {
-        let statuses = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        statuses.get(name).cloned()
+        let statuses = self.read();
+        statuses.get(name).map(|status| Arc::clone(&lock(status)))
     }
+
+    fn read(&self) -> RwLockReadGuard<'_, Statuses> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Statuses> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn lock(status: &Mutex<Arc<AccountStatus>>) -> MutexGuard<'_, Arc<AccountStatus>> {
+    status.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -132,6 +132,10 @@ impl App {
     }
 
     fn ready(&self) -> Answer {
+        let ready = Ok(text(StatusCode::OK, "ready"));
+        if *self.ready.borrow() {
+            return ready;
+        }
         let accounts = self.metrics.store.accounts();
         let all = accounts.len();
         let polled = accounts
@@ -139,8 +143,8 @@ impl App {
             .filter(|account| account.last_attempt.is_some())
             .count();
         // The latch follows the last attempt; the page must not show an attempt before it is ready.
-        if *self.ready.borrow() || (all > 0 && polled == all) {
-            return Ok(text(StatusCode::OK, "ready"));
+        if all > 0 && polled == all {
+            return ready;
         }
         let reason = format!("not ready: {polled} of {all} accounts polled");
         Err((StatusCode::SERVICE_UNAVAILABLE, reason))
