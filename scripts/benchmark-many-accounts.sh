@@ -63,13 +63,13 @@ for size in "${sizes[@]}"; do
   # Scraped as Prometheus would, every 15 s; the measured scrapes come after the window.
   for ((left = window; left > 0; left -= 15)); do
     sleep $((left < 15 ? left : 15))
+    scraped=$(date +%s.%N)
     scrape >/dev/null
   done
   ended=$(date +%s.%N)
   ticks_after=$(cpu_ticks "$exporter")
   polls_after=$(polls "$page")
-  now=$(date +%s.%N)
-  late=$(awk -v now="$now" -v interval=$interval '
+  late=$(awk -v now="$scraped" -v interval=$interval '
     /^tradernet_last_successful_poll_timestamp_seconds\{/ { late = now - $NF - interval; if (late > worst) worst = late }
     END { printf "%.2f", worst }' "$page")
   queue=$(awk '/^tradernet_poll_queue_seconds\{/ { if ($NF > worst) worst = $NF } END { printf "%.1f", worst * 1000 }' "$page")
