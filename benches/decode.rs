@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use tradernet_exporter::tradernet::response;
 
-/// What a reader that keeps everything would build.
+/// The records that a reader of all fields would build.
 #[derive(Deserialize)]
 #[allow(dead_code)]
 struct Owned {

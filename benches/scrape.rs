@@ -137,7 +137,7 @@ fn page_with_sessions(exporter: SocketAddr) -> Vec<u8> {
     }
 }
 
-/// What wrk measured.
+/// The results of wrk.
 struct Load {
     /// Requests a second.
     rate: f64,

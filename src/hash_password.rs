@@ -14,7 +14,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024;
 /// Bcrypt ignores the rest.
 const MAX_BYTES: usize = 72;
 
-/// Reads a password and returns its hash. A terminal does not show the input, and is asked twice;
+/// Reads a password and returns its hash. On a terminal the input is hidden and prompted for twice;
 /// other input is read to its end.
 ///
 /// # Errors

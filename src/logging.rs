@@ -72,7 +72,7 @@ pub fn set_level(level: Level) {
     if let Some((last, filter)) = FILTER.get() {
         // Fails only after the subscriber is gone, which is never before the process.
         let apply = |level| drop(filter.reload(targets(level)));
-        // Whatever the levels are, the log shows the change.
+        // The log shows the change at any level.
         apply(level.max(Level::INFO));
         info!(to = level.as_str().to_lowercase(), "log level changed");
         apply(level);

@@ -152,8 +152,8 @@ impl AccountStatus {
 
 /// All accounts' published status; clones share it.
 ///
-/// Each account has a lock of its own: to read ten thousand from memory that is cold takes tens of
-/// milliseconds, for which no poll that publishes waits.
+/// Each account has a lock of its own: reading ten thousand accounts from cold memory takes tens of
+/// milliseconds, and polls that publish must not wait for it.
 #[derive(Clone, Debug, Default)]
 pub struct StatusStore(Arc<RwLock<Statuses>>);
 

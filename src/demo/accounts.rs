@@ -1,4 +1,4 @@
-//! What the demo's server holds: its accounts, and the sessions that are open at the start.
+//! The data of the demo's server: its accounts, and the sessions that are open at the start.
 
 use std::time::Duration;
 

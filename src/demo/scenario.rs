@@ -1,4 +1,4 @@
-//! What happens in the demo, a second at a time.
+//! The events of the demo, a second at a time.
 //!
 //! Counts ticks, not time: the same seed does the same at the same tick, whatever the clock says.
 
@@ -264,7 +264,7 @@ mod tests {
         }
     }
 
-    /// What happened in this many ticks: sessions opened, expired, closed, extended.
+    /// The events of this many ticks: sessions opened, expired, closed, extended.
     fn watch(demo: &mut Demo, ticks: u64) -> (usize, usize, usize, usize) {
         let (mut opened, mut expired, mut closed, mut extended) = (0, 0, 0, 0);
         for _ in 0..ticks {

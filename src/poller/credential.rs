@@ -79,7 +79,7 @@ impl Credential {
         }
     }
 
-    /// What to read the list with; `None` before a login.
+    /// The credentials for reading the list; `None` before a login.
     pub(super) fn identity(&self, source: &CredentialSource) -> Option<Credentials<'_>> {
         match (source, self.secrets.as_slice()) {
             (CredentialSource::Sid(_), [sid]) => Some(Credentials::Sid(sid)),

@@ -1,4 +1,4 @@
-//! What the accounts of one host share: its limit of requests, the pace of logins, and
+//! State shared by the accounts of one host: its limit of requests, the pace of logins, and
 //! the notification of successes.
 //!
 //! Requests have two semaphores: one for all, and a quarter of it for accounts whose last attempt

@@ -39,11 +39,11 @@ use crate::tradernet::{Client, Error, Redactor, Stream};
 /// wait for the back-off.
 const SECRET_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// What the pollers share.
+/// State shared by all pollers.
 pub struct PollerContext {
     /// Connections.
     pub client: Client,
-    /// What the accounts of a host share.
+    /// State shared by the accounts of each host.
     pub hosts: Hosts,
     /// Where the pollers run.
     pub runtime: Handle,
@@ -57,7 +57,7 @@ pub struct PollerContext {
     pub min_retry_interval: Duration,
 }
 
-/// What a poller applies from its next pause on.
+/// The configuration that a poller applies from its next pause on.
 #[derive(Clone, Debug)]
 struct DesiredState {
     account: Arc<AccountConfig>,

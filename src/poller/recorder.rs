@@ -32,8 +32,8 @@ pub(super) struct Recorder {
     pub(super) status: AccountStatus,
     /// Published where the transport is a streaming one.
     pub(super) stream: StreamStatus,
-    /// Of the last attempt, without the wait for the host's limits. What a stream sends without a
-    /// request keeps both.
+    /// Of the last attempt, without the wait for the host's limits. Data that a stream sends without a
+    /// request changes neither.
     pub(super) duration: Duration,
     /// The wait for the host's limits.
     pub(super) queue_wait: Duration,

@@ -1,4 +1,4 @@
-//! Who a request is, by its SID or by the signature of a key pair, V2 and V3.
+//! The account of a request, by its SID or by the signature of a key pair, V2 and V3.
 //!
 //! Sources: the vendor's page and its public clients. Signatures are verified here by code of this module only.
 
@@ -15,7 +15,7 @@ use super::state::{State, access_denied};
 /// How far a V3 timestamp may be from the simulator's time, in seconds, either way.
 const TIMESTAMP_TOLERANCE: u64 = 300;
 
-/// What a request for the list carries; SID, key and signature themselves are in [`RequestSecrets`].
+/// The kind of credential of a request for the list; SID, key and signature themselves are in [`RequestSecrets`].
 pub(super) enum Credential {
     Nothing,
     Sid,

@@ -13,7 +13,7 @@ use hyper::body::Frame;
 use super::options::ErrorEnvelope;
 use super::response::{self, RequestSecrets, Response};
 
-/// What happens to an HTTP request instead of, or before, its answer.
+/// A fault of an HTTP request, instead of or before its answer.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// This answer. `{SID}` and the like in a text are replaced as in an [`ErrorEnvelope`].
@@ -28,7 +28,7 @@ pub enum Fault {
     Slow(Duration),
 }
 
-/// What follows the body of an answer.
+/// The bytes or the fault that follow the body of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
     /// Nothing: it is complete.
@@ -102,7 +102,7 @@ impl Fault {
     }
 }
 
-/// What happens to a stream. The first two apply to a handshake, the others to a request for the list.
+/// A fault of a stream. The first two apply to a handshake, the others to a request for the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamFault {
     /// The handshake is refused with this status.

@@ -212,7 +212,7 @@ impl Account {
         self.simulator.state().disconnect(&self.login, how)
     }
 
-    /// What the account's server has received so far.
+    /// The requests that the account's server has received so far.
     #[must_use]
     pub fn counters(&self) -> RequestCounters {
         self.read(|account| account.counters)

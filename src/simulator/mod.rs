@@ -2,7 +2,7 @@
 //! whose server fails on request.
 //!
 //! ```text
-//! options, session          what a simulator is told: accounts, their options, sessions
+//! options, session          configuration: accounts, their options, sessions
 //! fault                     failures of requests and of streams
 //! state, handles            the state; the simulator and its accounts as callers hold them
 //! session_list, auth, login sessions to JSON; who a request is; logins
@@ -11,8 +11,8 @@
 //! server, stream            the two listeners: HTTP, and WebSocket with socket.io
 //! ```
 //!
-//! It shares no code with the client in this crate: a wrong signature would verify itself. What the platform
-//! does is taken from the vendor's pages, its public clients and published traffic; vendor and third-party
+//! It shares no code with the client in this crate: a wrong signature would verify itself. The platform's
+//! behaviour is taken from the vendor's pages, its public clients and published traffic; vendor and third-party
 //! clients are run against it.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! What a simulator is told about an account: credentials, how it logs in, how its answers look.
+//! The options of a simulated account: credentials, how it logs in, the form of its answers.
 //!
 //! Plain values. Nothing here knows time, state or the network.
 

@@ -21,7 +21,7 @@ pub(super) struct RequestSecrets {
 }
 
 impl RequestSecrets {
-    /// Puts what the client sent where a text asks for it.
+    /// Replaces placeholders in a text by the values that the client sent.
     pub(super) fn substitute_placeholders(&self, text: &str) -> String {
         text.replace("{SID}", &self.sid)
             .replace("{KEY}", &self.key)

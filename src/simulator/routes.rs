@@ -1,4 +1,4 @@
-//! What the platform makes of an HTTP request: its command, its account, its answer.
+//! The platform's handling of an HTTP request: its command, its account, its answer.
 //!
 //! Knows the API's paths, credentials and error codes. No sockets, no waiting.
 
@@ -61,7 +61,7 @@ pub(super) fn parse(state: &State, request: &LoggedRequest) -> ParsedRequest {
 }
 
 impl ParsedRequest {
-    /// The kind of request as faults and counters tell them apart.
+    /// The kind of request, for faults and counters.
     pub(super) fn kind(&self) -> FaultTarget {
         match self.route {
             Route::Login => FaultTarget::Login,

@@ -56,7 +56,7 @@ pub(super) struct ConnectionHandle {
     pub(super) disconnect: oneshot::Sender<Disconnect>,
 }
 
-/// What an account's server has received so far.
+/// The requests that an account's server has received so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestCounters {

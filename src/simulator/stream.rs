@@ -64,7 +64,7 @@ async fn serve(io: Box<dyn Io>, simulator: Simulator) {
     }
 }
 
-/// Who connects, and whether they may.
+/// The account that connects, and whether it may.
 #[expect(clippy::result_large_err, reason = "tungstenite's type")]
 fn handshake(
     simulator: &Simulator,

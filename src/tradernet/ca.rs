@@ -84,7 +84,7 @@ fn read(file: Option<&Path>, folders: &[PathBuf]) -> Result<RootCertStore, Strin
     Ok(roots)
 }
 
-/// What a folder holds, except for folders and links that lead nowhere.
+/// The files in a folder, except for folders and links that lead nowhere.
 fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {

@@ -1,5 +1,5 @@
-//! What an error of the API means: one table for answers to a list request, refused handshakes and
-//! error events of streams. What a login's answer means is decided in `login`.
+//! The meaning of the API's errors: one table for answers to a list request, refused handshakes and
+//! error events of streams. Answers to a login are classified in `login`.
 //!
 //! The API sends errors with HTTP 200 as often as with 4xx, with codes that are missing or reused.
 //! So words count too; the first row that matches decides.
@@ -34,7 +34,7 @@ pub(super) fn list(
     }
 }
 
-/// What a status without an envelope means; `None` for 2xx.
+/// The error of a status without an envelope; `None` for 2xx.
 fn status_error(head: ResponseHead) -> Option<Error> {
     let message = ServerMessage {
         head,
@@ -48,7 +48,7 @@ fn status_error(head: ResponseHead) -> Option<Error> {
     }
 }
 
-/// What an error envelope means.
+/// The error of an error envelope.
 fn envelope_error(head: ResponseHead, body: &ApiErrorBody, redactor: &Redactor) -> Error {
     let message = message(head, body, redactor);
     let text = body.message.to_lowercase();

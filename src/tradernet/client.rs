@@ -173,7 +173,7 @@ impl Client {
         (self.observe)(transport, duration);
     }
 
-    /// What errors of a request to this URL name.
+    /// The data that errors of a request to this URL need.
     pub(super) fn context(
         &self,
         url: &Url,
@@ -218,7 +218,7 @@ impl Client {
     }
 
     /// The answer, or why there is none. The HTTP library drops the status with which a proxy refuses
-    /// a tunnel, so the proxy is asked once more, in half of the time that is left.
+    /// a tunnel, so a second request to the proxy reads it, in half of the time that is left.
     async fn answered(
         &self,
         sent: reqwest::Result<Response>,
@@ -230,7 +230,7 @@ impl Client {
             Err(error) => context.error(error),
         };
         // In the scheme of HTTP the library opens no tunnel first. A URL without a port has that of
-        // plain HTTP, for which it would ask without one.
+        // plain HTTP, for which it would open none.
         let target = Url::parse(&format!("http://{}", context.address)).ok();
         let Some(target) = target.filter(|url| is_tunnel_refused(&error) && url.port().is_some())
         else {

@@ -15,14 +15,14 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
 pub enum Error {
     /// The account has no usable secret; nothing was sent.
     Credential {
-        /// What is wrong with the secret's source.
+        /// The fault of the secret's source.
         detail: String,
     },
     /// No complete answer within the time allowed for one request, connect included.
     Timeout {
         /// `TRADERNET_TIMEOUT`, or a time of an open stream.
         after: Duration,
-        /// What did not come.
+        /// The answer or event that did not come.
         awaited: Awaited,
         /// Host and port of the API, and of the proxy where there is one.
         address: String,
@@ -58,7 +58,7 @@ pub enum Error {
     HttpStatus(ResponseHead),
     /// The answer could not be read.
     Decode {
-        /// What was wrong with it.
+        /// The fault that was found.
         detail: String,
         /// The answer's status and headers.
         head: ResponseHead,
@@ -82,7 +82,7 @@ pub enum Stage {
     Response,
 }
 
-/// What did not come in time.
+/// An answer or event that did not come in time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Awaited {
     /// A connection: name resolution, TCP, the proxy's tunnel or TLS.
@@ -96,7 +96,7 @@ pub enum Awaited {
     Frame,
 }
 
-/// What status and headers of an answer say.
+/// The status of an answer, and the facts in its headers.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ResponseHead {
     /// The HTTP status; a stream's event has none.
@@ -197,7 +197,7 @@ impl Error {
         }
     }
 
-    /// What the attempt is counted as.
+    /// The reason under which the attempt is counted.
     pub fn reason(&self) -> Reason {
         match self {
             Self::Credential { .. } => Reason::Credential,
@@ -215,7 +215,7 @@ impl Error {
         }
     }
 
-    /// What status and headers of the answer say, where there was one.
+    /// The status and headers of the answer, where there was one.
     pub fn head(&self) -> Option<&ResponseHead> {
         match self {
             Self::HttpStatus(head) | Self::Decode { head, .. } | Self::Body { head, .. } => {
@@ -261,7 +261,7 @@ impl Error {
         }
     }
 
-    /// What a person does about it, lower case, no full stop.
+    /// The action for the operator, lower case, no full stop.
     pub fn advice(&self) -> String {
         if let Some(seconds) = self.wrong_clock() {
             let direction = if seconds > 0.0 { "ahead of" } else { "behind" };

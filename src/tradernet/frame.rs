@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::response::{self, Answer, DecodeError, error_body};
 use super::value::Value;
 
-/// What a frame says.
+/// The content of a frame.
 #[derive(Debug, PartialEq)]
 pub(super) enum Event {
     /// The list, an error, or something that should have been one of them.

@@ -25,7 +25,7 @@ use crate::clock::Timestamps;
 
 /// Enough for a list of a few sessions; it grows for longer ones. A thousand streams have one each.
 const READ_BUFFER_BYTES: usize = 4 << 10;
-/// What may wait to be sent: a request and many pongs.
+/// The most that may wait to be sent: a request and many pongs.
 const MAX_WRITE_BUFFER_BYTES: usize = 64 << 10;
 
 /// Bytes both ways.

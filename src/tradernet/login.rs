@@ -65,7 +65,7 @@ impl Login<'_> {
     }
 }
 
-/// What a login's answer means; the first rule that matches decides.
+/// The meaning of a login's answer; the first rule that matches decides.
 ///
 /// [`Error::Auth`] is a rejection: no other login is to be sent with this credential. Any other
 /// error is transient.

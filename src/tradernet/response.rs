@@ -42,7 +42,7 @@ pub struct ApiErrorBody {
     pub message: String,
 }
 
-/// What is wrong with an answer that is neither a list nor an error, without a word of the answer.
+/// The fault of an answer that is neither a list nor an error, without a word of the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DecodeError(pub String);
 
@@ -54,7 +54,7 @@ fn decode_error<T>(message: impl Into<String>) -> Result<T, DecodeError> {
 ///
 /// # Errors
 ///
-/// What is wrong with an answer that has neither a list nor an error.
+/// The fault of an answer that has neither a list nor an error.
 pub fn read(bytes: &[u8]) -> Result<Answer, DecodeError> {
     match Value::parse(&text(bytes)) {
         Ok(value) => read_value(value),
@@ -99,7 +99,7 @@ fn read_object(object: &Value<'_>) -> Option<Result<Answer, DecodeError>> {
     }
 }
 
-/// What is under `response`: `res` is the list; null or missing means none, but beside other things
+/// The value of `response`: `res` is the list; null or missing means none, but beside other things
 /// the list may be among them.
 fn read_response(response: &Value<'_>) -> Result<Answer, DecodeError> {
     let Value::Object(fields) = response else {

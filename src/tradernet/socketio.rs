@@ -2,7 +2,7 @@
 //!
 //! Written here rather than taken from a crate: the maintained one, `rust_socketio`, speaks only
 //! Engine.IO 4, where the server pings; a 2.x server waits for the client's ping and would
-//! disconnect. Those for Engine.IO 3 have had one release. What is needed is small: an open packet,
+//! disconnect. Those for Engine.IO 3 have had one release. The necessary part is small: an open packet,
 //! a ping and its pong, and text events. No polling transport, no acknowledgements, no namespaces:
 //! a server sends only those of namespaces that a client has joined.
 //!

@@ -57,7 +57,7 @@ pub struct Stream {
     context: RequestContext,
 }
 
-/// What a frame means.
+/// The meaning of a frame.
 #[derive(Debug)]
 pub enum StreamEvent {
     /// The list; or an error, or something unreadable instead of a list. The connection is open

@@ -25,7 +25,7 @@ pub struct StreamEndpoint {
     pub protocol: StreamProtocol,
 }
 
-/// What a stream's frames look like.
+/// The format of a stream's frames.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamProtocol {
     /// JSON arrays `[event, data, …]`.

@@ -30,7 +30,7 @@ pub(super) async fn noting_connections<C: Future>(connection: C) -> C::Output {
     made
 }
 
-/// What an error of one request names.
+/// The data that errors of one request need.
 pub(super) struct RequestContext {
     /// Host and port of the API.
     pub(super) address: String,
@@ -44,7 +44,7 @@ pub(super) struct RequestContext {
 }
 
 impl RequestContext {
-    /// What went wrong with a request or with the body of its answer.
+    /// The error of a request, or of the body of its answer.
     pub(super) fn error(&self, error: reqwest::Error) -> Error {
         if error.is_timeout() {
             return self.timed_out();
@@ -60,7 +60,7 @@ impl RequestContext {
         self.connection_error(&error.without_url(), before_answer)
     }
 
-    /// What did not come in time; the connection, where it was not made.
+    /// The error where something did not come in time; the connection, where it was not made.
     pub(super) fn late(&self, after: Duration, awaited: Awaited) -> Error {
         let is_connecting = self.connecting.load(Ordering::Relaxed);
         Error::Timeout {
@@ -81,7 +81,7 @@ impl RequestContext {
         }
     }
 
-    /// What went wrong with a connection, in the words of the innermost cause: none of these
+    /// The error of a connection, in the words of the innermost cause: none of these
     /// contains the URL.
     pub(super) fn connection_error(
         &self,
@@ -115,7 +115,7 @@ impl RequestContext {
         self.connection_error_at(stage, &detail)
     }
 
-    /// What a proxy's refusal of a tunnel means, without the words that the proxy chose.
+    /// The error where a proxy refuses a tunnel, without the words that the proxy chose.
     pub(super) fn refused_by_proxy(&self, status: StatusCode) -> Error {
         let phrase = status.canonical_reason().unwrap_or_default();
         let detail = format!("the proxy answered HTTP {} {phrase}", status.as_u16());
@@ -140,7 +140,7 @@ impl RequestContext {
     }
 }
 
-/// What an answer is that is not HTTP, or whose head is too large.
+/// The error where an answer is not HTTP, or its head is too large.
 fn unreadable(error: &reqwest::Error) -> Option<Error> {
     use io::ErrorKind::{InvalidData, InvalidInput};
     chain(error).find_map(|cause| {
@@ -209,7 +209,7 @@ pub(super) fn is_tunnel_refused(error: &Error) -> bool {
     matches!(error, Error::Connection { detail, .. } if detail == REFUSED)
 }
 
-/// What was wrong with TLS; frequent mistakes in plain words.
+/// The error of TLS; frequent mistakes in plain words.
 fn tls_message(error: &rustls::Error) -> String {
     let text = error.to_string();
     match error {

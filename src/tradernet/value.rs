@@ -167,7 +167,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// What a dynamic language takes for true; `"0"` is false, as in PHP.
+    /// Whether a dynamic language takes it for true; `"0"` is false, as in PHP.
     pub(super) fn is_truthy(&self) -> bool {
         match self {
             Self::Null | Self::Bool(false) => false,

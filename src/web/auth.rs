@@ -40,7 +40,7 @@ pub(super) struct AccessControl {
     unknown_users: RandomState,
 }
 
-/// What is in force while one request is answered.
+/// The configuration in force while one request is answered.
 #[derive(Clone)]
 pub(super) struct Current {
     config: Arc<WebConfig>,

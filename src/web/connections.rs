@@ -26,7 +26,7 @@ pub(super) struct Connections {
 /// Connections in the order in which they were accepted, with the tasks that serve them.
 type Table = Vec<(Arc<Connection>, AbortHandle)>;
 
-/// What is expected of one connection.
+/// One connection and its state.
 #[derive(Debug)]
 pub(super) struct Connection {
     status: Mutex<Status>,
@@ -54,7 +54,7 @@ impl Drop for Answer {
 struct Status {
     state: State,
     since: Instant,
-    /// What the client takes.
+    /// The bytes that the client receives.
     answer: Bytes,
 }
 

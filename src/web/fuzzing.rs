@@ -1,4 +1,4 @@
-//! What a client controls of a request, on any bytes.
+//! The parts of a request that a client controls, on any bytes.
 
 use hyper::header::{ACCEPT, ACCEPT_ENCODING, HOST, HeaderMap, HeaderValue, ORIGIN};
 use url::Url;

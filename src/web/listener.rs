@@ -136,7 +136,7 @@ fn report(set: io::Result<()>) {
     }
 }
 
-/// A socket that nobody listens on, as a process that was killed leaves it, is replaced.
+/// A socket without a listener, left behind by a process that was killed, is replaced.
 async fn bind_unix(path: &Path) -> io::Result<Listener> {
     let is_socket = symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
     if is_socket {
@@ -148,7 +148,7 @@ async fn bind_unix(path: &Path) -> io::Result<Listener> {
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
     let file = Some((path.to_owned(), symlink_metadata(path)?.ino()));
-    // Nobody can connect before the mode is set.
+    // No client can connect before the mode is set.
     set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     Ok(Listener::Unix(socket.listen(BACKLOG)?, file))
 }

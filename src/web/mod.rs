@@ -70,7 +70,7 @@ impl Settings {
 pub struct ReloadRequest {
     /// The account whose login may be tried again; `None` reloads the whole configuration.
     pub account: Option<String>,
-    /// Who asked, for the log.
+    /// The client that requested it, for the log.
     pub by: String,
     /// The outcome; the reason is sent to the client and must contain no secret.
     pub answer: oneshot::Sender<Result<(), String>>,

@@ -89,7 +89,7 @@ pub(super) fn encoded(
     }
 }
 
-/// What `write` writes, in the encoding of this name. A large page is never kept as plain text.
+/// The output of `write`, in the encoding of this name. A large page is never kept as plain text.
 pub(super) fn encode(
     coding: &str,
     write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,

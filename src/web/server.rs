@@ -123,7 +123,7 @@ pub(super) struct Source {
     pub(super) client: Option<SocketAddr>,
 }
 
-/// What the connections of one listener share.
+/// State shared by the connections of one listener.
 struct Server {
     app: Arc<App>,
     /// Without a client.

@@ -53,7 +53,7 @@ pub(super) async fn accept(
 }
 
 async fn refuse_plain(stream: &mut TcpStream) -> io::Error {
-    // What is unread would reset the connection, and the client might not see the answer.
+    // Unread bytes would reset the connection, and the client might not see the answer.
     let _ = stream.try_read(&mut [0; 4096]);
     let written = stream.write_all(PLAIN_HTTP).await;
     written

@@ -117,7 +117,7 @@ impl Browser {
         count.await.as_u64().unwrap()
     }
 
-    /// What can be read in each such element.
+    /// The visible text of each such element.
     pub(crate) async fn texts(&mut self, selector: &str) -> Vec<String> {
         let texts = self.ask(json!({ "do": "texts", "selector": selector }));
         serde_json::from_value(texts.await).unwrap()

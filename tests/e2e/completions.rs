@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// What a shell prints that has read the script from a file and then runs this.
+/// The output of a shell that has read the script from a file and then runs this.
 fn offered(shell: &str, command: &str) -> String {
     let script = Command::new(env!("CARGO_BIN_EXE_tradernet-exporter"))
         .args(["completions", shell])

@@ -39,7 +39,7 @@ code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(json.dumps({"shown": shown.decode(), "code": code, "echoes": bool(echoes())}))
 "#;
 
-/// What the terminal showed, line by line, and the exit code.
+/// The output of the terminal, line by line, and the exit code.
 async fn type_lines(lines: &[&str]) -> (Vec<String>, Value) {
     let arguments = [&[env!("CARGO_BIN_EXE_tradernet-exporter")], lines].concat();
     let printed = python(TYPIST, &arguments, b"").await;

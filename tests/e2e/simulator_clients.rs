@@ -13,7 +13,7 @@ use node_client::NodeClient;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A simulator on the system's clock, by which the clients live.
+/// A simulator on the system's clock, which the clients use.
 async fn upstream(ca: Option<&Ca>) -> SimulatedApi {
     let account = AccountSpec::new(LOGIN).sid(SID).password("right");
     SimulatedApi::start_for_process(account, ca).await

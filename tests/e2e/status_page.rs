@@ -203,7 +203,7 @@ async fn page_refreshes_itself() {
     exporter.stop().await;
     browser.pass(REFRESH).await;
     browser.wait(".lost", "The exporter does not answer").await;
-    // What was known stays to be read.
+    // The last data stay readable.
     browser.wait(".open", "1 open").await;
     browser.stop().await;
 }

@@ -85,7 +85,7 @@ impl Sdk {
         }
     }
 
-    /// What a script prints, with this version and these arguments of its client.
+    /// The output of a script, with this version and these arguments of its client.
     async fn run(&self, version: &str, script: &str, credential: &[&str]) -> Value {
         let port = |origin: &str| origin.rsplit_once(':').unwrap().1.to_owned();
         let api_port = port(&self.upstream.origin);

@@ -202,7 +202,7 @@ async fn a_refused_sid_is_dropped_and_one_login_is_tried() {
     // The same SID is tried again.
     let page = exporter.wait_for_value(OPEN, 1.0).await;
     assert_eq!(page.get("tradernet_logins_total", &[]), 1.0);
-    // The stream that stands falls into demo mode, then its SID is rejected: a login for each.
+    // The open stream enters demo mode, then its SID is rejected: a login for each.
     for (frame, logins) in [
         (r#"["userData",{"mode":"demo"}]"#, 2.0),
         (r#"["error",{"code":12}]"#, 3.0),
@@ -329,7 +329,7 @@ async fn stream_uses_http_proxy_settings() {
     let handshakes = secure.peer.some("handshake", 1).await;
     assert_eq!(handshakes, [format!("/?SID={SID}")]);
 
-    // What NO_PROXY names is reached without it, here not at all.
+    // Hosts in NO_PROXY are reached without the proxy, here not at all.
     let direct = [proxied[0], ("NO_PROXY", ".tradernet.test")];
     let page = secure.stream(&ca, REMOTE, &direct).await;
     assert_eq!(page.failures(), [("network".to_owned(), 1.0)].into());

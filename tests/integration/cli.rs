@@ -353,7 +353,7 @@ async fn healthcheck_probes_the_running_exporter() {
             "{address}"
         );
     }
-    // The probe listener is asked where there is one, even if the other would answer.
+    // A probe listener is preferred, even if the other would answer.
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap().to_string();
     let variables = [

@@ -14,7 +14,7 @@ const OPEN: &str = "tradernet_security_sessions_open";
 const DAY: Duration = Duration::from_secs(86_400);
 const SID: &str = "vQzKjXwPbYhGmRtNcLdFsWkTpQxZbVnM";
 
-/// What the page shows of an account: `tradernet_up`, open sessions, and its failures by reason.
+/// The page's values of an account: `tradernet_up`, open sessions, and its failures by reason.
 fn shown(page: &Exposition, account: &str) -> (Option<f64>, Option<f64>, Vec<(String, f64)>) {
     let labels = [("account", account)];
     let failures = page.matching("tradernet_poll_failures_total", &labels);

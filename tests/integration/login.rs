@@ -1,4 +1,4 @@
-//! Login and password: when another login is made, and when none is. What each answer to a login means is tested
+//! Login and password: when another login is made, and when none is. The meaning of each answer to a login is tested
 //! in `src/tradernet/login.rs`.
 
 use std::time::Duration;

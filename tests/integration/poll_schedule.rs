@@ -61,7 +61,7 @@ async fn pause_after(fault: Fault) -> f64 {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_in_seconds_and_as_a_date_up_to_an_hour() {
-    // The clock stands at noon.
+    // The clock shows noon.
     let date = |day_and_time| Fault::rate_limited(format!("{day_and_time} GMT"));
     let unavailable = Fault::status(503).header("retry-after", 600);
     for (fault, expected) in [

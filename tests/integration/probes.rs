@@ -56,7 +56,7 @@ async fn probe_listener_serves_only_probes() {
     ] {
         assert_eq!(get(address, path).await.status, status, "{path}");
     }
-    // The health check asks there, even if nobody listens at the other address.
+    // The health check uses this listener, even if none listens at the other address.
     let variables = [
         ("WEB_LISTEN_ADDRESS", "127.0.0.1:1"),
         ("WEB_PROBE_LISTEN_ADDRESS", probes.as_str()),

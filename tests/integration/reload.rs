@@ -303,7 +303,7 @@ async fn account_that_is_added_again_keeps_open_breaker() {
         assert_eq!(counts(&page), [Some(1.0), Some(0.0), Some(1.0)]);
         assert_eq!(desks.account(0).counters().logins, 1);
     }
-    // An operator may ask.
+    // An operator may request a retry.
     exporter.poll_account("desk-0").await;
     assert_eq!(desks.account(0).counters().logins, 2);
     exporter.stop().await;

@@ -6,7 +6,7 @@ use tradernet_exporter::simulator::{AccountSpec, BodyEnd, Fault, SessionSpec};
 
 use crate::support::{ExporterProcess, LOGIN, SID, SimulatedApi, gzip};
 
-/// What the process had in memory at most, in bytes.
+/// The most memory that the process had, in bytes.
 fn peak(program: &ExporterProcess) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
     let line = status
@@ -17,7 +17,7 @@ fn peak(program: &ExporterProcess) -> u64 {
     kibibytes * 1024
 }
 
-/// What the process grows by at most while it reads an answer that is too large.
+/// The growth of the process's memory while it reads an answer that is too large.
 async fn growth(limit: u64, fault: Fault) -> u64 {
     let upstream = SimulatedApi::start_for_process(AccountSpec::new(LOGIN).sid(SID), None).await;
     let session = SessionSpec::new(2, Duration::from_secs(3600));

@@ -57,7 +57,7 @@ async fn no_core_dump_is_written() {
     let core = limits.lines().find(|line| line.contains("core file size"));
     let core: Vec<_> = core.unwrap().split_whitespace().collect();
     assert_eq!(core[4..6], ["0", "0"]);
-    // Of a process that cannot be dumped, root owns these files whoever runs it.
+    // Where a process cannot be dumped, root owns these files.
     let owner = fs::metadata(folder.join("environ")).unwrap().uid();
     assert_eq!(owner, 0);
 }

@@ -329,7 +329,7 @@ async fn a_connection_that_ends_in_the_tls_handshake_is_a_tls_failure() {
                 if is_reset {
                     connection.set_zero_linger().unwrap();
                 }
-                // What is not read would be answered with a reset.
+                // Unread bytes would be answered with a reset.
                 let _ = connection.read(&mut [0; 4096]).await;
             }
         });

@@ -1,4 +1,4 @@
-//! What a test reads of a served exporter and asks of it, in this process or as the built binary.
+//! A test's requests to an exporter, in this process or the built binary, and their answers.
 
 use std::net::SocketAddr;
 

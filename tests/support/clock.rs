@@ -56,13 +56,13 @@ impl TestClock {
         self.0.lock().unwrap().monotonic += by;
     }
 
-    /// What the wall clock shows.
+    /// The time of the wall clock.
     pub(crate) fn wall(&self) -> SystemTime {
         let hands = self.0.lock().unwrap();
         hands.wall + hands.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// What the wall clock shows, in seconds since the epoch.
+    /// The time of the wall clock, in seconds since the epoch.
     pub(crate) fn wall_seconds(&self) -> f64 {
         self.wall()
             .duration_since(UNIX_EPOCH)
@@ -84,7 +84,7 @@ impl TestClock {
         })
     }
 
-    /// A simulated Tradernet that lives by the same wall clock.
+    /// A simulated Tradernet with the same wall clock.
     pub(crate) fn world(&self) -> Simulator {
         let this = self.clone();
         Simulator::with_clock(move || this.wall())

@@ -15,8 +15,8 @@ use super::client::ExporterClient;
 use super::simulator::SimulatedApi;
 use super::wait::within_timeout;
 
-/// What tests set unless they set it otherwise. The interval is so long that only attempts that
-/// the test asks for are made.
+/// Defaults of the tests. The interval is so long that only attempts that
+/// the test requests are made.
 const DEFAULTS: [(&str, &str); 3] = [
     ("TRADERNET_POLL_INTERVAL", "1h"),
     ("WEB_LISTEN_ADDRESS", "127.0.0.1:0"),
@@ -78,7 +78,7 @@ impl InProcessExporter {
     pub(crate) async fn run(config: Config, clock: Clock) -> Self {
         let config = Config {
             clock,
-            // The test's clock stands still; a scrape shows what was just published.
+            // The test's clock does not advance; a scrape shows the latest status.
             scrape_interval: Duration::ZERO,
             min_retry_interval: Duration::ZERO,
             ..config
@@ -103,7 +103,7 @@ impl InProcessExporter {
         }
     }
 
-    /// What SIGHUP does.
+    /// Reloads, like SIGHUP.
     pub(crate) async fn send_sighup(&self) {
         self.hangup.send(()).await.unwrap();
     }

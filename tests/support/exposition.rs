@@ -83,7 +83,7 @@ impl Exposition {
         names
     }
 
-    /// Names of the families that stand and fall with the last good answer.
+    /// Names of the families that are absent without a fresh answer.
     pub(crate) fn session_gauges(&self) -> Vec<&str> {
         let counters = ["opened_total", "closed_total"];
         let mut names = self.names();

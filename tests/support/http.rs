@@ -91,7 +91,7 @@ pub(crate) async fn get_over_tls(
 /// The same over a Unix socket, as from a client that knows the exporter by this name.
 ///
 /// # Errors
-/// Where nobody listens, or the connection breaks.
+/// No program listens there, or the connection breaks.
 pub(crate) async fn ask_socket(
     socket: &Path,
     host: &str,

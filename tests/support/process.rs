@@ -76,7 +76,7 @@ pub(crate) async fn run_with_input(arguments: &[&str], input: &str) -> ProcessOu
     output.into()
 }
 
-/// Serves with these variables over the tests' defaults, and asks it to end once this has come about.
+/// Serves with these variables over the tests' defaults, and ends it after this event.
 pub(crate) async fn run_until(
     given: &[(&str, &str)],
     event: impl Future<Output = ()>,
@@ -184,7 +184,7 @@ impl ExporterProcess {
         self.stop_reading.notify_one();
     }
 
-    /// What it has logged so far, line by line.
+    /// Its log so far, line by line.
     pub(crate) fn log(&self) -> Vec<String> {
         self.log.borrow().clone()
     }
@@ -247,7 +247,7 @@ pub(crate) async fn other(
     let mut stdin = child.stdin.take().unwrap();
     let ended = async {
         let write = async {
-            // A program that ends early has its reasons; its exit code tells them.
+            // A program may end before it has read all; its exit code is checked.
             let _ = stdin.write_all(input).await;
             drop(stdin);
         };

@@ -27,7 +27,7 @@ pub struct WebConfig {
 }
 
 impl WebConfig {
-    /// What protects `before` and not this.
+    /// The protection that `before` has and this lacks.
     pub fn lacks(&self, before: &Self) -> Option<&'static str> {
         if before.tls.is_some() && self.tls.is_none() {
             Some("TLS")

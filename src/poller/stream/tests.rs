@@ -277,7 +277,7 @@ async fn pongs_to_a_server_that_does_not_read_are_bounded() {
     };
     let receive = async { while stream.next().await.is_ok() {} };
     follow_until!(receive, script);
-    // What the pipe holds, and as much again; a megabyte was requested.
+    // Twice the capacity of the pipe; a megabyte was requested.
     assert!((1..=3 << 16).contains(&owed), "{owed}");
 }
 

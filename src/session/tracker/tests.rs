@@ -1,4 +1,4 @@
-//! What a series of answers adds up to.
+//! The state after a series of answers.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;

@@ -1,4 +1,4 @@
-//! Who is answered, over real sockets.
+//! Which requests are answered, over real sockets.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

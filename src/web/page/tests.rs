@@ -1,4 +1,4 @@
-//! What the page shows, and what it must never show.
+//! The contents of the page, and the values that it must never show.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

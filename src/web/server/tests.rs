@@ -309,6 +309,6 @@ async fn client_that_reads_slowly_is_cut_off() {
     while slow.read(&mut [0; 4096]).await.is_ok_and(|read| read > 0) {
         sleep(Duration::from_millis(50)).await;
     }
-    // What the system had taken is still read.
+    // Bytes that the system had accepted are still read.
     assert!(start.elapsed() >= CLIENT_TIMEOUT, "{:?}", start.elapsed());
 }

@@ -11,7 +11,7 @@ const SECRET: &str = "qzvxkjwb";
 /// A stretch of this many characters is a leak.
 const STRETCH: usize = 4;
 
-/// How a secret may stand after its key: whole, and torn by what YAML makes of a character in it.
+/// Forms of a secret after its key: whole, and split by a character with a meaning in YAML.
 const VALUES: [&str; 44] = [
     "qzvxkjwb",
     "\"qzvxkjwb\"",
@@ -70,7 +70,7 @@ const KEYS: [&str; 8] = [
     "login_password",
 ];
 
-/// What a text shows of the secret.
+/// The part of the secret that a text shows.
 fn leaked(text: &str) -> Option<String> {
     let secret: Vec<char> = SECRET.chars().collect();
     let mut stretches = secret.windows(STRETCH).map(String::from_iter);

@@ -93,7 +93,7 @@ fn faults(secrets: &[&str]) -> Vec<Fault> {
     faults
 }
 
-/// What must not be shown: these secrets and those that the simulator was sent, encoded in each way.
+/// The texts that must not be shown: these secrets and those that the simulator was sent, encoded in each way.
 fn forbidden(world: &Simulator, secrets: &[&str]) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = secrets.iter().map(|&secret| secret.to_owned()).collect();
     for request in world.requests() {
@@ -109,7 +109,7 @@ fn forbidden(world: &Simulator, secrets: &[&str]) -> BTreeSet<String> {
     encoded.map(|secret| secret.to_lowercase()).collect()
 }
 
-/// What there is to be read: the place, and the text.
+/// Every text that the exporter shows: the place, and the text.
 type Texts = Vec<(String, String)>;
 
 fn assert_nothing_leaked(texts: &Texts, forbidden: &BTreeSet<String>) {
