@@ -10,6 +10,7 @@ ACCOUNTS="2000 10000" are the numbers of accounts, SECONDS_MEASURED=60 how long 
 second are made of them, whatever their number, from 200 accounts on.
 """
 
+import argparse
 import asyncio
 import contextlib
 import gzip
@@ -271,15 +272,22 @@ def instructions(binary):
 
 
 def main():
-    arguments = sys.argv[1:]
-    if arguments[:1] == ["--instructions"]:
-        sys.exit(0 if instructions(arguments[1]) else 1)
-    if not arguments:
-        sys.exit(__doc__)
-    for program in ("openssl", "wrk", "strip"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--instructions", metavar="BINARY", help="count instructions")
+    parser.add_argument("binaries", metavar="BINARY", nargs="*", help="measured beside the others")
+    arguments = parser.parse_args()
+    if bool(arguments.instructions) == bool(arguments.binaries):
+        parser.error("either binaries, or one with --instructions")
+    needed = ("valgrind",) if arguments.instructions else ("openssl", "wrk", "strip")
+    for program in needed:
         if not shutil.which(program):
             sys.exit(f"{program} is required")
-    table(arguments)
+    for binary in arguments.binaries or [arguments.instructions]:
+        if not os.access(binary, os.X_OK):
+            sys.exit(f"{binary}: not an executable file")
+    if arguments.instructions:
+        sys.exit(0 if instructions(arguments.instructions) else 1)
+    table(arguments.binaries)
 
 
 if __name__ == "__main__":
