@@ -67,6 +67,12 @@ impl LoginBreaker {
         }
     }
 
+    /// Whether it has counted a login or a rejection; otherwise it is like a new breaker.
+    pub fn is_used(&self) -> bool {
+        let state = self.state();
+        state.rejection.is_some() || !state.sent.is_empty()
+    }
+
     /// Counts a login that failed for a reason that may pass.
     pub fn record_transient_failure(&self) {
         let failures = &mut self.state().failures_in_a_row;

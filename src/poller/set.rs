@@ -26,8 +26,11 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 pub struct PollerSet {
     pollers: BTreeMap<Arc<str>, PollerHandle>,
     shared: Arc<PollerContext>,
-    /// Of every account so far: one that is removed and comes back has no more logins for it.
+    /// Of the accounts, and of removed ones that have logged in: one that comes back has no more
+    /// logins for it.
     breakers: BTreeMap<Arc<str>, LoginBreaker>,
+    /// Ends with the last first attempt.
+    latch: mpsc::WeakSender<Infallible>,
     ready: watch::Receiver<bool>,
 }
 
@@ -50,6 +53,7 @@ impl PollerSet {
             pollers: BTreeMap::new(),
             shared,
             breakers: BTreeMap::new(),
+            latch: latch.downgrade(),
             ready: receiver,
         };
         set.add(accounts, Some(latch));
@@ -71,6 +75,8 @@ impl PollerSet {
     /// URL or credential is another one, and applies what has changed of the others, for which no
     /// request is sent. `by` names the source of the request.
     pub async fn reload(&mut self, accounts: Vec<AccountConfig>, by: &str) {
+        // Before any poller is stopped: readiness waits for the accounts that replace others, too.
+        let latch = self.latch.upgrade();
         let (mut stopped, mut started, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut running = std::mem::take(&mut self.pollers);
         for account in accounts {
@@ -102,9 +108,11 @@ impl PollerSet {
             // Waited for: a poller that is just publishing would bring its series back.
             let _ = poller.task.await;
         }
-        self.add(started, None);
+        self.add(started, latch);
         let is_polled = |name: &str| self.pollers.contains_key(name);
         self.shared.store.retain(is_polled);
+        self.breakers
+            .retain(|name, breaker| self.pollers.contains_key(name) || breaker.is_used());
         log_reload(by, &changes);
     }
 

@@ -175,6 +175,23 @@ async fn a_hanging_account_is_removed_at_once() {
     exporter.stop().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn readiness_waits_for_accounts_that_a_reload_adds() {
+    let desks = Desks::new(2).await;
+    (0..2).for_each(|n| desks.fail(n, Fault::NoResponse));
+    desks.write(HOURLY, &[(0, "")]);
+    let exporter = desks.start_unready(&[]).await;
+    desks.wait_for_list_requests(0, 1).await;
+    desks.write(HOURLY, &[(1, "")]);
+    reload(&exporter).await;
+    desks.wait_for_list_requests(1, 1).await;
+    assert_eq!(exporter.get("/-/ready").await.status, 503);
+    // The timeout of ten seconds.
+    advance_time(SECOND * 11).await;
+    assert_eq!(exporter.get("/-/ready").await.status, 200);
+    exporter.stop().await;
+}
+
 #[tokio::test]
 async fn non_identity_changes_apply_in_place() {
     let desks = Desks::new(1).await;
