@@ -189,3 +189,52 @@ async fn supervise(mut poller: Box<Poller>) {
         sleep(RESTART_PAUSE).await;
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use tokio::runtime::Handle;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Config, Flags};
+    use crate::poller::change_log::ChangeLog;
+    use crate::poller::host::Hosts;
+    use crate::status::StatusStore;
+    use crate::tradernet::{Client, ClientConfig};
+
+    /// One account of this name, at an address where no server listens.
+    fn account(name: &str) -> Vec<AccountConfig> {
+        let variables = [
+            ("TRADERNET_ACCOUNT", name),
+            ("TRADERNET_URL", "http://127.0.0.1:1"),
+            ("TRADERNET_SID", "an-sid"),
+        ];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let config = Config::load(&Flags::default(), variables);
+        config.unwrap().accounts
+    }
+
+    #[tokio::test]
+    async fn removed_accounts_keep_their_breakers_only_after_a_login() {
+        let clock = Clock::system();
+        let client = Client::new(&ClientConfig::default(), Arc::new(|_, _| {}), clock.clone());
+        let shared = PollerContext {
+            client: client.unwrap(),
+            hosts: Hosts::new(16, 10),
+            runtime: Handle::current(),
+            changes: ChangeLog::default(),
+            store: StatusStore::default(),
+            clock: clock.clone(),
+            min_retry_interval: Duration::ZERO,
+        };
+        let mut set = PollerSet::start(account("without-login"), Arc::new(shared));
+        set.reload(account("with-login"), "test").await;
+        assert!(set.breakers.keys().eq([&Arc::from("with-login")]));
+        let breaker = set.breakers.first_entry().unwrap();
+        breaker.get().record_attempt(clock.now());
+        set.reload(account("another"), "test").await;
+        let kept = set.breakers.keys().map(|name| &**name);
+        assert!(kept.eq(["another", "with-login"]));
+    }
+}

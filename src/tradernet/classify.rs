@@ -48,7 +48,7 @@ fn status_error(head: ResponseHead) -> Option<Error> {
     }
 }
 
-/// The error of an error envelope.
+/// The error that an envelope reports.
 fn envelope_error(head: ResponseHead, body: &ApiErrorBody, redactor: &Redactor) -> Error {
     let message = message(head, body, redactor);
     let text = body.message.to_lowercase();

@@ -14,7 +14,7 @@ use crate::web::query;
 const MAX_BREAKING: usize = 3;
 /// The full bar.
 const SCALE_MS: f64 = 86_400_000.0;
-/// The scale is about linear up to this: the last hour takes nearly half of the bar.
+/// The scale is roughly linear up to this: the last hour takes nearly half of the bar.
 const SCALE_UNIT_MS: f64 = 300_000.0;
 
 pub(super) struct Account<'a> {
